@@ -1,0 +1,258 @@
+"""The contracts of all parts, in one place.
+
+Letters, here and everywhere: B batch, N samples, T frames, F feature channels, C content channels, D numbers of a
+speaker embedding, Z noise, R frames of a reference.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from lightning_voiceclone.parts import Dims, Part
+from lightning_voiceclone.spec import AudioSpec
+
+__all__ = [
+    "AdversarialLoss", "AudioTransform", "Condition", "ContentEncoder", "Corpus", "Dims", "Discriminator",
+    "FeatureExtractor", "FeatureTransform", "Generator", "Part", "Recording", "SpeakerEncoder", "Vocoder",
+]  # fmt: skip
+
+INFINITE = (math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a generator is told. Every field but ``lengths`` may be absent.
+
+    Args:
+        lengths: (B,) frames that are real; those after are padding.
+        content: (B, C, T) what is said.
+        f0: (B, T) fundamental frequency in Hz; 0 where unvoiced.
+        voicing: (B, T) from 0 (noise) to 1 (periodic).
+        energy: (B, T) natural logarithm of the RMS, less its mean over the utterance.
+        speaker: (B, D) who says it.
+        reference_frames: (B, R, F) features of the reference.
+        style: (B, S) how it is said, for generators that know styles.
+        noise: (B, Z) or (B, Z, T), standard normal.
+    """
+
+    lengths: Tensor
+    content: Tensor | None = None
+    f0: Tensor | None = None
+    voicing: Tensor | None = None
+    energy: Tensor | None = None
+    speaker: Tensor | None = None
+    reference_frames: Tensor | None = None
+    style: Tensor | None = None
+    noise: Tensor | None = None
+
+    def mask(self, frames: int) -> Tensor:
+        """(B, 1, T) with 1 for real frames and 0 for padding."""
+        import torch
+
+        positions = torch.arange(frames, device=self.lengths.device)
+        return (positions < self.lengths[:, None])[:, None].float()
+
+
+class FeatureExtractor(Part):
+    """Audio to features, without trained weights, so that its output can be cached.
+
+    ``forward(audio (B, N)) -> (B, F, T)`` with T = N // hop, on the audio's device; audio in [-1, 1].
+    Frame t is centred on sample (t + 1/2) * hop. ``spec`` says exactly what the features are.
+    """
+
+    kind: ClassVar[str] = "feature_extractors"
+    spec: AudioSpec
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Frames to the left and to the right whose samples have a part in a frame."""
+        reach = math.ceil(max((self.spec.n_fft or 0) - self.spec.hop_length, 0) / 2 / self.spec.hop_length)
+        return reach, reach
+
+    @abstractmethod
+    def forward(self, audio: Tensor) -> Tensor:
+        """Features (B, F, T) of audio (B, N)."""
+
+
+class ContentEncoder(Part):
+    """What is said, and not who says it: ``forward(x, lengths) -> (B, C, T')`` at its own ``frame_rate``.
+
+    ``takes`` says what x is: "features" (B, F, T), normalised, or "audio" (B, N). lengths (B,), frames of x that are
+    real, or None for all. Trained with the generator if its parameters ask for gradients. ``channels`` is C.
+    """
+
+    kind: ClassVar[str] = "content_encoders"
+    takes: Literal["features", "audio"] = "features"
+    context: tuple[float, float] = INFINITE
+    channels: int
+    frame_rate: float
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Content (B, C, T')."""
+
+
+class SpeakerEncoder(Part):
+    """Who speaks: ``forward(x, lengths) -> (B, D)``.
+
+    ``takes`` as in :class:`ContentEncoder`; taking features lets losses act on generated features without a vocoder.
+    ``channels`` is D.
+    """
+
+    kind: ClassVar[str] = "speaker_encoders"
+    takes: Literal["features", "audio"] = "features"
+    channels: int
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Embedding (B, D)."""
+
+
+class Generator(Part):
+    """Condition to features: ``forward(condition) -> (B, F, T)``, normalised as the module normalises them.
+
+    ``needs`` names the fields of the condition that it must be given. Built with the project's widths as the first,
+    positional argument: ``def __init__(self, dims: Dims, *, layers: int = 4)``.
+    """
+
+    kind: ClassVar[str] = "generators"
+    context: tuple[float, float] = INFINITE
+    needs: frozenset[str] = frozenset()
+    loss_names: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def forward(self, condition: Condition) -> Tensor:
+        """Features (B, F, T)."""
+
+    def forward_with_losses(self, condition: Condition) -> tuple[Tensor, dict[str, Tensor]]:
+        """Features, and the losses of the generator's own that ``loss_names`` lists, each a scalar."""
+        return self(condition), {}
+
+
+class Discriminator(Part):
+    """Real or fake: ``forward(x, condition) -> list of lists of feature maps``, the last of each list the logits.
+
+    One inner list for each judge inside (scale, period). ``takes`` says what x is: "features" (B, F, T) or "audio"
+    (B, 1, N). Higher logits mean real. Built with ``dims`` as generators are.
+    """
+
+    kind: ClassVar[str] = "discriminators"
+    takes: Literal["features", "audio"] = "features"
+
+    @abstractmethod
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """Feature maps of each judge; the last of each is its logits, any shape beginning with B."""
+
+
+class AdversarialLoss(Part):
+    """The game, on logits: lists with one tensor for each judge of the discriminator."""
+
+    kind: ClassVar[str] = "adversarial_losses"
+
+    @abstractmethod
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """What the discriminator minimises; a scalar, the mean over judges."""
+
+    @abstractmethod
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """What the generator minimises; a scalar, the mean over judges."""
+
+    def penalty(
+        self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
+    ) -> Tensor | None:
+        """Added to the discriminator's loss, weighted already; None where the game has none."""
+        return None
+
+
+class Vocoder(Part):
+    """Features to a waveform: ``forward(features (B, F, T)) -> audio (B, T * hop)`` in [-1, 1].
+
+    Built with the spec of the features as the first, positional argument; ``spec`` is what it understands.
+    """
+
+    kind: ClassVar[str] = "vocoders"
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    context: tuple[float, float] = INFINITE
+    spec: AudioSpec
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Audio (B, T * hop) of features (B, F, T), in the extractor's own units."""
+
+
+class AudioTransform(Part):
+    """Audio to audio. ``stage`` says where it may stand.
+
+    "prepare": a whole recording, ``forward(audio (channels, N), sample_rate) -> (channels', N')``; may change the
+    length. "training": a batch, ``forward(audio (B, N), sample_rate) -> (B, N)``, drawn anew for each row from
+    torch's own random state; keeps the shape. ``keeps_timing`` is False if it moves sound in time.
+    """
+
+    kind: ClassVar[str] = "audio_transforms"
+    stage: ClassVar[Literal["prepare", "training"]]
+
+    @abstractmethod
+    def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
+        """Transformed audio."""
+
+
+class FeatureTransform(Part):
+    """Features to features of the same shape (B, F, T), in training only; drawn anew for each row."""
+
+    kind: ClassVar[str] = "feature_transforms"
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Transformed features (B, F, T)."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One line of a corpus, before it is checked.
+
+    Args:
+        path: of the file, relative to the corpus's root.
+        speaker: who speaks.
+        text: what is said; empty where unknown.
+        start: seconds from the file's beginning.
+        end: seconds from the file's beginning, or None for all of it.
+        split: train, validation or test where the corpus says so itself; else empty.
+    """
+
+    path: str
+    speaker: str
+    text: str = ""
+    start: float = 0.0
+    end: float | None = None
+    split: str = ""
+
+
+class Corpus(Part):
+    """A tree of recordings: built with its root as the first, positional argument."""
+
+    kind: ClassVar[str] = "corpora"
+    root: Path
+
+    @abstractmethod
+    def recordings(self) -> Iterator[Recording]:
+        """Recordings in a reproducible order.
+
+        Raises:
+            ConfigurationError: if the root does not look like this corpus; says how to get or to name it.
+        """
+
+    @classmethod
+    def download(cls, root: Path, **options: object) -> None:
+        """Fetch the corpus into ``root``, where there is a network.
+
+        Raises:
+            ConfigurationError: if this corpus cannot be fetched.
+        """
+        from lightning_voiceclone.errors import ConfigurationError
+
+        raise ConfigurationError(f"{cls.__name__} has no download; copy the recordings to {root} yourself")

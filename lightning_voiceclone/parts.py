@@ -1,0 +1,134 @@
+"""What all parts share: a part knows how it was made, so that a voice can be written down and made again."""
+
+import inspect
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.errors import ConfigurationError, PluginError
+from lightning_voiceclone.spec import AudioSpec
+
+
+@dataclass(frozen=True)
+class Dims:
+    """The widths that networks must agree on; each is stated by the part that owns it and passed to the others.
+
+    Args:
+        features: F, channels of the features.
+        content: C, channels of the content; 0 where there is none.
+        speaker: D, numbers of the speaker embedding; 0 where there is none.
+        noise: Z, numbers of noise a frame (or an utterance); 0 where there is none.
+        pitch: whether the generator is told the pitch and the voicing.
+        energy: whether the generator is told the energy.
+        frame_rate: frames a second of the features.
+    """
+
+    features: int
+    content: int = 0
+    speaker: int = 0
+    noise: int = 0
+    pitch: bool = False
+    energy: bool = False
+    frame_rate: float = 100.0
+
+
+class Part(nn.Module, ABC):
+    """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`)."""
+
+    kind: ClassVar[str]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Part":
+        """Keep the arguments, before the class's own ``__init__`` sees them."""
+        part = super().__new__(cls)
+        object.__setattr__(part, "_made_with", (args, kwargs))
+        return part
+
+
+def describe(part: Part) -> dict[str, Any]:
+    """How to make the part again, as a plain mapping: kind, name, package, version and arguments.
+
+    Raises:
+        ConfigurationError: if an argument is of a type that cannot be written down.
+    """
+    args, kwargs = part._made_with
+    bound = inspect.signature(type(part).__init__).bind(part, *args, **kwargs).arguments
+    arguments = {name: _encode(value, type(part).__name__) for name, value in list(bound.items())[1:]}
+    name = type(part).__name__
+    known = next((plugin for plugin in plugins.installed() if (plugin.kind, plugin.name) == (part.kind, name)), None)
+    return {
+        "kind": part.kind,
+        "name": name,
+        "package": known.package if known else None,
+        "version": known.version if known else None,
+        "arguments": arguments,
+    }
+
+
+def build(description: Mapping[str, Any]) -> Part:
+    """Make a part from :func:`describe`'s mapping. Only installed plugins and classes already imported are made.
+
+    Raises:
+        PluginError: if the class is not there; names the package to install.
+    """
+    cls = _resolve(description["kind"], description["name"], description.get("package"))
+    arguments = {name: _decode(value) for name, value in description["arguments"].items()}
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    positional = [arguments.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in arguments]
+    return cls(*positional, **arguments)
+
+
+def _resolve(kind: str, name: str, package: str | None) -> type[Part]:
+    imported = [cls for cls in _subclasses(Part) if cls.__name__ == name and getattr(cls, "kind", None) == kind]
+    if package is None and len(imported) == 1:
+        return imported[0]
+    try:
+        return plugins.find(kind, name).load()
+    except PluginError as error:
+        if package is None:
+            remedy = f"the class {name} belongs to no package: import the module that defines it first"
+        else:
+            remedy = f"the class {name} comes from the package {package}: pip install {package}"
+        raise PluginError(f"{remedy} ({error})") from error
+
+
+def _subclasses(cls: type) -> set[type]:
+    direct = set(cls.__subclasses__())
+    return direct.union(*(_subclasses(subclass) for subclass in direct))
+
+
+def _encode(value: Any, owner: str) -> Any:
+    if isinstance(value, Part):
+        return {"part": describe(value)}
+    if isinstance(value, Dims):
+        return {"dims": asdict(value)}
+    if isinstance(value, AudioSpec):
+        return {"spec": value.to_mapping()}
+    if isinstance(value, list | tuple):
+        return [_encode(item, owner) for item in value]
+    if isinstance(value, Mapping):
+        return {"mapping": {str(key): _encode(item, owner) for key, item in value.items()}}
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise ConfigurationError(
+        f"{owner} was made with an argument of type {type(value).__name__}, which a voice cannot write down;"
+        " use numbers, strings, lists, mappings and parts"
+    )
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if isinstance(value, Mapping):
+        ((tag, content),) = value.items()
+        if tag == "part":
+            return build(content)
+        if tag == "dims":
+            return Dims(**content)
+        if tag == "spec":
+            return AudioSpec.from_mapping(content)
+        return {key: _decode(item) for key, item in content.items()}
+    return value

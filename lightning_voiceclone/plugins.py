@@ -1,0 +1,132 @@
+"""Parts found by entry points. Listing reads metadata alone; loading imports, and reports what fails."""
+
+import functools
+import importlib
+import importlib.metadata
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from lightning_voiceclone.errors import PluginError, nearest
+
+GROUP_PREFIX = "lightning_voiceclone."
+KINDS = (
+    "feature_extractors",
+    "content_encoders",
+    "speaker_encoders",
+    "text_encoders",
+    "generators",
+    "discriminators",
+    "adversarial_losses",
+    "vocoders",
+    "audio_transforms",
+    "feature_transforms",
+    "recognizers",
+    "metrics",
+    "corpora",
+)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: ``name`` is the class's name and the name in YAML, ``value`` is ``module:Class``."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+    value: str
+
+    def as_dict(self) -> dict[str, str]:
+        """As a plain mapping with the keys kind, name, package, version and value."""
+        return asdict(self)
+
+    def load(self) -> type:
+        """Import the class.
+
+        Raises:
+            PluginError: if that fails; names the plugin, its package and the cause.
+        """
+        module, _, attribute = self.value.partition(":")
+        try:
+            loaded = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"plugin {self.name} of package {self.package} {self.version} fails to import:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+        if loaded.__name__ != self.name:
+            raise PluginError(
+                f"plugin {self.name} of package {self.package} is registered for the class {loaded.__name__};"
+                " the entry's name must be the class's name, by which configurations and checkpoints call it"
+            )
+        return loaded
+
+
+def _entries(distributions: Iterable[importlib.metadata.Distribution]) -> list[Plugin]:
+    found = {}  # one distribution may stand twice on the path, as an editable install does
+    for distribution in distributions:
+        for entry in distribution.entry_points:
+            if entry.group.startswith(GROUP_PREFIX) and entry.group.removeprefix(GROUP_PREFIX) in KINDS:
+                name = distribution.metadata["Name"]
+                kind = entry.group.removeprefix(GROUP_PREFIX)
+                found[kind, entry.name, name] = Plugin(kind, entry.name, name, distribution.version, entry.value)
+    return sorted(found.values(), key=lambda plugin: (KINDS.index(plugin.kind), plugin.name, plugin.package))
+
+
+def check_names(plugins: Iterable[Plugin]) -> None:
+    """Refuse two plugins of one name.
+
+    Raises:
+        PluginError: names both packages.
+    """
+    by_name: dict[tuple[str, str], Plugin] = {}
+    for plugin in plugins:
+        other = by_name.setdefault((plugin.kind, plugin.name), plugin)
+        if other is not plugin:
+            raise PluginError(
+                f"two packages supply {plugin.name} of the kind {plugin.kind}: {other.package} and {plugin.package};"
+                " uninstall one of them"
+            )
+
+
+@functools.cache
+def installed() -> tuple[Plugin, ...]:
+    """All plugins, by kind and name, from the metadata of the installed packages.
+
+    Raises:
+        PluginError: if two packages supply one name.
+    """
+    plugins = _entries(importlib.metadata.distributions())
+    check_names(plugins)
+    return tuple(plugins)
+
+
+def find(kind: str, name: str) -> Plugin:
+    """The plugin of that kind and name.
+
+    Raises:
+        PluginError: if there is none; names the nearest match and all that are installed.
+    """
+    of_kind = {plugin.name: plugin for plugin in installed() if plugin.kind == kind}
+    if name not in of_kind:
+        raise PluginError(
+            f"no {kind.replace('_', ' ').rstrip('s')} is called {name!r}{nearest(name, of_kind)};"
+            f" installed: {', '.join(of_kind) or 'none'}"
+        )
+    return of_kind[name]
+
+
+@functools.cache
+def load_all() -> tuple[PluginError, ...]:
+    """Import every plugin, so that class names resolve; gives the errors of those that fail, which are left out.
+
+    Raises:
+        PluginError: if two packages supply one name.
+    """
+    failures = []
+    for plugin in installed():
+        try:
+            plugin.load()
+        except PluginError as error:
+            failures.append(error)
+    return tuple(failures)

@@ -1,0 +1,110 @@
+"""The audio contract: what a sequence of features means, exactly, and whether two parts agree on it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from lightning_voiceclone.errors import SpecMismatchError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSpec:
+    """What a sequence of features means.
+
+    Frame t of every extractor is centred on sample (t + 1/2) * hop_length: audio is padded by reflection with
+    (n_fft - hop_length) / 2 samples at each end, so that N samples give exactly N // hop_length frames, and features
+    of different extractors with one hop line up.
+
+    Args:
+        kind: the extractor's name: mel, mfcc, stft, waveform, pitch, energy or stack.
+        channels: F, numbers a frame.
+        sample_rate: in Hz.
+        hop_length: samples from one frame to the next.
+        n_fft: samples of a frame's analysis, or None where there is none.
+        win_length: samples of its window.
+        window: the window's name.
+        n_mels: bands of the mel filterbank.
+        fmin: lowest frequency in Hz.
+        fmax: highest frequency in Hz.
+        mel_scale: slaney or htk.
+        mel_norm: slaney (bands of equal area) or None.
+        power: exponent of the magnitude before the logarithm.
+        log: base of the logarithm (e or 10), or None for a linear scale.
+        floor: the least value, before the logarithm.
+        framing: how frames lie on samples; "centred" is described above.
+        normalization: what was done to the values afterwards; None for nothing.
+        parts: of a stack, the specs of its parts, in order.
+    """
+
+    kind: str
+    channels: int
+    sample_rate: int
+    hop_length: int
+    n_fft: int | None = None
+    win_length: int | None = None
+    window: str | None = None
+    n_mels: int | None = None
+    fmin: float | None = None
+    fmax: float | None = None
+    mel_scale: str | None = None
+    mel_norm: str | None = None
+    power: float | None = None
+    log: str | None = None
+    floor: float | None = None
+    framing: str = "centred"
+    normalization: str | None = None
+    parts: tuple["AudioSpec", ...] = ()
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.hop_length
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that are the same for equal specs: the name of a folder of cached features."""
+        return hashlib.sha256(json.dumps(self.to_mapping(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """As a plain mapping, for YAML, JSON and checkpoints."""
+        return asdict(self) | {"parts": [part.to_mapping() for part in self.parts]}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "AudioSpec":
+        """From :meth:`to_mapping`.
+
+        Raises:
+            SpecMismatchError: if the mapping has a field that this version does not know.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := set(mapping) - known:
+            raise SpecMismatchError(
+                f"the spec has fields that this version does not know: {', '.join(sorted(unknown))};"
+                " it was written by a newer lightning-voiceclone"
+            )
+        parts = tuple(cls.from_mapping(part) for part in mapping.get("parts", ()))
+        return cls(**{**mapping, "parts": parts})
+
+    def differences(self, other: "AudioSpec") -> list[tuple[str, Any, Any]]:
+        """Fields in which the two differ, each with this spec's value and the other's."""
+        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "parts"]
+        found = [pair for pair in pairs if pair[1] != pair[2]]
+        if len(self.parts) != len(other.parts):
+            return [*found, ("number of parts", len(self.parts), len(other.parts))]
+        for index, (mine, theirs) in enumerate(zip(self.parts, other.parts, strict=True)):
+            found += [(f"parts[{index}].{name}", left, right) for name, left, right in mine.differences(theirs)]
+        return found
+
+
+def check_join(left_name: str, left: AudioSpec, right_name: str, right: AudioSpec) -> None:
+    """Fail at once where two parts that are to be joined disagree.
+
+    Raises:
+        SpecMismatchError: names each differing field with both values.
+    """
+    if differences := left.differences(right):
+        told = "; ".join(f"{name} is {ours!r} in {left_name} but {theirs!r} in {right_name}"
+                         for name, ours, theirs in differences)  # fmt: skip
+        raise SpecMismatchError(f"{left_name} and {right_name} do not fit: {told}; give both the same value")
