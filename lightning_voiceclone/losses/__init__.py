@@ -1,0 +1,1 @@
+"""Losses: the adversarial games, and reconstruction."""

@@ -1,0 +1,135 @@
+"""The adversarial games. Higher logits mean real; every loss is the mean over judges of the mean over their logits."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator
+
+
+def _mean_over_judges(of_one: Callable[..., Tensor], *logits: Sequence[Tensor]) -> Tensor:
+    if len({len(sequence) for sequence in logits}) != 1 or not logits[0]:
+        told = " and ".join(str(len(sequence)) for sequence in logits)
+        raise ConfigurationError(
+            f"an adversarial loss was given logits of {told} judges; give one tensor for each judge of the"
+            " discriminator, at least one, and as many real as fake"
+        )
+    return torch.stack([of_one(*judged) for judged in zip(*logits, strict=True)]).mean()
+
+
+class MinMaxLoss(AdversarialLoss):
+    """The original game by binary cross-entropy, with the generator's loss that does not saturate.
+
+    L_D = -[log D(x) + log(1 - D(G(z)))] and L_G = -log D(G(z)), where D = sigmoid(logits) (Goodfellow et al. 2014,
+    equation 1 and the end of its section 3).
+
+    Args:
+        label_smoothing: real is called 1 - label_smoothing instead of 1 in the discriminator's loss (one-sided,
+            Salimans et al. 2016); from 0 to below 1.
+
+    Raises:
+        ConfigurationError: if label_smoothing is out of range.
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0):
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ConfigurationError(f"MinMaxLoss: label_smoothing is {label_smoothing}; it must be from 0 to below 1")
+        self.label_smoothing = label_smoothing
+
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """-[log D(x) + log(1 - D(G(z)))]; 2 ln 2 where the discriminator cannot tell."""
+
+        def of_one(real: Tensor, fake: Tensor) -> Tensor:
+            label = torch.full_like(real, 1 - self.label_smoothing)
+            return F.binary_cross_entropy_with_logits(real, label) + F.softplus(fake).mean()
+
+        return _mean_over_judges(of_one, real_logits, fake_logits)
+
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """-log D(G(z)); ln 2 where the discriminator cannot tell."""
+        return _mean_over_judges(lambda fake: F.softplus(-fake).mean(), fake_logits)
+
+
+class LeastSquaresLoss(AdversarialLoss):
+    """Least squares to the labels 1 and 0 (Mao et al. 2017, equation 9).
+
+    L_D = [(D(x) - 1)^2 + D(G(z))^2] / 2 and L_G = (D(G(z)) - 1)^2 / 2, where D are the logits themselves.
+    """
+
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """[(D(x) - 1)^2 + D(G(z))^2] / 2."""
+        return _mean_over_judges(
+            lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2, real_logits, fake_logits
+        )
+
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """(D(G(z)) - 1)^2 / 2."""
+        return _mean_over_judges(lambda fake: (fake - 1).square().mean() / 2, fake_logits)
+
+
+class HingeLoss(AdversarialLoss):
+    """The hinge (Lim & Ye 2017): logits beyond 1 on the right side cost nothing.
+
+    L_D = max(0, 1 - D(x)) + max(0, 1 + D(G(z))) and L_G = -D(G(z)).
+    """
+
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """max(0, 1 - D(x)) + max(0, 1 + D(G(z)))."""
+        return _mean_over_judges(
+            lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), real_logits, fake_logits
+        )
+
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """-D(G(z))."""
+        return _mean_over_judges(lambda fake: -fake.mean(), fake_logits)
+
+
+class WassersteinLoss(AdversarialLoss):
+    """The Wasserstein distance with gradient penalty (Arjovsky et al. 2017; Gulrajani et al. 2017, equation 3).
+
+    L_D = D(G(z)) - D(x) + penalty_weight * (|gradient of D at x'| - 1)^2 and L_G = -D(G(z)), where x' lies at random
+    on the line from a real to a fake example.
+
+    Args:
+        penalty_weight: lambda; 0 for none.
+
+    Raises:
+        ConfigurationError: if penalty_weight is negative.
+    """
+
+    def __init__(self, *, penalty_weight: float = 10.0):
+        super().__init__()
+        if penalty_weight < 0:
+            raise ConfigurationError(f"WassersteinLoss: penalty_weight is {penalty_weight}; it must not be negative")
+        self.penalty_weight = penalty_weight
+
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """D(G(z)) - D(x)."""
+        return _mean_over_judges(lambda real, fake: fake.mean() - real.mean(), real_logits, fake_logits)
+
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """-D(G(z))."""
+        return _mean_over_judges(lambda fake: -fake.mean(), fake_logits)
+
+    def penalty(
+        self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
+    ) -> Tensor | None:
+        """penalty_weight * mean over the batch of (|gradient| - 1)^2, or None if the weight is 0.
+
+        D of an example is the mean over judges of the mean over their logits: what the loss itself takes. The
+        gradient's length is that over all of the example's numbers.
+        """
+        if not self.penalty_weight:
+            return None
+        with torch.enable_grad():  # a validation step computes the penalty too
+            share = torch.rand(real.shape[0], *(1,) * (real.ndim - 1), dtype=real.dtype, device=real.device)
+            between = torch.lerp(real.detach(), fake.detach(), share).requires_grad_()
+            judged = [maps[-1].flatten(1).mean(1) for maps in discriminator(between, condition)]
+            critic = torch.stack(judged).mean(0).sum()
+            (gradient,) = torch.autograd.grad(critic, between, create_graph=True)
+            length = gradient.flatten(1).norm(dim=1)
+            return self.penalty_weight * (length - 1).square().mean()

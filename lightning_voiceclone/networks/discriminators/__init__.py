@@ -1,0 +1,1 @@
+"""Discriminators: judges of real against fake."""

@@ -1,0 +1,68 @@
+"""A discriminator that looks at patches of the spectrogram."""
+
+import itertools
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.interfaces import Condition, Discriminator
+from lightning_voiceclone.networks.conditioning import check_odd, check_positive, keep
+from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
+from lightning_voiceclone.parts import Dims
+
+
+class PatchDiscriminator(Discriminator):
+    """Strided 2-D convolutions over bands and frames; one logit for each patch (PatchGAN, Isola et al. 2017).
+
+    Takes any number of bands and frames from 1 upwards: each layer halves both, rounding up.
+
+    Args:
+        dims: widths; ``dims.features`` is F.
+        width: channels of the first layer; they double at each layer up to eight times this.
+        layers: strided convolutions.
+        kernel_size: bands and frames that each sees; odd.
+        norm: of the weights: weight, spectral or none.
+        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+
+    Raises:
+        ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        width: int = 32,
+        layers: int = 4,
+        kernel_size: int = 3,
+        norm: WeightNorm = "weight",
+        speaker: bool = False,
+    ):
+        super().__init__()
+        check_positive(type(self).__name__, width=width, layers=layers)
+        check_odd(type(self).__name__, kernel_size=kernel_size)
+        channels = [1] + [width * min(2**layer, 8) for layer in range(layers)]
+        reach = kernel_size // 2
+        self.convolutions = nn.ModuleList(
+            normed(nn.Conv2d(before, after, kernel_size, stride=2, padding=reach), norm)
+            for before, after in itertools.pairwise(channels)
+        )
+        self.judge = normed(nn.Conv2d(channels[-1], 1, kernel_size, padding=reach), norm)
+        self.projection = SpeakerProjection(dims, channels[-1]) if speaker else None
+
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """One judge: the maps (B, channels, bands, frames) of x (B, F, T), then its logits (B, 1, bands, frames).
+
+        Frames that the condition calls padding count as 0, in real as in fake.
+        """
+        if condition is not None:
+            x = keep(x, condition.mask(x.shape[-1]))
+        hidden = x[:, None]
+        maps = []
+        for convolution in self.convolutions:
+            hidden = F.leaky_relu(convolution(hidden), 0.2)
+            maps.append(hidden)
+        logits = self.judge(hidden)
+        if self.projection is not None:
+            logits = self.projection(logits, hidden, condition)
+        return [[*maps, logits]]

@@ -1,0 +1,65 @@
+"""What discriminators share: conditioning by projection, and norms of their weights."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition
+from lightning_voiceclone.networks.conditioning import promised
+from lightning_voiceclone.parts import Dims
+
+WeightNorm = Literal["weight", "spectral", "none"]
+
+
+def normed(layer: nn.Module, norm: WeightNorm) -> nn.Module:
+    """The layer with its weight normalised: by its length (Salimans & Kingma 2016) or its spectral norm (Miyato 2018).
+
+    Raises:
+        ConfigurationError: if the norm is none of weight, spectral, none.
+    """
+    if norm == "weight":
+        return parametrizations.weight_norm(layer)
+    if norm == "spectral":
+        return parametrizations.spectral_norm(layer)
+    if norm == "none":
+        return layer
+    raise ConfigurationError(f"norm is {norm!r}; it must be weight, spectral or none")
+
+
+class SpeakerProjection(nn.Module):
+    """Adds to each logit the inner product of its hidden features and the projected speaker.
+
+    The projection discriminator (Miyato & Koyama 2018, equation 3), at each place of the map rather than after
+    pooling.
+
+    Args:
+        dims: ``dims.speaker`` is the embedding's width.
+        channels: channels of the hidden features.
+
+    Raises:
+        ConfigurationError: if dims promise no speaker.
+    """
+
+    def __init__(self, dims: Dims, channels: int):
+        super().__init__()
+        if not dims.speaker:
+            raise ConfigurationError(
+                "a discriminator with speaker=True needs a speaker encoder, but dims.speaker is 0;"
+                " set speaker to false or configure a speaker encoder"
+            )
+        self.width = dims.speaker
+        self.project = nn.Linear(dims.speaker, channels, bias=False)
+
+    def forward(self, logits: Tensor, hidden: Tensor, condition: Condition | None) -> Tensor:
+        """Logits (B, 1, ...) for hidden features (B, channels, ...).
+
+        Raises:
+            ConfigurationError: if the condition or its speaker is missing or of another width.
+        """
+        if condition is None:
+            raise ConfigurationError("a discriminator with speaker=True was given no condition; pass it the speaker's")
+        speaker = self.project(promised(condition, "speaker", 2, self.width))
+        speaker = speaker.reshape(*speaker.shape, *(1,) * (hidden.ndim - 2))
+        return logits + (hidden * speaker).sum(1, keepdim=True) / hidden.shape[1] ** 0.5

@@ -1,0 +1,1 @@
+"""Generators: from a condition to features."""

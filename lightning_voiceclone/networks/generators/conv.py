@@ -1,0 +1,118 @@
+"""A convolutional generator: residual dilated convolutions over time."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition, Generator
+from lightning_voiceclone.networks.conditioning import (
+    ChannelNorm,
+    FrameInputs,
+    SpeakerModulation,
+    begin_small,
+    check_odd,
+    check_positive,
+    keep,
+    needed_fields,
+    reach_mask,
+)
+from lightning_voiceclone.parts import Dims
+
+
+class _ResidualBlock(nn.Module):
+    """x + mix(act(dilated(act(modulate(norm(x))))))."""
+
+    def __init__(self, dims: Dims, width: int, kernel_size: int, dilation: int, dropout: float):
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.modulation = SpeakerModulation(dims, width)
+        reach = dilation * (kernel_size - 1) // 2
+        # Dense, not depthwise: a depthwise convolution is slow backwards on a CPU.
+        self.dilated = nn.Conv1d(width, width, kernel_size, padding=reach, dilation=dilation)
+        self.mix = nn.Conv1d(width, width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, condition: Condition) -> Tensor:
+        hidden = F.silu(self.modulation(self.norm(x), condition))
+        hidden = F.silu(self.dilated(keep(hidden, mask)))
+        return x + self.mix(self.dropout(hidden))
+
+
+class ConvGenerator(Generator):
+    """Residual dilated convolutions over time, modulated by the speaker (FiLM, Perez et al. 2018) in each block.
+
+    Runs at ``dims.frame_rate / frames_per_step`` steps a second and emits ``frames_per_step`` frames a step, which
+    costs that many times less. Each step sees a finite number of frames: ``context``. A chunk that begins at a
+    multiple of ``frames_per_step``, with its context, gives exactly what the whole gives.
+
+    Args:
+        dims: widths of the inputs and of the features.
+        width: channels inside.
+        layers: residual blocks.
+        kernel_size: steps that a convolution sees; odd.
+        dilations: distances between those steps, one a block, taken in turn from the first again.
+        frames_per_step: frames that a step reads and emits.
+        dropout: share of the numbers dropped in training.
+
+    Raises:
+        ConfigurationError: if a number is out of range or dims promise no input.
+    """
+
+    capabilities = frozenset({"exportable"})
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        width: int = 192,
+        layers: int = 6,
+        kernel_size: int = 5,
+        dilations: tuple[int, ...] = (1, 2, 4),
+        frames_per_step: int = 2,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        name = type(self).__name__
+        check_positive(name, width=width, layers=layers, frames_per_step=frames_per_step)
+        check_odd(name, kernel_size=kernel_size)
+        if not dilations or min(dilations) < 1:
+            raise ConfigurationError(f"{name}: dilations are {dilations}; give at least one, each at least 1")
+        self.needs = needed_fields(dims)
+        self.frames_per_step = frames_per_step
+        self.inputs = FrameInputs(dims)
+        reach = kernel_size // 2
+        self.enter = nn.Conv1d(self.inputs.channels * frames_per_step, width, kernel_size, padding=reach)
+        cycle = [dilations[index % len(dilations)] for index in range(layers)]
+        self.blocks = nn.ModuleList(_ResidualBlock(dims, width, kernel_size, step, dropout) for step in cycle)
+        self.norm = ChannelNorm(width)
+        self.modulation = SpeakerModulation(dims, width)
+        self.leave = nn.Conv1d(width, dims.features * frames_per_step, 1)
+        begin_small(self.leave)
+        # The last frame of a step sees the whole of the steps on its left, the first one those on its right. Rounded
+        # up to whole steps, so that a chunk with its context begins where a step does.
+        steps = reach * (1 + sum(cycle)) + (1 if frames_per_step > 1 else 0)
+        self.context = (steps * frames_per_step, steps * frames_per_step)
+
+    def forward(self, condition: Condition) -> Tensor:
+        """Features (B, F, T)."""
+        x = self.inputs(condition)
+        frames = x.shape[-1]
+        x = self._to_steps(x)
+        steps = (condition.lengths + self.frames_per_step - 1) // self.frames_per_step
+        mask = reach_mask(steps, x.shape[-1])
+        x = self.enter(x)
+        for block in self.blocks:
+            x = block(x, mask, condition)
+        x = F.silu(self.modulation(self.norm(x), condition))
+        return self._to_frames(self.leave(x))[:, :, :frames]
+
+    def _to_steps(self, x: Tensor) -> Tensor:
+        """(B, I, T) to (B, I * frames_per_step, steps), padded with zeros to whole steps."""
+        x = F.pad(x, (0, -x.shape[-1] % self.frames_per_step))
+        return torch.cat([x[:, :, first :: self.frames_per_step] for first in range(self.frames_per_step)], dim=1)
+
+    def _to_frames(self, x: Tensor) -> Tensor:
+        """(B, F * frames_per_step, steps) to (B, F, steps * frames_per_step)."""
+        parts = torch.stack(x.chunk(self.frames_per_step, dim=1), dim=-1)
+        return parts.flatten(2)

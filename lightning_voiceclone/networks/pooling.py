@@ -1,0 +1,17 @@
+"""Statistics over the real frames of padded batches."""
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.networks.conditioning import keep
+
+# In squared units of the features: keeps the slope of the square root finite where a channel does not move.
+VARIANCE_FLOOR = 1e-5
+
+
+def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, C) of x (B, C, T) over the frames where the mask (B, 1, T) is set."""
+    count = mask.sum(-1).clamp(min=1).to(x.dtype)
+    mean = keep(x, mask).sum(-1) / count
+    variance = keep(x - mean[:, :, None], mask).square().sum(-1) / count
+    return mean, torch.sqrt(variance + VARIANCE_FLOOR)
