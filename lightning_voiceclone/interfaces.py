@@ -7,10 +7,11 @@ speaker embedding, Z noise, R frames of a reference.
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from lightning_voiceclone.parts import Dims, Part
@@ -50,10 +51,13 @@ class Condition:
     style: Tensor | None = None
     noise: Tensor | None = None
 
+    def detach(self) -> "Condition":
+        """The same values without their gradients."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Condition(**{name: None if value is None else value.detach() for name, value in values.items()})
+
     def mask(self, frames: int) -> Tensor:
         """(B, 1, T) with 1 for real frames and 0 for padding."""
-        import torch
-
         positions = torch.arange(frames, device=self.lengths.device)
         return (positions < self.lengths[:, None])[:, None].float()
 

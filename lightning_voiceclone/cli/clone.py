@@ -1,0 +1,37 @@
+"""``lvc clone``."""
+
+import argparse
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        "lvc clone", description="Write the words of a source recording in the voice of reference recordings."
+    )
+    made.add_argument("--checkpoint", required=True, metavar="PATH", help="a .ckpt of lvc fit or a voice folder of lvc save")
+    made.add_argument("--source", required=True, metavar="FILE", help="whose words and melody to say (WAV, FLAC, OGG, MP3)")
+    made.add_argument("--reference", required=True, nargs="+", metavar="FILE",
+                      help="whose voice to say them in: one or more recordings of one speaker, at least 1 s each")  # fmt: skip
+    made.add_argument("--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)")
+    made.add_argument("--seed", type=int, default=0, help="of the noise, where the voice has any (default: 0)")
+    made.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, mps (default: cpu)")
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Clone one recording."""
+    options = parser().parse_args(argv)
+    import torch
+
+    from lightning_voiceclone.audio.recordings import read_audio, write_audio
+    from lightning_voiceclone.storage import load_voice
+
+    voice = load_voice(options.checkpoint).to(options.device)
+    rate = voice.spec.sample_rate
+    read = [torch.from_numpy(read_audio(Path(path), rate)[0]).to(options.device)
+            for path in [options.source, *options.reference]]  # fmt: skip
+    cloned = voice.clone(read[0], read[1:], rate, seed=options.seed)
+    write_audio(options.output, cloned.cpu().numpy(), rate)
+    print(f"{options.output}: {len(cloned) / rate:.2f} s at {rate} Hz")
+    return 0

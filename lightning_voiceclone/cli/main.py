@@ -1,0 +1,86 @@
+"""``lvc``: chooses the command, and turns what a user can mend into one line. Imports nothing heavy by itself."""
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from lightning_voiceclone import __version__
+from lightning_voiceclone.errors import LVCError, nearest
+
+TRAINING = "lightning_voiceclone.cli.training"
+COMMANDS = {
+    "fit": (TRAINING, "train a voice: lvc fit --config recipes/librispeech.yaml"),
+    "validate": (TRAINING, "evaluate a checkpoint on the validation split"),
+    "test": (TRAINING, "evaluate a checkpoint on the test split"),
+    "predict": (TRAINING, "speak crops of the test split again and write them as WAV"),
+    "clone": ("lightning_voiceclone.cli.clone", "say the words of one recording in the voice of another"),
+    "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a voice folder, which loads without Lightning"),
+    "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
+    "plugins": ("lightning_voiceclone.cli.plugins", "list the installed parts"),
+    "demo": ("lightning_voiceclone.cli.demo", "make a small corpus, train on it, clone, and show it as a page"),
+}
+
+
+def usage() -> str:
+    """What ``lvc --help`` prints."""
+    lines = [f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join([
+        "usage: lvc COMMAND [OPTIONS]",
+        "",
+        "Voice cloning by adversarial training, in which every part is a plugin.",
+        "",
+        *lines,
+        "",
+        "lvc COMMAND --help explains each. --debug with any of them shows a traceback where one line did not help.",
+        "lvc --version prints the version.",
+    ])  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; gives its exit status: 0, 1 for a failure, 2 for what a user can mend, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("lvc: interrupted", file=sys.stderr)
+        return 130
+    except (LVCError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        if isinstance(error, BrokenPipeError):  # the reader of our output, such as head, has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        print(f"lvc: error: {_in_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: list[str]) -> int:
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise LVCError(f"no command is called {name!r}{nearest(name, COMMANDS)}; lvc --help lists them")
+    module = importlib.import_module(COMMANDS[name][0])
+    return module.run(arguments) if COMMANDS[name][0] == TRAINING else module.run(arguments[1:])
+
+
+def _in_one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full{f' at {error.filename}' if error.filename else ''}; free some space and run it again"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); try a smaller data.batch_size"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

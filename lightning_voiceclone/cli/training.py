@@ -1,0 +1,164 @@
+"""``lvc fit``, ``validate``, ``test`` and ``predict``: Lightning's own command line, with plugins and clear errors."""
+
+import re
+import sys
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.training.adversarial_module import AdversarialModule
+from lightning_voiceclone.training.callbacks import ConfigWriter, Interruption, SampleLogger, WavWriter, run_folder
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.voice_module import VoiceModule
+
+RUNS = Path("runs")
+EVALUATIONS = ("validate", "test", "predict")
+
+
+class PluginParser(LightningArgumentParser):
+    """Says what is wrong in one line; for an unknown class, the nearest match and what is installed."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with the message.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(_explain(str(ex or message))) from ex
+
+
+def _explain(message: str) -> str:
+    """A parser's message in one line, with what is installed where a class name did not resolve."""
+    unknown = re.search(r"(?:Expected a dot import path string|Import path expected|not a subclass).*?:?\s(\S+)", message)
+    given = re.search(r"Given value[^:]*: ?'?\"?([A-Za-z_]\w*)", message)
+    name = given or unknown
+    first = " ".join(message.split())
+    first = first if len(first) < 500 else first[:500] + " …"
+    if name is None or "import path" not in message.lower():
+        return first
+    names = sorted({plugin.name for plugin in plugins.installed()})
+    failed = "".join(f"; {failure}" for failure in plugins.load_all())
+    word = name.group(1).strip("'\".,:")
+    return f"no class is called {word!r}{nearest(word, names)}; installed: {', '.join(names)}{failed}"
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line for modules of this project."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Checkpoints have options of their own."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({
+            "checkpoint.filename": "step{step}",
+            "checkpoint.auto_insert_metric_name": False,
+            "checkpoint.save_last": True,
+            "model": {"class_path": f"{VoiceModule.__module__}.{VoiceModule.__name__}"},
+        })  # fmt: skip
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Fill in what follows from the machine: loggers' folder, precision, strategy."""
+        settings = self._get(self.config, "trainer")
+        if settings.logger in (None, True):
+            kwargs["logger"] = self._default_loggers()
+        if settings.precision is None:
+            gains = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            kwargs["precision"] = "bf16-mixed" if gains else "32-true"
+        if settings.strategy == "auto" and _processes(settings) > 1:
+            # Each player's step leaves the other's weights without gradients.
+            kwargs["strategy"] = DDPStrategy(find_unused_parameters=True)
+        kwargs["plugins"] = [*(settings.plugins or []), WholeCheckpointIO()]
+        return super().instantiate_trainer(**kwargs)
+
+    def _default_loggers(self) -> list[Any]:
+        files = self._get(self.config, "config") or []
+        name = Path(str(files[-1])).stem if files else str(self.subcommand)
+        name = f"{name}-{self.subcommand}" if self.subcommand in EVALUATIONS else name
+        version = _next_version(RUNS / name)
+        return [CSVLogger(RUNS, name, version), TensorBoardLogger(RUNS, name, version, default_hp_metric=False)]
+
+    def after_fit(self) -> None:
+        """Say where the voice is."""
+        checkpoints = run_folder(self.trainer) / "checkpoints"
+        interrupted = any(isinstance(c, Interruption) and c.received for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+        if self.trainer.is_global_zero and not interrupted:
+            best = self.trainer.checkpoint_callback.best_model_path or checkpoints / "last.ckpt"  # type: ignore[union-attr]
+            print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint {best}"
+                  " --source a.wav --reference b.wav --output c.wav")  # fmt: skip
+
+
+def _next_version(folder: Path) -> str:
+    taken = [int(m[1]) for p in folder.glob("version_*") if (m := re.fullmatch(r"version_(\d+)", p.name))]
+    return f"version_{max(taken, default=-1) + 1}"
+
+
+def _processes(settings: Any) -> int:
+    devices = settings.devices
+    if devices in ("auto", -1, "-1"):
+        count = torch.cuda.device_count() if settings.accelerator in ("auto", "gpu", "cuda") else 1
+    elif isinstance(devices, int) or str(devices).isdigit():
+        count = int(devices)
+    else:
+        count = len(str(devices).split(",")) if isinstance(devices, str) else len(devices)
+    return max(count, 1) * settings.num_nodes
+
+
+def _with_own_config(arguments: list[str]) -> list[str]:
+    """For an evaluation without a configuration, the one that stands beside the checkpoint."""
+    if arguments[0] not in EVALUATIONS or any(a in ("--help", "-h") or a.startswith(("--config", "-c")) for a in arguments):
+        return arguments
+    given = [a.partition("=")[2] or b for a, b in zip(arguments, [*arguments[1:], ""], strict=True)
+             if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip
+    if not given:
+        return arguments
+    beside = Path(given[-1]).resolve().parent.parent / "config.yaml"
+    return [arguments[0], "--config", str(beside), *arguments[1:]] if beside.is_file() else arguments
+
+
+def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
+    """The command line, parsed, with model, data and trainer made; and run, if asked."""
+    for failure in plugins.load_all():
+        print(f"lvc: warning: {failure}; it is left out", file=sys.stderr)
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    callbacks = [
+        Interruption(),
+        SampleLogger(),
+        WavWriter(),
+        ModelCheckpoint(filename="timed", train_time_interval=timedelta(minutes=5), enable_version_counter=False),
+    ]
+    return TrainingCLI(
+        AdversarialModule,
+        VoiceDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=False,
+        args=arguments if run else arguments[1:],
+        run=run,
+        parser_class=PluginParser,
+        parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False} if not run else {
+            name: {"parser_mode": "omegaconf+"} for name in ("fit", *EVALUATIONS)},
+        save_config_callback=ConfigWriter,
+        seed_everything_default=0,
+        trainer_defaults={
+            "callbacks": callbacks, "use_distributed_sampler": False, "log_every_n_steps": 10, "max_epochs": 1000,
+            "num_sanity_val_steps": 0,
+        },
+    )  # fmt: skip
+
+
+def run(arguments: list[str]) -> int:
+    """Run a subcommand of the Trainer."""
+    build_cli(_with_own_config(arguments), run=True)
+    return 0

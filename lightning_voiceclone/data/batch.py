@@ -1,0 +1,30 @@
+"""What a loader hands to a module."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """Crops of recordings, each with another crop of the same speaker as its reference.
+
+    Args:
+        audio: (B, (T + 2 * margin) * hop) in [-1, 1]; the margins are the recording itself, mirrored at its ends.
+        lengths: (B,) frames that are real, without the margins.
+        reference: (B, R * hop) a crop apart from ``audio`` where the recording is long enough, or of another one.
+        reference_lengths: (B,) frames of it that are real.
+        speakers: (B,) index of the speaker in the split.
+        names: of the recordings, with the second at which the crop begins.
+        margin: frames on either side of each crop.
+        features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
+    """
+
+    audio: Tensor
+    lengths: Tensor
+    reference: Tensor
+    reference_lengths: Tensor
+    speakers: Tensor
+    names: list[str]
+    margin: int
+    features: Tensor | None = None

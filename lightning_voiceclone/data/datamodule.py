@@ -1,0 +1,227 @@
+"""Recordings to batches, for the Trainer."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from lightning_voiceclone.data.corpora import LibriSpeech
+from lightning_voiceclone.data.manifest import Manifest, Utterance
+from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
+from lightning_voiceclone.data.segments import (
+    Grid,
+    Recordings,
+    ResumableLoader,
+    SegmentDataset,
+    SegmentSampler,
+    collate,
+)
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Corpus
+from lightning_voiceclone.spec import AudioSpec
+
+DEFAULT_CORPORA = "~/corpora"
+DEFAULT_CACHE = "~/.cache/lightning-voiceclone"
+
+
+class VoiceDataModule(pl.LightningDataModule):
+    """Crops of recordings, from a corpus's own tree or from a manifest that ``lvc prepare`` wrote.
+
+    Args:
+        corpus: how the tree under ``root`` is laid out.
+        root: of the corpus; by default ``$LVC_CORPORA/NAME`` or, where that is not set, ``~/corpora/NAME``, with the
+            corpus's class name.
+        manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are not looked at then.
+        segment_seconds: length of a crop; at least one frame.
+        reference_seconds: length of the crop from which the speaker is known.
+        batch_size: crops a step, in each process.
+        validation: speakers (or utterances, see ``split_by``) that are kept for validation; a share if below 1.
+        test: likewise for ``lvc test``.
+        split_by: speaker or utterance.
+        speakers: use these speakers only; null for all.
+        seed: of the split, of the order and of the crops.
+        workers: processes that read recordings; 0 reads in the training process, which is best while all recordings
+            fit into memory.
+        cache_megabytes: memory for recordings that were read before, in each worker.
+        cached_features: take features from those that ``lvc prepare --features`` stored in the manifest's folder.
+    """
+
+    def __init__(
+        self,
+        corpus: Callable[[str], Corpus] = LibriSpeech,
+        root: str | None = None,
+        manifest: str | None = None,
+        segment_seconds: float = 1.28,
+        reference_seconds: float = 2.0,
+        batch_size: int = 16,
+        validation: float = 0.05,
+        test: float = 0.0,
+        split_by: str = "speaker",
+        speakers: list[str] | None = None,
+        seed: int = 0,
+        workers: int = 0,
+        cache_megabytes: float = 1024,
+        cached_features: bool = False,
+    ) -> None:
+        super().__init__()
+        self.corpus = corpus
+        self.root = root
+        self.manifest_folder = manifest
+        self.segment_seconds = segment_seconds
+        self.reference_seconds = reference_seconds
+        self.batch_size = batch_size
+        self.shares = {"validation": validation, "test": test, "split_by": split_by}
+        self.speakers = speakers
+        self.seed = seed
+        self.workers = workers
+        self.cache_megabytes = cache_megabytes
+        self.cached_features = cached_features
+        if cached_features and manifest is None:
+            raise ConfigurationError(
+                "data.cached_features needs data.manifest, the folder in which lvc prepare --features stored them"
+            )
+
+    # Finding the recordings ------------------------------------------------------------------------------------------
+
+    def _made_corpus(self) -> Corpus:
+        if self.root is not None:
+            return self.corpus(self.root)
+        base = Path(os.environ.get("LVC_CORPORA", DEFAULT_CORPORA)).expanduser()
+        return self.corpus(str(base / _class_name(self.corpus)))
+
+    def _folder(self, corpus: Corpus) -> Path:
+        """Where the manifest of this corpus with these settings is kept."""
+        from lightning_voiceclone.parts import describe
+
+        settings = json.dumps([describe(corpus), str(Path(corpus.root).resolve()), self.shares, self.seed])
+        key = hashlib.sha256(settings.encode()).hexdigest()[:12]
+        cache = Path(os.environ.get("LVC_CACHE", DEFAULT_CACHE)).expanduser()
+        return cache / "prepared" / f"{type(corpus).__name__}-{key}"
+
+    def prepare_data(self) -> None:
+        """Check the recordings, once; only new and changed ones are looked at again.
+
+        Raises:
+            ConfigurationError: if the corpus is not where it is looked for; says how to get or to name it.
+        """
+        if self.manifest_folder is not None:
+            return
+        corpus = self._made_corpus()
+        prepare(
+            corpus,
+            self._folder(corpus),
+            validation=self.shares["validation"],
+            test=self.shares["test"],
+            split_by=self.shares["split_by"],
+            seed=self.seed,
+        )
+
+    def setup(self, stage: str) -> None:
+        """Read the manifest and make the splits' datasets, on the grid of the module's features.
+
+        Raises:
+            ConfigurationError: if a speaker that was asked for is not there, or nothing is left.
+        """
+        assert self.trainer is not None
+        if self.trainer.world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+            raise ConfigurationError(
+                "trainer.use_distributed_sampler is true, but the recordings are shared out among the processes already;"
+                " set it to false"
+            )
+        module: Any = self.trainer.lightning_module
+        spec: AudioSpec = module.spec
+        folder = Path(self.manifest_folder) if self.manifest_folder else self._folder(self._made_corpus())
+        self._manifest = Manifest.read(folder / MANIFEST_NAME)
+        rate = spec.frame_rate
+        self.grid = Grid(
+            spec,
+            segment=max(round(self.segment_seconds * rate), 1),
+            reference=max(round(self.reference_seconds * rate), 1),
+            margin=module.voice.margin,
+        )
+        stored = cached_features(folder, spec) if self.cached_features else None
+        self._datasets = {name: self._dataset(name, stored) for name in ("train", "validation", "test")}
+
+    def _dataset(self, split: str, stored: Callable[[Utterance], Any] | None) -> SegmentDataset:
+        utterances = self._manifest.of_split(split)
+        if self.speakers is not None:
+            known = set(self._manifest.speakers)
+            if missing := [name for name in self.speakers if name not in known]:
+                raise ConfigurationError(
+                    f"data.speakers names {', '.join(missing)}, which the manifest does not have;"
+                    f" it has {', '.join(sorted(known)[:10])}{', …' if len(known) > 10 else ''}"
+                )
+            utterances = [utterance for utterance in utterances if utterance.speaker in self.speakers]
+        recordings = Recordings(utterances, self._manifest.root, self.grid.spec.sample_rate, self.cache_megabytes)
+        return SegmentDataset(recordings, self.grid, stored)
+
+    # Loaders ---------------------------------------------------------------------------------------------------------
+
+    def _loader(self, split: str, *, drawn: bool) -> ResumableLoader:
+        assert self.trainer is not None
+        dataset = self._datasets[split]
+        utterances = dataset.recordings.utterances
+        if not utterances:
+            raise ConfigurationError(f"no recording is in the split {split!r}; set data.{split} above 0, or name a"
+                                     " manifest that has one")  # fmt: skip
+        sampler = SegmentSampler(
+            [max(self.grid.frames(utterance) // self.grid.segment, 1) for utterance in utterances],
+            self.batch_size,
+            self.seed,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+            segment=None if drawn else self.grid.segment,
+        )
+        return ResumableLoader(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            collate_fn=partial(collate, margin=self.grid.margin),
+            pin_memory=torch.cuda.is_available(),
+            progress=self._progress,
+        )
+
+    def _progress(self) -> tuple[int, int]:
+        assert self.trainer is not None
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Crops drawn anew in every epoch."""
+        return self._loader("train", drawn=True)
+
+    def val_dataloader(self) -> ResumableLoader | list[Any]:
+        """Crops on a fixed grid of the recordings kept for validation; none if there are none."""
+        return self._loader("validation", drawn=False) if len(self._datasets["validation"]) else []
+
+    def test_dataloader(self) -> ResumableLoader:
+        """As validation, of the test split."""
+        return self._loader("test", drawn=False)
+
+    def predict_dataloader(self) -> ResumableLoader:
+        """The test split, or the validation split where there is none."""
+        return self._loader("test" if len(self._datasets["test"]) else "validation", drawn=False)
+
+    def calibration_audio(self, seconds: float) -> Iterator[torch.Tensor]:
+        """Whole training recordings (N,), the same ones in every process, up to so many seconds together."""
+        recordings = self._datasets["train"].recordings
+        left = seconds * recordings.sample_rate
+        for index in np.random.default_rng(self.seed).permutation(len(recordings.utterances)):
+            if left <= 0:
+                return
+            audio = torch.from_numpy(recordings[int(index)])
+            left -= len(audio)
+            yield audio
+
+
+def _class_name(corpus: Any) -> str:
+    """Name of the class that is, or is made by, what YAML or a caller gave."""
+    candidates = [corpus, getattr(corpus, "func", None), *getattr(corpus, "args", ())]
+    return next((candidate.__name__ for candidate in candidates if isinstance(candidate, type)), "corpus")

@@ -1,0 +1,49 @@
+"""How near the statistics of made features are to those of real ones."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class ChannelMoments(Metric):
+    """Mean and spread of each feature channel, made against real: what an unconditional GAN should at least match.
+
+    ``compute`` gives ``mean_gap``, the largest difference of means over channels in real standard deviations (best 0),
+    and ``spread_low`` and ``spread_high``, the least and the largest ratio of made to real standard deviation (best 1).
+
+    Args:
+        channels: F.
+    """
+
+    full_state_update = False
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        for name in ("real", "fake"):
+            zeros = torch.zeros(2, channels, dtype=torch.float64)
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, real: Tensor, fake: Tensor, mask: Tensor) -> None:
+        """Take in features (B, F, T) of which mask (B, 1, T) says which frames are real."""
+        for name, values in (("real", real), ("fake", fake)):
+            values = values.double() * mask
+            sums = torch.stack([values.sum((0, 2)), values.square().sum((0, 2))])
+            setattr(self, name, getattr(self, name) + sums)
+        self.count += mask.sum()
+
+    def by_channel(self) -> tuple[Tensor, Tensor]:
+        """Differences of means in real standard deviations (F,), and ratios of standard deviations (F,)."""
+        real_mean, real_scale = self._moments(self.real)
+        fake_mean, fake_scale = self._moments(self.fake)
+        return (fake_mean - real_mean) / real_scale, fake_scale / real_scale
+
+    def _moments(self, sums: Tensor) -> tuple[Tensor, Tensor]:
+        mean = sums[0] / self.count
+        return mean, (sums[1] / self.count - mean.square()).clamp_min(1e-20).sqrt()
+
+    def compute(self) -> dict[str, Tensor]:
+        """The three figures, over all channels."""
+        gaps, ratios = self.by_channel()
+        return {"mean_gap": gaps.abs().max().float(), "spread_low": ratios.min().float(),
+                "spread_high": ratios.max().float()}  # fmt: skip

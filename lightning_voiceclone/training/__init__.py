@@ -1,0 +1,1 @@
+"""Training: the adversarial steps, and what goes round them."""

@@ -1,0 +1,269 @@
+"""The adversarial training step, for features and for waveforms alike."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator
+from lightning_voiceclone.losses.reconstruction import feature_matching
+from lightning_voiceclone.training.averaging import WeightAverage
+from lightning_voiceclone.training.weights import check_weights
+
+OptimizerFactory = Callable[[Any], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How the two players take turns. All counts are in batches.
+
+    Args:
+        discriminator_steps: steps of the discriminator to one of the generator (k in Goodfellow 2014).
+        warmup: batches at the beginning in which the generator trains alone, without the discriminator.
+        gradient_clip: largest norm of the gradient of either player; null for none.
+        accumulate: batches whose gradients are summed before a step.
+        average: decay of the moving average of the generator's weights; null for none.
+    """
+
+    discriminator_steps: int = 1
+    warmup: int = 0
+    gradient_clip: float | None = 5.0
+    accumulate: int = 1
+    average: float | None = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("discriminator_steps", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"steps.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.average is not None and not 0 <= self.average < 1:
+            raise ConfigurationError(f"steps.average is {self.average}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A batch, made into what the discriminator is to tell apart.
+
+    Args:
+        real: (B, F, T) features or (B, 1, N) audio of the recordings.
+        fake: the generator's, of the same shape, with gradients.
+        condition: what the generator was told.
+        losses: the generator's own losses by name, each a scalar, not weighted yet.
+    """
+
+    real: Tensor
+    fake: Tensor
+    condition: Condition
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class AdversarialModule(pl.LightningModule):
+    """Alternates the steps of a discriminator and of a generator, by manual optimization.
+
+    A subclass says how a batch becomes a pair of real and fake (:meth:`make_pair`), with the losses that are its own.
+    Without a discriminator the generator trains by those losses alone. A step counts as one batch everywhere
+    (``global_step``, ``max_steps``, schedulers, checkpoints), whichever players moved in it.
+    All randomness of a step follows from the seed, the step's number and the process's rank, so that a resumed
+    training goes on exactly as one that was never stopped.
+
+    Args:
+        generator_side: everything that trains with the generator.
+        discriminator: tells real from fake; None for none.
+        adversarial_loss: the game.
+        weights: of the losses, by name.
+        absent: losses that this combination does not compute, each with the reason.
+        own_losses: names of the losses that :meth:`make_pair` gives.
+        generator_optimizer: makes the optimizer of the generator's side.
+        discriminator_optimizer: makes the discriminator's.
+        scheduler: makes the learning-rate scheduler of each; stepped once a batch.
+        steps: how the players take turns.
+    """
+
+    def __init__(
+        self,
+        generator_side: nn.Module,
+        discriminator: Discriminator | None,
+        adversarial_loss: AdversarialLoss,
+        *,
+        weights: Mapping[str, float],
+        own_losses: set[str],
+        absent: Mapping[str, str],
+        generator_optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None,
+        steps: StepSettings,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        playing = {"adversarial", "feature_matching"}
+        reasons = dict(absent)
+        if discriminator is None:
+            reasons |= dict.fromkeys(playing, "there is no discriminator")
+        check_weights(weights, own_losses | (playing if discriminator is not None else set()), reasons)
+        if discriminator is not None and not any(weights.get(name, 0) > 0 for name in playing):
+            raise ConfigurationError(
+                "there is a discriminator, but the weights of adversarial and feature_matching are 0;"
+                " give one a weight, or set discriminator to null"
+            )
+        self.discriminator = discriminator
+        self.adversarial_loss = adversarial_loss
+        self.weights = {name: weight for name, weight in weights.items() if weight > 0}
+        self.steps = steps
+        self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, "voice")
+        self._generator_side = [generator_side]  # in a list: the subclass registers it under its own name
+        self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
+        self._seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+
+    @abstractmethod
+    def make_pair(self, batch: Any) -> Pair:
+        """Make a batch into real and fake, with the losses that are this module's own."""
+
+    # Optimizers ------------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
+        """One optimizer a player, the generator's first, each with its scheduler if there is one."""
+        make_generator, make_discriminator, make_scheduler = self._make_optimizers
+        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad]
+        optimizers = [make_generator(trained)]
+        if self.discriminator is not None:
+            optimizers.append(make_discriminator(self.discriminator.parameters()))
+        return optimizers, [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
+
+    def _step_optimizer(self, index: int, loss: Tensor, batch: int) -> None:
+        """Backward, and every ``accumulate`` batches clip and step, without counting it as a Lightning step."""
+        optimizer = self.optimizers(use_pl_optimizer=True)
+        optimizer = optimizer[index] if isinstance(optimizer, list) else optimizer
+        self.manual_backward(loss / self.steps.accumulate)
+        if (batch + 1) % self.steps.accumulate:
+            return
+        if self.steps.gradient_clip is not None:
+            self.clip_gradients(optimizer, self.steps.gradient_clip, "norm")
+        with _uncounted(optimizer):
+            optimizer.step()
+        optimizer.zero_grad()
+
+    def _count_batch(self) -> None:
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+        for scheduler in self._schedulers():
+            scheduler.step()
+
+    def _schedulers(self) -> list[LRScheduler]:
+        schedulers = self.lr_schedulers()
+        return schedulers if isinstance(schedulers, list) else [schedulers] if schedulers is not None else []
+
+    # The step --------------------------------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Derive the step's randomness from its number."""
+        torch.manual_seed((self._seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One batch: the fake is made once; the discriminator judges it detached, then the generator answers."""
+        step = self.global_step
+        playing = self.discriminator is not None and step >= self.steps.warmup
+        turn = step // self.steps.accumulate + 1
+        generator_moves = not playing or turn % self.steps.discriminator_steps == 0
+        with torch.set_grad_enabled(generator_moves):
+            pair = self.make_pair(batch)
+        if playing:
+            self._discriminator_step(pair, step)
+        if generator_moves:
+            self._generator_step(pair, step, playing)
+        self._count_batch()
+
+    def _discriminator_step(self, pair: Pair, step: int) -> None:
+        assert self.discriminator is not None
+        fake = pair.fake.detach()
+        condition = pair.condition.detach()
+        with self._only(1):
+            real_logits = [maps[-1] for maps in self.discriminator(pair.real, condition)]
+            fake_logits = [maps[-1] for maps in self.discriminator(fake, condition)]
+            loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
+            self._log("discriminator", loss)
+            penalty = self.adversarial_loss.penalty(self.discriminator, pair.real, fake, condition)
+            if penalty is not None:
+                self._log("penalty", penalty)
+                loss = loss + penalty
+            self._step_optimizer(1, loss, step)
+
+    def _generator_step(self, pair: Pair, step: int, playing: bool) -> None:
+        with self._only(0):
+            losses = dict(pair.losses)
+            if playing:
+                losses |= self._judged(pair)
+            total = torch.stack([weight * losses[name] for name, weight in self.weights.items() if name in losses]).sum()
+            self._step_optimizer(0, total, step)
+        if self.average is not None and (step + 1) % self.steps.accumulate == 0:
+            self.average.update(self._generator_side[0])
+        for name, loss in losses.items():
+            self._log(name, loss)
+        self._log("generator", total, prog_bar=True)
+
+    def _judged(self, pair: Pair) -> dict[str, Tensor]:
+        """The losses that the discriminator gives the generator."""
+        assert self.discriminator is not None
+        fake_maps = self.discriminator(pair.fake, pair.condition)
+        losses = {"adversarial": self.adversarial_loss.generator([maps[-1] for maps in fake_maps])}
+        if "feature_matching" in self.weights:
+            with torch.no_grad():
+                real_maps = self.discriminator(pair.real, pair.condition)
+            losses["feature_matching"] = feature_matching(real_maps, fake_maps)
+        return losses
+
+    @contextmanager
+    def _only(self, index: int) -> Iterator[None]:
+        """Let only one player's weights take gradients, which DDP needs as well as speed."""
+        optimizers = self.optimizers()
+        if not isinstance(optimizers, list):
+            yield
+            return
+        self.toggle_optimizer(optimizers[index])
+        try:
+            yield
+        finally:
+            self.untoggle_optimizer(optimizers[index])
+
+    def _log(self, name: str, value: Tensor, *, prog_bar: bool = False) -> None:
+        self.log(f"train/{name}", value.detach(), prog_bar=prog_bar)
+
+    # Evaluation ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Run with the averaged weights of the generator's side, where there are any."""
+        if self.average is None:
+            yield
+            return
+        with self.average.applied(self._generator_side[0]):
+            yield
+
+    def on_fit_start(self) -> None:
+        """Refuse a precision under which clipping would act on scaled gradients."""
+        if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
+            raise ConfigurationError(
+                f"trainer.precision is {self.trainer.precision}, under which gradients are scaled and steps.gradient_clip"
+                " would act on the scaled ones; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
+            )
+
+
+@contextmanager
+def _uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
+    """Keep Lightning from counting this optimizer's step: a step is a batch, and is counted once a batch."""
+    before, after = optimizer._on_before_step, optimizer._on_after_step
+    optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        optimizer._on_before_step, optimizer._on_after_step = before, after  # type: ignore[method-assign]

@@ -1,0 +1,178 @@
+"""What every training of ``lvc fit`` has beside the Trainer's own callbacks."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import BasePredictionWriter, Callback
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_voiceclone.audio.recordings import write_audio
+from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.training.pictures import compare_features
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Folder of this run: that of its first logger, or the trainer's own. To be called in every process."""
+    if trainer.loggers and isinstance(trainer.loggers[0], WandbLogger):
+        logger = trainer.loggers[0]
+        folder = Path(logger.save_dir or ".") / str(logger.name) / str(logger.version)
+        return Path(trainer.strategy.broadcast(str(folder)))
+    return Path(trainer.log_dir or trainer.default_root_dir)
+
+
+class Interruption(Callback):
+    """Ctrl-C or SIGTERM ends the training after the batch that is running, with a checkpoint to go on from.
+
+    A second one ends it at once.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the two signals."""
+        self.received = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the checkpoint and stop, if a signal came in any process."""
+        wanted = self.received is not None
+        if trainer.world_size > 1:
+            wanted = trainer.strategy.reduce_boolean_decision(wanted, all=False)
+        if not wanted or trainer.should_stop:
+            return
+        path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
+        trainer.save_checkpoint(path)
+        trainer.should_stop = True
+        trainer.limit_val_batches = 0  # no evaluation between the signal and the end
+        self.received = self.received or signal.SIGINT
+        rank_zero_info(f"\ninterrupted after step {trainer.global_step}; go on with the same command and"
+                       f" --ckpt_path {path}")  # fmt: skip
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+
+class SampleLogger(Callback):
+    """Pictures and sound of a few validation crops, for the loggers that show them (TensorBoard, W&B).
+
+    Args:
+        samples: crops each time.
+        every: validations from one time to the next.
+    """
+
+    def __init__(self, samples: int = 3, every: int = 10) -> None:
+        self.samples = samples
+        self.every = every
+        self._validations = 0
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Log the first crops of the first batch."""
+        if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        self._validations += 1
+        if (self._validations - 1) % self.every:
+            return
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger | WandbLogger)]
+        if loggers:
+            self._log(pl_module, batch, loggers, trainer.global_step)
+
+    def _log(self, module: Any, batch: Any, loggers: list[Any], step: int) -> None:
+        spoken = module.predict_step(batch, 0)[: self.samples]
+        rate = module.spec.sample_rate
+        for number, (name, audio) in enumerate(spoken):
+            real = batch.audio[number]
+            extract = module.voice.feature_extractor
+            inner = real[batch.margin * module.spec.hop_length :][: len(audio)]
+            picture = compare_features(extract(inner[None])[0].cpu(), extract(audio[None])[0].cpu(), module.spec, name)
+            for logger in loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image(f"sample/{number}", picture, step, dataformats="HWC")
+                    logger.experiment.add_audio(f"sample/{number}", audio.cpu()[None], step, sample_rate=rate)
+                else:
+                    logger.log_image(f"sample/{number}", [picture], step)
+                    logger.log_audio(f"audio/{number}", [audio.cpu().numpy()], step, sample_rate=[rate])
+
+
+class WavWriter(BasePredictionWriter):
+    """Writes what ``lvc predict`` speaks as WAV files into ``predictions`` of the run's folder."""
+
+    def __init__(self) -> None:
+        super().__init__("batch")
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: Any,
+        prediction: list[tuple[str, torch.Tensor]],
+        batch_indices: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """One file a crop, named for the recording and the second at which the crop begins."""
+        folder = run_folder(trainer) / "predictions"
+        for name, audio in prediction:
+            write_audio(folder / f"{name}.wav", audio.clamp(-1, 1).cpu().numpy(), pl_module.spec.sample_rate)
+
+
+class ConfigWriter(SaveConfigCallback):
+    """Writes ``config.yaml``, all that was set and defaulted, into the run's folder, and tells the loggers."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write it when a training begins."""
+        if stage != "fit" or self.already_saved:
+            return
+        folder = run_folder(trainer)
+        if trainer.is_global_zero:
+            text = self.parser.dump(self.config, skip_none=False)
+            with whole_file(folder / "config.yaml") as temporary:
+                temporary.write_text(text, encoding="utf-8")
+            for logger in trainer.loggers:
+                logger.log_hyperparams(_flat(self.config.as_dict()))
+        self.already_saved = True
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted names, of what a table of hyperparameters can show."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{name}.")
+        elif isinstance(value, str | int | float | bool):
+            flat[name] = value
+    return flat

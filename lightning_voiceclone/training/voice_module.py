@@ -1,0 +1,264 @@
+"""Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+
+from lightning_voiceclone.data.batch import Batch
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.interfaces import (
+    AdversarialLoss,
+    AudioTransform,
+    ContentEncoder,
+    Dims,
+    Discriminator,
+    FeatureExtractor,
+    FeatureTransform,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
+from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
+from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
+from lightning_voiceclone.metrics.moments import ChannelMoments
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.spec import AudioSpec, check_join
+from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.voice import Analysis, Voice
+
+CALIBRATION_SECONDS = 120.0
+
+
+class VoiceModule(AdversarialModule):
+    """A voice in training.
+
+    With a content encoder it clones: what a crop of a recording says, in the voice of another crop of the same
+    speaker, must become that crop again (reconstruction) and pass as real (adversarial). Without one it is the
+    textbook's GAN: speech features from noise alone.
+
+    Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
+    waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
+    discriminator) and the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error.
+
+    Args:
+        feature_extractor: what the generator must produce; owns rate, hop and width.
+        generator: from condition to features.
+        discriminator: tells real from fake; null for none.
+        adversarial_loss: the game that the two play.
+        content_encoder: what is said; null for speech from noise alone.
+        speaker_encoder: who says it; null for none.
+        pitch: extractor of f0 and voicing that the generator is told; null for none.
+        energy: extractor of the RMS that the generator is told; null for none.
+        vocoder: from features to a waveform, when cloning.
+        noise: numbers of noise a frame that the generator is told.
+        augmentation: transforms of the training audio, which keep its shape; source and target alike.
+        content_transforms: transforms of the features that the content encoder hears in training, so that it learns
+            to ignore what they change.
+        target_transforms: transforms of the real features in training, of what the generator is to produce.
+        weights: of the losses, by name.
+        generator_optimizer: optimizer of the generator and the encoders.
+        discriminator_optimizer: optimizer of the discriminator.
+        scheduler: learning-rate scheduler of both, stepped once a batch; null for a constant rate.
+        steps: how the two take turns, clipping, accumulation and averaging.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor | None = None,
+        generator: Callable[[Dims], Generator] = ConvGenerator,
+        discriminator: Callable[[Dims], Discriminator] | None = None,
+        adversarial_loss: AdversarialLoss | None = None,
+        content_encoder: Callable[[Dims], ContentEncoder] | None = None,
+        speaker_encoder: Callable[[Dims], SpeakerEncoder] | None = None,
+        pitch: FeatureExtractor | None = None,
+        energy: FeatureExtractor | None = None,
+        vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
+        noise: int = 0,
+        augmentation: list[AudioTransform] | None = None,
+        content_transforms: list[FeatureTransform] | None = None,
+        target_transforms: list[FeatureTransform] | None = None,
+        weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=5e-4, betas=(0.8, 0.99)),
+        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=2e-4, betas=(0.8, 0.99)),
+        scheduler: LRSchedulerCallable | None = None,
+        steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
+    ) -> None:
+        extractor = feature_extractor or MelSpectrogram()
+        spec = extractor.spec
+        dims = Dims(spec.channels, noise=noise, pitch=pitch is not None, energy=energy is not None,
+                    frame_rate=spec.frame_rate)  # fmt: skip
+        content = content_encoder(dims) if content_encoder else None
+        speaker = speaker_encoder(dims) if speaker_encoder else None
+        dims = Dims(spec.channels, content.channels if content else 0, speaker.channels if speaker else 0, noise,
+                    pitch is not None, energy is not None, spec.frame_rate)  # fmt: skip
+        made = generator(dims)
+        voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
+                      energy=energy, noise=noise)  # fmt: skip
+        absent = _absent_losses(spec, content)
+        super().__init__(
+            voice,
+            discriminator(dims) if discriminator else None,
+            adversarial_loss or LeastSquaresLoss(),
+            weights=weights,
+            own_losses=({"reconstruction", "spectral"} - set(absent)) | made.loss_names,
+            absent=absent,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            scheduler=scheduler,
+            steps=steps,
+        )
+        self.voice = voice
+        self.augmentation = nn.ModuleList(augmentation or [])
+        self.content_transforms = nn.ModuleList(content_transforms or [])
+        self.target_transforms = nn.ModuleList(target_transforms or [])
+        self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
+        self._check_transforms()
+        self.moments = ChannelMoments(spec.channels)
+
+    def _check_transforms(self) -> None:
+        for transform in self.augmentation:
+            if transform.stage != "training":
+                raise ConfigurationError(
+                    f"{type(transform).__name__} works on whole recordings, not on training batches;"
+                    f" give it to lvc prepare --transform {type(transform).__name__}"
+                )
+
+    @property
+    def spec(self) -> AudioSpec:
+        """What the features mean."""
+        return self.voice.spec
+
+    # A batch becomes a pair ------------------------------------------------------------------------------------------
+
+    def make_pair(self, batch: Batch) -> Pair:
+        """The crop, and what the generator makes of its content in the voice of the reference crop."""
+        source, reference = self._analyze(batch)
+        transforms: Sequence[Any] = self.content_transforms if self.training else ()
+        condition = self.voice.condition(source, reference, content_transforms=transforms)
+        fake, losses = self.voice.generator.forward_with_losses(condition)
+        mask = condition.mask(fake.shape[-1])
+        fake = fake * mask
+        real = source.features
+        if self.training:
+            for transform in self.target_transforms:
+                real = transform(real) * mask
+        losses = dict(losses)
+        if "reconstruction" in self.weights:
+            losses["reconstruction"] = masked_l1(fake, real, mask)
+        if self.spectral is not None:
+            losses["spectral"] = self.spectral(self.voice.vocode(fake), source.audio)
+        if self.discriminator is not None and self.discriminator.takes == "audio":
+            real, fake = source.audio[:, None], self.voice.vocode(fake)[:, None]
+        return Pair(real, fake, condition, losses)
+
+    def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
+        audio, reference = batch.audio, batch.reference
+        if self.training:
+            for transform in self.augmentation:
+                audio = transform(audio, self.spec.sample_rate)
+        source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
+        if self.voice.speaker_encoder is None and "reference_frames" not in self.voice.generator.needs:
+            return source, None
+        return source, self.voice.analyze(reference, batch.reference_lengths)
+
+    # Hooks -----------------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Fit the normaliser to the beginning of the training recordings, unless a checkpoint has done so."""
+        super().on_fit_start()
+        if not self.voice.normalizer.fitted:
+            audio = self.trainer.datamodule.calibration_audio(CALIBRATION_SECONDS)  # type: ignore[attr-defined]
+            extractor = self.voice.feature_extractor
+            self.voice.normalizer.fit(extractor(row.to(self.device)[None]) for row in audio)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log what the averaged weights do on recordings that were not trained on."""
+        self._evaluate(batch, "validation")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """As validation, on the test split."""
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Batch, stage: str) -> None:
+        with self.averaged():
+            source, reference = self._analyze(batch)
+            condition = self.voice.condition(source, reference)
+            fake = self.voice.generator(condition)
+        mask = condition.mask(fake.shape[-1])
+        real_values = self.voice.normalizer.inverse(source.features)
+        fake_values = self.voice.normalizer.inverse(fake)
+        if self.voice.content_encoder is not None:
+            distance = masked_l1(fake_values, real_values, mask)
+            self.log(f"{stage}/{self.spec.kind}_l1", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
+            return
+        self.moments.update(real_values, fake_values, mask)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log how far the made features' statistics are from the real ones, where there is nothing to reconstruct."""
+        self._log_moments("validation")
+
+    def on_test_epoch_end(self) -> None:
+        """As after validation."""
+        self._log_moments("test")
+
+    def _log_moments(self, stage: str) -> None:
+        if self.moments.update_called:
+            self.log_dict({f"{stage}/{name}": value for name, value in self.moments.compute().items()})
+            self.moments.reset()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
+        """Speak each crop again in the voice of its reference crop; (name, (N,) samples) each."""
+        with self.averaged():
+            source, reference = self._analyze(batch)
+            audio = self.voice.vocode(self.voice.generator(self.voice.condition(source, reference)))
+        hop = self.spec.hop_length
+        rows = zip(batch.names, audio, batch.lengths, strict=True)
+        return [(name, row[: int(frames) * hop]) for name, row, frames in rows]
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the voice's description, so that the checkpoint alone is enough to clone with."""
+        checkpoint["voice"] = self.voice.description()
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint whose features mean something else, before any weight is loaded.
+
+        Raises:
+            ConfigurationError: if it holds no voice, or one of other parts.
+            SpecMismatchError: if its spec differs; names the field and both values.
+        """
+        stored = checkpoint.get("voice")
+        if stored is None:
+            raise ConfigurationError("the checkpoint holds no voice; name one that lvc fit wrote for a VoiceModule")
+        check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
+        theirs, ours = stored["parts"], self.voice.description()["parts"]
+        for name in sorted(set(theirs) | set(ours)):
+            left, right = theirs.get(name, {}), ours.get(name, {})
+            if (left.get("name"), left.get("arguments")) != (right.get("name"), right.get("arguments")):
+                raise SpecMismatchError(
+                    f"{name} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
+                    " use the configuration that the checkpoint was made with (config.yaml beside it)"
+                )
+
+
+def _told(part: Mapping[str, Any]) -> str:
+    if not part:
+        return "absent"
+    settings = {name: value for name, value in part["arguments"].items() if not isinstance(value, dict)}
+    return f"{part['name']}({', '.join(f'{name}={value}' for name, value in settings.items())})"
+
+
+def _absent_losses(spec: AudioSpec, content: ContentEncoder | None) -> dict[str, str]:
+    absent = {"kl": "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"}
+    if spec.kind != "waveform":
+        absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
+    if content is None:
+        reason = "without a content encoder the voice is made from noise alone, and there is nothing to compare with"
+        absent |= {"reconstruction": reason, "spectral": reason}
+    return absent

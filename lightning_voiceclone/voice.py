@@ -1,0 +1,357 @@
+"""A voice: everything that cloning loads, and the one way from recordings to features to a waveform."""
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone import __version__
+from lightning_voiceclone.errors import ConfigurationError, RecordingError, SpecMismatchError
+from lightning_voiceclone.interfaces import (
+    Condition,
+    ContentEncoder,
+    FeatureExtractor,
+    FeatureTransform,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
+from lightning_voiceclone.parts import Part, build, describe
+from lightning_voiceclone.spec import AudioSpec, check_join
+
+FORMAT = 1
+LEAST_REFERENCE_SECONDS = 1.0
+VOICED = 0.5  # voicing above which a frame counts as voiced
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a batch of recordings is made of, frame by frame.
+
+    Args:
+        audio: (B, N) the samples of these frames, N = T * hop.
+        features: (B, F, T), normalised.
+        lengths: (B,) frames that are real.
+        f0: (B, T) in Hz, 0 where unvoiced; None if the voice has no pitch extractor.
+        voicing: (B, T) from 0 to 1; None likewise.
+        energy: (B, T) logarithm of the RMS less its mean; None if the voice has no energy extractor.
+    """
+
+    audio: Tensor
+    features: Tensor
+    lengths: Tensor
+    f0: Tensor | None = None
+    voicing: Tensor | None = None
+    energy: Tensor | None = None
+
+
+class Normalizer(nn.Module):
+    """Features to zero mean and unit variance in each channel, with statistics of the training recordings."""
+
+    mean: Tensor
+    scale: Tensor
+    fitted: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, 1))
+        self.register_buffer("scale", torch.ones(channels, 1))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Take the statistics of features (B, F, T), over all batches."""
+        values = torch.cat([features.transpose(0, 1).flatten(1).double() for features in batches], dim=1)
+        self.mean.copy_(values.mean(dim=1, keepdim=True))
+        self.scale.copy_(values.std(dim=1, keepdim=True).clamp_min(1e-5))
+        self.fitted.fill_(True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalised features (B, F, T)."""
+        return (features - self.mean) / self.scale
+
+    def inverse(self, features: Tensor) -> Tensor:
+        """Features in the extractor's own units (B, F, T)."""
+        return features * self.scale + self.mean
+
+
+class Voice(nn.Module):
+    """The parts of a voice, joined: ``analyze`` -> ``condition`` -> ``generator`` -> ``vocode``; ``clone`` is all four.
+
+    Args:
+        feature_extractor: what the generator must produce.
+        generator: from condition to features.
+        vocoder: from features to a waveform; its spec must be the extractor's.
+        content_encoder: what is said; without one the voice is made from noise alone.
+        speaker_encoder: who says it.
+        pitch: extractor of f0 and voicing.
+        energy: extractor of the RMS.
+        noise: Z, numbers of noise a frame.
+
+    Raises:
+        SpecMismatchError: if two parts disagree on the features; names the field and both values.
+        ConfigurationError: if the generator needs what no part supplies.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor,
+        generator: Generator,
+        vocoder: Vocoder,
+        *,
+        content_encoder: ContentEncoder | None = None,
+        speaker_encoder: SpeakerEncoder | None = None,
+        pitch: FeatureExtractor | None = None,
+        energy: FeatureExtractor | None = None,
+        noise: int = 0,
+    ) -> None:
+        super().__init__()
+        self.feature_extractor = feature_extractor
+        self.generator = generator
+        self.vocoder = vocoder
+        self.content_encoder = content_encoder
+        self.speaker_encoder = speaker_encoder
+        self.pitch = pitch
+        self.energy = energy
+        self.noise = noise
+        self.normalizer = Normalizer(self.spec.channels)
+        self._check()
+
+    @property
+    def spec(self) -> AudioSpec:
+        """What the features mean."""
+        return self.feature_extractor.spec
+
+    def _check(self) -> None:
+        check_join("the feature extractor", self.spec, "the vocoder", self.vocoder.spec)
+        grid = ("sample_rate", "hop_length")
+        for name, extractor in (("pitch", self.pitch), ("energy", self.energy)):
+            for field in grid if extractor else ():
+                theirs, ours = getattr(extractor.spec, field), getattr(self.spec, field)
+                if theirs != ours:
+                    raise SpecMismatchError(
+                        f"{field} is {ours} in the feature extractor but {theirs} in {name}; give both the same value"
+                    )
+        supplied = {
+            "content": self.content_encoder, "speaker": self.speaker_encoder, "reference_frames": self.content_encoder,
+            "f0": self.pitch, "voicing": self.pitch, "energy": self.energy, "noise": self.noise,
+        }  # fmt: skip
+        if lacking := sorted(need for need in self.generator.needs if not supplied.get(need)):
+            raise ConfigurationError(
+                f"{type(self.generator).__name__} needs {', '.join(lacking)}, which no part of this voice supplies;"
+                " add the encoder or extractor for it"
+            )
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio that are needed on either side of a crop so that its features equal the whole's."""
+        extractors = [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
+        return max(max(part.context) for part in extractors)
+
+    def analyze(
+        self, audio: Tensor, lengths: Tensor | None = None, *, margin: int = 0, features: Tensor | None = None
+    ) -> Analysis:
+        """Take recordings apart.
+
+        Args:
+            audio: (B, (T + 2 * margin) * hop) in [-1, 1], at the spec's rate.
+            lengths: (B,) frames that are real, without the margin; None for all.
+            margin: frames on either side that are only there as context.
+            features: (B, F, T) in the extractor's units where they are known already, without the margin.
+        """
+        if features is None:
+            features = self._trim(self.feature_extractor(audio), margin)
+        features = self.normalizer(features)
+        frames = features.shape[-1]
+        if lengths is None:
+            lengths = torch.full((len(audio),), frames, device=audio.device)
+        mask = Condition(lengths).mask(frames)
+        f0 = voicing = energy = None
+        if self.pitch is not None:
+            f0, voicing = self._trim(self.pitch(audio), margin).unbind(1)
+            voicing = voicing * mask[:, 0]
+            f0 = f0 * (voicing > VOICED)
+        if self.energy is not None:
+            level = self._trim(self.energy(audio), margin).clamp_min(1e-4).log()
+            energy = ((level - (level * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)) * mask)[:, 0]
+        hop = self.spec.hop_length
+        inner = audio[:, margin * hop : (margin + frames) * hop]
+        return Analysis(inner, features * mask, lengths, f0, voicing, energy)
+
+    @staticmethod
+    def _trim(features: Tensor, margin: int) -> Tensor:
+        return features[..., margin : features.shape[-1] - margin]
+
+    def condition(
+        self,
+        source: Analysis,
+        reference: Analysis | None = None,
+        *,
+        register_from: Tensor | None = None,
+        content_transforms: Sequence[FeatureTransform] = (),
+        random: torch.Generator | None = None,
+    ) -> Condition:
+        """What the generator is told, to say the source's words in the reference's voice.
+
+        Args:
+            source: the words, their timing and melody.
+            reference: the voice.
+            register_from: (B,) the median f0 in Hz to which the source's melody is moved; None leaves it.
+            content_transforms: applied to the features that the content encoder hears, in training.
+            random: where noise is drawn from; None for torch's own state.
+        """
+        frames = source.features.shape[-1]
+        fields: dict[str, Any] = {}
+        if self.content_encoder is not None:
+            heard = source.features
+            for transform in content_transforms:
+                heard = transform(heard)
+            x = heard if self.content_encoder.takes == "features" else source.audio
+            content = self.content_encoder(x, source.lengths)
+            fields["content"] = _stretch(content, frames, self.content_encoder.frame_rate, self.spec.frame_rate)
+        if self.speaker_encoder is not None:
+            fields["speaker"] = self.embed(reference or source)
+        if "reference_frames" in self.generator.needs:
+            fields["reference_frames"] = (reference or source).features.transpose(1, 2)
+        if self.pitch is not None:
+            fields |= {"f0": _move_register(source.f0, register_from), "voicing": source.voicing}
+        if self.energy is not None:
+            fields["energy"] = source.energy
+        if self.noise:
+            shape = (len(source.features), self.noise, frames)
+            fields["noise"] = torch.randn(shape, generator=random, device=source.features.device)
+        return Condition(source.lengths, **fields)
+
+    def embed(self, reference: Analysis) -> Tensor:
+        """Speaker embedding (B, D) of references.
+
+        Raises:
+            ConfigurationError: if the voice has no speaker encoder.
+        """
+        if self.speaker_encoder is None:
+            raise ConfigurationError("this voice has no speaker encoder; train one with model.speaker_encoder")
+        x = reference.features if self.speaker_encoder.takes == "features" else reference.audio
+        return self.speaker_encoder(x, reference.lengths)
+
+    def vocode(self, features: Tensor) -> Tensor:
+        """Waveform (B, T * hop) of normalised features (B, F, T)."""
+        return self.vocoder(self.normalizer.inverse(features))
+
+    @torch.inference_mode()
+    def clone(self, source: Tensor, references: Sequence[Tensor], sample_rate: int, *, seed: int = 0) -> Tensor:
+        """The words of the source in the voice of the references.
+
+        Args:
+            source: (N,) samples in [-1, 1].
+            references: recordings (N,) of one speaker, of any lengths; together they are the voice.
+            sample_rate: of all of them, in Hz.
+            seed: the same seed gives the same samples.
+
+        Returns:
+            (N // hop * hop,) samples.
+
+        Raises:
+            SpecMismatchError: if the rate is not the voice's.
+            RecordingError: if a recording is too short, silent or not finite.
+            ConfigurationError: if the voice has nothing to hear the source with.
+        """
+        if sample_rate != self.spec.sample_rate:
+            raise SpecMismatchError(
+                f"audio is declared at {sample_rate} Hz but this voice speaks at {self.spec.sample_rate} Hz;"
+                " resample it first (read_audio does so)"
+            )
+        if self.content_encoder is None:
+            raise ConfigurationError("this voice has no content encoder: it cannot clone, only make speech from noise")
+        check_audio(source, self.spec, "the source", self.spec.hop_length / sample_rate)
+        for reference in references:
+            check_audio(reference, self.spec, "a reference", LEAST_REFERENCE_SECONDS)
+        said = self.analyze(source[None])
+        voice = self.analyze(*pad_together(list(references), self.spec.hop_length))
+        register = median_f0(voice.f0).nanmedian()[None] if voice.f0 is not None else None
+        random = torch.Generator(source.device).manual_seed(seed)
+        condition = self.condition(said, voice, register_from=register, random=random)
+        if condition.speaker is not None:
+            weights = voice.lengths / voice.lengths.sum()
+            condition = dataclasses.replace(condition, speaker=(condition.speaker * weights[:, None]).sum(0)[None])
+        if condition.reference_frames is not None:
+            frames = [row[: int(length)] for row, length in zip(condition.reference_frames, voice.lengths, strict=True)]
+            condition = dataclasses.replace(condition, reference_frames=torch.cat(frames)[None])
+        return self.vocode(self.generator(condition))[0].clamp(-1, 1)
+
+    def description(self) -> dict[str, Any]:
+        """How to make this voice again (without its weights), as a plain mapping."""
+        named = {name: part for name, part in self.named_children() if isinstance(part, Part)}
+        return {
+            "format": FORMAT,
+            "version": __version__,
+            "spec": self.spec.to_mapping(),
+            "noise": self.noise,
+            "parts": {name: describe(part) for name, part in named.items()},
+        }
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> "Voice":
+        """Make a voice, with fresh weights, from :meth:`description`.
+
+        Raises:
+            ConfigurationError: if it was written by a newer version.
+            PluginError: if a part's class is not installed; names the package.
+            SpecMismatchError: if the extractor that was built does not mean what the description says.
+        """
+        if description.get("format") != FORMAT:
+            raise ConfigurationError(
+                f"the voice has format {description.get('format')!r}, this version reads {FORMAT};"
+                " update lightning-voiceclone"
+            )
+        parts = {name: build(part) for name, part in copy.deepcopy(description["parts"]).items()}
+        voice = cls(**parts, noise=description["noise"])
+        check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)
+        return voice
+
+
+def check_audio(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float) -> None:
+    """Refuse what cannot be heard.
+
+    Raises:
+        RecordingError: if (N,) samples are too few, silent or not finite; says which.
+    """
+    seconds = audio.shape[-1] / spec.sample_rate
+    if seconds < least_seconds:
+        raise RecordingError(f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one")
+    if not torch.isfinite(audio).all():
+        raise RecordingError(f"{name} has samples that are not finite numbers; record or export it again")
+    if audio.abs().max() < 1e-3:
+        raise RecordingError(f"{name} is silent (peak below -60 dB); give one with speech")
+
+
+def pad_together(recordings: list[Tensor], hop_length: int) -> tuple[Tensor, Tensor]:
+    """Recordings (N,) of several lengths as one batch (B, N) padded with zeros, and their lengths in frames."""
+    lengths = torch.tensor([len(audio) // hop_length for audio in recordings], device=recordings[0].device)
+    longest = int(lengths.max()) * hop_length
+    rows = [F.pad(audio[:longest], (0, longest - min(len(audio), longest))) for audio in recordings]
+    return torch.stack(rows), lengths
+
+
+def median_f0(f0: Tensor) -> Tensor:
+    """Median over voiced frames (B,) of f0 (B, T) in Hz; NaN where nothing is voiced."""
+    return torch.where(f0 > 0, f0, torch.nan).nanmedian(dim=-1).values
+
+
+def _move_register(f0: Tensor | None, register: Tensor | None) -> Tensor | None:
+    if f0 is None or register is None:
+        return f0
+    ratio = (register / median_f0(f0)).nan_to_num(nan=1.0)
+    return f0 * ratio[:, None]
+
+
+def _stretch(content: Tensor, frames: int, from_rate: float, to_rate: float) -> Tensor:
+    """Content (B, C, T') on the features' grid (B, C, T), by linear interpolation between frame centres."""
+    if from_rate == to_rate:
+        return F.pad(content, (0, max(frames - content.shape[-1], 0)), mode="replicate")[..., :frames]
+    stretched = F.interpolate(content, scale_factor=to_rate / from_rate, mode="linear", align_corners=False)
+    return F.pad(stretched, (0, max(frames - stretched.shape[-1], 0)), mode="replicate")[..., :frames]
