@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Condition, Generator
 from lightning_voiceclone.networks.conditioning import (
     ChannelNorm,
@@ -13,30 +12,11 @@ from lightning_voiceclone.networks.conditioning import (
     begin_small,
     check_odd,
     check_positive,
-    keep,
     needed_fields,
     reach_mask,
 )
+from lightning_voiceclone.networks.residual import ResidualBlock, cycle_dilations
 from lightning_voiceclone.parts import Dims
-
-
-class _ResidualBlock(nn.Module):
-    """x + mix(act(dilated(act(modulate(norm(x))))))."""
-
-    def __init__(self, dims: Dims, width: int, kernel_size: int, dilation: int, dropout: float):
-        super().__init__()
-        self.norm = ChannelNorm(width)
-        self.modulation = SpeakerModulation(dims, width)
-        reach = dilation * (kernel_size - 1) // 2
-        # Dense, not depthwise: a depthwise convolution is slow backwards on a CPU.
-        self.dilated = nn.Conv1d(width, width, kernel_size, padding=reach, dilation=dilation)
-        self.mix = nn.Conv1d(width, width, 1)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, mask: Tensor, condition: Condition) -> Tensor:
-        hidden = F.silu(self.modulation(self.norm(x), condition))
-        hidden = F.silu(self.dilated(keep(hidden, mask)))
-        return x + self.mix(self.dropout(hidden))
 
 
 class ConvGenerator(Generator):
@@ -76,15 +56,15 @@ class ConvGenerator(Generator):
         name = type(self).__name__
         check_positive(name, width=width, layers=layers, frames_per_step=frames_per_step)
         check_odd(name, kernel_size=kernel_size)
-        if not dilations or min(dilations) < 1:
-            raise ConfigurationError(f"{name}: dilations are {dilations}; give at least one, each at least 1")
+        cycle = cycle_dilations(name, dilations, layers)
         self.needs = needed_fields(dims)
         self.frames_per_step = frames_per_step
         self.inputs = FrameInputs(dims)
         reach = kernel_size // 2
         self.enter = nn.Conv1d(self.inputs.channels * frames_per_step, width, kernel_size, padding=reach)
-        cycle = [dilations[index % len(dilations)] for index in range(layers)]
-        self.blocks = nn.ModuleList(_ResidualBlock(dims, width, kernel_size, step, dropout) for step in cycle)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(dims, width, kernel_size=kernel_size, dilation=step, dropout=dropout) for step in cycle
+        )
         self.norm = ChannelNorm(width)
         self.modulation = SpeakerModulation(dims, width)
         self.leave = nn.Conv1d(width, dims.features * frames_per_step, 1)

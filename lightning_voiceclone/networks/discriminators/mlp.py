@@ -1,0 +1,47 @@
+"""The textbook's discriminator: fully connected, frame by frame."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.interfaces import Condition, Discriminator
+from lightning_voiceclone.networks.conditioning import check_positive, keep
+from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection
+from lightning_voiceclone.parts import Dims
+
+
+class MLPDiscriminator(Discriminator):
+    """Fully connected layers applied to each frame alone; one logit a frame (Goodfellow et al. 2014).
+
+    Args:
+        dims: widths; ``dims.features`` is F.
+        hidden: numbers in each hidden layer.
+        layers: linear layers, the logits' among them; at least 2.
+        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+
+    Raises:
+        ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
+    """
+
+    def __init__(self, dims: Dims, *, hidden: int = 256, layers: int = 3, speaker: bool = False):
+        super().__init__()
+        check_positive(type(self).__name__, hidden=hidden, layers=layers - 1)
+        widths = [dims.features] + [hidden] * (layers - 1)
+        self.hidden = nn.ModuleList(nn.Conv1d(widths[index], hidden, 1) for index in range(layers - 1))
+        self.judge = nn.Conv1d(hidden, 1, 1)
+        self.projection = SpeakerProjection(dims, hidden) if speaker else None
+
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """One judge: the hidden layers (B, hidden, T) of x (B, F, T), then its logits (B, 1, T).
+
+        Frames that the condition calls padding count as 0, in real as in fake.
+        """
+        if condition is not None:
+            x = keep(x, condition.mask(x.shape[-1]))
+        maps = []
+        for layer in self.hidden:
+            x = F.leaky_relu(layer(x), 0.2)
+            maps.append(x)
+        logits = self.judge(x)
+        if self.projection is not None:
+            logits = self.projection(logits, x, condition)
+        return [[*maps, logits]]

@@ -1,0 +1,154 @@
+"""Discriminators of waveforms: at several scales, and in several periods."""
+
+import itertools
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition, Discriminator
+from lightning_voiceclone.networks.conditioning import check_positive
+from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
+from lightning_voiceclone.parts import Dims
+
+
+class _Judge(nn.Module):
+    """Convolutions with leaky rectifiers between them, then one that gives the logits."""
+
+    def __init__(self, layers: list[nn.Module], judge: nn.Module, projection: SpeakerProjection | None):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.judge = judge
+        self.projection = projection
+
+    def forward(self, x: Tensor, condition: Condition | None) -> list[Tensor]:
+        maps = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2)
+            maps.append(x)
+        logits = self.judge(x)
+        if self.projection is not None:
+            logits = self.projection(logits, x, condition)
+        return [*maps, logits]
+
+
+class MultiScaleDiscriminator(Discriminator):
+    """The same network on the waveform and on its averages over 2, 4, … samples (MelGAN, Kumar et al. 2019).
+
+    Strided grouped convolutions over time: each layer sees 41 samples and keeps one of four.
+
+    Args:
+        dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
+        width: channels of the first layer; they double at each layer up to 16 times this. A multiple of ``groups``.
+        layers: strided convolutions of each judge.
+        scales: judges.
+        groups: of the strided convolutions' channels.
+        norm: of the weights: weight, spectral or none.
+        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+
+    Raises:
+        ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
+    """
+
+    takes: Literal["features", "audio"] = "audio"
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        width: int = 16,
+        layers: int = 4,
+        scales: int = 3,
+        groups: int = 4,
+        norm: WeightNorm = "weight",
+        speaker: bool = False,
+    ):
+        super().__init__()
+        name = type(self).__name__
+        check_positive(name, width=width, layers=layers, scales=scales, groups=groups)
+        if width % groups:
+            raise ConfigurationError(f"{name}: width {width} is no multiple of groups {groups}; use {groups * 4}, say")
+        self.judges = nn.ModuleList(
+            self._judge(dims, width=width, layers=layers, groups=groups, norm=norm, speaker=speaker)
+            for _ in range(scales)
+        )
+
+    @staticmethod
+    def _judge(dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool) -> _Judge:
+        widths = [width * min(2**layer, 16) for layer in range(layers + 1)]
+        strided = [
+            normed(nn.Conv1d(before, after, 41, stride=4, padding=20, groups=groups), norm)
+            for before, after in itertools.pairwise(widths)
+        ]
+        first = normed(nn.Conv1d(1, width, 15, padding=7), norm)
+        last = normed(nn.Conv1d(widths[-1], widths[-1], 5, padding=2), norm)
+        judge = normed(nn.Conv1d(widths[-1], 1, 3, padding=1), norm)
+        return _Judge([first, *strided, last], judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """For each scale the maps (B, channels, samples) of audio x (B, 1, N), then its logits (B, 1, samples)."""
+        judged = []
+        for judge in self.judges:
+            judged.append(judge(x, condition))
+            # Two samples of padding rather than MelGAN's one, so that a single sample can be averaged too.
+            x = F.avg_pool1d(x, 4, stride=2, padding=2, count_include_pad=False)
+        return judged
+
+
+class MultiPeriodDiscriminator(Discriminator):
+    """One judge a period p, on the waveform folded into columns of every p-th sample (HiFi-GAN, Kong et al. 2020).
+
+    Args:
+        dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
+        periods: in samples; primes, so that the judges overlap little.
+        width: channels of the first layer; they double at each layer up to 16 times this.
+        layers: strided convolutions of each judge: each sees 5 samples of a column and keeps one of three.
+        norm: of the weights: weight, spectral or none.
+        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+
+    Raises:
+        ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
+    """
+
+    takes: Literal["features", "audio"] = "audio"
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        periods: tuple[int, ...] = (2, 3, 5, 7, 11),
+        width: int = 8,
+        layers: int = 4,
+        norm: WeightNorm = "weight",
+        speaker: bool = False,
+    ):
+        super().__init__()
+        name = type(self).__name__
+        check_positive(name, width=width, layers=layers)
+        if not periods or min(periods) < 1:
+            raise ConfigurationError(f"{name}: periods are {periods}; give at least one, each at least 1 sample")
+        self.periods = tuple(periods)
+        self.judges = nn.ModuleList(
+            self._judge(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in periods
+        )
+
+    @staticmethod
+    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> _Judge:
+        widths = [1] + [width * min(2**layer, 16) for layer in range(layers)]
+        strided = [
+            normed(nn.Conv2d(before, after, (5, 1), stride=(3, 1), padding=(2, 0)), norm)
+            for before, after in itertools.pairwise(widths)
+        ]
+        judge = normed(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), norm)
+        return _Judge(strided, judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """For each period p the maps (B, channels, samples, p) of audio x (B, 1, N), then its logits, of 1 channel."""
+        return [judge(_fold(x, period), condition) for judge, period in zip(self.judges, self.periods, strict=True)]
+
+
+def _fold(x: Tensor, period: int) -> Tensor:
+    """(B, 1, N) to (B, 1, rows, period); the last sample is repeated to fill the last row."""
+    x = F.pad(x, (0, -x.shape[-1] % period), mode="replicate")
+    return x.unflatten(-1, (-1, period))
