@@ -1,0 +1,205 @@
+"""The steps, on networks so small that every number can be worked out."""
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition, Discriminator
+from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
+from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
+
+
+class Judge(Discriminator):
+    def __init__(self, speaker: bool = False):
+        super().__init__()
+        self.linear = nn.Linear(4, 1)
+
+    def forward(self, x, condition=None):
+        return [[x * 1.0, self.linear(x)]]
+
+
+class Tiny(AdversarialModule):
+    """Real is a constant 2; the generator is one linear layer of the batch."""
+
+    def __init__(self, *, discriminator=True, weights=None, loss=None, scheduler=None, **steps):
+        torch.manual_seed(0)
+        self_generator = nn.Linear(4, 4)
+        super().__init__(
+            self_generator,
+            Judge() if discriminator else None,
+            loss or LeastSquaresLoss(),
+            weights=weights or {"adversarial": 1.0},
+            own_losses={"distance"},
+            absent={"spectral": "there is no waveform"},
+            generator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+            discriminator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+            scheduler=scheduler,
+            steps=StepSettings(**{"gradient_clip": None, "average": None, **steps}),
+        )
+        self.generator = self_generator
+        self.trace = []
+
+    def make_pair(self, batch):
+        fake = self.generator(batch)
+        losses = {"distance": (fake - 2).abs().mean()} if "distance" in self.weights else {}
+        return Pair(torch.full_like(fake, 2.0), fake, Condition(torch.ones(len(batch))), losses)
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        moved = {name: getattr(self, name).state_dict() for name in ("generator", "discriminator")
+                 if getattr(self, name) is not None}  # fmt: skip
+        self.trace.append({name: torch.cat([v.flatten().clone() for v in d.values()]) for name, d in moved.items()})
+
+
+def train(module, batches=6, size=3, data=None, **trainer):
+    torch.manual_seed(1)
+    data = torch.randn(batches * size, 4) if data is None else data
+    loader = DataLoader(list(data), batch_size=size)
+    made = pl.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_epochs=1, **trainer,
+    )  # fmt: skip
+    start = {name: torch.cat([v.flatten().clone() for v in getattr(module, name).state_dict().values()])
+             for name in ("generator", "discriminator") if getattr(module, name) is not None}  # fmt: skip
+    made.fit(module, loader)
+    return made, [start, *module.trace]
+
+
+def moves(trace, name):
+    return [not torch.equal(before[name], after[name]) for before, after in zip(trace, trace[1:], strict=False)]
+
+
+def test_a_step_is_a_batch_with_two_players():
+    trainer, trace = train(Tiny(), batches=6)
+    assert trainer.global_step == 6
+    assert moves(trace, "generator") == moves(trace, "discriminator") == [True] * 6
+
+
+def test_max_steps_counts_batches():
+    trainer, trace = train(Tiny(), batches=6, max_steps=4)
+    assert trainer.global_step == 4
+    assert len(trace) == 5
+
+
+def test_k_discriminator_steps_to_one_of_the_generator():
+    trainer, trace = train(Tiny(discriminator_steps=3), batches=6)
+    assert moves(trace, "generator") == [False, False, True, False, False, True]
+    assert moves(trace, "discriminator") == [True] * 6
+    assert trainer.global_step == 6
+
+
+def test_warmup_leaves_the_discriminator_alone():
+    module = Tiny(warmup=2, weights={"adversarial": 1.0, "distance": 1.0}, discriminator_steps=2)
+    _, trace = train(module, batches=6)
+    assert moves(trace, "discriminator") == [False, False, True, True, True, True]
+    assert moves(trace, "generator") == [True, True, False, True, False, True]
+
+
+def test_one_step_by_hand():
+    """Least squares by SGD: both players against gradients of the formulas."""
+    module = Tiny()
+    x = torch.randn(3, 4)
+    _, trace = train(module, data=x, size=3)
+    torch.manual_seed(0)
+    generator, judge = nn.Linear(4, 4), Judge()
+    fake = generator(x)
+    loss = ((judge.linear(torch.full((3, 4), 2.0)) - 1) ** 2).mean() / 2 + (judge.linear(fake.detach()) ** 2).mean() / 2
+    loss.backward()
+    with torch.no_grad():
+        for p in judge.parameters():
+            p -= 0.1 * p.grad
+    ((judge.linear(fake) - 1) ** 2).mean().div(2).backward()
+    with torch.no_grad():
+        for p in generator.parameters():
+            p -= 0.1 * p.grad
+    expected = [torch.cat([v.flatten() for v in m.state_dict().values()]) for m in (generator, judge)]
+    torch.testing.assert_close(trace[1]["generator"], expected[0])
+    torch.testing.assert_close(trace[1]["discriminator"], expected[1])
+
+
+def test_accumulation_equals_one_larger_batch():
+    data = torch.randn(12, 4, generator=torch.Generator().manual_seed(2))
+    settings = {"discriminator": False, "weights": {"distance": 1.0}}
+    _, large = train(Tiny(**settings), data=data, size=6)
+    trainer, small = train(Tiny(accumulate=2, **settings), data=data, size=3)
+    torch.testing.assert_close(large[-1]["generator"], small[-1]["generator"])
+    assert moves(small, "generator") == [False, True, False, True]
+    assert trainer.global_step == 4
+
+
+def test_accumulation_of_the_discriminator():
+    data = torch.randn(6, 4, generator=torch.Generator().manual_seed(2))
+    _, large = train(Tiny(), data=data, size=6)
+    _, small = train(Tiny(accumulate=2), data=data, size=3)
+    torch.testing.assert_close(large[-1]["discriminator"], small[-1]["discriminator"])
+    assert moves(small, "discriminator") == moves(small, "generator") == [False, True]
+
+
+def test_clipping_limits_the_step():
+    limit = 1e-3
+    _, trace = train(Tiny(gradient_clip=limit), batches=1)
+    for name in ("generator", "discriminator"):
+        assert float((trace[1][name] - trace[0][name]).norm()) == pytest.approx(0.1 * limit, rel=1e-3)
+
+
+def test_average_follows_its_formula():
+    module = Tiny(average=0.5)
+    _, trace = train(module, batches=3)
+    average = trace[0]["generator"]
+    for count, weights in enumerate(trace[1:]):
+        decay = min(0.5, (1 + count) / (10 + count))
+        average = decay * average + (1 - decay) * weights["generator"]
+    with module.averaged():
+        inside = torch.cat([p.detach().flatten() for p in module.generator.parameters()])
+    torch.testing.assert_close(inside, average)
+    after = torch.cat([p.detach().flatten() for p in module.generator.parameters()])
+    assert torch.equal(after, trace[-1]["generator"])
+
+
+def test_schedulers_step_once_a_batch():
+    module = Tiny(scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=2, gamma=0.1))
+    trainer, _ = train(module, batches=4)
+    for optimizer in trainer.optimizers:
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.001)
+
+
+def test_the_penalty_moves_the_discriminator():
+    _, without = train(Tiny(loss=WassersteinLoss(penalty_weight=0)), batches=1)
+    _, with_penalty = train(Tiny(loss=WassersteinLoss(penalty_weight=10)), batches=1)
+    assert not torch.allclose(without[1]["discriminator"], with_penalty[1]["discriminator"])
+
+
+def test_without_a_discriminator():
+    module = Tiny(discriminator=False, weights={"distance": 1.0})
+    trainer, trace = train(module, batches=50)
+    assert trainer.global_step == 50
+    first, last = (torch.nn.functional.linear(torch.ones(4), t["generator"][:16].view(4, 4), t["generator"][16:])
+                   for t in (trace[0], trace[-1]))  # fmt: skip
+    assert (last - 2).abs().mean() < (first - 2).abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"weights": {"adversarail": 1.0}}, "did you mean adversarial"),
+        ({"weights": {"adversarial": 1.0, "spectral": 1.0}}, "there is no waveform"),
+        ({"weights": {"adversarial": -1.0}}, "must not be below 0"),
+        ({"weights": {"distance": 1.0}}, "there is a discriminator"),
+        ({"weights": {"adversarial": 1.0}, "discriminator": False}, "there is no discriminator"),
+        ({"weights": {"distance": 0.0}, "discriminator": False}, "no loss has a weight above 0"),
+        ({"discriminator_steps": 0}, "at least 1"),
+        ({"average": 1.5}, "below 1"),
+    ],
+)
+def test_settings_that_cannot_work(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Tiny(**settings)
+
+
+def test_fp16_with_clipping_is_refused():
+    module = Tiny(gradient_clip=1.0)
+    module._trainer = type("T", (), {"precision": "16-mixed"})()
+    with pytest.raises(ConfigurationError, match="bf16-mixed"):
+        module.on_fit_start()
