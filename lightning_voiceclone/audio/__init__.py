@@ -1,0 +1,1 @@
+"""Recordings: reading, checking, cleaning and varying them."""
