@@ -1,0 +1,33 @@
+"""For the tests of parts, built-in and third-party: conformance classes to inherit, synthetic speech, conditions.
+
+``from lightning_voiceclone.testing import GeneratorConformance``; names are loaded when asked for, so that the pytest
+plugin, which every pytest run on the machine imports, stays light.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "AdversarialLossConformance": "conformance",
+    "AudioTransformConformance": "conformance",
+    "ContentEncoderConformance": "conformance",
+    "DiscriminatorConformance": "conformance",
+    "FeatureExtractorConformance": "conformance",
+    "FeatureTransformConformance": "conformance",
+    "GeneratorConformance": "conformance",
+    "SpeakerEncoderConformance": "conformance",
+    "VocoderConformance": "conformance",
+    "band_features": "signals",
+    "overfit": "overfitting",
+    "random_condition": "conditions",
+    "speech_batch": "overfitting",
+    "speech_like": "signals",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

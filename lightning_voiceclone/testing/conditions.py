@@ -1,0 +1,83 @@
+"""Conditions drawn at random, with every field that the widths promise."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.interfaces import Condition
+from lightning_voiceclone.parts import Dims
+
+# A textbook's widths and a cloner's: what every generator must work with.
+NOISE_ONLY = Dims(13, noise=10)
+CLONING = Dims(20, content=12, speaker=16, pitch=True)
+EVERYTHING = Dims(20, content=12, speaker=16, noise=4, pitch=True, energy=True)
+
+PER_FRAME = ("content", "f0", "voicing", "energy", "noise")
+
+
+def random_condition(dims: Dims, lengths: Sequence[int], *, seed: int = 0, noise_per_frame: bool = True) -> Condition:
+    """A condition with what ``dims`` promise, padded to the longest of ``lengths``; the padding is random too."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=random)
+
+    rows, frames = len(lengths), max(lengths)
+    voicing = torch.rand(rows, frames, generator=random)
+    noise = normal(rows, dims.noise, frames) if noise_per_frame else normal(rows, dims.noise)
+    return Condition(
+        lengths=torch.tensor(lengths),
+        content=normal(rows, dims.content, frames) if dims.content else None,
+        f0=torch.where(voicing > 0.3, 80 + 200 * voicing, 0.0) if dims.pitch else None,
+        voicing=voicing if dims.pitch else None,
+        energy=normal(rows, frames) if dims.energy else None,
+        speaker=normal(rows, dims.speaker) if dims.speaker else None,
+        noise=noise if dims.noise else None,
+    )
+
+
+def change(condition: Condition, **of_field: object) -> Condition:
+    """The condition with some fields replaced."""
+    return replace(condition, **of_field)  # type: ignore[arg-type]
+
+
+def tensors(condition: Condition) -> dict[str, Tensor]:
+    """The fields that are there, by name."""
+    values = {field.name: getattr(condition, field.name) for field in fields(condition)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def frame_fields(condition: Condition) -> dict[str, Tensor]:
+    """The fields that have an axis of frames, their last."""
+    present = {name: value for name, value in tensors(condition).items() if name in PER_FRAME}
+    return {name: value for name, value in present.items() if name != "noise" or value.ndim == 3}
+
+
+def move(
+    condition: Condition, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+) -> Condition:
+    """The condition with its floating-point fields of that dtype, all on that device."""
+    moved = {
+        name: value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+        for name, value in tensors(condition).items()
+    }
+    return replace(condition, **moved)
+
+
+def row(condition: Condition, index: int) -> Condition:
+    """One row of the batch alone, without its padding."""
+    length = int(condition.lengths[index])
+    alone = {name: value[index : index + 1] for name, value in tensors(condition).items()}
+    alone |= {name: value[index : index + 1, ..., :length] for name, value in frame_fields(condition).items()}
+    return replace(condition, **alone)
+
+
+def scramble_padding(condition: Condition, scale: float = 10.0) -> Condition:
+    """The condition with other numbers in its padding."""
+    scrambled = {}
+    for name, value in frame_fields(condition).items():
+        mask = condition.mask(value.shape[-1]).reshape(value.shape[0], *(1,) * (value.ndim - 2), -1)
+        scrambled[name] = torch.where(mask > 0, value, scale * torch.rand_like(value))
+    return replace(condition, **scrambled)

@@ -1,0 +1,26 @@
+"""Checks that every part of a kind must pass: inherit the class of the kind in a pytest module, and name your part.
+
+    class TestUNetGenerator(GeneratorConformance):
+        part = UNetGenerator
+        arguments = {"width": 16}
+
+Override ``make`` where the part is built otherwise.
+"""
+
+from lightning_voiceclone.testing.conformance.encoders import ContentEncoderConformance, SpeakerEncoderConformance
+from lightning_voiceclone.testing.conformance.game import AdversarialLossConformance, DiscriminatorConformance
+from lightning_voiceclone.testing.conformance.generators import GeneratorConformance
+from lightning_voiceclone.testing.conformance.sound import FeatureExtractorConformance, VocoderConformance
+from lightning_voiceclone.testing.conformance.transforms import AudioTransformConformance, FeatureTransformConformance
+
+__all__ = [
+    "AdversarialLossConformance",
+    "AudioTransformConformance",
+    "ContentEncoderConformance",
+    "DiscriminatorConformance",
+    "FeatureExtractorConformance",
+    "FeatureTransformConformance",
+    "GeneratorConformance",
+    "SpeakerEncoderConformance",
+    "VocoderConformance",
+]

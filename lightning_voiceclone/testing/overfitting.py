@@ -1,0 +1,64 @@
+"""Can a generator learn at all: it must be able to learn one batch by heart."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.interfaces import Condition, Generator
+from lightning_voiceclone.losses.reconstruction import masked_l1
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.testing.signals import band_features, speech_like
+
+HOP = 160
+
+
+def speech_batch(dims: Dims, *, rows: int = 4, seconds: float = 0.5, seed: int = 0) -> tuple[Tensor, Condition]:
+    """Features (B, F, T) of synthetic speech, one speaker a row, and the condition that goes with them.
+
+    The content is that of an untrained content encoder of ``dims.content`` channels, the speaker a random vector.
+    """
+    sounds = [speech_like(seconds, speaker=index, seed=seed + index) for index in range(rows)]
+    features = torch.stack([torch.from_numpy(band_features(s.audio, channels=dims.features, hop=HOP)) for s in sounds])
+    frames = features.shape[-1]
+    f0 = torch.stack([torch.from_numpy(sound.f0[HOP // 2 :: HOP][:frames].copy()) for sound in sounds])
+    condition = Condition(lengths=torch.full((rows,), frames))
+    if dims.content:
+        encoder = InstanceNormContentEncoder(Dims(dims.features), channels=dims.content, width=32, layers=1, stride=1)
+        condition = replace(condition, content=encoder(features).detach())
+    if dims.pitch:
+        condition = replace(condition, f0=f0, voicing=(f0 > 0).to(features.dtype))
+    if dims.energy:
+        condition = replace(condition, energy=features.mean(1))
+    if dims.speaker:
+        condition = replace(condition, speaker=torch.randn(rows, dims.speaker))
+    if dims.noise:
+        condition = replace(condition, noise=torch.randn(rows, dims.noise, frames))
+    return features, condition
+
+
+def overfit(
+    generator: Generator, features: Tensor, condition: Condition, *, steps: int = 200, learning_rate: float = 2e-3
+) -> list[float]:
+    """Train the generator on one batch by mean absolute error (Adam); the error before each step, and after the last.
+
+    Args:
+        generator: trained in place.
+        features: (B, F, T) that it is to give, normalised.
+        condition: what it is told.
+        steps: of the optimizer.
+        learning_rate: of the optimizer.
+    """
+    optimizer = torch.optim.Adam(generator.parameters(), lr=learning_rate)
+    mask = condition.mask(features.shape[-1])
+    errors = []
+    generator.train()
+    for _ in range(steps):
+        error = masked_l1(generator(condition), features, mask)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    with torch.no_grad():
+        return [*errors, masked_l1(generator.eval()(condition), features, mask).item()]
