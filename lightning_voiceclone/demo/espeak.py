@@ -1,0 +1,132 @@
+"""Speech from text by espeak-ng, through the package ``espeakng-loader``, which carries the library and its data.
+
+espeak-ng is GPL-3.0: this module is imported by the demonstration alone, and loads the library only when asked to.
+"""
+
+import ctypes
+import shutil
+import tempfile
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from lightning_voiceclone.errors import LVCError, nearest
+
+# From espeak-ng's speak_lib.h.
+AUDIO_OUTPUT_RETRIEVAL = 1
+INITIALIZE_DONT_EXIT = 0x8000
+POSITION_CHARACTER = 1
+CHARS_UTF8 = 1
+RATE, PITCH = 1, 3
+BUFFER_MILLISECONDS = 500
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class Espeak:
+    """One synthesiser with a copy of the library of its own.
+
+    espeak-ng keeps its state (flutter, noise, phase) in global variables, which no call resets, so that a sentence
+    sounds slightly different after another. A copy of the library begins afresh: the same calls in the same order
+    give the same samples, whatever else the process has said. Calls are serialised, for it is not re-entrant.
+
+    Raises:
+        LVCError: if the package is missing or its library does not start.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise LVCError(
+                "the demonstration's corpus needs the package espeakng-loader, which is not installed;"
+                ' pip install "lightning-voiceclone[demo]"'
+            ) from error
+        data = Path(espeakng_loader.get_data_path())
+        library = Path(espeakng_loader.get_library_path())
+        folder = Path(tempfile.mkdtemp(prefix="espeak-"))
+        self._tidy = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._variants = data / "voices" / "!v"
+        self._lock = threading.Lock()
+        self._heard: list[np.ndarray] = []
+        self._callback = _CALLBACK(self._hear)  # kept, or it would be freed while the library still calls it
+        # espeak-ng cuts the path of its data off after 160 characters, hence the link of a short name.
+        home = _linked(data, folder / "data")
+        copy = Path(shutil.copy(library, folder / library.name))
+        try:
+            self._library = ctypes.CDLL(str(copy))
+            self.sample_rate = self._library.espeak_Initialize(
+                AUDIO_OUTPUT_RETRIEVAL, BUFFER_MILLISECONDS, str(home).encode(), INITIALIZE_DONT_EXIT
+            )
+        except OSError as error:
+            raise LVCError(f"espeak-ng at {library} does not load: {error}; reinstall espeakng-loader") from error
+        if self.sample_rate <= 0:
+            raise LVCError(f"espeak-ng does not find its data at {data}; reinstall espeakng-loader")
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def speak(
+        self, text: str, voice: str = "en-us", variant: str = "", pitch: int = 50, rate: int = 170
+    ) -> tuple[np.ndarray, int]:
+        """Say a text.
+
+        Args:
+            text: what to say.
+            voice: language and accent, such as ``en-us`` or ``en-gb-x-rp``.
+            variant: timbre, such as ``f2`` or ``m3``; empty for the voice's own.
+            pitch: 0 to 99; 50 is the variant's own.
+            rate: words a minute, 80 to 450.
+
+        Returns:
+            Audio (N,), float32 in [-1, 1], and its sample rate in Hz.
+
+        Raises:
+            LVCError: if the voice or the variant does not exist, or nothing is said.
+        """
+        if variant and not (self._variants / variant).is_file():  # espeak-ng itself would ignore the variant
+            raise LVCError(
+                f"espeak-ng has no variant {variant!r}{nearest(variant, self.variants())};"
+                f" it has {', '.join(self.variants())}"
+            )
+        with self._lock:
+            self._heard.clear()
+            name = f"{voice}+{variant}" if variant else voice
+            if self._library.espeak_SetVoiceByName(name.encode()) != 0:
+                raise LVCError(f"espeak-ng has no voice {voice!r}; try en-us, en-gb-x-rp or en-gb-scotland")
+            self._library.espeak_SetParameter(RATE, rate, 0)
+            self._library.espeak_SetParameter(PITCH, pitch, 0)
+            data = text.encode() + b"\0"
+            failed = self._library.espeak_Synth(
+                data, ctypes.c_size_t(len(data)), 0, POSITION_CHARACTER, 0, CHARS_UTF8, None, None
+            )
+            failed = failed or self._library.espeak_Synchronize()
+            samples = np.concatenate(self._heard) if self._heard else np.zeros(0, np.int16)
+        if failed or not samples.any():
+            raise LVCError(f"espeak-ng said nothing for the text {text!r} (status {failed}); give it some words")
+        return samples.astype(np.float32) / 32768, self.sample_rate
+
+    def variants(self) -> list[str]:
+        """Names of the timbres that there are."""
+        return sorted(path.name for path in self._variants.iterdir())
+
+    def _hear(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None) -> int:
+        if samples and count:
+            self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+
+def speak(
+    text: str, voice: str = "en-us", variant: str = "", pitch: int = 50, rate: int = 170
+) -> tuple[np.ndarray, int]:
+    """Say one text with a fresh synthesiser: the same samples every time. See :meth:`Espeak.speak`."""
+    return Espeak().speak(text, voice, variant, pitch, rate)
+
+
+def _linked(folder: Path, link: Path) -> Path:
+    """``link``, leading to ``folder`` under a short name, or a copy where links are not allowed (Windows)."""
+    try:
+        link.symlink_to(folder, target_is_directory=True)
+    except OSError:
+        shutil.copytree(folder, link)
+    return link

@@ -1,0 +1,130 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from lightning_voiceclone.cli import demo as command
+from lightning_voiceclone.demo import corpus, run
+from lightning_voiceclone.errors import LVCError
+
+# Stands for ``python -m lightning_voiceclone``: notes its arguments, and writes what fit and clone would.
+FAKE = """
+import os, shutil, sys
+from pathlib import Path
+arguments = sys.argv[1:]
+after = lambda name: arguments[arguments.index(name) + 1]
+with open("calls.txt", "a") as stream:
+    print(*arguments, file=stream)
+if os.environ.get("FAIL") == arguments[0]:
+    sys.exit(3)
+if arguments[0] == "fit":
+    assert os.environ["LVC_CACHE"].endswith("cache")
+    folder = Path(after("--trainer.logger.save_dir"), after("--trainer.logger.name"), after("--trainer.logger.version"))
+    (folder / "checkpoints").mkdir(parents=True)
+    if os.environ.get("FAIL") != "checkpoint":
+        (folder / "checkpoints" / "last.ckpt").write_bytes(b"weights")
+        (folder / "checkpoints" / "timed.ckpt").write_bytes(b"weights")
+    (folder / "metrics.csv").write_text("step,validation/mel_l1\\n0,1.0\\n9,0.5\\n")
+else:
+    assert Path(after("--checkpoint")).name == "last.ckpt"
+    shutil.copy(after("--source"), after("--output"))
+"""
+
+
+def tiny_corpus(folder, *, speakers, sentences, seed):
+    for part, names in (("train", ["a/1.wav", "b/1.wav"]), ("held_out", ["source.wav", "reference.wav"])):
+        for name in names:
+            path = folder / part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, 0.1 * np.sin(np.arange(16000) / 16), 16000)
+        corpus._write_table(folder / part / corpus.TABLE, [(name, name[0], f"words of {name}") for name in names])
+    return folder
+
+
+@pytest.fixture
+def faked(tmp_path, monkeypatch):
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)
+    real = subprocess.Popen
+
+    def popen(arguments, **options):
+        assert arguments[:3] == [sys.executable, "-m", "lightning_voiceclone"]
+        return real([sys.executable, str(script), *arguments[3:]], **options)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run.subprocess, "Popen", popen)
+    monkeypatch.setattr(run, "make_corpus", tiny_corpus)
+    return tmp_path
+
+
+def test_the_demo_runs_its_steps_and_can_be_repeated(faked, capfd):
+    for _ in range(2):
+        assert command.run(["--output", "out", "--minutes", "1.5", "--seed", "7"]) == 0
+    for name in ("source.wav", "reference.wav", "cloned.wav", "index.html"):
+        assert (faked / "out" / name).stat().st_size > 500
+    fit, clone, *_ = (faked / "calls.txt").read_text().splitlines()
+    assert f"--config {run.RECIPE}" in fit
+    assert "--data.root out/corpus/train" in fit
+    assert "--trainer.max_time 00:00:01:30" in fit
+    assert "--seed_everything 7" in fit
+    assert clone == (
+        "clone --checkpoint out/training/checkpoints/last.ckpt --source out/source.wav"
+        " --reference out/reference.wav --output out/cloned.wav"
+    )
+    text = (faked / "out" / "index.html").read_text("utf-8")
+    assert "words of source.wav" in text
+    assert "lvc demo --output out --minutes 1.5" in text
+    assert (faked / "out" / "index.html").as_uri() in capfd.readouterr().out
+    assert run.RECIPE.is_file()
+
+
+@pytest.mark.parametrize(
+    ("fails", "words"),
+    [
+        ("fit", ["the training failed with status 3", "to repeat just this: lvc fit --config"]),
+        ("clone", ["the cloning failed with status 3", "lvc clone --checkpoint"]),
+        ("checkpoint", ["left no checkpoint", "--minutes"]),
+    ],
+)
+def test_a_failing_step_ends_with_one_clear_line(faked, monkeypatch, fails, words):
+    monkeypatch.setenv("FAIL", fails)
+    with pytest.raises(LVCError) as caught:
+        command.run(["--output", "out"])
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert not (faked / "out" / "index.html").exists()
+
+
+def test_no_minutes_are_refused_before_anything_is_written(faked):
+    with pytest.raises(LVCError, match="above 0, not -1"):
+        command.run(["--output", "out", "--minutes", "-1"])
+    assert not (faked / "out").exists()
+
+
+def test_ctrl_c_waits_for_the_step_to_tidy_up(monkeypatch):
+    class Process:
+        waits = 0
+
+        def wait(self):
+            self.waits += 1
+            if self.waits == 1:
+                raise KeyboardInterrupt
+            return 0
+
+    process = Process()
+    monkeypatch.setattr(run.subprocess, "Popen", lambda *arguments, **options: process)
+    with pytest.raises(KeyboardInterrupt):
+        run.run_step("the training", ["fit"])
+    assert process.waits == 2
+
+
+def test_the_command_and_its_help_import_nothing_heavy():
+    code = (
+        "import sys; from lightning_voiceclone.cli import demo; demo.parser().format_help();"
+        "print([name for name in ('torch', 'numpy', 'matplotlib', 'espeakng_loader') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
