@@ -1,0 +1,189 @@
+"""Extractors of how something is said: pitch with voicing, and energy."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.framing import check_audio, check_grid, frame
+from lightning_voiceclone.interfaces import FeatureExtractor
+from lightning_voiceclone.spec import AudioSpec
+
+SILENCE = 1e-9  # mean square, -90 dB of full scale: the step of 16-bit samples
+CHUNK_FRAMES = 256  # their transforms stay in a CPU's cache
+
+
+class Pitch(FeatureExtractor):
+    """Fundamental frequency by YIN, and how far each frame is voiced, (B, 2, T).
+
+    Channel 0 is f0 in Hz, within fmin to fmax at every frame, voiced or not. Channel 1 is the voicing from 0 to 1: 1
+    less the cumulative-mean-normalised difference at the chosen lag (de Cheveigne & Kawahara 2002, equation 8), and 0
+    in silence (below -90 dB). No gradient flows: the choice of a lag has none.
+
+    Equal to ``librosa.yin(center=False)`` of librosa 0.11 on identically padded audio, but for two things: librosa
+    may leave fmin to fmax by one lag, which is clamped here; and in single precision the rounding of its transform
+    differs, so that of two equally deep troughs the other may be taken in frames that are hardly periodic.
+
+    Args:
+        sample_rate: in Hz.
+        hop_length: samples from one frame to the next.
+        n_fft: samples of a frame; even, and longer than a period of fmin.
+        fmin: lowest frequency in Hz.
+        fmax: highest frequency in Hz.
+        threshold: the first trough of the difference below this is the period; where there is none, the deepest is.
+
+    Raises:
+        ConfigurationError: if a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16000,
+        hop_length: int = 160,
+        n_fft: int = 1024,
+        fmin: float = 60.0,
+        fmax: float = 500.0,
+        threshold: float = 0.1,
+    ):
+        super().__init__()
+        check_grid("Pitch", sample_rate, hop_length, n_fft)
+        if not 0 < fmin < fmax <= sample_rate / 2:
+            raise ConfigurationError(
+                f"Pitch: fmin is {fmin:g} and fmax is {fmax:g} Hz, but 0 < fmin < fmax <= sample_rate / 2"
+                f" ({sample_rate / 2:g}) must hold"
+            )
+        if not threshold > 0:
+            raise ConfigurationError(f"Pitch: threshold is {threshold}, but must be above 0; 0.1 is usual")
+        self.fmin, self.fmax, self.threshold = fmin, fmax, threshold
+        self.least_lag, self.greatest_lag = int(sample_rate / fmax), -int(-sample_rate // fmin)
+        if self.greatest_lag >= n_fft:
+            raise ConfigurationError(
+                f"Pitch: a period of fmin ({fmin:g} Hz) is {self.greatest_lag} samples, but a frame has {n_fft};"
+                f" raise n_fft to {2 * self.greatest_lag} or more, or raise fmin"
+            )
+        if self.greatest_lag - self.least_lag < 2:
+            raise ConfigurationError(
+                f"Pitch: fmin {fmin:g} and fmax {fmax:g} Hz are less than two samples of a period apart;"
+                " widen the range"
+            )
+        # The spec has no field of its own for the threshold; floor, which bounds the difference, keeps caches apart.
+        self.n_fft = n_fft
+        self.spec = AudioSpec(
+            kind="pitch", channels=2, sample_rate=sample_rate, hop_length=hop_length, n_fft=n_fft,
+            fmin=float(fmin), fmax=float(fmax), floor=float(threshold),
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, 2, T): f0 in Hz and voicing of audio (B, N) in [-1, 1].
+
+        Raises:
+            ConfigurationError: if audio is not (B, N) of floating-point numbers.
+            RecordingError: if it is shorter than one hop.
+        """
+        check_audio("Pitch", audio, self.spec.hop_length)
+        samples = audio.float() if audio.dtype in (torch.float16, torch.bfloat16) else audio
+        frames = frame(samples, self.n_fft, self.spec.hop_length)
+        shape = frames.shape[:2]
+        rows = max(CHUNK_FRAMES // frames.shape[1], 1) if audio.device.type == "cpu" else len(frames)
+        tracks = [torch.stack(self._track(chunk.flatten(0, 1)), -1) for chunk in frames.split(rows)]
+        return torch.cat(tracks).unflatten(0, shape).transpose(1, 2).contiguous().to(audio.dtype)
+
+    def _track(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """f0 in Hz and voicing, each (M,), of frames (M, n_fft)."""
+        difference, power = self._normalised_difference(frames)
+        before, here, after = difference[:, :-2], difference[:, 1:-1], difference[:, 2:]
+        inner = (here < before) & (here <= after)
+        # The ends of the range have one neighbour only, and count as librosa counts them.
+        first = difference[:, :1] < difference[:, 1:2]
+        last = difference[:, -1:] < difference[:, -2:-1]
+        trough = torch.cat([first, inner, last], 1) & (difference < self.threshold)
+        chosen = torch.where(trough.any(1), trough.int().argmax(1), difference.argmin(1))[:, None]
+        middle = chosen.clamp(1, difference.shape[1] - 2)
+        left, centre, right = (difference.gather(1, middle + step)[:, 0] for step in (-1, 0, 1))
+        # A parabola through the trough and its neighbours; a vertex beyond them is no refinement.
+        curve, slope = left + right - 2 * centre, (right - left) / 2
+        refined = (slope.abs() < curve.abs()) & (chosen == middle)[:, 0]
+        shift = torch.where(refined, -slope / torch.where(refined, curve, 1.0), 0.0)
+        f0 = self.spec.sample_rate / (self.least_lag + chosen[:, 0] + shift)
+        voicing = (1 - difference.gather(1, chosen)[:, 0]).clamp(0, 1)
+        return f0.clamp(self.fmin, self.fmax), torch.where(power < SILENCE, 0.0, voicing)
+
+    def _normalised_difference(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, lags) equation 8 from the least lag to the greatest, and the mean square (M,), of frames (M, n_fft).
+
+        The difference is that of the frame continued by zeros, as in librosa: d(k) = 2 (r(0) - r(k)) - the energy of
+        the first k samples.
+        """
+        lags, length = self.greatest_lag, frames.shape[1]
+        size = _fast_size(length + lags)  # longer than the sum, so that no lag wraps round
+        spectrum = torch.fft.rfft(frames, n=size)
+        correlation = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square(), n=size)[:, : lags + 1]
+        skipped = frames[:, :lags].square().cumsum(1)
+        difference = 2 * (correlation[:, :1] - correlation[:, 1:]) - skipped
+        counts = torch.arange(1, lags + 1, device=frames.device, dtype=frames.dtype)
+        mean = difference.cumsum(1) / counts
+        keep = slice(self.least_lag - 1, None)
+        normalised = difference[:, keep] / (mean[:, keep] + torch.finfo(frames.dtype).tiny)
+        return normalised, correlation[:, 0] / length
+
+
+class Energy(FeatureExtractor):
+    """Root mean square of each frame, (B, 1, T); equal to ``librosa.feature.rms`` on identically padded audio.
+
+    Args:
+        sample_rate: in Hz.
+        hop_length: samples from one frame to the next.
+        n_fft: samples of a frame; even.
+        log: "e" or "10" for that logarithm, null for a linear scale.
+        floor: least value before the logarithm.
+
+    Raises:
+        ConfigurationError: if a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16000,
+        hop_length: int = 160,
+        n_fft: int = 1024,
+        log: Literal["e", "10"] | None = None,
+        floor: float = 1e-5,
+    ):
+        super().__init__()
+        check_grid("Energy", sample_rate, hop_length, n_fft)
+        if log not in (None, "e", "10") or not floor > 0:
+            raise ConfigurationError(
+                f'Energy: log is {log!r} and floor is {floor}, but log must be "e", "10" or null and floor above 0'
+            )
+        self.n_fft = n_fft
+        self.spec = AudioSpec(
+            kind="energy", channels=1, sample_rate=sample_rate, hop_length=hop_length, n_fft=n_fft,
+            power=1.0, log=log, floor=floor if log else None,
+        )  # fmt: skip
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, 1, T) of audio (B, N) in [-1, 1].
+
+        Raises:
+            ConfigurationError: if audio is not (B, N) of floating-point numbers.
+            RecordingError: if it is shorter than one hop.
+        """
+        check_audio("Energy", audio, self.spec.hop_length)
+        samples = audio.float() if audio.dtype in (torch.float16, torch.bfloat16) else audio
+        frames = frame(samples, self.n_fft, self.spec.hop_length)
+        # A norm's slope is 0 at silence, where that of a root of the mean square would be infinite.
+        energy = torch.linalg.vector_norm(frames, dim=-1)[:, None] / self.n_fft**0.5
+        if self.spec.log is not None:
+            energy = energy.clamp(min=self.spec.floor)
+            energy = energy.log() if self.spec.log == "e" else energy.log10()
+        return energy.to(audio.dtype)
+
+
+def _fast_size(least: int) -> int:
+    """The least product of a power of two and 1, 3 or 5 that is at least ``least``: such transforms are fast."""
+    sizes = (factor << power for factor in (1, 3, 5) for power in range(least.bit_length() + 1))
+    return min(size for size in sizes if size >= least)

@@ -1,0 +1,1 @@
+"""Vocoders: from features to a waveform."""

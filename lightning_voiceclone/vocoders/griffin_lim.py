@@ -1,0 +1,151 @@
+"""Griffin-Lim: a waveform from magnitudes, with no training."""
+
+import torch
+import torchaudio
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.spectral import analysis_window, mel_filterbank
+from lightning_voiceclone.interfaces import INFINITE, Vocoder
+from lightning_voiceclone.spec import AudioSpec
+
+KINDS = ("mel", "mfcc", "stft")
+TINY = 1e-10
+
+
+class GriffinLim(Vocoder):
+    """Audio (B, T * hop) whose spectrum has the magnitudes that mel, MFCC or STFT features (B, F, T) tell of.
+
+    The features are undone first: the cosine transform, the logarithm, and the mel filters, whose inverse is the
+    non-negative spectrum that fits them best. Then phases are found that fit the magnitudes by fast Griffin-Lim
+    (Griffin & Lim 1984; Perraudin, Balazs & Sondergaard 2013), starting from zero: no random numbers, so that the same
+    features always give the same samples, and a row the same as alone. No gradient flows. Audio is clipped to [-1, 1].
+
+    Args:
+        spec: of the features; of the kind mel, mfcc or stft.
+        iterations: of Griffin-Lim; more sound better and take longer.
+        momentum: of fast Griffin-Lim, from 0 (the original method) to below 1.
+
+    Raises:
+        SpecMismatchError: if the features are of another kind.
+        ConfigurationError: if a setting cannot work.
+    """
+
+    capabilities = frozenset({"deterministic"})
+    context = INFINITE
+    window: Tensor
+    filters: Tensor
+    inverse: Tensor
+    scale: Tensor
+    cosines: Tensor
+
+    def __init__(self, spec: AudioSpec, *, iterations: int = 32, momentum: float = 0.99):
+        super().__init__()
+        if spec.kind not in KINDS:
+            raise SpecMismatchError(
+                f"GriffinLim understands {', '.join(KINDS)}, but the features are of the kind {spec.kind!r};"
+                " use another vocoder or another feature extractor"
+            )
+        if spec.normalization is not None:
+            raise SpecMismatchError(
+                f"GriffinLim needs features in the extractor's own units, but these are normalised"
+                f" ({spec.normalization}); undo that first"
+            )
+        if iterations < 1 or not 0 <= momentum < 1:
+            raise ConfigurationError(
+                f"GriffinLim: iterations is {iterations} and momentum is {momentum}, but iterations must be at least 1"
+                " and 0 <= momentum < 1"
+            )
+        assert spec.n_fft is not None, "a spectral spec has all of its fields"
+        assert spec.win_length is not None
+        if 2 * spec.hop_length > spec.win_length:
+            raise ConfigurationError(
+                f"GriffinLim: hop_length is {spec.hop_length} and win_length {spec.win_length} samples, but windows"
+                f" must overlap by half; lower hop_length to {spec.win_length // 2} or raise win_length and n_fft"
+            )
+        self.spec, self.n_fft, self.iterations, self.momentum = spec, spec.n_fft, iterations, momentum
+        self.register_buffer("window", analysis_window(spec), persistent=False)
+        if spec.kind in ("mel", "mfcc"):
+            filters = mel_filterbank(spec)
+            # Bands of equal height weigh equally in the fit, whatever the spec's norm.
+            self.register_buffer("scale", filters.amax(0)[:, None], persistent=False)
+            self.register_buffer("filters", (filters / filters.amax(0)).T.contiguous(), persistent=False)
+            self.register_buffer("inverse", torch.linalg.pinv(self.filters.double()).float(), persistent=False)
+        if spec.kind == "mfcc":
+            assert spec.n_mels
+            cosines = torchaudio.functional.create_dct(spec.channels, spec.n_mels, "ortho")
+            self.register_buffer("cosines", cosines, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, features: Tensor) -> Tensor:
+        """Audio (B, T * hop) in [-1, 1] of features (B, F, T) in the extractor's own units.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if there are no frames, or values that are not finite.
+        """
+        self._check(features)
+        with torch.autocast(features.device.type, enabled=False):
+            values = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
+            audio = self._phases(self.magnitudes(values))
+        return audio.clamp(-1, 1).to(features.dtype)
+
+    def magnitudes(self, features: Tensor) -> Tensor:
+        """Magnitudes (B, n_fft // 2 + 1, T) that features (B, F, T) tell of."""
+        spec = self.spec
+        assert spec.power
+        if spec.kind == "mfcc":
+            # A cosine transform cut short is inverted by its own transpose; ten decibels are one bel.
+            power = 10 ** (self.cosines.to(features.dtype) @ features / 10)
+        elif spec.log is None:
+            power = features.clamp(min=0)
+        else:
+            power = features.exp() if spec.log == "e" else 10**features
+        if spec.kind != "stft":
+            power = self._unmel(power)
+        return power if spec.power == 1 else power ** (1 / spec.power)
+
+    def _unmel(self, bands: Tensor) -> Tensor:
+        """Non-negative spectrum (B, n_fft // 2 + 1, T) whose mel bands are nearest to ``bands`` (B, n_mels, T)."""
+        bands = bands / self.scale.to(bands.dtype)
+        return (self.inverse.to(bands.dtype) @ bands).clamp(min=0)
+
+    def _phases(self, magnitudes: Tensor) -> Tensor:
+        """Audio (B, T * hop) with magnitudes (B, n_fft // 2 + 1, T).
+
+        Our frames lie half a hop after those of a centred transform, so there are a frame more at each end and half
+        a hop of samples before the first: each end repeats its last frame, and is cut afterwards.
+        """
+        hop, n_fft, frames = self.spec.hop_length, self.n_fft, magnitudes.shape[-1]
+        margin = 1
+        while (frames + 2 * margin - 1) * hop <= n_fft // 2:  # a transform reflects half a frame at each end
+            margin += 1
+        audio = torchaudio.functional.griffinlim(
+            F.pad(magnitudes, (margin, margin), mode="replicate"),
+            self.window.to(magnitudes.dtype),
+            n_fft,
+            hop,
+            n_fft,  # the window has its zeros already
+            power=1.0,
+            n_iter=self.iterations,
+            momentum=self.momentum,
+            length=(frames + 2 * margin - 1) * hop,
+            rand_init=False,
+        )
+        start = hop // 2 + (margin - 1) * hop
+        return audio[:, start : start + frames * hop]
+
+    def _check(self, features: Tensor) -> None:
+        if features.ndim != 3 or features.shape[1] != self.spec.channels:
+            raise SpecMismatchError(
+                f"GriffinLim expects features (batch, {self.spec.channels}, frames) but got {tuple(features.shape)};"
+                f" give it what the {self.spec.kind} extractor of its spec yields"
+            )
+        if features.shape[2] == 0:
+            raise ConfigurationError("GriffinLim got no frames; give it at least one")
+        if not features.isfinite().all():
+            raise ConfigurationError(
+                f"GriffinLim got {int((~features.isfinite()).sum())} values that are not finite (NaN or infinite);"
+                " the generator that made them has diverged: lower its learning rate, or take an earlier checkpoint"
+            )
