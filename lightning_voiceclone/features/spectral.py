@@ -181,7 +181,7 @@ class _Mel(_Spectral):
         if empty := int((filters.amax(0) == 0).sum()):
             raise ConfigurationError(
                 f"{name}: {empty} of {spec.n_mels} mel bands hold no frequency of the {spec.n_fft}-point transform;"
-                f" lower n_mels or raise n_fft (to {2 * spec.n_fft}, say)"
+                f" lower n_mels or raise n_fft (to {2 * self.n_fft}, say)"
             )
         self.register_buffer("filters", filters, persistent=False)
 
