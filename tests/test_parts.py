@@ -1,0 +1,67 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_voiceclone.errors import ConfigurationError, PluginError
+from lightning_voiceclone.interfaces import Generator, SpeakerEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
+from lightning_voiceclone.parts import Dims, build, describe
+from lightning_voiceclone.spec import AudioSpec
+
+
+class Wrapper(Generator):
+    """A part that holds others, a spec and a mapping."""
+
+    def __init__(self, dims, encoders, /, *, spec=None, options=None):
+        super().__init__()
+        self.dims, self.encoders, self.spec, self.options = dims, nn.ModuleList(encoders), spec, options
+
+    def forward(self, condition):
+        return condition.noise
+
+
+def test_description_is_plain_and_makes_an_equal_part():
+    torch.manual_seed(0)
+    generator = ConvGenerator(Dims(8, noise=2), width=12, layers=1, dilations=(3,))
+    description = json.loads(json.dumps(describe(generator)))
+    assert description["kind"] == "generators"
+    assert description["package"] == "lightning-voiceclone"
+    assert description["arguments"]["width"] == 12
+    copy = build(description)
+    copy.load_state_dict(generator.state_dict())
+    assert copy.context == generator.context
+    assert describe(copy) == describe(generator)
+
+
+def test_nested_parts_specs_and_mappings_come_back():
+    spec = AudioSpec(kind="mel", channels=8, sample_rate=16000, hop_length=160)
+    encoder = StatisticsSpeakerEncoder(Dims(8), channels=4, width=8)
+    part = Wrapper(Dims(8, noise=1), [encoder, encoder], spec=spec, options={"a": [1, {"b": None}], "tag": "x"})
+    description = json.loads(json.dumps(describe(part)))
+    assert description["package"] is None
+    copy = build(description)
+    assert copy.dims == part.dims
+    assert copy.spec == spec
+    assert copy.options == {"a": [1, {"b": None}], "tag": "x"}
+    assert [type(encoder) for encoder in copy.encoders] == [StatisticsSpeakerEncoder] * 2
+    assert all(isinstance(encoder, SpeakerEncoder) and encoder.channels == 4 for encoder in copy.encoders)
+
+
+def test_argument_that_cannot_be_written_down_is_named():
+    with pytest.raises(ConfigurationError, match=r"Wrapper.*Tensor"):
+        describe(Wrapper(Dims(8), [], options=torch.zeros(2)))
+
+
+def test_missing_package_is_named():
+    description = {"kind": "generators", "name": "GoneGenerator", "package": "lvc-gone", "arguments": {}}
+    with pytest.raises(PluginError, match="pip install lvc-gone"):
+        build(description)
+
+
+def test_class_of_no_package_asks_for_its_module():
+    description = {"kind": "generators", "name": "GoneGenerator", "package": None, "arguments": {}}
+    with pytest.raises(PluginError, match="import the module that defines it"):
+        build(description)

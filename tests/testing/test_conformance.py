@@ -1,0 +1,188 @@
+"""The checks must catch what they are for: each broken part here fails the check of that fault."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_voiceclone import testing
+from lightning_voiceclone.interfaces import AdversarialLoss, Discriminator, FeatureTransform, Generator, SpeakerEncoder
+from lightning_voiceclone.networks.conditioning import FrameInputs, needed_fields
+from lightning_voiceclone.networks.generators.mlp import MLPGenerator
+from lightning_voiceclone.testing.conditions import CLONING, frame_fields, random_condition, row, scramble_padding
+from lightning_voiceclone.testing.conformance import (
+    AdversarialLossConformance,
+    DiscriminatorConformance,
+    FeatureTransformConformance,
+    GeneratorConformance,
+    SpeakerEncoderConformance,
+)
+
+FAILURE = (AssertionError, pytest.fail.Exception)
+
+
+class LeakyGenerator(Generator):
+    """Takes the mean over padding too, claims to see one frame, and has a weight that nothing uses."""
+
+    context = (0, 0)
+
+    def __init__(self, dims):
+        super().__init__()
+        self.needs = needed_fields(dims)
+        self.inputs = FrameInputs(dims)
+        self.leave = nn.Conv1d(self.inputs.channels, dims.features, 1)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, condition):
+        x = self.inputs(condition) + condition.content.mean((1, 2), keepdim=True)
+        return self.leave(x) + 0.01 * torch.randn(1)
+
+
+class Leaky(GeneratorConformance):
+    part = LeakyGenerator
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "test_padding_does_not_leak",
+        "test_batch_equals_one_by_one",
+        "test_context_is_honest",
+        "test_gradients_reach_weights_and_inputs",
+        "test_deterministic_in_eval",
+        "test_checkpoint_round_trip",
+    ],
+)
+def test_faulty_generator_is_caught(check):
+    with pytest.raises(FAILURE):
+        getattr(Leaky(), check)(CLONING)
+
+
+class ForgetfulGenerator(MLPGenerator):
+    """Ignores an argument of its own when made again."""
+
+    made = 0
+
+    def __init__(self, dims, *, hidden=8):
+        type(self).made += 1
+        super().__init__(dims, hidden=hidden + type(self).made)
+
+
+def test_generator_that_is_not_made_the_same_again_is_caught():
+    class Forgetful(GeneratorConformance):
+        part = ForgetfulGenerator
+
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        Forgetful().test_checkpoint_round_trip(CLONING)
+
+
+class BatchJudge(Discriminator):
+    """Compares each row with the others, and yields no gradient."""
+
+    def __init__(self, dims):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x, condition=None):
+        return [[(x - x.mean(0, keepdim=True)).mean((1, 2)).detach() * self.scale]]
+
+
+@pytest.mark.parametrize("check", ["test_rows_are_judged_apart", "test_gradients_reach_weights_and_input"])
+def test_faulty_discriminator_is_caught(check):
+    class Faulty(DiscriminatorConformance):
+        part = BatchJudge
+
+    with pytest.raises(FAILURE):
+        getattr(Faulty(), check)()
+
+
+class SumLoss(AdversarialLoss):
+    """Adds judges up, and pulls the generator the wrong way."""
+
+    def discriminator(self, real_logits, fake_logits):
+        return sum(fake.mean() - real.mean() for real, fake in zip(real_logits, fake_logits, strict=True))
+
+    def generator(self, fake_logits):
+        return sum(fake.mean() for fake in fake_logits)
+
+
+@pytest.mark.parametrize("check", ["test_mean_over_judges", "test_pulls_the_right_way"])
+def test_faulty_loss_is_caught(check):
+    class Faulty(AdversarialLossConformance):
+        part = SumLoss
+
+    with pytest.raises(FAILURE):
+        getattr(Faulty(), check)()
+
+
+class CarelessEncoder(SpeakerEncoder):
+    """Averages over the padding."""
+
+    def __init__(self, dims):
+        super().__init__()
+        self.channels = dims.features
+
+    def forward(self, x, lengths=None):
+        return x.mean(-1)
+
+
+@pytest.mark.parametrize("check", ["test_padding_does_not_leak", "test_batch_equals_one_by_one"])
+def test_careless_encoder_is_caught(check):
+    class Careless(SpeakerEncoderConformance):
+        part = CarelessEncoder
+
+    with pytest.raises(FAILURE):
+        getattr(Careless(), check)([60, 17])
+
+
+class InPlace(FeatureTransform):
+    """Changes its input, all rows alike, and by numpy's random state."""
+
+    def forward(self, features):
+        return features.mul_(float(__import__("numpy").random.rand()))
+
+
+@pytest.mark.parametrize("check", ["test_input_is_untouched", "test_drawn_from_torchs_random_state"])
+def test_faulty_transform_is_caught(check):
+    class Faulty(FeatureTransformConformance):
+        part = InPlace
+
+    with pytest.raises(FAILURE):
+        getattr(Faulty(), check)()
+
+
+def test_random_conditions_have_what_the_widths_promise():
+    condition = random_condition(CLONING, [5, 3])
+    assert frame_fields(condition).keys() == {"content", "f0", "voicing"}
+    assert condition.content.shape == (2, CLONING.content, 5)
+    assert row(condition, 1).content.shape == (1, CLONING.content, 3)
+    scrambled = scramble_padding(condition)
+    assert torch.equal(scrambled.content[1, :, :3], condition.content[1, :, :3])
+    assert not torch.equal(scrambled.content[1, :, 3:], condition.content[1, :, 3:])
+
+
+def test_names_are_found_where_they_live():
+    for name in testing.__all__:
+        assert getattr(testing, name).__name__ == name
+    with pytest.raises(AttributeError, match="NoSuchConformance"):
+        testing.NoSuchConformance  # noqa: B018 - the attribute's look-up is what is tested
+
+
+def test_base_classes_are_not_collected_themselves():
+    assert not any(name.startswith("Test") for name, _ in inspect.getmembers(testing.conformance, inspect.isclass))
+
+
+def test_plugin_supplies_synthetic_speech(speech_like):
+    assert speech_like(0.25).audio.shape == (4000,)
+    assert speech_like(0.25, sample_rate=8000).sample_rate == 8000
+
+
+def test_plugin_imports_nothing_heavy():
+    code = (
+        "import sys, lightning_voiceclone.testing.plugin; print({'torch', 'numpy', 'lightning'} & sys.modules.keys())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "set()"
