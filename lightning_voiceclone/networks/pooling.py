@@ -10,7 +10,11 @@ VARIANCE_FLOOR = 1e-5
 
 
 def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, C) of x (B, C, T) over the frames where the mask (B, 1, T) is set."""
+    """Mean and standard deviation (B, C) of x (B, C, T) over the frames where the mask (B, 1, T) is set.
+
+    In single precision at least: half precision would round away what a long utterance adds up to.
+    """
+    x = x if x.dtype == torch.float64 else x.float()
     count = mask.sum(-1).clamp(min=1).to(x.dtype)
     mean = keep(x, mask).sum(-1) / count
     variance = keep(x - mean[:, :, None], mask).square().sum(-1) / count

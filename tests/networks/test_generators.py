@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
@@ -143,3 +144,18 @@ def test_vae_draws_in_training_and_not_in_eval():
 def test_values_that_cannot_work_are_named(part, arguments, told):
     with pytest.raises(ConfigurationError, match=told):
         part(NOISE_ONLY, **arguments)
+
+
+@pytest.mark.parametrize("part", SMALL, ids=lambda part: part.__name__)
+def test_trains_in_mixed_precision(part):
+    torch.manual_seed(0)
+    generator = part(CLONING, **SMALL[part])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features, losses = generator.forward_with_losses(random_condition(CLONING, [12, 9]))
+    (features.float().square().mean() + sum(losses.values())).backward()
+    assert all(weight.grad.isfinite().all() for weight in generator.parameters())
+
+
+def test_every_generator_that_ships_is_tried():
+    shipped = {p.name for p in plugins.installed() if p.kind == "generators" and p.package == "lightning-voiceclone"}
+    assert shipped == {part.__name__ for part in SMALL}
