@@ -12,10 +12,11 @@ VARIANCE_FLOOR = 1e-5
 def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (B, C) of x (B, C, T) over the frames where the mask (B, 1, T) is set.
 
-    In single precision at least: half precision would round away what a long utterance adds up to.
+    Computed in single precision at least, and given in that of x: half precision would round away what a long
+    utterance adds up to.
     """
-    x = x if x.dtype == torch.float64 else x.float()
-    count = mask.sum(-1).clamp(min=1).to(x.dtype)
-    mean = keep(x, mask).sum(-1) / count
-    variance = keep(x - mean[:, :, None], mask).square().sum(-1) / count
-    return mean, torch.sqrt(variance + VARIANCE_FLOOR)
+    wide = x if x.dtype == torch.float64 else x.float()
+    count = mask.sum(-1).clamp(min=1).to(wide.dtype)
+    mean = keep(wide, mask).sum(-1) / count
+    variance = keep(wide - mean[:, :, None], mask).square().sum(-1) / count
+    return mean.to(x.dtype), torch.sqrt(variance + VARIANCE_FLOOR).to(x.dtype)

@@ -31,6 +31,22 @@ def test_masked_statistics_by_hand():
     assert deviation[0].tolist() == pytest.approx([1.0, 1e-5**0.5], rel=1e-4)
 
 
+def test_long_means_in_half_precision():
+    x = torch.full((1, 1, 5000), 1.0, dtype=torch.bfloat16)
+    mean, deviation = masked_mean_and_deviation(x, torch.ones(1, 1, 5000, dtype=torch.bool))
+    assert mean.dtype == deviation.dtype == torch.bfloat16
+    assert mean.item() == 1.0
+
+
+@pytest.mark.parametrize("part", [InstanceNormContentEncoder, StatisticsSpeakerEncoder])
+def test_whole_encoder_in_half_precision(part):
+    torch.manual_seed(0)
+    encoder, x = part(Dims(20), channels=8, width=16).eval(), torch.randn(1, 20, 60)
+    half = encoder.bfloat16()(x.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert half.isfinite().all()
+
+
 def test_instance_norm_forgets_gain_and_level_of_each_band():
     torch.manual_seed(0)
     x, mask = torch.randn(1, 4, 50), torch.ones(1, 1, 50)
