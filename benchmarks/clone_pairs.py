@@ -65,7 +65,7 @@ class Judges:
 
 def normalize(text: str) -> str:
     """Lower case, no punctuation but apostrophes, mister and missus for their abbreviations."""
-    text = text.lower().replace("’", "'")
+    text = text.lower().replace("\u2019", "'")
     for short, long in (("mr", "mister"), ("mrs", "missus"), ("dr", "doctor")):
         text = re.sub(rf"\b{short}\b\.?", long, text)
     return " ".join(re.sub(r"[^a-z0-9' ]+", " ", text).split())
@@ -93,7 +93,9 @@ def clone_all(checkpoint: str, rows: list[dict[str, str]], root: Path, folder: P
     rate = voice.spec.sample_rate
     paths = []
     for row in track(rows, "cloning"):
-        source, reference = (torch.from_numpy(read_audio(root / row[name], rate)[0]) for name in ("source", "reference"))
+        source, reference = (
+            torch.from_numpy(read_audio(root / row[name], rate)[0]) for name in ("source", "reference")
+        )
         paths.append(folder / f"{row['case']}.wav")
         write_audio(paths[-1], voice.clone(source, [reference], rate).numpy(), rate)
     return paths

@@ -154,7 +154,13 @@ class Voice(nn.Module):
         return max(max(part.context) for part in extractors)
 
     def analyze(
-        self, audio: Tensor, lengths: Tensor | None = None, *, margin: int = 0, features: Tensor | None = None
+        self,
+        audio: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        margin: int = 0,
+        features: Tensor | None = None,
+        prosody: bool = True,
     ) -> Analysis:
         """Take recordings apart.
 
@@ -163,6 +169,7 @@ class Voice(nn.Module):
             lengths: (B,) frames that are real, without the margin; None for all.
             margin: frames on either side that are only there as context.
             features: (B, F, T) in the extractor's units where they are known already, without the margin.
+            prosody: whether to look for pitch and energy too.
         """
         if features is None:
             features = self._trim(self.feature_extractor(audio), margin)
@@ -172,11 +179,11 @@ class Voice(nn.Module):
             lengths = torch.full((len(audio),), frames, device=audio.device)
         mask = Condition(lengths).mask(frames)
         f0 = voicing = energy = None
-        if self.pitch is not None:
+        if prosody and self.pitch is not None:
             f0, voicing = self._trim(self.pitch(audio), margin).unbind(1)
             voicing = voicing * mask[:, 0]
             f0 = f0 * (voicing > VOICED)
-        if self.energy is not None:
+        if prosody and self.energy is not None:
             level = self._trim(self.energy(audio), margin).clamp_min(1e-4).log()
             energy = ((level - (level * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)) * mask)[:, 0]
         hop = self.spec.hop_length
@@ -310,7 +317,9 @@ class Voice(nn.Module):
             )
         parts = {name: build(part) for name, part in copy.deepcopy(description["parts"]).items()}
         voice = cls(**parts, noise=description["noise"])
-        check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)
+        check_join(
+            "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec
+        )
         return voice
 
 
@@ -322,7 +331,9 @@ def check_audio(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float)
     """
     seconds = audio.shape[-1] / spec.sample_rate
     if seconds < least_seconds:
-        raise RecordingError(f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one")
+        raise RecordingError(
+            f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one"
+        )
     if not torch.isfinite(audio).all():
         raise RecordingError(f"{name} has samples that are not finite numbers; record or export it again")
     if audio.abs().max() < 1e-3:

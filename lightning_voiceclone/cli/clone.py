@@ -9,11 +9,17 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         "lvc clone", description="Write the words of a source recording in the voice of reference recordings."
     )
-    made.add_argument("--checkpoint", required=True, metavar="PATH", help="a .ckpt of lvc fit or a voice folder of lvc save")
-    made.add_argument("--source", required=True, metavar="FILE", help="whose words and melody to say (WAV, FLAC, OGG, MP3)")
+    made.add_argument(
+        "--checkpoint", required=True, metavar="PATH", help="a .ckpt of lvc fit or a voice folder of lvc save"
+    )
+    made.add_argument(
+        "--source", required=True, metavar="FILE", help="whose words and melody to say (WAV, FLAC, OGG, MP3)"
+    )
     made.add_argument("--reference", required=True, nargs="+", metavar="FILE",
-                      help="whose voice to say them in: one or more recordings of one speaker, at least 1 s each")  # fmt: skip
-    made.add_argument("--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)")
+                      help="whose voice to say them in: recordings of one speaker, at least 1 s each")  # fmt: skip
+    made.add_argument(
+        "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
+    )
     made.add_argument("--seed", type=int, default=0, help="of the noise, where the voice has any (default: 0)")
     made.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, mps (default: cpu)")
     return made

@@ -8,7 +8,9 @@ def run(argv: list[str]) -> int:
     parser = argparse.ArgumentParser("lvc save", description="Turn a checkpoint of lvc fit into a voice folder"
                                      " (safetensors weights and YAML), which loads without Lightning.")  # fmt: skip
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt of lvc fit")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="where to write; a voice folder there is replaced")
+    parser.add_argument(
+        "--output", required=True, metavar="FOLDER", help="where to write; a voice folder there is replaced"
+    )
     options = parser.parse_args(argv)
     from lightning_voiceclone.storage import load_voice, save_voice
 

@@ -41,7 +41,9 @@ class PluginParser(LightningArgumentParser):
 
 def _explain(message: str) -> str:
     """A parser's message in one line, with what is installed where a class name did not resolve."""
-    unknown = re.search(r"(?:Expected a dot import path string|Import path expected|not a subclass).*?:?\s(\S+)", message)
+    unknown = re.search(
+        r"(?:Expected a dot import path string|Import path expected|not a subclass).*?:?\s(\S+)", message
+    )
     given = re.search(r"Given value[^:]*: ?'?\"?([A-Za-z_]\w*)", message)
     name = given or unknown
     first = " ".join(message.split())
@@ -116,7 +118,9 @@ def _processes(settings: Any) -> int:
 
 def _with_own_config(arguments: list[str]) -> list[str]:
     """For an evaluation without a configuration, the one that stands beside the checkpoint."""
-    if arguments[0] not in EVALUATIONS or any(a in ("--help", "-h") or a.startswith(("--config", "-c")) for a in arguments):
+    if arguments[0] not in EVALUATIONS or any(
+        a in ("--help", "-h") or a.startswith(("--config", "-c")) for a in arguments
+    ):
         return arguments
     given = [a.partition("=")[2] or b for a, b in zip(arguments, [*arguments[1:], ""], strict=True)
              if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip

@@ -21,14 +21,17 @@ from lightning_voiceclone.data.segments import (
     ResumableLoader,
     SegmentDataset,
     SegmentSampler,
+    as_float,
     collate,
 )
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Corpus
+from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec
 
 DEFAULT_CORPORA = "~/corpora"
 DEFAULT_CACHE = "~/.cache/lightning-voiceclone"
+PREPARE_WAIT_SECONDS = 3600.0  # for another run that prepares the same corpus
 
 
 class VoiceDataModule(pl.LightningDataModule):
@@ -42,9 +45,10 @@ class VoiceDataModule(pl.LightningDataModule):
         segment_seconds: length of a crop; at least one frame.
         reference_seconds: length of the crop from which the speaker is known.
         batch_size: crops a step, in each process.
-        validation: speakers (or utterances, see ``split_by``) that are kept for validation; a share if below 1.
+        validation: speakers (or utterances, see ``split_by``) that are kept for validation; a share if below 1; null
+            for what the corpus itself declares.
         test: likewise for ``lvc test``.
-        split_by: speaker or utterance.
+        split_by: speaker or utterance; null for speaker where there are two or more.
         speakers: use these speakers only; null for all.
         seed: of the split, of the order and of the crops.
         workers: processes that read recordings; 0 reads in the training process, which is best while all recordings
@@ -61,9 +65,9 @@ class VoiceDataModule(pl.LightningDataModule):
         segment_seconds: float = 1.28,
         reference_seconds: float = 2.0,
         batch_size: int = 16,
-        validation: float = 0.05,
-        test: float = 0.0,
-        split_by: str = "speaker",
+        validation: float | None = 0.05,
+        test: float | None = None,
+        split_by: str | None = None,
         speakers: list[str] | None = None,
         seed: int = 0,
         workers: int = 0,
@@ -77,7 +81,7 @@ class VoiceDataModule(pl.LightningDataModule):
         self.segment_seconds = segment_seconds
         self.reference_seconds = reference_seconds
         self.batch_size = batch_size
-        self.shares = {"validation": validation, "test": test, "split_by": split_by}
+        self.shares: dict[str, Any] = {"validation": validation, "test": test, "split_by": split_by}
         self.speakers = speakers
         self.seed = seed
         self.workers = workers
@@ -98,8 +102,6 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def _folder(self, corpus: Corpus) -> Path:
         """Where the manifest of this corpus with these settings is kept."""
-        from lightning_voiceclone.parts import describe
-
         settings = json.dumps([describe(corpus), str(Path(corpus.root).resolve()), self.shares, self.seed])
         key = hashlib.sha256(settings.encode()).hexdigest()[:12]
         cache = Path(os.environ.get("LVC_CACHE", DEFAULT_CACHE)).expanduser()
@@ -121,6 +123,7 @@ class VoiceDataModule(pl.LightningDataModule):
             test=self.shares["test"],
             split_by=self.shares["split_by"],
             seed=self.seed,
+            wait_seconds=PREPARE_WAIT_SECONDS,
         )
 
     def setup(self, stage: str) -> None:
@@ -132,7 +135,7 @@ class VoiceDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         if self.trainer.world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
             raise ConfigurationError(
-                "trainer.use_distributed_sampler is true, but the recordings are shared out among the processes already;"
+                "trainer.use_distributed_sampler is true, but recordings are shared out among the processes already;"
                 " set it to false"
             )
         module: Any = self.trainer.lightning_module
@@ -216,7 +219,7 @@ class VoiceDataModule(pl.LightningDataModule):
         for index in np.random.default_rng(self.seed).permutation(len(recordings.utterances)):
             if left <= 0:
                 return
-            audio = torch.from_numpy(recordings[int(index)])
+            audio = torch.from_numpy(as_float(recordings[int(index)]))
             left -= len(audio)
             yield audio
 

@@ -1,5 +1,6 @@
 """Crops of recordings: which ones an epoch visits, in an order that follows from the seed, and reading them."""
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from lightning_voiceclone.audio.recordings import read_audio
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.spec import AudioSpec
+
+FULL_SCALE = 32768.0  # of 16-bit samples
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Recordings:
         self._room = int(megabytes * 1e6)
         self._kept: dict[int, NDArray[np.int16]] = {}
 
-    def __getitem__(self, index: int) -> NDArray[np.float32]:
-        """Samples (N,) in [-1, 1]."""
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Samples (N,): 16-bit numbers where they are kept, else floating-point ones (see :func:`as_float`)."""
         if (kept := self._kept.get(index)) is None:
             utterance = self.utterances[index]
             audio, _ = read_audio(
@@ -67,10 +70,15 @@ class Recordings:
             )
             if self._room < 2 * len(audio):
                 return audio
-            kept = (audio * 32767).round().clip(-32768, 32767).astype(np.int16)
+            kept = (audio * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
             self._room -= kept.nbytes
             self._kept[index] = kept
-        return kept.astype(np.float32) / 32767
+        return kept
+
+
+def as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples in [-1, 1], from 16-bit numbers or as they are."""
+    return samples.astype(np.float32) / FULL_SCALE if samples.dtype == np.int16 else samples
 
 
 class SegmentDataset(Dataset[Any]):
@@ -123,9 +131,7 @@ class SegmentDataset(Dataset[Any]):
             item["features"] = np.pad(stored, ((0, 0), (0, self.grid.segment - stored.shape[1])))
         return item
 
-    def _reference(
-        self, index: int, begin: int, length: int, rng: random.Random
-    ) -> tuple[NDArray[np.float32], int]:
+    def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[NDArray[np.float32], int]:
         """A crop of another utterance of the speaker, half of the time, else of this one apart from the source."""
         others = [other for other in self._by_speaker[self.recordings.utterances[index].speaker] if other != index]
         hop, wanted = self.grid.spec.hop_length, self.grid.reference
@@ -157,13 +163,13 @@ def _apart(begin: int, length: int, total: int, wanted: int, rng: random.Random)
     return rng.randint(0, room - wanted) + (0 if name == "left" else begin + length), wanted
 
 
-def _crop(audio: NDArray[np.float32], begin: int, frames: int, hop: int, margin: int) -> NDArray[np.float32]:
+def _crop(audio: NDArray[Any], begin: int, frames: int, hop: int, margin: int) -> NDArray[np.float32]:
     """Frames of samples with margins: mirrored at the recording's ends, then zeros where it is too short."""
     start, stop = (begin - margin) * hop, (begin + frames + margin) * hop
     left = max(-start, 0)
     end = len(audio) // hop * hop
     right = min(max(stop - end, 0), margin * hop)
-    piece = audio[max(start, 0) : min(stop, end)]
+    piece = as_float(audio[max(start, 0) : min(stop, end)])
     if left or right:
         mode: Any = "reflect" if len(piece) > max(left, right) else "constant"
         piece = np.pad(piece, (left, right), mode=mode)
@@ -230,7 +236,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         total = sum(self.counts)
         if self.segment is None:
             return max(total // (self.batch_size * self.world_size), 1)
-        return -(-total // (self.batch_size * self.world_size))
+        return math.ceil(total / (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[list[Draw]]:
         draws = [(index, place) for index, count in enumerate(self.counts) for place in range(count)]

@@ -203,7 +203,9 @@ class AdversarialModule(pl.LightningModule):
             losses = dict(pair.losses)
             if playing:
                 losses |= self._judged(pair)
-            total = torch.stack([weight * losses[name] for name, weight in self.weights.items() if name in losses]).sum()
+            total = torch.stack(
+                [weight * losses[name] for name, weight in self.weights.items() if name in losses]
+            ).sum()
             self._step_optimizer(0, total, step)
         if self.average is not None and (step + 1) % self.steps.accumulate == 0:
             self.average.update(self._generator_side[0])
@@ -253,8 +255,8 @@ class AdversarialModule(pl.LightningModule):
         """Refuse a precision under which clipping would act on scaled gradients."""
         if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
             raise ConfigurationError(
-                f"trainer.precision is {self.trainer.precision}, under which gradients are scaled and steps.gradient_clip"
-                " would act on the scaled ones; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
+                f"trainer.precision is {self.trainer.precision}, under which steps.gradient_clip would act on"
+                " scaled gradients; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
             )
 
 

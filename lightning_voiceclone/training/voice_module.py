@@ -164,7 +164,7 @@ class VoiceModule(AdversarialModule):
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
         if self.voice.speaker_encoder is None and "reference_frames" not in self.voice.generator.needs:
             return source, None
-        return source, self.voice.analyze(reference, batch.reference_lengths)
+        return source, self.voice.analyze(reference, batch.reference_lengths, prosody=False)
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 

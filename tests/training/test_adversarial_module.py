@@ -1,5 +1,7 @@
 """The steps, on networks so small that every number can be worked out."""
 
+import itertools
+
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -68,7 +70,7 @@ def train(module, batches=6, size=3, data=None, **trainer):
 
 
 def moves(trace, name):
-    return [not torch.equal(before[name], after[name]) for before, after in zip(trace, trace[1:], strict=False)]
+    return [not torch.equal(before[name], after[name]) for before, after in itertools.pairwise(trace)]
 
 
 def test_a_step_is_a_batch_with_two_players():

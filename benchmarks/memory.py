@@ -1,0 +1,52 @@
+"""Memory over 20 epochs of a recipe: the process's resident set at the end of each.
+
+    python benchmarks/memory.py --config recipes/librispeech.yaml --data.root ../shared/speech/LibriSpeech
+
+Prints the growth from the end of the third epoch to the end of the last (goal: at most 2%). The first epochs fill the
+allocator's and the recordings' caches. Whatever follows is passed on to the recipe.
+"""
+
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from lightning_voiceclone.cli.training import build_cli
+
+EPOCHS, BATCHES, SETTLED = 20, 20, 3
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Scale(pl.Callback):
+    """Weighs the process after each epoch."""
+
+    def __init__(self) -> None:
+        self.megabytes: list[float] = []
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        gc.collect()
+        self.megabytes.append(resident_megabytes())
+
+
+def main() -> None:
+    cli = build_cli(["fit", *sys.argv[1:], f"--trainer.max_epochs={EPOCHS}", f"--trainer.limit_train_batches={BATCHES}",
+                     "--trainer.check_val_every_n_epoch=5", "--trainer.max_time=null", "--model.steps.warmup=0"],
+                    run=False)  # fmt: skip
+    scale = Scale()
+    cli.trainer.callbacks.append(scale)
+    cli.trainer.fit(cli.model, cli.datamodule)
+    settled, last = scale.megabytes[SETTLED - 1], scale.megabytes[-1]
+    print("MB after each epoch:", " ".join(f"{value:.0f}" for value in scale.megabytes))
+    print(f"memory: {settled:.0f} MB after epoch {SETTLED}, {last:.0f} MB after epoch {EPOCHS}:"
+          f" {100 * (last / settled - 1):+.1f}%")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The training step of a recipe against a bare PyTorch loop over the same networks.
+
+    python benchmarks/training_step.py --config recipes/librispeech.yaml --data.root ../shared/speech/LibriSpeech
+
+Both take the same batches, already in memory, with the same losses, clipping and moving average; they run in turns,
+and the median of the rounds' ratios is printed (goal: at most 1.05). Whatever follows is passed on to the recipe.
+"""
+
+import statistics
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from lightning_voiceclone.cli.training import build_cli
+from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
+
+ROUNDS, STEPS, SKIPPED = 5, 30, 5
+
+
+class Clock(pl.Callback):
+    """Seconds a step, from the end of one to the end of another, after the first few."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+    def seconds(self) -> float:
+        return (self.ends[-1] - self.ends[SKIPPED - 1]) / (len(self.ends) - SKIPPED)
+
+
+def made(arguments: list[str]) -> tuple[Any, list[Any]]:
+    """A fresh module of the recipe, and the batches of one round."""
+    cli = build_cli(["fit", *arguments], run=False)
+    cli.datamodule.trainer = cli.trainer
+    cli.trainer.strategy.connect(cli.model)
+    cli.datamodule.prepare_data()
+    cli.datamodule.setup("fit")
+    loader = cli.datamodule.train_dataloader()
+    batches: list[Any] = []
+    while len(batches) < STEPS:
+        batches += list(loader)[: STEPS - len(batches)]
+    extractor = cli.model.voice.feature_extractor
+    cli.model.voice.normalizer.fit(extractor(audio[None]) for audio in cli.datamodule.calibration_audio(60))
+    return cli.model, batches
+
+
+def lightning_seconds(module: Any, batches: list[Any]) -> float:
+    clock = Clock()
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, max_steps=STEPS,
+        enable_model_summary=False, callbacks=[clock], use_distributed_sampler=False, log_every_n_steps=10,
+    )  # fmt: skip
+    trainer.fit(module, batches)
+    return clock.seconds()
+
+
+def bare_seconds(module: Any, batches: list[Any]) -> float:
+    """The same step with nothing round it."""
+    voice, judge, game, clip = module.voice, module.discriminator, module.adversarial_loss, module.steps.gradient_clip
+    weights = module.weights
+    (generator_optimizer, judge_optimizer), _ = module.configure_optimizers()
+    average = {name: p.detach().clone() for name, p in voice.named_parameters() if p.requires_grad}
+    trained = [p for p in voice.parameters() if p.requires_grad]
+    module.train()
+    ends = []
+    for batch in batches:
+        source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
+        reference = voice.analyze(batch.reference, batch.reference_lengths, prosody=False)
+        condition = voice.condition(source, reference, content_transforms=module.content_transforms)
+        mask = condition.mask(source.features.shape[-1])
+        fake, real = voice.generator(condition) * mask, source.features
+        still = condition.detach()
+        real_maps, fake_maps = judge(real, still), judge(fake.detach(), still)
+        game.discriminator([m[-1] for m in real_maps], [m[-1] for m in fake_maps]).backward()
+        torch.nn.utils.clip_grad_norm_(judge.parameters(), clip)
+        judge_optimizer.step()
+        judge_optimizer.zero_grad()
+        judge.requires_grad_(False)
+        fake_maps = judge(fake, condition)
+        with torch.no_grad():
+            real_maps = judge(real, condition)
+        loss = weights["adversarial"] * game.generator([m[-1] for m in fake_maps])
+        loss = loss + weights["feature_matching"] * feature_matching(real_maps, fake_maps)
+        loss = loss + weights["reconstruction"] * masked_l1(fake, real, mask)
+        loss.backward()
+        judge.requires_grad_(True)
+        torch.nn.utils.clip_grad_norm_(trained, clip)
+        generator_optimizer.step()
+        generator_optimizer.zero_grad()
+        torch._foreach_lerp_(list(average.values()), [p.data for p in trained], 0.001)
+        ends.append(time.perf_counter())
+    return (ends[-1] - ends[SKIPPED - 1]) / (len(ends) - SKIPPED)
+
+
+def main() -> None:
+    arguments = [*sys.argv[1:], "--model.steps.warmup=0"]
+    ours, bare = [], []
+    module, batches = made(arguments)
+    for _ in range(ROUNDS):
+        ours.append(lightning_seconds(module, batches))
+        bare.append(bare_seconds(module, batches))
+    ratios = [left / right for left, right in zip(ours, bare, strict=True)]
+    print(f"training step: {statistics.median(ours) * 1e3:.1f} ms, bare loop {statistics.median(bare) * 1e3:.1f} ms,"
+          f" ratio {statistics.median(ratios):.3f} (median of {ROUNDS}, from {min(ratios):.3f} to {max(ratios):.3f};"
+          f" {torch.get_num_threads()} threads)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

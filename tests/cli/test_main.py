@@ -1,0 +1,88 @@
+"""The dispatcher: fast, and one line for what a user can mend."""
+
+import errno
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lightning_voiceclone.cli import main as cli
+from lightning_voiceclone.errors import ConfigurationError
+
+
+def lvc(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "lightning_voiceclone", *arguments], capture_output=True, text=True,
+                          check=False, **options)  # fmt: skip
+
+
+def test_help_and_plugins_import_nothing_heavy():
+    for arguments in (
+        ["--help"],
+        ["plugins", "--json"],
+        ["clone", "--help"],
+        ["prepare", "--help"],
+        ["demo", "--help"],
+    ):
+        code = (
+            "import sys; from lightning_voiceclone.cli.main import main\n"
+            "try:\n main(sys.argv[1:])\nexcept SystemExit: pass\n"
+            "heavy = {'torch', 'lightning', 'numpy', 'librosa'} & set(sys.modules)\n"
+            "sys.exit(str(heavy) if heavy else 0)"
+        )
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (arguments, done.stderr)
+
+
+def test_help_and_plugins_answer_at_once():
+    for arguments in (["--help"], ["plugins"]):
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert lvc(*arguments).returncode == 0
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 1.0
+
+
+def test_plugins_as_json():
+    rows = json.loads(lvc("plugins", "--json").stdout)
+    assert all(set(row) == {"kind", "name", "package", "version", "value"} for row in rows)
+    ours = {(row["kind"], row["name"]) for row in rows if row["package"] == "lightning-voiceclone"}
+    assert {("generators", "ConvGenerator"), ("vocoders", "GriffinLim"), ("corpora", "LibriSpeech")} <= ours
+
+
+def test_unknown_command_names_the_nearest():
+    done = lvc("clnoe")
+    assert done.returncode == 2
+    assert done.stderr == "lvc: error: no command is called 'clnoe' (did you mean clone?); lvc --help lists them\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ConfigurationError("two\nlines"), 2, "lvc: error: two lines\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 2, "the disk is full at /x/y"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav"), 2, "a.wav: No such file"),
+        (KeyboardInterrupt(), 130, "lvc: interrupted\n"),
+    ],
+)
+def test_errors_are_one_line(monkeypatch, capsys, error, status, words):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["fit"]) == status
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert printed.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    def fail(arguments):
+        assert arguments == ["fit"]
+        raise ConfigurationError("no")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with pytest.raises(ConfigurationError):
+        cli.main(["fit", "--debug"])

@@ -1,0 +1,256 @@
+"""The training commands, from recipes to checkpoints to clones, as a user types them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.testing.signals import speech_like
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RECIPES = sorted(path for path in (REPOSITORY / "recipes").glob("*.yaml"))
+SMALL = [
+    "--config", str(REPOSITORY / "recipes/librispeech.yaml"), "--data.corpus", "SpeakerFolders",
+    "--data.validation", "2", "--data.segment_seconds", "0.4", "--data.reference_seconds", "0.5",
+    "--data.batch_size", "4", "--model.generator.width", "16", "--model.generator.layers", "2",
+    "--trainer.max_time", "null", "--trainer.enable_progress_bar", "false", "--model.steps.warmup", "2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(corpus_folder, tmp_path_factory):
+    """Folder of a short run, with its checkpoints."""
+    folder = tmp_path_factory.mktemp("trained")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert main(["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.max_epochs", "2"]) == 0
+    finally:
+        os.chdir(before)
+    return folder / "runs/librispeech/version_0"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    for name, speaker, rate in (("a", 1, 16000), ("b", 2, 44100), ("c", 2, 8000)):
+        soundfile.write(folder / f"{name}.wav", speech_like(1.5, speaker=speaker, sample_rate=rate).audio, rate)
+    soundfile.write(folder / "short.wav", speech_like(0.5).audio, 16000)
+    soundfile.write(folder / "silent.wav", np.zeros(32000), 16000)
+    return folder
+
+
+def printed_config(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *arguments, "--print_config"])
+    assert ended.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_recipes_resolve(recipe, capsys):
+    base = ["--config", str(REPOSITORY / "recipes/librispeech.yaml")] if recipe.stem == "librispeech_stft" else []
+    config = printed_config(capsys, *base, "--config", str(recipe))
+    assert config["model"]["init_args"]["generator"]["class_path"].startswith("lightning_voiceclone.networks")
+
+
+def test_any_value_can_be_overridden(capsys):
+    config = printed_config(
+        capsys, "--config", str(REPOSITORY / "recipes/librispeech.yaml"), "--model.generator", "TransformerGenerator",
+        "--model.generator.layers", "3", "--model.weights.reconstruction", "7",
+    )  # fmt: skip
+    settings = config["model"]["init_args"]
+    assert settings["generator"]["class_path"].endswith("TransformerGenerator")
+    assert settings["generator"]["init_args"]["layers"] == 3
+    assert settings["weights"]["reconstruction"] == 7
+    assert settings["weights"]["adversarial"] == 1
+
+
+def test_fit_writes_what_the_recipes_page_says(trained):
+    names = {path.name for path in trained.rglob("*")}
+    assert {"config.yaml", "metrics.csv", "last.ckpt"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    header = (trained / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"train/generator", "train/reconstruction", "validation/mel_l1", "step", "epoch"} <= set(header)
+
+
+def test_clone_from_checkpoint_and_from_folder_are_the_same(trained, recordings, folder, capsys):
+    checkpoint = trained / "checkpoints/last.ckpt"
+    cloning = [
+        "--source",
+        str(recordings / "a.wav"),
+        "--reference",
+        str(recordings / "b.wav"),
+        str(recordings / "c.wav"),
+    ]
+    assert main(["clone", "--checkpoint", str(checkpoint), *cloning, "--output", "one.wav"]) == 0
+    assert main(["save", str(checkpoint), "--output", "voice"]) == 0
+    assert {path.name for path in Path("voice").iterdir()} == {"voice.yaml", "weights.safetensors"}
+    assert main(["clone", "--checkpoint", "voice", *cloning, "--output", "two.wav"]) == 0
+    one, rate = soundfile.read("one.wav")
+    two, _ = soundfile.read("two.wav")
+    assert rate == 16000
+    assert len(one) == 24000
+    assert np.abs(one).max() > 0.01
+    assert np.array_equal(one, two)
+
+
+def test_a_voice_folder_loads_without_lightning(trained, folder):
+    assert main(["save", str(trained / "checkpoints/last.ckpt"), "--output", "voice"]) == 0
+    code = (
+        "import sys; from lightning_voiceclone.storage import load_voice; voice = load_voice('voice');"
+        "print(voice.spec.n_mels, [m for m in sys.modules if m.split('.')[0] in ('lightning', 'pytorch_lightning')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "80 []"
+
+
+def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folder, capsys):
+    checkpoint = str(trained / "checkpoints/last.ckpt")
+    assert main(["validate", "--ckpt_path", checkpoint]) == 0
+    assert "validation/mel_l1" in capsys.readouterr().out
+    assert main(["predict", "--ckpt_path", checkpoint, "--trainer.limit_predict_batches", "1"]) == 0
+    spoken = list(folder.rglob("predictions/*.wav"))
+    assert len(spoken) == 4
+    assert soundfile.info(spoken[0]).samplerate == 16000
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("--reference", "short.wav"), "a reference lasts 0.50 s, at least 1 s are needed"),
+        (("--reference", "silent.wav"), "a reference is silent"),
+        (("--source", "missing.wav"), "missing.wav"),
+        (("--checkpoint", "nowhere"), "there is no voice at nowhere"),
+        (("--output", "/dev/null/c.wav"), "/dev/null"),
+    ],
+)
+def test_clone_says_in_one_line_what_is_wrong(trained, recordings, monkeypatch, capsys, change, words):
+    monkeypatch.chdir(recordings)
+    settings = {"--checkpoint": str(trained / "checkpoints/last.ckpt"), "--source": "a.wav", "--reference": "b.wav",
+                "--output": "c2.wav"}  # fmt: skip
+    settings[change[0]] = change[1]
+    assert main(["clone", *[item for pair in settings.items() for item in pair]]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith("lvc: error: ")
+    assert error.count("\n") == 1
+    assert not Path("c2.wav").exists()
+
+
+def test_a_checkpoint_with_code_in_it_is_not_run(folder, recordings, capsys):
+    class Attack:
+        def __reduce__(self):
+            return (os.system, ("touch attacked",))
+
+    torch.save({"voice": Attack(), "state_dict": {}}, "bad.ckpt")
+    assert main(["save", "bad.ckpt", "--output", "voice"]) == 2
+    assert "could run code" in capsys.readouterr().err
+    assert not Path("attacked").exists()
+    Path("cut.ckpt").write_bytes(b"PK\x03\x04 cut short")
+    assert main(["save", "cut.ckpt", "--output", "voice"]) == 2
+    assert "cut.ckpt" in capsys.readouterr().err
+
+
+def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
+    assert main(["save", str(trained / "checkpoints/last.ckpt"), "--output", "voice"]) == 0
+    description = yaml.safe_load(Path("voice/voice.yaml").read_text())
+    description["parts"]["generator"] |= {"name": "FlowGenerator", "package": "lvc-flow"}
+    Path("voice/voice.yaml").write_text(yaml.safe_dump(description))
+    capsys.readouterr()
+    assert main(["save", "voice", "--output", "other"]) == 2
+    assert "pip install lvc-flow" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model.generator", "ConvGenrator"], "did you mean ConvGenerator"),
+        (["--model.weights.reconstructoin", "1"], "did you mean reconstruction"),
+        (["--model.generator.widht", "16"], "widht"),
+        (["--data.batch_size", "many"], "many"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--data.root", "nowhere"], "nowhere"),
+        (["--data.root", "null", "--data.corpus", "LibriSpeech"], "corpora/LibriSpeech"),
+    ],
+)
+def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, arguments, words):
+    assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *arguments]) == 2
+    error = capsys.readouterr().err
+    last = error.splitlines()[-1]
+    assert last.startswith("lvc: error: ")
+    assert words in last
+    assert "Traceback" not in error
+
+
+def test_ctrl_c_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, folder):
+    command = [sys.executable, "-m", "lightning_voiceclone", "fit", *SMALL, "--data.root", str(corpus_folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
+        metrics = folder / "runs/librispeech/version_0/metrics.csv"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and run.poll() is None and not metrics.is_file():
+            time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        printed = run.communicate(timeout=120)[0]
+    assert run.returncode == 130, printed
+    assert "Traceback" not in printed
+    step = int(re.search(r"interrupted after step (\d+)", printed)[1])
+    checkpoint = folder / "runs/librispeech/version_0/checkpoints/interrupted.ckpt"
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == step
+    assert main(["fit", *SMALL, "--data.root", str(corpus_folder), "--ckpt_path", str(checkpoint),
+                 "--trainer.max_steps", str(step + 3)]) == 0  # fmt: skip
+    last = folder / "runs/librispeech/version_1/checkpoints/last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == step + 3
+
+
+def test_wandb_offline_by_one_option(corpus_folder, folder, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for _ in range(2):
+        arguments = ["--trainer.max_steps", "2", "--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
+        assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *arguments]) == 0
+    assert len(list((folder / "wandb").glob("offline-run-*"))) == 2
+    assert len(list(folder.rglob("config.yaml"))) >= 2
+    assert len(list(folder.rglob("last.ckpt"))) == 2
+
+
+def test_the_sweep_makes_commands_that_parse(folder, monkeypatch):
+    sweeps = pytest.importorskip("sweeps")
+    from lightning_voiceclone.cli.training import build_cli
+
+    sweep = yaml.safe_load((REPOSITORY / "recipes/sweeps/librispeech.yaml").read_text())
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    generators = set()
+    np.random.seed(0)
+    for _ in range(3):
+        run = sweeps.next_run(sweep | {"method": "random"}, [])
+        values = {name: entry["value"] for name, entry in run.config.items()}
+        arguments = [f"--{name}={value}" for name, value in values.items()]
+        words = [word for part in sweep["command"] for word in (arguments if part == "${args}" else [part])]
+        assert words[:2] == ["${env}", "${program}"]
+        cli = build_cli([*words[2:], "--trainer.logger=false"], run=False)
+        made = cli.model
+        generators.add(type(made.voice.generator).__name__)
+        assert type(made.voice.generator).__name__ == values["model.generator"]
+        assert made.configure_optimizers()[0][0].param_groups[0]["lr"] == pytest.approx(
+            values["model.generator_optimizer.lr"]
+        )
+    assert generators <= {"ConvGenerator", "RecurrentGenerator", "TransformerGenerator"}

@@ -1,0 +1,210 @@
+"""Training of whole voices on synthetic speakers: resuming, averaging, losses, two processes."""
+
+import subprocess
+import sys
+import textwrap
+from functools import partial
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from lightning_voiceclone.data.corpora import SpeakerFolders
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.augmentation import WarpFrequency
+from lightning_voiceclone.features.prosody import Energy, Pitch
+from lightning_voiceclone.features.spectral import MFCC, MelSpectrogram
+from lightning_voiceclone.features.waveform import Waveform
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
+from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.generators.mlp import MLPGenerator
+from lightning_voiceclone.networks.generators.vae import VAEGenerator
+from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
+from lightning_voiceclone.storage import load_voice
+from lightning_voiceclone.training.adversarial_module import StepSettings
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.voice_module import VoiceModule
+from lightning_voiceclone.vocoders.unframe import Unframe
+
+
+def small_module(**changes):
+    torch.manual_seed(0)
+    settings = {
+        "feature_extractor": MelSpectrogram(n_mels=20),
+        "generator": partial(ConvGenerator, width=8, layers=2, dropout=0.1),
+        "discriminator": partial(PatchDiscriminator, width=4, layers=2),
+        "content_encoder": partial(InstanceNormContentEncoder, channels=4, width=8, layers=1),
+        "speaker_encoder": partial(StatisticsSpeakerEncoder, channels=8, width=8, layers=1),
+        "pitch": Pitch(),
+        "energy": Energy(),
+        "content_transforms": [WarpFrequency()],
+        "weights": {"reconstruction": 5.0, "adversarial": 1.0, "feature_matching": 1.0},
+        "noise": 2,
+    }
+    return VoiceModule(**{**settings, **changes})
+
+
+def small_data(root, **changes):
+    settings = {"segment_seconds": 0.4, "reference_seconds": 0.5, "batch_size": 4, "validation": 2}
+    return VoiceDataModule(SpeakerFolders, str(root), **{**settings, **changes})
+
+
+def small_trainer(folder, **changes):
+    settings = {
+        "accelerator": "cpu", "default_root_dir": folder, "logger": False, "enable_progress_bar": False,
+        "enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0,
+        "plugins": [WholeCheckpointIO()], "max_steps": 10,
+    }  # fmt: skip
+    return pl.Trainer(**{**settings, **changes})
+
+
+class SaveAt(pl.Callback):
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def assert_same_state(left, right):
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        assert torch.equal(value, right[name]), name
+
+
+@pytest.mark.parametrize("step", [4, 7, 13])
+def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step):
+    """Seven batches an epoch: the checkpoint stands within an epoch, at its end, and in the second one."""
+    path = tmp_path / "middle.ckpt"
+    whole = small_module()
+    trainer = small_trainer(tmp_path, max_steps=18, callbacks=[SaveAt(step, path)])
+    trainer.fit(whole, small_data(corpus_folder))
+    assert trainer.num_training_batches == 14
+    resumed = small_module()
+    again = small_trainer(tmp_path, max_steps=18)
+    again.fit(resumed, small_data(corpus_folder), ckpt_path=path)
+    assert again.global_step == 18
+    assert again.current_epoch == trainer.current_epoch
+    assert_same_state(whole.state_dict(), resumed.state_dict())
+    for left, right in zip(trainer.optimizers, again.optimizers, strict=True):
+        for mine, theirs in zip(left.state.values(), right.state.values(), strict=True):
+            assert torch.equal(mine["exp_avg_sq"], theirs["exp_avg_sq"])
+
+
+def test_checkpoint_clones_with_averaged_weights_and_without_lightning(corpus_folder, tmp_path):
+    module = small_module(steps=StepSettings(average=0.9))
+    trainer = small_trainer(tmp_path, max_steps=5)
+    trainer.fit(module, small_data(corpus_folder))
+    trainer.save_checkpoint(tmp_path / "voice.ckpt")
+    voice = load_voice(tmp_path / "voice.ckpt")
+    with module.averaged():
+        expected = {name: p.detach().clone() for name, p in module.voice.named_parameters()}
+    for name, parameter in voice.named_parameters():
+        assert torch.equal(parameter, expected[name]), name
+    assert bool(voice.normalizer.fitted)
+
+
+def test_normaliser_makes_training_features_standard(corpus_folder, tmp_path):
+    module = small_module()
+    data = small_data(corpus_folder)
+    small_trainer(tmp_path, max_steps=1).fit(module, data)
+    features = torch.cat(
+        [module.voice.analyze(audio[None]).features[0] for audio in data.calibration_audio(1000)], dim=1
+    )
+    assert features.mean(1).abs().max() < 0.05
+    assert (features.std(1) - 1).abs().max() < 0.05
+
+
+def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
+    trainer = small_trainer(tmp_path, max_steps=1)
+    trainer.fit(small_module(), small_data(corpus_folder))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    other = small_module(feature_extractor=MelSpectrogram(n_mels=20, fmax=7000.0))
+    with pytest.raises(SpecMismatchError, match=r"fmax is 8000.* in the checkpoint but 7000"):
+        small_trainer(tmp_path).fit(other, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
+    wider = small_module(generator=partial(ConvGenerator, width=16, layers=2, dropout=0.1))
+    with pytest.raises(SpecMismatchError, match=r"width=8.* in the checkpoint but .*width=16"):
+        small_trainer(tmp_path).fit(wider, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
+
+
+def test_pitch_on_another_grid_is_refused():
+    with pytest.raises(SpecMismatchError, match="hop_length is 160 in the feature extractor but 200 in pitch"):
+        small_module(pitch=Pitch(hop_length=200))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"weights": {"reconstruction": 1.0, "adversarial": 1.0, "kl": 1.0}}, "variational"),
+        ({"weights": {"adversarial": 1.0, "spectral": 1.0}}, "it compares waveforms"),
+        ({"content_encoder": None, "weights": {"adversarial": 1.0, "reconstruction": 1.0}}, "from noise alone"),
+        ({"weights": {"reconstructoin": 1.0}}, "did you mean reconstruction"),
+    ],
+)
+def test_weights_without_effect_are_refused(changes, words):
+    with pytest.raises(ConfigurationError, match=words):
+        small_module(**changes)
+
+
+def test_variational_generator_trains_by_its_own_loss(corpus_folder, tmp_path):
+    module = small_module(
+        generator=partial(VAEGenerator), weights={"reconstruction": 1.0, "adversarial": 1.0, "kl": 0.1}
+    )
+    trainer = small_trainer(tmp_path, max_steps=2)
+    trainer.fit(module, small_data(corpus_folder))
+    assert float(trainer.callback_metrics["train/kl"]) > 0
+
+
+@pytest.mark.parametrize("extractor", [MFCC(n_mfcc=13, n_mels=40), Waveform(hop_length=160)])
+def test_textbook_gan_from_noise_alone(corpus_folder, tmp_path, extractor):
+    module = small_module(
+        feature_extractor=extractor, generator=partial(MLPGenerator, hidden=8, layers=2),
+        discriminator=partial(MLPDiscriminator, hidden=8, layers=2), content_encoder=None, speaker_encoder=None,
+        pitch=None, energy=None, content_transforms=None, weights={"adversarial": 1.0}, noise=10,
+        **({"vocoder": Unframe} if extractor.spec.kind == "waveform" else {}),
+    )  # fmt: skip
+    trainer = small_trainer(tmp_path, max_steps=3)
+    trainer.fit(module, small_data(corpus_folder, segment_seconds=0.01))
+    figures = trainer.validate(module, small_data(corpus_folder, segment_seconds=0.01), verbose=False)[0]
+    assert {"validation/mean_gap", "validation/spread_low", "validation/spread_high"} <= figures.keys()
+
+
+def test_the_distributed_sampler_of_lightning_is_refused(corpus_folder, tmp_path):
+    trainer = small_trainer(tmp_path, use_distributed_sampler=True)
+    data = small_data(corpus_folder)
+    data.prepare_data()
+    data.trainer = type("T", (), {"world_size": 2, "_accelerator_connector": trainer._accelerator_connector})()
+    with pytest.raises(ConfigurationError, match="use_distributed_sampler"):
+        data.setup("fit")
+
+
+TWO_PROCESSES = """
+    import sys, torch, os
+    sys.path.insert(0, {tests!r})
+    from test_voice_module import *
+    from lightning.pytorch.strategies import DDPStrategy
+    module = small_module()
+    trainer = small_trainer({folder!r}, max_steps=6, devices=2, strategy=DDPStrategy(find_unused_parameters=True))
+    trainer.fit(module, small_data({root!r}, batch_size=2))
+    torch.save(module.state_dict(), os.path.join({folder!r}, f"rank{{trainer.global_rank}}.pt"))
+"""
+
+
+def test_two_processes_keep_equal_weights(corpus_folder, tmp_path, request):
+    script = tmp_path / "two.py"
+    script.write_text(
+        textwrap.dedent(TWO_PROCESSES).format(
+            tests=str(request.path.parent), folder=str(tmp_path), root=str(corpus_folder)
+        )
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    left, right = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    trained = [name for name in left if left[name].is_floating_point()]
+    fresh = small_module().state_dict()
+    assert any(not torch.equal(left[name], fresh[name]) for name in trained)
+    assert_same_state(left, right)
