@@ -7,7 +7,7 @@ speaker embedding, Z noise, R frames of a reference.
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -53,8 +53,8 @@ class Condition:
 
     def detach(self) -> "Condition":
         """The same values without their gradients."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Condition(**{name: None if value is None else value.detach() for name, value in values.items()})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.detach() for name, value in values.items() if value is not None})
 
     def mask(self, frames: int) -> Tensor:
         """(B, 1, T) with 1 for real frames and 0 for padding."""
@@ -180,7 +180,6 @@ class Vocoder(Part):
     """
 
     kind: ClassVar[str] = "vocoders"
-    capabilities: ClassVar[frozenset[str]] = frozenset()
     context: tuple[float, float] = INFINITE
     spec: AudioSpec
 
@@ -199,6 +198,7 @@ class AudioTransform(Part):
 
     kind: ClassVar[str] = "audio_transforms"
     stage: ClassVar[Literal["prepare", "training"]]
+    keeps_timing: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:

@@ -37,9 +37,15 @@ class Dims:
 
 
 class Part(nn.Module, ABC):
-    """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`)."""
+    """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`).
+
+    ``capabilities`` are claims that the conformance tests hold a class to: differentiable (gradients reach the input),
+    deterministic, streamable (finite context; chunks give what the whole gives) and exportable.
+    """
 
     kind: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Part":
         """Keep the arguments, before the class's own ``__init__`` sees them."""
@@ -96,7 +102,7 @@ def _resolve(kind: str, name: str, package: str | None) -> type[Part]:
 
 
 def _subclasses(cls: type) -> set[type]:
-    direct = set(cls.__subclasses__())
+    direct: set[type] = set(cls.__subclasses__())
     return direct.union(*(_subclasses(subclass) for subclass in direct))
 
 

@@ -130,8 +130,9 @@ class Voice(nn.Module):
     def _check(self) -> None:
         check_join("the feature extractor", self.spec, "the vocoder", self.vocoder.spec)
         grid = ("sample_rate", "hop_length")
-        for name, extractor in (("pitch", self.pitch), ("energy", self.energy)):
-            for field in grid if extractor else ():
+        beside = {"pitch": self.pitch, "energy": self.energy}
+        for name, extractor in ((name, part) for name, part in beside.items() if part is not None):
+            for field in grid:
                 theirs, ours = getattr(extractor.spec, field), getattr(self.spec, field)
                 if theirs != ours:
                     raise SpecMismatchError(
@@ -315,7 +316,7 @@ class Voice(nn.Module):
                 f"the voice has format {description.get('format')!r}, this version reads {FORMAT};"
                 " update lightning-voiceclone"
             )
-        parts = {name: build(part) for name, part in copy.deepcopy(description["parts"]).items()}
+        parts: dict[str, Any] = {name: build(part) for name, part in copy.deepcopy(description["parts"]).items()}
         voice = cls(**parts, noise=description["noise"])
         check_join(
             "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec

@@ -194,7 +194,7 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def _progress(self) -> tuple[int, int]:
         assert self.trainer is not None
-        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops drawn anew in every epoch."""

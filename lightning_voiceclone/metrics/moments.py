@@ -16,6 +16,9 @@ class ChannelMoments(Metric):
     """
 
     full_state_update = False
+    real: Tensor
+    fake: Tensor
+    count: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -147,7 +147,7 @@ class AdversarialModule(pl.LightningModule):
         if (batch + 1) % self.steps.accumulate:
             return
         if self.steps.gradient_clip is not None:
-            self.clip_gradients(optimizer, self.steps.gradient_clip, "norm")
+            self.clip_gradients(optimizer.optimizer, self.steps.gradient_clip, "norm")
         with _uncounted(optimizer):
             optimizer.step()
         optimizer.zero_grad()

@@ -1,6 +1,6 @@
 """Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -138,7 +138,7 @@ class VoiceModule(AdversarialModule):
     def make_pair(self, batch: Batch) -> Pair:
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
-        transforms: Sequence[Any] = self.content_transforms if self.training else ()
+        transforms: Any = self.content_transforms if self.training else ()
         condition = self.voice.condition(source, reference, content_transforms=transforms)
         fake, losses = self.voice.generator.forward_with_losses(condition)
         mask = condition.mask(fake.shape[-1])
