@@ -1,0 +1,146 @@
+"""``lvc prepare``: from a corpus to a manifest, with checks, optional cleaning and cached features."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.errors import ConfigurationError, nearest
+
+if TYPE_CHECKING:
+    from lightning_voiceclone.data.prepare import PrepareSummary
+
+HELP = "check recordings and write a manifest, with optional cleaning and cached features"
+DESCRIPTION = """\
+Check every recording of a corpus and write DIR/manifest.parquet, which training reads, and DIR/rejected.tsv, which
+lists what cannot be used with the reason. May be interrupted: the same command goes on where it stopped, and later
+does only what is new or changed."""
+EPILOG = """\
+KIND is one of {corpora}, or a corpus of an installed plugin. KIND, --transform and --features take settings as
+NAME:setting=value,setting=value.
+
+examples:
+  lvc prepare LibriSpeech ~/corpora/LibriSpeech --output prepared --validation 20
+  lvc prepare SpeakerFolders voices --output prepared --transform TrimSilence --transform NormalizeLoudness:target=-20
+  lvc prepare Table takes.tsv --output prepared --rate 16000 --features MelSpectrogram
+  lvc prepare VCTK:microphone=mic1 ~/corpora/VCTK-Corpus-0.92 --output prepared --split-by utterance --test 100"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    corpora = ", ".join(plugin.name for plugin in plugins.installed() if plugin.kind == "corpora")
+    parser = argparse.ArgumentParser(
+        "lvc prepare",
+        description=DESCRIPTION,
+        epilog=EPILOG.format(corpora=corpora),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", metavar="KIND", help="how the corpus lies on disk")
+    parser.add_argument("root", metavar="ROOT", type=Path, help="where it lies: a folder, or a Table's file")
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--subset", metavar="NAME", action="extend", nargs="+", help="such as train-clean-100; all else"
+    )
+    parser.add_argument("--transform", metavar="NAME", action="append", default=[],
+                        help="clean each recording; may be given several times, applied in order")  # fmt: skip
+    parser.add_argument(
+        "--features", metavar="NAME", help="store the features of every utterance, such as MelSpectrogram"
+    )
+    parser.add_argument("--feature-type", choices=["float32", "float16"], default="float32", help="of stored features")
+    parser.add_argument("--rate", metavar="HZ", type=int, help="resample the recordings, and write them anew")
+    parser.add_argument("--min-seconds", metavar="S", type=float, default=0.3, help="reject what is shorter (0.3)")
+    parser.add_argument("--split-by", metavar="UNIT",
+                        help="speaker or utterance (speaker, where there are two or more)")  # fmt: skip
+    parser.add_argument("--validation", metavar="N", type=float,
+                        help="speakers (or utterances) kept for validation, or a share of them if below 1"
+                        " (what the corpus declares, else 0.05)")  # fmt: skip
+    parser.add_argument("--test", metavar="N", type=float, help="likewise for the test (what the corpus declares)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice (0)")
+    parser.add_argument("--workers", metavar="N", type=int, default=0, help="processes (as many as processors)")
+    parser.add_argument("--download", action="store_true", help="fetch the corpus into ROOT first, if it is not there")
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Prepare, and print a summary; 0, or 130 after Ctrl-C.
+
+    Raises:
+        LVCError: for what a user can mend.
+    """
+    options = build_parser().parse_args(argv)
+    kind = plugins.find("corpora", options.kind.partition(":")[0])
+    from lightning_voiceclone.data.prepare import prepare
+
+    subsets = {"subsets": options.subset} if options.subset else {}
+    corpus_class: Any = kind.load()
+    if options.download:
+        corpus_class.download(options.root.expanduser(), **subsets)
+    corpus = _make("corpora", options.kind, options.root.expanduser(), **subsets)
+    try:
+        summary = prepare(
+            corpus,
+            options.output,
+            transforms=[_make("audio_transforms", text) for text in options.transform],
+            features=_make("feature_extractors", options.features) if options.features else None,
+            sample_rate=options.rate,
+            feature_type=options.feature_type,
+            min_seconds=options.min_seconds,
+            split_by=options.split_by,
+            validation=options.validation,
+            test=options.test,
+            seed=options.seed,
+            workers=options.workers,
+        )
+    except KeyboardInterrupt:
+        print("lvc: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    print(_told(summary))
+    return 0
+
+
+def _make(kind: str, text: str, *positional: Any, **further: Any) -> Any:
+    """The part that ``NAME:setting=value,setting=value`` describes.
+
+    Raises:
+        PluginError: if no part has that name.
+        ConfigurationError: if it has no such setting.
+    """
+    import inspect
+
+    import yaml
+
+    name, _, settings = text.partition(":")
+    cls = plugins.find(kind, name).load()
+    given = dict(further)
+    for setting in filter(None, settings.split(",")):
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigurationError(f"{text!r}: expected {name}:setting=value,setting=value, found {setting!r}")
+        given[key] = yaml.safe_load(value)
+    parameters = list(inspect.signature(cls).parameters)[len(positional) :]
+    if unknown := [key for key in given if key not in parameters]:
+        raise ConfigurationError(
+            f"{name} has no setting {unknown[0]!r}{nearest(unknown[0], parameters)};"
+            f" it has {', '.join(parameters) or 'none'}"
+        )
+    try:
+        return cls(*positional, **given)
+    except TypeError as error:
+        raise ConfigurationError(f"{text!r}: {error}; look at the types of the settings") from error
+
+
+def _told(summary: "PrepareSummary") -> str:
+    known = f" ({summary.reused} known from before)" if summary.reused else ""
+    lines = [f"{summary.accepted} utterances, {summary.seconds / 3600:.2f} hours{known}"]
+    for split in ("train", "validation", "test"):
+        if split in summary.utterances:
+            lines.append(
+                f"  {split:<11} {summary.utterances[split]:>7} utterances of {summary.speakers[split]} speakers"
+            )
+    if summary.rejected:
+        counted = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+        lines.append(f"{summary.rejected} rejected: {counted} ({summary.manifest_path.with_name('rejected.tsv')})")
+    lines.append(f"manifest: {summary.manifest_path}")
+    return "\n".join(lines)

@@ -1,0 +1,196 @@
+"""Recordings checked, cleaned and turned into features, one by one, in as many processes as there are.
+
+Imports no torch, so that workers that only check recordings start fast: transforms and extractors bring it along.
+"""
+
+import concurrent.futures
+import io
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
+from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
+from lightning_voiceclone.files import whole_file
+
+CHUNK = 8  # recordings a worker takes at once: what an interruption may lose, against a message for each
+Result = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to do: its key in the journal, where it is, and the name of the audio that is made from it."""
+
+    key: str
+    file: Path
+    path: str
+    speaker: str
+    start: float
+    end: float | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is done to every recording; ``transforms`` and ``features`` are parts."""
+
+    output: Path
+    transforms: tuple[Any, ...]
+    features: Any | None
+    sample_rate: int | None
+    feature_type: str
+    min_seconds: float
+
+    @property
+    def writes_audio(self) -> bool:
+        """Whether recordings are written anew; else the manifest names those of the corpus."""
+        return bool(self.transforms) or self.sample_rate is not None
+
+    @property
+    def feature_folder(self) -> str:
+        """Where features are kept, relative to the output; empty without an extractor."""
+        return "" if self.features is None else f"features/{self.features.spec.fingerprint}"
+
+
+def run_jobs(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[list[Result]]:
+    """Results as they come, a few at once; ``workers`` 1 works in this process.
+
+    Raises:
+        OSError: as a job raises it (a full disk, say).
+        LVCError: if a part fails, or a worker process dies.
+    """
+    chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
+    if workers <= 1:
+        for chunk in chunks:
+            yield [(job.key, _do(job, settings)) for job in chunk]
+        return
+    # Forking a process that has used torch's threads may hang; a server that has not is forked instead, or nothing.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_worker, initargs=(settings,)
+    )
+    try:
+        for future in concurrent.futures.as_completed([pool.submit(_do_chunk, chunk) for chunk in chunks]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise LVCError(
+            "a worker process did not start or died, perhaps for lack of memory; try fewer workers,"
+            ' or, from a script of your own, call prepare below `if __name__ == "__main__":`'
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_settings: Settings | None = None
+
+
+def _begin_worker(settings: Settings) -> None:
+    global _settings  # noqa: PLW0603 - a worker process has no other place that outlives a call
+    _settings = settings
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers in order
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed outright cannot end its workers, which would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _do_chunk(chunk: Sequence[Job]) -> list[Result]:
+    if _settings is None:
+        raise LVCError("a worker process was not set up")
+    return [(job.key, _do(job, _settings)) for job in chunk]
+
+
+def _do(job: Job, settings: Settings) -> dict[str, Any]:
+    """The manifest's columns that the file itself tells, or the reason why it cannot be used."""
+    try:
+        job.path.encode()
+        facts = check_recording(job.file, min_seconds=settings.min_seconds, start=job.start, end=job.end)
+        made = []
+        row: dict[str, Any] = {"path": job.path, "start": job.start, "end": job.start + facts.seconds,
+               "rate": facts.rate, "bandwidth_hz": facts.bandwidth_hz, "hash": facts.sha256}  # fmt: skip
+        if settings.writes_audio:
+            row = _written(job, settings, facts.bandwidth_hz)
+            made.append(row["path"])
+        if settings.features is not None:
+            made.append(_extract(job, settings, row))
+    except UnicodeEncodeError:
+        return {"reason": "its name is not UTF-8; rename it"}
+    except RecordingError as error:
+        return {"reason": " ".join(str(error).removeprefix(f"{job.file}: ").split())}
+    except (OSError, LVCError):
+        raise
+    except Exception as error:
+        raise LVCError(f"{job.file}: preparing it failed: {type(error).__name__}: {error}") from error
+    return {"row": row, "made": made} if made else {"row": row}
+
+
+def _written(job: Job, settings: Settings, bandwidth: float) -> dict[str, Any]:
+    """Write the recording after all transforms, as FLAC, and give the row that names it."""
+    audio, rate = read_audio(job.file, settings.sample_rate, start=job.start, end=job.end, mono=False)
+    if settings.transforms:
+        import torch
+
+        with torch.inference_mode():
+            tensor = torch.from_numpy(audio)
+            for transform in settings.transforms:
+                tensor = transform(tensor, rate)
+        audio = tensor.numpy()
+    audio = audio.mean(axis=0, dtype=np.float32)
+    if not np.isfinite(audio).all():
+        raise RecordingError("samples are NaN or infinite after the transforms")
+    path = f"audio/{job.name}.flac"
+    write_audio(settings.output / path, audio, rate)
+    try:
+        facts = check_recording(settings.output / path, min_seconds=settings.min_seconds)
+    except RecordingError as error:
+        (settings.output / path).unlink()
+        reason = str(error).removeprefix(f"{settings.output / path}: ")
+        raise RecordingError(f"{reason} (after the transforms)") from error
+    return {"path": path, "start": 0.0, "end": facts.seconds, "rate": rate,
+            "bandwidth_hz": min(bandwidth, rate / 2), "hash": facts.sha256}  # fmt: skip
+
+
+def _extract(job: Job, settings: Settings, row: dict[str, Any]) -> str:
+    """Store (F, T) of the whole utterance, from the very samples that a loader would read; gives the file."""
+    import torch
+
+    from lightning_voiceclone.data.manifest import derived_name
+
+    extractor: Any = settings.features
+    file = settings.output / row["path"] if settings.writes_audio else job.file
+    audio, _ = read_audio(file, extractor.spec.sample_rate, start=row["start"], end=row["end"])
+    with torch.inference_mode():
+        features = extractor(torch.from_numpy(audio)[None])[0].numpy()
+    expected = (extractor.spec.channels, len(audio) // extractor.spec.hop_length)
+    if features.shape != expected:
+        raise ConfigurationError(
+            f"{type(extractor).__name__} gives {features.shape} of {len(audio)} samples, but its spec says {expected};"
+            " mend the extractor"
+        )
+    name = derived_name(row["path"], job.speaker, row["start"], row["end"])
+    made = f"{settings.feature_folder}/{name}.npy"
+    encoded = io.BytesIO()  # what numpy says of a full disk does not tell that it is full
+    np.save(encoded, features.astype(settings.feature_type))
+    with whole_file(settings.output / made) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
+    return made

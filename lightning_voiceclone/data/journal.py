@@ -1,0 +1,70 @@
+"""What a preparation has done so far, so that the next one does only what is missing or changed."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """Lines of JSON, appended as results come in: a key, and a row with the files made, or a reason to reject it.
+
+    A line that was cut by a full disk or a killed process is passed over, and its recording done again.
+
+    Args:
+        path: of the file; it need not be there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, Entry] = {}
+        self._owners: dict[str, str] = {}
+        self._cut = False
+        if path.exists():
+            data = path.read_bytes()
+            self._cut = bool(data) and not data.endswith(b"\n")
+            for line in data.splitlines():
+                self._read(line)
+
+    def _read(self, line: bytes) -> None:
+        try:
+            entry = json.loads(line)
+            self._add(entry.pop("key"), entry)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return
+
+    def _add(self, key: str, entry: Entry) -> None:
+        self.entries[key] = entry
+        self._owners.update(dict.fromkeys(entry.get("made", ()), key))
+
+    def made(self) -> dict[str, str]:
+        """Files that were made, relative to the output, each with the key of the last result that wrote it."""
+        return dict(self._owners)
+
+    def is_done(self, key: str, output: Path) -> bool:
+        """Whether the result is known, and the files that belong to it are there and not another result's."""
+        entry = self.entries.get(key)
+        if entry is None:
+            return False
+        return all(self._owners[path] == key and (output / path).is_file() for path in entry.get("made", ()))
+
+    def append(self, results: Sequence[tuple[str, Entry]]) -> None:
+        """Add results by their keys.
+
+        Raises:
+            OSError: if they cannot be written; those of before are kept.
+        """
+        lines = "".join(json.dumps({"key": key, **entry}) + "\n" for key, entry in results)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("\n" + lines if self._cut else lines)
+        self._cut = False
+        for key, entry in results:
+            self._add(key, entry)
+
+
+def key_of(settings: str, *parts: object) -> str:
+    """A short digest of everything on which a result depends."""
+    return hashlib.sha256(json.dumps([settings, *parts]).encode()).hexdigest()[:20]

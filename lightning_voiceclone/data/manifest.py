@@ -1,0 +1,224 @@
+"""The manifest: one Parquet row for each usable utterance, and how utterances are shared out among the splits."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.interfaces import Recording
+
+SPLITS = ("train", "validation", "test")
+METADATA_KEY = b"lightning_voiceclone"
+DEFAULT_VALIDATION = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One row of a manifest.
+
+    Args:
+        path: of the recording, relative to the manifest's root.
+        start: seconds from the file's beginning.
+        end: seconds from the file's beginning; the file's length where the utterance is all of it.
+        speaker: who speaks.
+        text: what is said; empty where unknown.
+        rate: samples a second of the file.
+        bandwidth_hz: frequency above which the file has nothing.
+        hash: SHA-256 of the file, hexadecimal.
+        split: train, validation or test.
+    """
+
+    path: str
+    start: float
+    end: float
+    speaker: str
+    text: str
+    rate: int
+    bandwidth_hz: float
+    hash: str
+    split: str
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.end - self.start
+
+    @property
+    def name(self) -> str:
+        """Speaker's folder and file name without suffix, for what is derived from the utterance; one of its own."""
+        return derived_name(self.path, self.speaker, self.start, self.end)
+
+
+def derived_name(path: str, speaker: str, start: float, end: float | None) -> str:
+    """``speaker/stem-digest``: safe as a path, and never that of another utterance."""
+    return file_name(path, speaker, hashlib.sha256(json.dumps([path, speaker, start, end]).encode()).hexdigest())
+
+
+def file_name(path: str, speaker: str, digest: str) -> str:
+    """``speaker/stem-digest``: safe as a path, and distinct for distinct digests."""
+    return f"{_safe(speaker)}/{_safe(Path(path).stem)}-{digest[:10]}"
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".")[:100] or "_"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Utterances and the folder to which their paths are relative."""
+
+    root: Path
+    utterances: tuple[Utterance, ...]
+
+    @property
+    def speakers(self) -> list[str]:
+        """All speakers, sorted."""
+        return sorted({utterance.speaker for utterance in self.utterances})
+
+    def of_split(self, name: str) -> list[Utterance]:
+        """Utterances of train, validation or test, in order.
+
+        Raises:
+            ConfigurationError: if no split has that name.
+        """
+        if name not in SPLITS:
+            raise ConfigurationError(f"no split is called {name!r}; there are {', '.join(SPLITS)}")
+        return [utterance for utterance in self.utterances if utterance.split == name]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write Parquet; the file appears whole or not at all.
+
+        A root inside the manifest's own folder is kept relative to it, so that the folder can be moved.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        path, root = Path(path), self.root.resolve()
+        folder = path.parent.resolve()
+        kept = str(root.relative_to(folder)) if root.is_relative_to(folder) else str(root)
+        columns = {name: [getattr(row, name) for row in self.utterances] for name in _schema().names}
+        schema = _schema().with_metadata({METADATA_KEY: json.dumps({"root": kept, "version": 1}).encode()})
+        with whole_file(path) as temporary:
+            parquet.write_table(pa.table(columns, schema=schema), temporary)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> "Manifest":
+        """Read what :meth:`write` wrote.
+
+        Args:
+            path: of the Parquet file.
+            root: where the recordings are now, if they have been moved since.
+
+        Raises:
+            ConfigurationError: if there is no such file, or it is not a manifest; says what is missing.
+        """
+        from pyarrow import ArrowException, parquet
+
+        path = Path(path)
+        if not path.is_file():
+            raise ConfigurationError(f"there is no manifest at {path}; lvc prepare KIND ROOT --output {path.parent}")
+        try:
+            table = parquet.read_table(path)
+        except (ArrowException, OSError) as error:
+            told = " ".join(str(error).split())
+            raise ConfigurationError(f"{path} is not a Parquet file: {told}; run lvc prepare again") from error
+        if missing := [name for name in _schema().names if name not in table.column_names]:
+            raise ConfigurationError(
+                f"{path} is not a manifest: it has no column {', '.join(missing)}"
+                f" (it has {', '.join(table.column_names)}); run lvc prepare again"
+            )
+        kept = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}")).get("root")
+        if kept is None and root is None:
+            raise ConfigurationError(f"{path} does not say where its recordings are; run lvc prepare again")
+        rows = table.select(_schema().names).cast(_schema()).to_pylist()
+        return cls(Path(root) if root is not None else path.parent / kept, tuple(Utterance(**row) for row in rows))
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    arrow = {str: pa.string(), float: pa.float64(), int: pa.int64()}
+    return pa.schema([pa.field(field.name, arrow[field.type], nullable=False) for field in fields(Utterance)])  # type: ignore[index]
+
+
+Row = TypeVar("Row", Utterance, Recording)
+
+
+def split_by_speaker(
+    rows: Sequence[Row], *, validation: float | None = None, test: float | None = None, seed: int = 0
+) -> list[Row]:
+    """The rows in their order, each with its split; a speaker is wholly in one of them.
+
+    Which speakers go where depends on the seed and their names alone, not on the order of the rows, and few change
+    place when speakers come or go. Rows whose split the corpus has declared keep it.
+
+    Args:
+        rows: utterances, or recordings of a corpus.
+        validation: number of speakers to take for validation, or a share of them if below 1 (at least one then);
+            None for what the corpus declares, and a share of 0.05 where it declares none and there are two or more.
+        test: likewise for the test; None for what the corpus declares alone.
+        seed: of the choice.
+
+    Raises:
+        ConfigurationError: if no speaker would be left for training, or a number is negative or no whole number.
+    """
+    return _split(rows, lambda row: row.speaker, "speakers", validation=validation, test=test, seed=seed)
+
+
+def split_by_utterance(
+    rows: Sequence[Row], *, validation: float | None = None, test: float | None = None, seed: int = 0
+) -> list[Row]:
+    """As :func:`split_by_speaker`, counting utterances: a speaker may be in all splits.
+
+    Raises:
+        ConfigurationError: if no utterance would be left for training, or a number is negative or no whole number.
+    """
+    return _split(rows, _place, "utterances", validation=validation, test=test, seed=seed)
+
+
+def _place(row: Utterance | Recording) -> str:
+    return f"{row.path}@{row.start}-{row.end}"
+
+
+def _split(
+    rows: Sequence[Row],
+    key: Callable[[Row], str],
+    unit: str,
+    *,
+    validation: float | None,
+    test: float | None,
+    seed: int,
+) -> list[Row]:
+    if unknown := sorted({row.split for row in rows} - {"", *SPLITS}):
+        raise ConfigurationError(f"the corpus declares a split {unknown[0]!r}; there are {', '.join(SPLITS)}")
+    free = {key(row) for row in rows if not row.split}
+    ranked = sorted(free, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    if validation is None:
+        declared = any(row.split == "validation" for row in rows)
+        validation = 0.0 if declared or len(ranked) < 2 else DEFAULT_VALIDATION
+    counts = [_count(name, asked, len(ranked)) for name, asked in (("validation", validation), ("test", test or 0.0))]
+    trained = len(ranked) - sum(counts) > 0 or any(row.split == "train" for row in rows)
+    if sum(counts) > len(ranked) or (ranked and sum(counts) and not trained):
+        raise ConfigurationError(
+            f"validation {counts[0]} and test {counts[1]} would leave nothing of {len(ranked)} {unit} to train on;"
+            f" take fewer{', or split by utterance' if unit == 'speakers' else ''}"
+        )
+    # From the two ends of the ranking, so that another number for one split does not change the other.
+    chosen = dict.fromkeys(ranked[: counts[0]], "validation")
+    chosen |= dict.fromkeys(ranked[len(ranked) - counts[1] :], "test")
+    return [row if row.split else replace(row, split=chosen.get(key(row), "train")) for row in rows]
+
+
+def _count(name: str, asked: float, available: int) -> int:
+    if asked < 0 or (asked >= 1 and asked != int(asked)):
+        raise ConfigurationError(f"{name} is {asked}; give a whole number, or a share from 0 to below 1")
+    return int(asked) if asked >= 1 or not asked or not available else max(1, round(asked * available))

@@ -1,0 +1,307 @@
+"""From a corpus to a manifest: every recording checked, and cleaned and turned into features if asked."""
+
+import collections
+import contextlib
+import errno
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from lightning_voiceclone.data.jobs import Job, Settings, run_jobs
+from lightning_voiceclone.data.journal import Entry, Journal, key_of
+from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
+from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
+from lightning_voiceclone.parts import describe
+from lightning_voiceclone.spec import AudioSpec
+
+MANIFEST_NAME = "manifest.parquet"
+REJECTED_NAME = "rejected.tsv"
+JOURNAL_NAME = "progress.jsonl"
+LOCK_NAME = ".lock"
+SPEC_NAME = "spec.yaml"
+SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
+UNFINISHED = re.compile(r"\..*-[0-9a-f]{10}-\w{8}\.(flac|npy)")  # as whole_file names what file_name named
+WORTH_A_WORKER = 64  # recordings; for fewer, a process takes longer to start than they do
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What came out.
+
+    Args:
+        manifest_path: of the manifest.
+        accepted: number of utterances in it.
+        rejected: number of recordings listed in rejected.tsv.
+        seconds: length of the accepted together.
+        reasons: how many were rejected for which reason.
+        speakers: how many there are in each split.
+        utterances: how many there are in each split.
+        reused: recordings whose result was known from before.
+    """
+
+    manifest_path: Path
+    accepted: int
+    rejected: int
+    seconds: float
+    reasons: Mapping[str, int]
+    speakers: Mapping[str, int]
+    utterances: Mapping[str, int]
+    reused: int
+
+
+def prepare(
+    corpus: Corpus,
+    output: str | os.PathLike[str],
+    *,
+    transforms: Sequence[AudioTransform] = (),
+    features: FeatureExtractor | None = None,
+    sample_rate: int | None = None,
+    feature_type: str = "float32",
+    min_seconds: float = 0.3,
+    split_by: str | None = None,
+    validation: float | None = None,
+    test: float | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    progress: bool = True,
+    wait_seconds: float = 0.0,
+) -> PrepareSummary:
+    """Write manifest.parquet and rejected.tsv into ``output``; with the same settings, do only what is new or changed.
+
+    An interrupted run loses a few recordings' work at most: call it again.
+
+    Args:
+        corpus: where the recordings are.
+        output: folder; it is made.
+        transforms: of the stage "prepare", in order. The result is written to audio/ as mono FLAC.
+        features: extractor whose features of every utterance are kept in features/FINGERPRINT/ as (F, T) arrays.
+        sample_rate: in Hz, to which recordings are resampled and written to audio/; None leaves them as they are.
+        feature_type: float32, or float16 for half the space.
+        min_seconds: shorter recordings are rejected.
+        split_by: speaker or utterance; None for speaker where there are two or more.
+        validation: see :func:`split_by_speaker`.
+        test: see :func:`split_by_speaker`.
+        seed: of the splits.
+        workers: processes; 0 for as many as there are processors, and fewer for few recordings.
+        progress: whether to show a bar on the error output, if that is a terminal.
+        wait_seconds: how long to wait for another preparation of the same output.
+
+    Raises:
+        ConfigurationError: if a setting cannot work, the corpus is not there, or another process prepares ``output``.
+        LVCError: if no recording is left, the disk is full, or a part fails.
+    """
+    output = Path(output)
+    _check_settings(transforms, split_by, feature_type, sample_rate)
+    recordings = list(corpus.recordings())
+    if not recordings:
+        raise ConfigurationError(f"{type(corpus).__name__} has no recordings at {corpus.root}; look at what lies there")
+    settings = Settings(output.resolve(), tuple(transforms), features, sample_rate, feature_type, min_seconds)
+    with _told_in_one_line(output), _locked(output, wait_seconds):
+        entries, reused = _results(corpus.root, recordings, settings, workers, progress)
+        rejected = [(r.path, str(e["reason"])) for r, e in zip(recordings, entries, strict=True) if "reason" in e]
+        _write_rejected(output / REJECTED_NAME, rejected)
+        accepted = [(r, e["row"]) for r, e in zip(recordings, entries, strict=True) if "row" in e]
+        if not accepted:
+            raise LVCError(
+                f"none of the {len(recordings)} recordings can be used: {_counted(_reasons(rejected))};"
+                f" {output / REJECTED_NAME} lists them"
+            )
+        split_by = split_by or ("speaker" if len({r.speaker for r, _ in accepted}) > 1 else "utterance")
+        splits = SPLITTERS[split_by]([r for r, _ in accepted], validation=validation, test=test, seed=seed)
+        utterances = tuple(
+            Utterance(speaker=r.speaker, text=r.text, split=r.split, **row)
+            for r, (_, row) in zip(splits, accepted, strict=True)
+        )
+        manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)
+        manifest.write(output / MANIFEST_NAME)
+        if settings.writes_audio:
+            _remove_outdated(settings.output, utterances)
+    return _summary(output / MANIFEST_NAME, utterances, rejected, reused)
+
+
+def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable[[Utterance], np.ndarray]:
+    """A function that gives the stored features (F, T) of an utterance, mapped into memory, not read.
+
+    Raises:
+        ConfigurationError: if features of that spec were not prepared; names the nearest that were.
+    """
+    base = Path(output) / "features"
+    folder = base / spec.fingerprint
+    if not (folder / SPEC_NAME).is_file():
+        raise ConfigurationError(
+            f"{base} has no features of the spec {spec.kind} ({spec.fingerprint}){_differences(base, spec)};"
+            " prepare them: lvc prepare … --features NAME"
+        )
+
+    def stored(utterance: Utterance) -> np.ndarray:
+        return np.load(folder / f"{utterance.name}.npy", mmap_mode="r")
+
+    return stored
+
+
+def _differences(base: Path, spec: AudioSpec) -> str:
+    found = [AudioSpec.from_mapping(yaml.safe_load(path.read_text())) for path in base.glob(f"*/{SPEC_NAME}")]
+    if not found:
+        return ""
+    closest = min((other.differences(spec) for other in found), key=len)
+    return ": " + "; ".join(f"{name} is {theirs!r} there, {ours!r} asked for" for name, theirs, ours in closest)
+
+
+def _check_settings(
+    transforms: Sequence[AudioTransform], split_by: str | None, feature_type: str, sample_rate: int | None
+) -> None:
+    for transform in transforms:
+        if transform.stage != "prepare":
+            raise ConfigurationError(
+                f"{type(transform).__name__} varies batches in training and cannot prepare recordings; use it in a"
+                " recipe, and here one of NormalizeLoudness, TrimSilence, …"
+            )
+    if split_by not in {None, *SPLITTERS}:
+        raise ConfigurationError(f"split_by is {split_by!r}{nearest(str(split_by), SPLITTERS)}; speaker or utterance")
+    if feature_type not in {"float16", "float32"}:
+        raise ConfigurationError(f"feature_type is {feature_type!r}; float16 or float32")
+    if sample_rate is not None and not 1000 <= sample_rate <= 384000:
+        raise ConfigurationError(f"sample_rate is {sample_rate}; give samples a second, such as 16000")
+
+
+@contextlib.contextmanager
+def _told_in_one_line(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise LVCError(
+                f"the disk of {output} is full; free some space and run the same command again:"
+                " what is done so far is kept"
+            ) from error
+        raise LVCError(f"cannot write to {error.filename or output}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _locked(output: Path, wait_seconds: float) -> Iterator[None]:
+    import filelock
+
+    output.mkdir(parents=True, exist_ok=True)
+    # The system frees the lock when its process ends, however it ends; the file may stay.
+    lock = filelock.FileLock(output / LOCK_NAME, timeout=wait_seconds)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise ConfigurationError(
+            f"another process is preparing {output}; wait until it has ended, or choose another output"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _results(
+    root: Path, recordings: Sequence[Recording], settings: Settings, workers: int, progress: bool
+) -> tuple[list[Entry], int]:
+    """The journal's entry for each recording, and how many were there before."""
+    journal = Journal(settings.output / JOURNAL_NAME)
+    jobs = _jobs(root, recordings, settings)
+    pending = {job.key: job for job in jobs if not journal.is_done(job.key, settings.output)}
+    if pending:
+        _remove_unfinished(settings.output)
+    reused = sum(job.key not in pending for job in jobs)
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = workers or min(processors, math.ceil(len(pending) / WORTH_A_WORKER))
+    with _bar(len(jobs), reused, shown=progress and bool(pending)) as advance:
+        for results in run_jobs(list(pending.values()), settings, workers):
+            journal.append(results)
+            advance(len(results))
+    if settings.features is not None:
+        with whole_file(settings.output / settings.feature_folder / SPEC_NAME) as temporary:
+            temporary.write_text(yaml.safe_dump(settings.features.spec.to_mapping(), sort_keys=False))
+    return [journal.entries[job.key] for job in jobs], reused
+
+
+def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> list[Job]:
+    transforms = json.dumps([describe(transform) for transform in settings.transforms])
+    features = json.dumps(settings.features and [describe(settings.features), settings.feature_type])
+    jobs = []
+    for recording in recordings:
+        file = root / recording.path
+        try:
+            found = file.stat()
+            state = (found.st_size, found.st_mtime_ns)
+        except OSError:
+            state = (-1, -1)
+        place = (recording.path, recording.speaker, recording.start, recording.end)
+        # New audio gets a new name if anything that shaped it has changed: an old manifest never names new audio.
+        audio = key_of(transforms, settings.sample_rate, str(root.resolve()), *place, *state)
+        key = key_of(audio, settings.min_seconds, features)
+        jobs.append(Job(key, file, *place, file_name(recording.path, recording.speaker, audio)))
+    return jobs
+
+
+def _remove_unfinished(output: Path) -> None:
+    """Temporary files of a process that was killed; the lock says that no other is writing."""
+    for folder in ("audio", "features"):
+        for path in (output / folder).rglob(".*"):
+            if UNFINISHED.fullmatch(path.name):
+                path.unlink()
+
+
+def _remove_outdated(output: Path, utterances: Sequence[Utterance]) -> None:
+    """Audio that earlier settings made and no manifest names any more."""
+    kept = {utterance.path for utterance in utterances}
+    for path in Journal(output / JOURNAL_NAME).made():
+        if path.startswith("audio/") and path not in kept:
+            (output / path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task("preparing", total=total, completed=done)
+        yield lambda count: bar.advance(task, count)
+
+
+def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write("path\treason\n")
+        file.writelines("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rejected)
+
+
+def _reasons(rejected: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """How often each reason occurs, without the figures that follow it; most frequent first."""
+    return dict(collections.Counter(reason.partition(":")[0] for _, reason in rejected).most_common())
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+
+
+def _summary(
+    path: Path, utterances: Sequence[Utterance], rejected: Sequence[tuple[str, str]], reused: int
+) -> PrepareSummary:
+    by_split: dict[str, list[Utterance]] = collections.defaultdict(list)
+    for utterance in utterances:
+        by_split[utterance.split].append(utterance)
+    return PrepareSummary(
+        manifest_path=path,
+        accepted=len(utterances),
+        rejected=len(rejected),
+        seconds=sum(utterance.seconds for utterance in utterances),
+        reasons=_reasons(rejected),
+        speakers={split: len({u.speaker for u in found}) for split, found in by_split.items()},
+        utterances={split: len(found) for split, found in by_split.items()},
+        reused=reused,
+    )

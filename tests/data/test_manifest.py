@@ -1,0 +1,144 @@
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lightning_voiceclone.data.manifest import Manifest, Utterance, split_by_speaker, split_by_utterance
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Recording
+
+
+def utterance(number, speaker="a", split=""):
+    return Utterance(
+        path=f"{speaker}/{number}.wav", start=0.5, end=2.25, speaker=speaker, text="é, tab\t|", rate=16000,
+        bandwidth_hz=7500.0, hash="0" * 64, split=split,
+    )  # fmt: skip
+
+
+def corpus(speakers=40, each=3):
+    return [utterance(n, f"s{s}") for s in range(speakers) for n in range(each)]
+
+
+def of(rows, split):
+    return {row.path for row in rows if row.split == split}
+
+
+def test_what_is_written_is_read(tmp_path):
+    rows = (utterance(1, "b", "train"), utterance(2, "a", "test"), utterance(3, "b", "validation"))
+    Manifest(tmp_path / "corpus", rows).write(tmp_path / "out" / "m.parquet")
+    read = Manifest.read(tmp_path / "out" / "m.parquet")
+    assert read.utterances == rows
+    assert read.root == tmp_path / "corpus"
+    assert read.speakers == ["a", "b"]
+    assert read.of_split("test") == [rows[1]]
+    assert rows[0].seconds == 1.75
+    with pytest.raises(ConfigurationError, match="'dev'"):
+        read.of_split("dev")
+
+
+def test_a_folder_with_its_own_recordings_can_be_moved(tmp_path):
+    Manifest(tmp_path / "old", (utterance(1, split="train"),)).write(tmp_path / "old" / "m.parquet")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert Manifest.read(tmp_path / "new" / "m.parquet").root == tmp_path / "new"
+    assert Manifest.read(tmp_path / "new" / "m.parquet", root="/elsewhere").root.as_posix() == "/elsewhere"
+
+
+def test_what_is_no_manifest_is_told_in_one_line(tmp_path):
+    with pytest.raises(ConfigurationError, match="no manifest at"):
+        Manifest.read(tmp_path / "m.parquet")
+    (tmp_path / "m.parquet").write_text("path\tspeaker\n")
+    with pytest.raises(ConfigurationError, match="not a Parquet file") as caught:
+        Manifest.read(tmp_path / "m.parquet")
+    assert "\n" not in str(caught.value)
+    parquet.write_table(pa.table({"path": ["a"], "speaker": ["b"]}), tmp_path / "m.parquet")
+    with pytest.raises(ConfigurationError, match="no column start, end, text"):
+        Manifest.read(tmp_path / "m.parquet")
+    Manifest(tmp_path, (utterance(1, split="train"),)).write(tmp_path / "m.parquet")
+    parquet.write_table(parquet.read_table(tmp_path / "m.parquet").replace_schema_metadata(), tmp_path / "m.parquet")
+    with pytest.raises(ConfigurationError, match="does not say where"):
+        Manifest.read(tmp_path / "m.parquet")
+
+
+def test_names_are_safe_and_distinct():
+    rows = [
+        utterance(1), replace(utterance(1), end=3.0), replace(utterance(1), path="a/1.flac"),
+        replace(utterance(1), speaker="../b/c"), replace(utterance(1), path="../../x.wav"),
+    ]  # fmt: skip
+    names = [row.name for row in rows]
+    assert len(set(names)) == len(names)
+    assert all(name.count("/") == 1 and ".." not in name.split("/") for name in names)
+    assert names[0].startswith("a/1-")
+
+
+@pytest.mark.parametrize("split", [split_by_speaker, split_by_utterance])
+def test_splits_do_not_depend_on_order_and_depend_on_the_seed(split):
+    rows = corpus()
+    chosen = split(rows, validation=5, test=4, seed=1)
+    assert [row.path for row in chosen] == [row.path for row in rows]
+    for name in ("validation", "test"):
+        assert of(split(rows[::-1], validation=5, test=4, seed=1), name) == of(chosen, name)
+        assert of(split(rows, validation=5, test=4, seed=2), name) != of(chosen, name)
+    assert of(split(rows, validation=9, test=4, seed=1), "test") == of(chosen, "test")
+    assert of(split(rows, validation=9, test=4, seed=1), "validation") > of(chosen, "validation")
+
+
+def test_a_speaker_is_wholly_in_one_split():
+    chosen = split_by_speaker(corpus(), validation=5, test=0.1)
+    by_split = {
+        split: {row.speaker for row in chosen if row.split == split} for split in ("train", "validation", "test")
+    }
+    assert {split: len(speakers) for split, speakers in by_split.items()} == {"train": 31, "validation": 5, "test": 4}
+    assert not by_split["train"] & (by_split["validation"] | by_split["test"])
+
+
+def test_utterances_are_counted_one_by_one():
+    chosen = split_by_utterance(corpus(), validation=7, test=0.25)
+    assert (len(of(chosen, "validation")), len(of(chosen, "test")), len(of(chosen, "train"))) == (7, 30, 83)
+
+
+def test_few_change_place_when_recordings_come():
+    rows = corpus(speakers=40)
+    before = {row.path: row.split for row in split_by_speaker(rows, validation=8)}
+    after = {row.path: row.split for row in split_by_speaker([*rows, *[utterance(0, "new")]], validation=8)}
+    assert sum(before[path] != after[path] for path in before) <= 3  # one speaker at most
+
+
+def test_what_the_corpus_declares_stays():
+    rows = [utterance(n, f"s{n}", "test" if n < 3 else "validation" if n < 5 else "") for n in range(20)]
+    chosen = split_by_speaker(rows)
+    assert of(chosen, "test") == of(rows, "test")
+    assert of(chosen, "validation") == of(rows, "validation")
+    assert len(of(split_by_speaker(rows, validation=4), "validation")) == 6
+
+
+def test_without_being_asked_a_twentieth_is_for_validation():
+    chosen = split_by_speaker(corpus(speakers=40))
+    assert len({row.speaker for row in chosen if row.split == "validation"}) == 2
+    assert not of(chosen, "test")
+    assert of(split_by_speaker(corpus(speakers=1)), "train") == of(corpus(1), "")
+
+
+def test_recordings_of_a_corpus_are_split_alike():
+    recordings = [Recording(row.path, row.speaker) for row in corpus()]
+    assert of(split_by_speaker(recordings, validation=5), "validation") == of(
+        split_by_speaker(corpus(), validation=5), "validation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"validation": 30, "test": 10}, "nothing of 40 speakers"),
+        ({"validation": -1}, "-1"),
+        ({"test": 2.5}, "2.5"),
+    ],
+)
+def test_impossible_numbers_are_refused(options, told):
+    with pytest.raises(ConfigurationError, match=told):
+        split_by_speaker(corpus(), **options)
+
+
+def test_an_unknown_split_of_the_corpus_is_refused():
+    with pytest.raises(ConfigurationError, match="'dev'"):
+        split_by_speaker([utterance(1, split="dev")])
