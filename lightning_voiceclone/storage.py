@@ -15,7 +15,7 @@ from lightning_voiceclone.voice import Voice
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
-AVERAGE_PREFIX = "average."
+AVERAGE_PREFIX = "average.voice/"  # as training.averaging names its buffers
 
 
 def save_voice(voice: Voice, folder: str | Path) -> None:
@@ -80,7 +80,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
     weights = {key.removeprefix("voice."): value for key, value in state.items() if key.startswith("voice.")}
     for key, value in state.items():
         if key.startswith(AVERAGE_PREFIX):
-            weights[key.removeprefix(AVERAGE_PREFIX).replace("/", ".").removeprefix("voice.")] = value
+            weights[key.removeprefix(AVERAGE_PREFIX).replace("/", ".")] = value
     return checkpoint["voice"], weights
 
 

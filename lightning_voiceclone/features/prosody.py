@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.framing import check_audio, check_grid, frame
+from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
 from lightning_voiceclone.interfaces import FeatureExtractor
 from lightning_voiceclone.spec import AudioSpec
 
 SILENCE = 1e-9  # mean square, -90 dB of full scale: the step of 16-bit samples
-CHUNK_FRAMES = 256  # their transforms stay in a CPU's cache
 
 
 class Pitch(FeatureExtractor):
@@ -84,16 +83,14 @@ class Pitch(FeatureExtractor):
             RecordingError: if it is shorter than one hop.
         """
         check_audio("Pitch", audio, self.spec.hop_length)
-        samples = audio.float() if audio.dtype in (torch.float16, torch.bfloat16) else audio
-        frames = frame(samples, self.n_fft, self.spec.hop_length)
-        shape = frames.shape[:2]
-        rows = max(CHUNK_FRAMES // frames.shape[1], 1) if audio.device.type == "cpu" else len(frames)
-        tracks = [torch.stack(self._track(chunk.flatten(0, 1)), -1) for chunk in frames.split(rows)]
-        return torch.cat(tracks).unflatten(0, shape).transpose(1, 2).contiguous().to(audio.dtype)
+        frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
+        with torch.autocast(audio.device.type, enabled=False):
+            tracks = by_chunks(frames, self._track)
+        return tracks.transpose(1, 2).contiguous().to(audio.dtype)
 
-    def _track(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """f0 in Hz and voicing, each (M,), of frames (M, n_fft)."""
-        difference, power = self._normalised_difference(frames)
+    def _track(self, frames: Tensor) -> Tensor:
+        """f0 in Hz and voicing, (B, T, 2), of frames (B, T, n_fft)."""
+        difference, power = self._normalised_difference(frames.flatten(0, 1))
         before, here, after = difference[:, :-2], difference[:, 1:-1], difference[:, 2:]
         inner = (here < before) & (here <= after)
         # The ends of the range have one neighbour only, and count as librosa counts them.
@@ -109,7 +106,8 @@ class Pitch(FeatureExtractor):
         shift = torch.where(refined, -slope / torch.where(refined, curve, 1.0), 0.0)
         f0 = self.spec.sample_rate / (self.least_lag + chosen[:, 0] + shift)
         voicing = (1 - difference.gather(1, chosen)[:, 0]).clamp(0, 1)
-        return f0.clamp(self.fmin, self.fmax), torch.where(power < SILENCE, 0.0, voicing)
+        voicing = torch.where(power < SILENCE, 0.0, voicing)
+        return torch.stack([f0.clamp(self.fmin, self.fmax), voicing], -1).unflatten(0, frames.shape[:2])
 
     def _normalised_difference(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(M, lags) equation 8 from the least lag to the greatest, and the mean square (M,), of frames (M, n_fft).
@@ -173,8 +171,7 @@ class Energy(FeatureExtractor):
             RecordingError: if it is shorter than one hop.
         """
         check_audio("Energy", audio, self.spec.hop_length)
-        samples = audio.float() if audio.dtype in (torch.float16, torch.bfloat16) else audio
-        frames = frame(samples, self.n_fft, self.spec.hop_length)
+        frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
         # A norm's slope is 0 at silence, where that of a root of the mean square would be infinite.
         energy = torch.linalg.vector_norm(frames, dim=-1)[:, None] / self.n_fft**0.5
         if self.spec.log is not None:

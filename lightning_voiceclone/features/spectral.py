@@ -8,14 +8,14 @@ import torchaudio
 from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.framing import check_audio, check_grid, frame
+from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
 from lightning_voiceclone.interfaces import FeatureExtractor
 from lightning_voiceclone.spec import AudioSpec
 
 WindowName = Literal["hann", "hamming", "blackman"]
 LogBase = Literal["e", "10"]
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
-CHUNK_FRAMES = 256  # on a CPU: their spectra stay in the cache from one step to the next
+FILTER_BLOCKS = 4
 
 
 def analysis_window(spec: AudioSpec) -> Tensor:
@@ -73,18 +73,19 @@ class _Spectral(FeatureExtractor):
         The phase is that at the first sample of each frame.
         """
         check_audio(type(self).__name__, audio, self.spec.hop_length)
-        frames = frame(_at_least_single(audio), self.n_fft, self.spec.hop_length)
+        frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
         return torch.fft.rfft(frames * self.window.to(frames.dtype)).transpose(1, 2)
 
     def _power(self, frames: Tensor) -> Tensor:
         """(..., n_fft // 2 + 1) magnitudes to the spec's power, of frames (..., n_fft)."""
-        spectrum = torch.fft.rfft(frames * self.window.to(frames.dtype))
-        power = self.spec.power
-        if power == 2:
-            return spectrum.real.square() + spectrum.imag.square()
-        # The slope of abs is 0 at silence, that of a root of squares would be infinite.
-        magnitude = spectrum.abs()
-        return magnitude if power == 1 else magnitude**power
+        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window.to(frames.dtype))).square_()
+        squares = spectrum[..., 0] + spectrum[..., 1]
+        if self.spec.power == 2:
+            return squares
+        if squares.requires_grad:  # the slope of a root at silence is infinite
+            squares = squares.clamp(min=torch.finfo(squares.dtype).tiny)
+        magnitude = squares.sqrt()  # several times as fast as the absolute value of complex numbers
+        return magnitude if self.spec.power == 1 else magnitude ** float(self.spec.power or 1)
 
     def _log(self, values: Tensor) -> Tensor:
         if self.spec.log is None:
@@ -105,12 +106,8 @@ class _Spectral(FeatureExtractor):
         """
         check_audio(type(self).__name__, audio, self.spec.hop_length)
         with torch.autocast(audio.device.type, enabled=False):  # bf16 has three digits: too few for a target
-            frames = frame(_at_least_single(audio), self.n_fft, self.spec.hop_length)
-            if audio.device.type == "cpu":
-                rows = max(CHUNK_FRAMES // frames.shape[1], 1)
-                features = torch.cat([self._of_frames(chunk) for chunk in frames.split(rows)])
-            else:
-                features = self._of_frames(frames)
+            frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
+            features = by_chunks(frames, self._of_frames)
         return features.transpose(1, 2).contiguous().to(audio.dtype)
 
 
@@ -184,10 +181,16 @@ class _Mel(_Spectral):
                 f" lower n_mels or raise n_fft (to {2 * self.n_fft}, say)"
             )
         self.register_buffer("filters", filters, persistent=False)
+        # Most of the filters' matrix is zero: a block of neighbouring bands needs only a stretch of the spectrum.
+        self._blocks = []
+        for bands in torch.arange(spec.n_mels).chunk(FILTER_BLOCKS):
+            used = filters[:, bands].any(1).nonzero()[:, 0].tolist()
+            self._blocks.append((slice(used[0], used[-1] + 1), slice(int(bands[0]), int(bands[-1]) + 1)))
 
     def _mel(self, frames: Tensor) -> Tensor:
         power = self._power(frames)
-        return power @ self.filters.to(power.dtype)
+        filters = self.filters.to(power.dtype)
+        return torch.cat([power[..., used] @ filters[used, bands] for used, bands in self._blocks], -1)
 
 
 class MelSpectrogram(_Mel):
@@ -303,8 +306,3 @@ class MFCC(_Mel):
     def _of_frames(self, frames: Tensor) -> Tensor:
         bels = self._log(self._mel(frames))
         return bels @ self.cosines.to(bels.dtype)
-
-
-def _at_least_single(audio: Tensor) -> Tensor:
-    """Half-precision samples as single ones: the transform of half-precision numbers exists on few devices."""
-    return audio.float() if audio.dtype in (torch.float16, torch.bfloat16) else audio

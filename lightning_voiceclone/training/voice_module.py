@@ -99,7 +99,7 @@ class VoiceModule(AdversarialModule):
         made = generator(dims)
         voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
                       energy=energy, noise=noise)  # fmt: skip
-        absent = _absent_losses(spec, content)
+        absent = _absent_losses(spec, content, made)
         super().__init__(
             voice,
             discriminator(dims) if discriminator else None,
@@ -254,8 +254,10 @@ def _told(part: Mapping[str, Any]) -> str:
     return f"{part['name']}({', '.join(f'{name}={value}' for name, value in settings.items())})"
 
 
-def _absent_losses(spec: AudioSpec, content: ContentEncoder | None) -> dict[str, str]:
-    absent = {"kl": "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"}
+def _absent_losses(spec: AudioSpec, content: ContentEncoder | None, generator: Generator) -> dict[str, str]:
+    absent = {}
+    if "kl" not in generator.loss_names:
+        absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
     if spec.kind != "waveform":
         absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
     if content is None:
