@@ -75,8 +75,11 @@ def run_jobs(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[
             yield [(job.key, _do(job, settings)) for job in chunk]
         return
     # Forking a process that has used torch's threads may hang; a server that has not is forked instead, or nothing.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        heavy = settings.transforms or settings.features is not None
+        context.set_forkserver_preload([__name__, *(["lightning_voiceclone.interfaces"] if heavy else [])])
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin_worker, initargs=(settings,)
     )
