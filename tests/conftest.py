@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 import soundfile
 
@@ -10,6 +12,10 @@ def _home(tmp_path, monkeypatch):
     monkeypatch.setenv("LVC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LVC_CORPORA", str(tmp_path / "corpora"))
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
+# Lightning's log handler keeps the error output of the first test that it was imported in.
+logging.raiseExceptions = False
 
 
 @pytest.fixture(scope="session")

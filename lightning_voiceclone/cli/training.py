@@ -1,5 +1,6 @@
 """``lvc fit``, ``validate``, ``test`` and ``predict``: Lightning's own command line, with plugins and clear errors."""
 
+import logging
 import re
 import sys
 import warnings
@@ -17,13 +18,14 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.data.datamodule import VoiceDataModule
-from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.callbacks import ConfigWriter, Interruption, SampleLogger, WavWriter, run_folder
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.voice_module import VoiceModule
 
 RUNS = Path("runs")
+INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 EVALUATIONS = ("validate", "test", "predict")
 
 
@@ -93,11 +95,15 @@ class TrainingCLI(LightningCLI):
     def after_fit(self) -> None:
         """Say where the voice is."""
         checkpoints = run_folder(self.trainer) / "checkpoints"
-        interrupted = any(isinstance(c, Interruption) and c.received for c in self.trainer.callbacks)  # type: ignore[attr-defined]
-        if self.trainer.is_global_zero and not interrupted:
+        if self.trainer.is_global_zero and not self.interrupted:
             best = self.trainer.checkpoint_callback.best_model_path or checkpoints / "last.ckpt"  # type: ignore[union-attr]
             print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint {best}"
                   " --source a.wav --reference b.wav --output c.wav")  # fmt: skip
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the training."""
+        return any(isinstance(c, Interruption) and c.received for c in self.trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def _next_version(folder: Path) -> str:
@@ -135,8 +141,7 @@ def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
     for failure in plugins.load_all():
         print(f"lvc: warning: {failure}; it is left out", file=sys.stderr)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    _keep_quiet()
     callbacks = [
         Interruption(),
         SampleLogger(),
@@ -163,6 +168,36 @@ def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
 
 
 def run(arguments: list[str]) -> int:
-    """Run a subcommand of the Trainer."""
-    build_cli(_with_own_config(arguments), run=True)
-    return 0
+    """Run a subcommand of the Trainer.
+
+    Raises:
+        LVCError: what a part's constructor says of its settings, which the parser would bury in its own words.
+    """
+    try:
+        cli = build_cli(_with_own_config(arguments), run=True)
+    except (ValueError, TypeError) as error:
+        if own := _own_error(error):
+            raise own from error
+        raise
+    return INTERRUPTED if cli.interrupted else 0
+
+
+def _own_error(error: BaseException | None) -> LVCError | None:
+    """The project's own error among the causes of another."""
+    while error is not None and not isinstance(error, LVCError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _keep_quiet() -> None:
+    """Leave out what Lightning tells every time and nobody here can act on."""
+    for words in ("does not have many workers", "isinstance.treespec, LeafSpec", "LightningCLI's args parameter"):
+        warnings.filterwarnings("ignore", f".*{words}.*")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not any(
+        words in record.getMessage() for words in ("litlogger", "`weights_only` was not set", "TPU available")
+    )

@@ -83,8 +83,8 @@ class VoiceModule(AdversarialModule):
         content_transforms: list[FeatureTransform] | None = None,
         target_transforms: list[FeatureTransform] | None = None,
         weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=5e-4, betas=(0.8, 0.99)),
-        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=2e-4, betas=(0.8, 0.99)),
+        generator_optimizer: OptimizerCallable = torch.optim.AdamW,
+        discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
     ) -> None:

@@ -221,11 +221,12 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, f
 
 
 def test_wandb_offline_by_one_option(corpus_folder, folder, monkeypatch):
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for _ in range(2):
         arguments = ["--trainer.max_steps", "2", "--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
         assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *arguments]) == 0
+        wandb.finish()
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 2
     assert len(list(folder.rglob("config.yaml"))) >= 2
     assert len(list(folder.rglob("last.ckpt"))) == 2
