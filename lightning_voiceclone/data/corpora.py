@@ -41,16 +41,17 @@ class _Subsets(Corpus):
     folder: str
     subset_pattern = re.compile(r"(train|dev|test)-(clean|other)(-\d+)?")
 
-    def __init__(self, root: str | Path, *, subsets: list[str] | None = None) -> None:
+    def __init__(self, root: str | Path, *, subsets: list[str] | None = None, declare_splits: bool = True) -> None:
         super().__init__()
         self.root = Path(root)
         self.subsets = subsets
+        self.declare_splits = declare_splits
 
     def _present(self, folder: Path) -> list[str]:
         return sorted(p.name for p in folder.iterdir() if p.is_dir() and self.subset_pattern.fullmatch(p.name))
 
     def recordings(self) -> Iterator[Recording]:
-        """Recordings by subset, speaker, chapter and utterance; dev-* is validation and test-* is test."""
+        """Recordings by subset, speaker, chapter and utterance."""
         name = type(self).__name__
         self.root = _find_root(
             self.root, self.folder, lambda folder: bool(self._present(folder)),
@@ -61,7 +62,8 @@ class _Subsets(Corpus):
         if missing := [subset for subset in self.subsets or () if subset not in present]:
             raise ConfigurationError(f"{self.root} has no subset {', '.join(missing)}; it has {', '.join(present)}")
         for subset in self.subsets or present:
-            split = {"dev": "validation", "test": "test"}.get(subset.partition("-")[0], "")
+            declared = {"dev": "validation", "test": "test"} if self.declare_splits else {}
+            split = declared.get(subset.partition("-")[0], "")
             for path in _recordings_below(self.root / subset, "*/*/*"):
                 text, speaker = self._transcript(path), path.parts[-3]
                 yield Recording(path.relative_to(self.root).as_posix(), speaker, text, split=split)
@@ -88,12 +90,13 @@ class LibriSpeech(_Subsets):
     Args:
         root: the folder LibriSpeech, or the one that holds it.
         subsets: such as train-clean-100; all that are present by default.
+        declare_splits: whether dev-* is for validation and test-* for the test; else all are shared out alike.
     """
 
     folder = "LibriSpeech"
 
-    def __init__(self, root: str | Path, *, subsets: list[str] | None = None) -> None:
-        super().__init__(root, subsets=subsets)
+    def __init__(self, root: str | Path, *, subsets: list[str] | None = None, declare_splits: bool = True) -> None:
+        super().__init__(root, subsets=subsets, declare_splits=declare_splits)
         self._chapter: tuple[Path, dict[str, str]] = (Path(), {})
 
     def _transcript(self, path: Path) -> str:
@@ -109,6 +112,7 @@ class LibriTTS(_Subsets):
     Args:
         root: the folder LibriTTS, or the one that holds it.
         subsets: such as train-clean-100; all that are present by default.
+        declare_splits: whether dev-* is for validation and test-* for the test; else all are shared out alike.
     """
 
     folder = "LibriTTS"

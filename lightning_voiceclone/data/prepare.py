@@ -2,11 +2,9 @@
 
 import collections
 import contextlib
-import errno
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import yaml
 from lightning_voiceclone.data.jobs import Job, Settings, run_jobs
 from lightning_voiceclone.data.journal import Entry, Journal, key_of
 from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
+from lightning_voiceclone.data.output_folder import locked, remove_unfinished, told_in_one_line
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.files import whole_file
 from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
@@ -26,10 +25,8 @@ from lightning_voiceclone.spec import AudioSpec
 MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
-LOCK_NAME = ".lock"
 SPEC_NAME = "spec.yaml"
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
-UNFINISHED = re.compile(r"\..*-[0-9a-f]{10}-\w{8}\.(flac|npy)")  # as whole_file names what file_name named
 WORTH_A_WORKER = 64  # recordings; for fewer, a process takes longer to start than they do
 
 
@@ -105,7 +102,7 @@ def prepare(
     if not recordings:
         raise ConfigurationError(f"{type(corpus).__name__} has no recordings at {corpus.root}; look at what lies there")
     settings = Settings(output.resolve(), tuple(transforms), features, sample_rate, feature_type, min_seconds)
-    with _told_in_one_line(output), _locked(output, wait_seconds):
+    with told_in_one_line(output), locked(output, wait_seconds):
         entries, reused = _results(corpus.root, recordings, settings, workers, progress)
         rejected = [(r.path, str(e["reason"])) for r, e in zip(recordings, entries, strict=True) if "reason" in e]
         _write_rejected(output / REJECTED_NAME, rejected)
@@ -173,38 +170,6 @@ def _check_settings(
         raise ConfigurationError(f"sample_rate is {sample_rate}; give samples a second, such as 16000")
 
 
-@contextlib.contextmanager
-def _told_in_one_line(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise LVCError(
-                f"the disk of {output} is full; free some space and run the same command again:"
-                " what is done so far is kept"
-            ) from error
-        raise LVCError(f"cannot write to {error.filename or output}: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _locked(output: Path, wait_seconds: float) -> Iterator[None]:
-    import filelock
-
-    output.mkdir(parents=True, exist_ok=True)
-    # The system frees the lock when its process ends, however it ends; the file may stay.
-    lock = filelock.FileLock(output / LOCK_NAME, timeout=wait_seconds)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise ConfigurationError(
-            f"another process is preparing {output}; wait until it has ended, or choose another output"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _results(
     root: Path, recordings: Sequence[Recording], settings: Settings, workers: int, progress: bool
 ) -> tuple[list[Entry], int]:
@@ -213,7 +178,7 @@ def _results(
     jobs = _jobs(root, recordings, settings)
     pending = {job.key: job for job in jobs if not journal.is_done(job.key, settings.output)}
     if pending:
-        _remove_unfinished(settings.output)
+        remove_unfinished(settings.output)
     reused = sum(job.key not in pending for job in jobs)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = workers or min(processors, math.ceil(len(pending) / WORTH_A_WORKER))
@@ -244,14 +209,6 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
         key = key_of(audio, settings.min_seconds, features)
         jobs.append(Job(key, file, *place, file_name(recording.path, recording.speaker, audio)))
     return jobs
-
-
-def _remove_unfinished(output: Path) -> None:
-    """Temporary files of a process that was killed; the lock says that no other is writing."""
-    for folder in ("audio", "features"):
-        for path in (output / folder).rglob(".*"):
-            if UNFINISHED.fullmatch(path.name):
-                path.unlink()
 
 
 def _remove_outdated(output: Path, utterances: Sequence[Utterance]) -> None:

@@ -48,6 +48,7 @@ def test_librispeech_by_its_folder_or_the_one_above(librispeech):
         assert list(corpus.recordings()) == expected
         assert corpus.root == librispeech
     assert list(LibriSpeech(librispeech, subsets=["dev-clean"]).recordings()) == expected[:1]
+    assert {r.split for r in LibriSpeech(librispeech, declare_splits=False).recordings()} == {""}
 
 
 def test_librispeech_of_a_wrong_root_or_subset(librispeech, tmp_path):
