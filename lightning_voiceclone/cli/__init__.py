@@ -1,0 +1,1 @@
+"""The command `lvc` and its subcommands."""
