@@ -13,8 +13,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from recipe import made
 
-from lightning_voiceclone.cli.training import build_cli
 from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
 
 ROUNDS, STEPS, SKIPPED = 5, 30, 5
@@ -33,20 +33,12 @@ class Clock(pl.Callback):
         return (self.ends[-1] - self.ends[SKIPPED - 1]) / (len(self.ends) - SKIPPED)
 
 
-def made(arguments: list[str]) -> tuple[Any, list[Any]]:
-    """A fresh module of the recipe, and the batches of one round."""
-    cli = build_cli(["fit", *arguments], run=False)
-    cli.datamodule.trainer = cli.trainer
-    cli.trainer.strategy.connect(cli.model)
-    cli.datamodule.prepare_data()
-    cli.datamodule.setup("fit")
-    loader = cli.datamodule.train_dataloader()
-    batches: list[Any] = []
+def batches_of(data: Any) -> list[Any]:
+    """The batches of one round, in memory."""
+    loader, batches = data.train_dataloader(), []
     while len(batches) < STEPS:
         batches += list(loader)[: STEPS - len(batches)]
-    extractor = cli.model.voice.feature_extractor
-    cli.model.voice.normalizer.fit(extractor(audio[None]) for audio in cli.datamodule.calibration_audio(60))
-    return cli.model, batches
+    return batches
 
 
 def lightning_seconds(module: Any, batches: list[Any]) -> float:
@@ -100,7 +92,8 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
 def main() -> None:
     arguments = [*sys.argv[1:], "--model.steps.warmup=0"]
     ours, bare = [], []
-    module, batches = made(arguments)
+    module, data = made(arguments)
+    batches = batches_of(data)
     for _ in range(ROUNDS):
         ours.append(lightning_seconds(module, batches))
         bare.append(bare_seconds(module, batches))

@@ -1,0 +1,54 @@
+"""Each generator learns one batch of real speech by heart: the reconstruction must halve within 200 steps.
+
+    python benchmarks/overfitting.py --config recipes/librispeech.yaml --data.root ../shared/speech/LibriSpeech
+
+One batch of the recipe's own size, with the recipe's encoders (untrained, and left so), Adam with a rate of 1e-3.
+"""
+
+import sys
+import time
+
+import torch
+from recipe import first_batch, made
+from rich.console import Console
+from rich.table import Table
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.interfaces import Generator
+from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.testing.overfitting import overfit
+
+STEPS = 200
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    module, data = made(sys.argv[1:])
+    voice = module.voice
+    batch = first_batch(data)
+    with torch.no_grad():
+        source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
+        condition = voice.condition(source, voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+    dims = Dims(voice.spec.channels, voice.content_encoder.channels, voice.speaker_encoder.channels,
+                pitch=True, energy=True, frame_rate=voice.spec.frame_rate)  # fmt: skip
+    table = Table(
+        title=f"one batch of {len(source.features)} x {source.features.shape[-1]} frames of speech, {STEPS} steps"
+    )
+    for heading in ("generator", "parameters", "L1 at first", "L1 at last", "ratio", "halved after", "seconds"):
+        table.add_column(heading, justify="left" if heading == "generator" else "right")
+    for plugin in plugins.installed():
+        if plugin.kind != "generators":
+            continue
+        torch.manual_seed(0)
+        generator: Generator = plugin.load()(dims)
+        start = time.perf_counter()
+        errors = overfit(generator, source.features, condition, steps=STEPS, learning_rate=1e-3)
+        halved = next((step for step, error in enumerate(errors) if error <= errors[0] / 2), None)
+        size = sum(p.numel() for p in generator.parameters()) / 1e6
+        table.add_row(plugin.name, f"{size:.2f} M", f"{errors[0]:.3f}", f"{errors[-1]:.3f}", f"{errors[-1] / errors[0]:.2f}",
+                      f"{halved} steps" if halved is not None else "never", f"{time.perf_counter() - start:.0f}")  # fmt: skip
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
