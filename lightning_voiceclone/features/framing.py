@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
-CHUNK_FRAMES = 400  # of 1024 samples: what is computed from them stays in a CPU's cache
+CHUNK_FRAMES = 200  # of 1024 samples: what is computed from them stays in a CPU's cache
 
 
 def pad(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:

@@ -1,6 +1,5 @@
 """Extractors that look at the spectrum: magnitudes, mel bands, cepstra."""
 
-import warnings
 from typing import Literal
 
 import torch
@@ -8,38 +7,14 @@ import torchaudio
 from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.filterbank import WINDOWS, analysis_window, mel_filterbank
 from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
 from lightning_voiceclone.interfaces import FeatureExtractor
 from lightning_voiceclone.spec import AudioSpec
 
 WindowName = Literal["hann", "hamming", "blackman"]
 LogBase = Literal["e", "10"]
-WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
 FILTER_BLOCKS = 4
-
-
-def analysis_window(spec: AudioSpec) -> Tensor:
-    """The spec's window (n_fft,), periodic, with zeros around it where win_length is less than n_fft."""
-    assert spec.n_fft is not None, "a spectral spec has all of its fields"
-    assert spec.win_length is not None
-    assert spec.window is not None
-    window = WINDOWS[spec.window](spec.win_length, periodic=True, dtype=torch.float64)
-    left = (spec.n_fft - spec.win_length) // 2
-    return torch.nn.functional.pad(window, (left, spec.n_fft - spec.win_length - left)).float()
-
-
-def mel_filterbank(spec: AudioSpec) -> Tensor:
-    """The spec's mel filters (n_fft // 2 + 1, n_mels), equal to librosa.filters.mel transposed."""
-    assert spec.n_fft is not None, "a mel spec has all of its fields"
-    assert spec.n_mels is not None
-    assert spec.fmin is not None
-    assert spec.fmax is not None
-    assert spec.mel_scale is not None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of empty filters, which the extractor reports as an error
-        return torchaudio.functional.melscale_fbanks(
-            spec.n_fft // 2 + 1, spec.fmin, spec.fmax, spec.n_mels, spec.sample_rate, spec.mel_norm, spec.mel_scale
-        )
 
 
 class _Spectral(FeatureExtractor):
@@ -84,14 +59,14 @@ class _Spectral(FeatureExtractor):
             return squares
         if squares.requires_grad:  # the slope of a root at silence is infinite
             squares = squares.clamp(min=torch.finfo(squares.dtype).tiny)
-        magnitude = squares.sqrt()  # several times as fast as the absolute value of complex numbers
+        magnitude = squares.sqrt_()  # several times as fast as the absolute value of complex numbers
         return magnitude if self.spec.power == 1 else magnitude ** float(self.spec.power or 1)
 
     def _log(self, values: Tensor) -> Tensor:
         if self.spec.log is None:
             return values
         values = values.clamp(min=self.spec.floor)
-        return values.log() if self.spec.log == "e" else values.log10()
+        return values.log_() if self.spec.log == "e" else values.log10_()
 
     def _of_frames(self, frames: Tensor) -> Tensor:
         """Features (..., F) of frames (..., n_fft)."""
@@ -175,7 +150,7 @@ class _Mel(_Spectral):
         if spec.n_mels < 1:
             raise ConfigurationError(f"{name}: n_mels is {spec.n_mels}, but must be at least 1")
         filters = mel_filterbank(spec)
-        if empty := int((filters.amax(0) == 0).sum()):
+        if empty := int((filters.amax(0) <= 1e-6 * filters.max()).sum()):
             raise ConfigurationError(
                 f"{name}: {empty} of {spec.n_mels} mel bands hold no frequency of the {spec.n_fft}-point transform;"
                 f" lower n_mels or raise n_fft (to {2 * self.n_fft}, say)"

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
-from lightning_voiceclone.features.spectral import analysis_window, mel_filterbank
+from lightning_voiceclone.features.filterbank import analysis_window, mel_filterbank
 from lightning_voiceclone.interfaces import INFINITE, Vocoder
 from lightning_voiceclone.spec import AudioSpec
 
