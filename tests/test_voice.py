@@ -141,7 +141,7 @@ def test_storage_refuses_what_it_cannot_trust(tmp_path):
     with pytest.raises(ConfigurationError, match="format 99, this version reads 1"):
         load_voice(tmp_path / "voice")
     path.write_text(yaml.safe_dump(kept | {"spec": kept["spec"] | {"fmax": 7000.0}}))
-    with pytest.raises(SpecMismatchError, match="fmax is 7000.0 in the stored spec but 8000.0"):
+    with pytest.raises(SpecMismatchError, match=r"fmax is 7000\.0 in the stored spec but 8000\.0"):
         load_voice(tmp_path / "voice")
     path.write_text("!!python/object/apply:os.system ['touch attacked']")
     with pytest.raises(ConfigurationError, match="cannot be read as a voice"):
@@ -150,5 +150,5 @@ def test_storage_refuses_what_it_cannot_trust(tmp_path):
     with pytest.raises(ConfigurationError, match="is not a voice folder"):
         save_voice(voice, tmp_path / "mine")
     (tmp_path / "voice/weights.safetensors").unlink()
-    with pytest.raises(ConfigurationError, match=r"has no weights.safetensors"):
+    with pytest.raises(ConfigurationError, match=r"has no weights\.safetensors"):
         load_voice(tmp_path / "voice")
