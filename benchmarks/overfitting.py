@@ -32,7 +32,7 @@ def main() -> None:
     dims = Dims(voice.spec.channels, voice.content_encoder.channels, voice.speaker_encoder.channels,
                 pitch=True, energy=True, frame_rate=voice.spec.frame_rate)  # fmt: skip
     table = Table(
-        title=f"one batch of {len(source.features)} x {source.features.shape[-1]} frames of speech, {STEPS} steps"
+        title=f"a batch of {len(source.features)} x {source.features.shape[-1]} frames of speech, {STEPS} steps"
     )
     for heading in ("generator", "parameters", "L1 at first", "L1 at last", "ratio", "halved after", "seconds"):
         table.add_column(heading, justify="left" if heading == "generator" else "right")
@@ -45,8 +45,9 @@ def main() -> None:
         errors = overfit(generator, source.features, condition, steps=STEPS, learning_rate=1e-3)
         halved = next((step for step, error in enumerate(errors) if error <= errors[0] / 2), None)
         size = sum(p.numel() for p in generator.parameters()) / 1e6
-        table.add_row(plugin.name, f"{size:.2f} M", f"{errors[0]:.3f}", f"{errors[-1]:.3f}", f"{errors[-1] / errors[0]:.2f}",
-                      f"{halved} steps" if halved is not None else "never", f"{time.perf_counter() - start:.0f}")  # fmt: skip
+        seconds = time.perf_counter() - start
+        figures = [f"{size:.2f} M", f"{errors[0]:.3f}", f"{errors[-1]:.3f}", f"{errors[-1] / errors[0]:.2f}"]
+        table.add_row(plugin.name, *figures, "never" if halved is None else f"{halved} steps", f"{seconds:.0f}")
     Console(width=110).print(table)
 
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from lightning_voiceclone import __version__
 from lightning_voiceclone.errors import LVCError, nearest
 
+# OpenMP's threads spin while they wait; where another process wants the core, a step then takes many times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 TRAINING = "lightning_voiceclone.cli.training"
 COMMANDS = {
     "fit": (TRAINING, "train a voice: lvc fit --config recipes/librispeech.yaml"),
