@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-HELP = "make a small corpus, train on it, clone, and show it as a page"
-
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""

@@ -12,7 +12,6 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 if TYPE_CHECKING:
     from lightning_voiceclone.data.prepare import PrepareSummary
 
-HELP = "check recordings and write a manifest, with optional cleaning and cached features"
 DESCRIPTION = """\
 Check every recording of a corpus and write DIR/manifest.parquet, which training reads, and DIR/rejected.tsv, which
 lists what cannot be used with the reason. May be interrupted: the same command goes on where it stopped, and later
