@@ -2,16 +2,23 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightning_voiceclone import __version__
-from lightning_voiceclone.errors import ConfigurationError, RecordingError, SpecMismatchError
+from lightning_voiceclone.analysis import (
+    Analysis,
+    Normalizer,
+    check_audio,
+    median_f0,
+    move_register,
+    pad_together,
+    stretch,
+)
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.interfaces import (
     Condition,
     ContentEncoder,
@@ -27,57 +34,6 @@ from lightning_voiceclone.spec import AudioSpec, check_join
 FORMAT = 1
 LEAST_REFERENCE_SECONDS = 1.0
 VOICED = 0.5  # voicing above which a frame counts as voiced
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What a batch of recordings is made of, frame by frame.
-
-    Args:
-        audio: (B, N) the samples of these frames, N = T * hop.
-        features: (B, F, T), normalised.
-        lengths: (B,) frames that are real.
-        f0: (B, T) in Hz, 0 where unvoiced; None if the voice has no pitch extractor.
-        voicing: (B, T) from 0 to 1; None likewise.
-        energy: (B, T) logarithm of the RMS less its mean; None if the voice has no energy extractor.
-    """
-
-    audio: Tensor
-    features: Tensor
-    lengths: Tensor
-    f0: Tensor | None = None
-    voicing: Tensor | None = None
-    energy: Tensor | None = None
-
-
-class Normalizer(nn.Module):
-    """Features to zero mean and unit variance in each channel, with statistics of the training recordings."""
-
-    mean: Tensor
-    scale: Tensor
-    fitted: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels, 1))
-        self.register_buffer("scale", torch.ones(channels, 1))
-        self.register_buffer("fitted", torch.tensor(False))
-
-    @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor]) -> None:
-        """Take the statistics of features (B, F, T), over all batches."""
-        values = torch.cat([features.transpose(0, 1).flatten(1).double() for features in batches], dim=1)
-        self.mean.copy_(values.mean(dim=1, keepdim=True))
-        self.scale.copy_(values.std(dim=1, keepdim=True).clamp_min(1e-5))
-        self.fitted.fill_(True)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Normalised features (B, F, T)."""
-        return (features - self.mean) / self.scale
-
-    def inverse(self, features: Tensor) -> Tensor:
-        """Features in the extractor's own units (B, F, T)."""
-        return features * self.scale + self.mean
 
 
 class Voice(nn.Module):
@@ -221,13 +177,13 @@ class Voice(nn.Module):
                 heard = transform(heard)
             x = heard if self.content_encoder.takes == "features" else source.audio
             content = self.content_encoder(x, source.lengths)
-            fields["content"] = _stretch(content, frames, self.content_encoder.frame_rate, self.spec.frame_rate)
+            fields["content"] = stretch(content, frames, self.content_encoder.frame_rate, self.spec.frame_rate)
         if self.speaker_encoder is not None:
             fields["speaker"] = self.embed(reference or source)
         if "reference_frames" in self.generator.needs:
             fields["reference_frames"] = (reference or source).features.transpose(1, 2)
         if self.pitch is not None:
-            fields |= {"f0": _move_register(source.f0, register_from), "voicing": source.voicing}
+            fields |= {"f0": move_register(source.f0, register_from), "voicing": source.voicing}
         if self.energy is not None:
             fields["energy"] = source.energy
         if self.noise:
@@ -322,48 +278,3 @@ class Voice(nn.Module):
             "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec
         )
         return voice
-
-
-def check_audio(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float) -> None:
-    """Refuse what cannot be heard.
-
-    Raises:
-        RecordingError: if (N,) samples are too few, silent or not finite; says which.
-    """
-    seconds = audio.shape[-1] / spec.sample_rate
-    if seconds < least_seconds:
-        raise RecordingError(
-            f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one"
-        )
-    if not torch.isfinite(audio).all():
-        raise RecordingError(f"{name} has samples that are not finite numbers; record or export it again")
-    if audio.abs().max() < 1e-3:
-        raise RecordingError(f"{name} is silent (peak below -60 dB); give one with speech")
-
-
-def pad_together(recordings: list[Tensor], hop_length: int) -> tuple[Tensor, Tensor]:
-    """Recordings (N,) of several lengths as one batch (B, N) padded with zeros, and their lengths in frames."""
-    lengths = torch.tensor([len(audio) // hop_length for audio in recordings], device=recordings[0].device)
-    longest = int(lengths.max()) * hop_length
-    rows = [F.pad(audio[:longest], (0, longest - min(len(audio), longest))) for audio in recordings]
-    return torch.stack(rows), lengths
-
-
-def median_f0(f0: Tensor) -> Tensor:
-    """Median over voiced frames (B,) of f0 (B, T) in Hz; NaN where nothing is voiced."""
-    return torch.where(f0 > 0, f0, torch.nan).nanmedian(dim=-1).values
-
-
-def _move_register(f0: Tensor | None, register: Tensor | None) -> Tensor | None:
-    if f0 is None or register is None:
-        return f0
-    ratio = (register / median_f0(f0)).nan_to_num(nan=1.0)
-    return f0 * ratio[:, None]
-
-
-def _stretch(content: Tensor, frames: int, from_rate: float, to_rate: float) -> Tensor:
-    """Content (B, C, T') on the features' grid (B, C, T), by linear interpolation between frame centres."""
-    if from_rate == to_rate:
-        return F.pad(content, (0, max(frames - content.shape[-1], 0)), mode="replicate")[..., :frames]
-    stretched = F.interpolate(content, scale_factor=to_rate / from_rate, mode="linear", align_corners=False)
-    return F.pad(stretched, (0, max(frames - stretched.shape[-1], 0)), mode="replicate")[..., :frames]

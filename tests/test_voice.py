@@ -4,6 +4,7 @@ import pytest
 import torch
 import yaml
 
+from lightning_voiceclone.analysis import Normalizer, median_f0, pad_together
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, MelSpectrogram
@@ -14,7 +15,7 @@ from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Normalizer, Voice, median_f0, pad_together
+from lightning_voiceclone.voice import Voice
 
 HOP = 160
 

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
+from lightning_voiceclone.analysis import Analysis
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -29,7 +30,7 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Analysis, Voice
+from lightning_voiceclone.voice import Voice
 
 CALIBRATION_SECONDS = 120.0
 
@@ -117,16 +118,22 @@ class VoiceModule(AdversarialModule):
         self.content_transforms = nn.ModuleList(content_transforms or [])
         self.target_transforms = nn.ModuleList(target_transforms or [])
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
-        self._check_transforms()
+        self._check_parts()
         self.moments = ChannelMoments(spec.channels)
 
-    def _check_transforms(self) -> None:
+    def _check_parts(self) -> None:
         for transform in self.augmentation:
             if transform.stage != "training":
                 raise ConfigurationError(
                     f"{type(transform).__name__} works on whole recordings, not on training batches;"
                     f" give it to lvc prepare --transform {type(transform).__name__}"
                 )
+        judge, vocoder = self.discriminator, self.voice.vocoder
+        if judge is not None and judge.takes == "audio" and "differentiable" not in vocoder.capabilities:
+            raise ConfigurationError(
+                f"{type(judge).__name__} judges waveforms, but no gradient comes back through {type(vocoder).__name__};"
+                " use a discriminator of features, or Waveform features with the vocoder Unframe"
+            )
 
     @property
     def spec(self) -> AudioSpec:
@@ -158,7 +165,12 @@ class VoiceModule(AdversarialModule):
 
     def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
         audio, reference = batch.audio, batch.reference
-        if self.training:
+        if self.training and len(self.augmentation):
+            if batch.features is not None:
+                raise ConfigurationError(
+                    "data.cached_features gives features of the recordings as they are, but model.augmentation changes"
+                    " them; set one of the two aside"
+                )
             for transform in self.augmentation:
                 audio = transform(audio, self.spec.sample_rate)
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)

@@ -1,5 +1,6 @@
 """Training of whole voices on synthetic speakers: resuming, averaging, losses, two processes."""
 
+import errno
 import subprocess
 import sys
 import textwrap
@@ -9,8 +10,10 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from lightning_voiceclone.audio.augmentation import RandomGain
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.data.prepare import prepare
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.augmentation import WarpFrequency
 from lightning_voiceclone.features.prosody import Energy, Pitch
@@ -19,6 +22,7 @@ from lightning_voiceclone.features.waveform import Waveform
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
+from lightning_voiceclone.networks.discriminators.waveform import MultiPeriodDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
@@ -182,29 +186,76 @@ def test_the_distributed_sampler_of_lightning_is_refused(corpus_folder, tmp_path
         data.setup("fit")
 
 
+def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_path):
+    judge = partial(MultiPeriodDiscriminator, width=4)
+    with pytest.raises(ConfigurationError, match="no gradient comes back through GriffinLim"):
+        small_module(discriminator=judge)
+    module = small_module(
+        feature_extractor=Waveform(hop_length=160), vocoder=Unframe, discriminator=judge,
+        weights={"adversarial": 1.0, "feature_matching": 1.0, "spectral": 1.0},
+    )  # fmt: skip
+    trainer = small_trainer(tmp_path, max_steps=2)
+    trainer.fit(module, small_data(corpus_folder))
+    assert {"train/spectral", "train/feature_matching", "train/discriminator"} <= trainer.callback_metrics.keys()
+
+
+def test_stored_features_are_the_computed_ones(corpus_folder, tmp_path):
+    extractor = MelSpectrogram(n_mels=20)
+    prepare(SpeakerFolders(corpus_folder), tmp_path, features=extractor, validation=2, workers=1, progress=False)
+    batches = []
+    for stored in (False, True):
+        data = small_data(corpus_folder, manifest=str(tmp_path), cached_features=stored)
+        module = small_module()
+        small_trainer(tmp_path, max_steps=1).fit(module, data)
+        batch = next(iter(data.train_dataloader()))
+        batches.append((batch, module.voice.analyze(batch.audio, batch.lengths, margin=batch.margin).features))
+        assert (batch.features is not None) == stored
+    (_, computed), (batch, _) = batches
+    from_store = module.voice.analyze(batch.audio, batch.lengths, margin=batch.margin, features=batch.features).features
+    assert (computed - from_store).abs().max() < 0.02
+    with pytest.raises(ConfigurationError, match="set one of the two aside"):
+        small_trainer(tmp_path, max_steps=1).fit(small_module(augmentation=[RandomGain()]), data)
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, monkeypatch):
+    files, path = WholeCheckpointIO(), tmp_path / "last.ckpt"
+    files.save_checkpoint({"step": 1}, path)
+
+    def full(checkpoint, stream):
+        stream.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.save_checkpoint({"step": 2}, path)
+    assert files.load_checkpoint(path) == {"step": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
+
+
 TWO_PROCESSES = """
-    import sys, torch, os
-    sys.path.insert(0, {tests!r})
-    from test_voice_module import *
-    from lightning.pytorch.strategies import DDPStrategy
-    module = small_module()
-    trainer = small_trainer({folder!r}, max_steps=6, devices=2, strategy=DDPStrategy(find_unused_parameters=True))
-    trainer.fit(module, small_data({root!r}, batch_size=2))
-    torch.save(module.state_dict(), os.path.join({folder!r}, f"rank{{trainer.global_rank}}.pt"))
+    import sys, torch
+    from lightning_voiceclone.cli.training import build_cli
+
+    if __name__ == "__main__":
+        cli = build_cli(["fit", *sys.argv[1:]], run=True)
+        torch.save(cli.model.state_dict(), f"rank{cli.trainer.global_rank}.pt")
 """
 
 
-def test_two_processes_keep_equal_weights(corpus_folder, tmp_path, request):
-    script = tmp_path / "two.py"
-    script.write_text(
-        textwrap.dedent(TWO_PROCESSES).format(
-            tests=str(request.path.parent), folder=str(tmp_path), root=str(corpus_folder)
-        )
-    )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+def test_the_recipe_in_two_processes_keeps_equal_weights(corpus_folder, tmp_path, request):
+    recipe = request.path.parents[2] / "recipes/librispeech.yaml"
+    (tmp_path / "two.py").write_text(textwrap.dedent(TWO_PROCESSES))
+    arguments = [
+        "--config", str(recipe), "--data.root", str(corpus_folder), "--data.corpus", "SpeakerFolders",
+        "--data.validation", "2", "--data.batch_size", "2", "--model.generator.width", "16",
+        "--model.steps.warmup", "2", "--trainer.max_steps", "6", "--trainer.accelerator", "cpu",
+        "--trainer.devices", "2",
+    ]  # fmt: skip
+    done = subprocess.run([sys.executable, "two.py", *arguments], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=300, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     left, right = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
-    trained = [name for name in left if left[name].is_floating_point()]
-    fresh = small_module().state_dict()
-    assert any(not torch.equal(left[name], fresh[name]) for name in trained)
     assert_same_state(left, right)
+    checkpoint = torch.load(tmp_path / "runs/librispeech/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 6
+    assert_same_state(checkpoint["state_dict"], left)
