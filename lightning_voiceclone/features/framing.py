@@ -36,12 +36,12 @@ def frame(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
 
 
 def by_chunks(frames: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """``function`` of frames (B, T, n_fft), which gives (B, T, F), on a CPU a few hundred frames at a time."""
+    """Features (B, F, T) of frames (B, T, n_fft) by ``function``, which gives (B, T, F), on a CPU some at a time."""
     if frames.device.type != "cpu" or frames.shape[0] * frames.shape[1] <= CHUNK_FRAMES:
-        return function(frames)
+        return function(frames).transpose(1, 2).contiguous()
     rows = max(CHUNK_FRAMES // frames.shape[1], 1)
-    chunks = [[function(chunk) for chunk in some.split(CHUNK_FRAMES, 1)] for some in frames.split(rows)]
-    return torch.cat([some[0] if len(some) == 1 else torch.cat(some, 1) for some in chunks])
+    chunks = [[function(chunk).transpose(1, 2) for chunk in some.split(CHUNK_FRAMES, 1)] for some in frames.split(rows)]
+    return torch.cat([some[0] if len(some) == 1 else torch.cat(some, 2) for some in chunks])
 
 
 def at_least_single(audio: Tensor) -> Tensor:

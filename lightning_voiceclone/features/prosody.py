@@ -86,7 +86,7 @@ class Pitch(FeatureExtractor):
         frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
         with torch.autocast(audio.device.type, enabled=False):
             tracks = by_chunks(frames, self._track)
-        return tracks.transpose(1, 2).contiguous().to(audio.dtype)
+        return tracks.to(audio.dtype)
 
     def _track(self, frames: Tensor) -> Tensor:
         """f0 in Hz and voicing, (B, T, 2), of frames (B, T, n_fft)."""

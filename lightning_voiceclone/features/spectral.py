@@ -83,7 +83,7 @@ class _Spectral(FeatureExtractor):
         with torch.autocast(audio.device.type, enabled=False):  # bf16 has three digits: too few for a target
             frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
             features = by_chunks(frames, self._of_frames)
-        return features.transpose(1, 2).contiguous().to(audio.dtype)
+        return features.to(audio.dtype)
 
 
 class STFT(_Spectral):
@@ -129,8 +129,6 @@ class STFT(_Spectral):
 class _Mel(_Spectral):
     """Shared: the mel filterbank."""
 
-    filters: Tensor
-
     def __init__(self, spec: AudioSpec):
         super().__init__(spec)
         name = type(self).__name__
@@ -155,17 +153,17 @@ class _Mel(_Spectral):
                 f"{name}: {empty} of {spec.n_mels} mel bands hold no frequency of the {spec.n_fft}-point transform;"
                 f" lower n_mels or raise n_fft (to {2 * self.n_fft}, say)"
             )
-        self.register_buffer("filters", filters, persistent=False)
         # Most of the filters' matrix is zero: a block of neighbouring bands needs only a stretch of the spectrum.
-        self._blocks = []
-        for bands in torch.arange(spec.n_mels).chunk(FILTER_BLOCKS):
-            used = filters[:, bands].any(1).nonzero()[:, 0].tolist()
-            self._blocks.append((slice(used[0], used[-1] + 1), slice(int(bands[0]), int(bands[-1]) + 1)))
+        self._stretches = []
+        for index, block in enumerate(filters.chunk(FILTER_BLOCKS, 1)):
+            used = block.any(1).nonzero()[:, 0].tolist()
+            self._stretches.append(slice(used[0], used[-1] + 1))
+            self.register_buffer(f"filters{index}", block[self._stretches[-1]].contiguous(), persistent=False)
 
     def _mel(self, frames: Tensor) -> Tensor:
         power = self._power(frames)
-        filters = self.filters.to(power.dtype)
-        return torch.cat([power[..., used] @ filters[used, bands] for used, bands in self._blocks], -1)
+        blocks = [getattr(self, f"filters{index}").to(power.dtype) for index in range(len(self._stretches))]
+        return torch.cat([power[..., used] @ block for used, block in zip(self._stretches, blocks, strict=True)], -1)
 
 
 class MelSpectrogram(_Mel):
