@@ -3,13 +3,18 @@ PYTHON ?= python3
 DEMO_MINUTES ?= 4
 BIN := .venv/bin
 
-.PHONY: help demo test lint clean
+SPEECH ?= ../shared/speech
+BENCH := $(BIN)/python -W ignore benchmarks
+RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
+
+.PHONY: help demo test lint benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    train a small voice for $(DEMO_MINUTES) minutes (DEMO_MINUTES), clone with it, write demo/index.html"
 	@echo "make test    run every test"
 	@echo "make lint    check style and types"
+	@echo "make benchmarks   print the figures of the README (half an hour; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo and caches"
 	@echo "PYTHON=python3.12 make ... chooses the interpreter that .venv is made with"
 
@@ -24,6 +29,14 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+benchmarks: .venv/.installed-judges
+	$(BENCH)/features.py
+	$(BENCH)/training_step.py $(RECIPE)
+	$(BENCH)/memory.py $(RECIPE)
+	$(BENCH)/overfitting.py $(RECIPE)
+	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
+	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
+
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
 
@@ -35,7 +48,7 @@ clean:
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-# The demo needs less than the tests (no compiler, no judges), so it has an installation of its own; the tests' has both.
+# The demo needs less than the tests, so it has an installation of its own; the tests' has both.
 .venv/.installed-demo: pyproject.toml | .venv/.made
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[demo]"
 	@touch $@
@@ -43,3 +56,8 @@ clean:
 .venv/.installed-dev: pyproject.toml | .venv/.made
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev]"
 	@touch .venv/.installed-demo $@
+
+# The judges need a C compiler: webrtcvad has no wheel.
+.venv/.installed-judges: .venv/.installed-dev
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev,judges]"
+	@touch $@

@@ -78,13 +78,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="keep the clones here; by default in a temporary folder")
     parser.add_argument("--limit", type=int, help="judge so many pairs only, evenly spread")
     options = parser.parse_args()
-    with options.pairs.open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+    rows = read_pairs(options.pairs)
     if options.limit:
         rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, options.limit)]
     folder = options.output or Path(tempfile.mkdtemp())
     clones = clone_all(options.checkpoint, rows, options.pairs.parent, folder)
     judge_all(rows, clones, options.pairs.parent)
+
+
+def read_pairs(path: Path) -> list[dict[str, str]]:
+    """Rows with case, source, reference and transcript."""
+    with path.open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
 
 
 def clone_all(checkpoint: str, rows: list[dict[str, str]], root: Path, folder: Path) -> list[Path]:

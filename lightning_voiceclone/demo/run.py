@@ -105,9 +105,7 @@ def run_step(what: str, arguments: Sequence[str], environment: Mapping[str, str]
         KeyboardInterrupt: on Ctrl-C, once the process, which hears of it too, has tidied up.
     """
     command = [sys.executable, "-m", "lightning_voiceclone", *arguments]
-    # Threads that spin while they wait make training 20 times slower wherever another program wants a core as well.
-    defaults = {"OMP_WAIT_POLICY": "PASSIVE"}
-    process = subprocess.Popen(command, env={**defaults, **os.environ, **(environment or {})})
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
     try:
         status = process.wait()
     except KeyboardInterrupt:

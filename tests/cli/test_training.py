@@ -90,6 +90,17 @@ def test_fit_writes_what_the_recipes_page_says(trained):
     assert {"train/generator", "train/reconstruction", "validation/mel_l1", "step", "epoch"} <= set(header)
 
 
+def test_tensorboard_has_losses_pictures_and_sound(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained))
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/discriminator", "train/adversarial", "validation/mel_l1"} <= set(tags["scalars"])
+    assert {"sample/0", "sample/1", "sample/2"} <= set(tags["images"])
+    assert {"sample/0", "sample/1", "sample/2"} <= set(tags["audio"])
+
+
 def test_clone_from_checkpoint_and_from_folder_are_the_same(trained, recordings, folder, capsys):
     checkpoint = trained / "checkpoints/last.ckpt"
     cloning = [
@@ -224,12 +235,14 @@ def test_wandb_offline_by_one_option(corpus_folder, folder, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for _ in range(2):
-        arguments = ["--trainer.max_steps", "2", "--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
+        arguments = ["--trainer.max_epochs", "1", "--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
         assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *arguments]) == 0
         wandb.finish()
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 2
     assert len(list(folder.rglob("config.yaml"))) >= 2
     assert len(list(folder.rglob("last.ckpt"))) == 2
+    assert list((folder / "wandb").rglob("*.png"))
+    assert list((folder / "wandb").rglob("*.wav"))
 
 
 def test_the_sweep_makes_commands_that_parse(folder, monkeypatch):

@@ -1,0 +1,55 @@
+"""The LibriSpeech recipe, trained for its 20 minutes, then judged on pairs of unseen speakers.
+
+    python benchmarks/librispeech.py --speech ../shared/speech --output OUT [--trained RUN]
+
+Prints the mean validation mel L1 of the last quarter of the evaluations against the first one's (goal: at most 0.7),
+and the table of benchmarks/clone_pairs.py (goals: nearer to the reference in at least 75% of the pairs, WER at most
+0.60). ``--trained`` judges a run that is there already. Needs the extra ``judges``.
+"""
+
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from clone_pairs import clone_all, judge_all, read_pairs
+
+RECIPE = Path(__file__).resolve().parents[1] / "recipes/librispeech.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", type=Path, required=True, help="folder with LibriSpeech/ and eval_pairs.tsv")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the run and the clones")
+    parser.add_argument("--trained", type=Path, help="folder of a run (runs/librispeech/version_N) to judge")
+    options = parser.parse_args()
+    run = options.trained or train(options.speech.resolve(), options.output)
+    print_validation(run / "metrics.csv")
+    pairs = read_pairs(options.speech / "eval_pairs.tsv")
+    clones = clone_all(str(run / "checkpoints/last.ckpt"), pairs, options.speech, options.output / "clones")
+    judge_all(pairs, clones, options.speech)
+
+
+def train(speech: Path, output: Path) -> Path:
+    """Folder of the newest run, after training it."""
+    output.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "lightning_voiceclone", "fit", "--config", str(RECIPE)]
+    subprocess.run([*command, "--data.root", str(speech / "LibriSpeech")], cwd=output, check=True)
+    runs = sorted((output / "runs/librispeech").glob("version_*"), key=lambda path: path.stat().st_mtime)
+    return runs[-1]
+
+
+def print_validation(metrics: Path) -> None:
+    """The first evaluation against the last quarter."""
+    with metrics.open(encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["validation/mel_l1"]]
+    values = [float(row["validation/mel_l1"]) for row in rows]
+    last = statistics.mean(values[-max(len(values) // 4, 1) :])
+    print(f"validation mel L1 of {len(values)} evaluations, to step {int(rows[-1]['step']) + 1}: first {values[0]:.3f},"
+          f" mean of the last quarter {last:.3f}, ratio {last / values[0]:.3f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
