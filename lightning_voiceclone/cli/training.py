@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.data.datamodule import VoiceDataModule
@@ -96,9 +97,8 @@ class TrainingCLI(LightningCLI):
         """Say where the voice is."""
         checkpoints = run_folder(self.trainer) / "checkpoints"
         if self.trainer.is_global_zero and not self.interrupted:
-            best = self.trainer.checkpoint_callback.best_model_path or checkpoints / "last.ckpt"  # type: ignore[union-attr]
-            print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint {best}"
-                  " --source a.wav --reference b.wav --output c.wav")  # fmt: skip
+            print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint"
+                  f" {checkpoints / 'last.ckpt'} --source a.wav --reference b.wav --output c.wav")  # fmt: skip
 
     @property
     def interrupted(self) -> bool:
@@ -175,6 +175,8 @@ def run(arguments: list[str]) -> int:
     """
     try:
         cli = build_cli(_with_own_config(arguments), run=True)
+    except MisconfigurationException as error:
+        raise ConfigurationError(str(error)) from error
     except (ValueError, TypeError) as error:
         if own := _own_error(error):
             raise own from error

@@ -181,10 +181,20 @@ class VoiceModule(AdversarialModule):
     # Hooks -----------------------------------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Fit the normaliser to the beginning of the training recordings, unless a checkpoint has done so."""
+        """Fit the normaliser to some of the training recordings, unless a checkpoint has done so.
+
+        Raises:
+            ConfigurationError: if there is no DataModule to ask for them.
+        """
         super().on_fit_start()
         if not self.voice.normalizer.fitted:
-            audio = self.trainer.datamodule.calibration_audio(CALIBRATION_SECONDS)  # type: ignore[attr-defined]
+            data: Any = getattr(self.trainer, "datamodule", None)
+            if not hasattr(data, "calibration_audio"):
+                raise ConfigurationError(
+                    "the normaliser of the features is not fitted: train with a VoiceDataModule, or call"
+                    " module.voice.normalizer.fit(features of some recordings) first"
+                )
+            audio = data.calibration_audio(CALIBRATION_SECONDS)
             extractor = self.voice.feature_extractor
             self.voice.normalizer.fit(extractor(row.to(self.device)[None]) for row in audio)
 
