@@ -86,7 +86,7 @@ class SampleLogger(Callback):
         every: validations from one time to the next.
     """
 
-    def __init__(self, samples: int = 3, every: int = 10) -> None:
+    def __init__(self, samples: int = 3, every: int = 20) -> None:
         self.samples = samples
         self.every = every
         self._validations = 0
