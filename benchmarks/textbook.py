@@ -31,13 +31,12 @@ def main() -> None:
     torch.manual_seed(0)
     with torch.no_grad(), module.averaged():
         for split in ("train", "validation"):
-            recordings = data._datasets[split].recordings
+            recordings = data.datasets[split].recordings
             for index in range(len(recordings.utterances)):
-                audio = torch.from_numpy(recordings[index] / 32768.0).float()[None]
+                audio = torch.from_numpy(recordings.read(index))[None]
                 source = voice.analyze(audio)
                 fake = voice.generator(voice.condition(source))
-                real, fake = voice.normalizer.inverse(source.features), voice.normalizer.inverse(fake)
-                moments.update(real, fake, torch.ones_like(real[:, :1]))
+                moments.update(source.features, fake, torch.ones_like(fake[:, :1]))
     gaps, ratios = moments.by_channel()
     table = Table(title=f"textbook MFCC GAN after {cli.trainer.global_step} steps, {int(moments.count)} frames")
     for heading in ("coefficient", "difference of means / sd", "ratio of sd"):

@@ -48,7 +48,7 @@ class Normalizer(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Take the statistics of features (B, F, T), over all batches."""
-        values = torch.cat([features.transpose(0, 1).flatten(1).double() for features in batches], dim=1)
+        values = torch.cat([features.transpose(0, 1).flatten(1).cpu().double() for features in batches], dim=1)
         self.mean.copy_(values.mean(dim=1, keepdim=True))
         self.scale.copy_(values.std(dim=1, keepdim=True).clamp_min(1e-5))
         self.fitted.fill_(True)

@@ -61,8 +61,9 @@ def describe(part: Part) -> dict[str, Any]:
         ConfigurationError: if an argument is of a type that cannot be written down.
     """
     args, kwargs = part._made_with
-    bound = inspect.signature(type(part).__init__).bind(part, *args, **kwargs).arguments
-    arguments = {name: _encode(value, type(part).__name__) for name, value in list(bound.items())[1:]}
+    bound = inspect.signature(type(part).__init__).bind(part, *args, **kwargs)
+    bound.apply_defaults()  # a later version's defaults must not change an older voice
+    arguments = {name: _encode(value, type(part).__name__) for name, value in list(bound.arguments.items())[1:]}
     name = type(part).__name__
     known = next((plugin for plugin in plugins.installed() if (plugin.kind, plugin.name) == (part.kind, name)), None)
     return {
@@ -84,7 +85,27 @@ def build(description: Mapping[str, Any]) -> Part:
     arguments = {name: _decode(value) for name, value in description["arguments"].items()}
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     positional = [arguments.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in arguments]
-    return cls(*positional, **arguments)
+    try:
+        return cls(*positional, **arguments)
+    except TypeError as error:
+        raise PluginError(
+            f"{description['name']} cannot be made as it was written down by {description.get('package')}"
+            f" {description.get('version')}: {error}; install that version"
+        ) from error
+
+
+def same_making(left: Any, right: Any) -> bool:
+    """Whether two descriptions make the same part, whichever versions of its package wrote them down."""
+    return _without_versions(left) == _without_versions(right)
+
+
+def _without_versions(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_versions(item) for item in value]
+    if isinstance(value, Mapping):
+        kept = value if {"kind", "name", "arguments"} - set(value) else {k: value[k] for k in ("name", "arguments")}
+        return {key: _without_versions(item) for key, item in kept.items()}
+    return value
 
 
 def _resolve(kind: str, name: str, package: str | None) -> type[Part]:

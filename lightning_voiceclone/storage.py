@@ -24,8 +24,9 @@ def save_voice(voice: Voice, folder: str | Path) -> None:
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
     with whole_folder(folder) as temporary:
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in voice.state_dict().items()}
-        safetensors.torch.save_file(weights, temporary / WEIGHTS)
+        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in voice.state_dict().items()}
+        # Written by us: what safetensors says of a full disk does not tell that it is full.
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(voice.description(), sort_keys=False), encoding="utf-8")
 
 
@@ -93,4 +94,6 @@ def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
         weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (yaml.YAMLError, SafetensorError) as error:
         raise ConfigurationError(f"{folder} cannot be read as a voice: {error}") from error
+    if not isinstance(description, dict) or {"format", "parts", "spec", "noise"} - set(description):
+        raise ConfigurationError(f"{folder / DESCRIPTION} does not describe a voice; write it anew with lvc save")
     return description, weights

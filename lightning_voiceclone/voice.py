@@ -105,6 +105,11 @@ class Voice(nn.Module):
             )
 
     @property
+    def listens(self) -> bool:
+        """Whether a reference makes a difference."""
+        return self.speaker_encoder is not None or "reference_frames" in self.generator.needs
+
+    @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop so that its features equal the whole's."""
         extractors = [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
@@ -142,7 +147,9 @@ class Voice(nn.Module):
             f0 = f0 * (voicing > VOICED)
         if prosody and self.energy is not None:
             level = self._trim(self.energy(audio), margin).clamp_min(1e-4).log()
-            energy = ((level - (level * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)) * mask)[:, 0]
+            energy = ((level - (level * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp_min(1)) * mask)[
+                :, 0
+            ]
         hop = self.spec.hop_length
         inner = audio[:, margin * hop : (margin + frames) * hop]
         return Analysis(inner, features * mask, lengths, f0, voicing, energy)
@@ -231,6 +238,11 @@ class Voice(nn.Module):
             )
         if self.content_encoder is None:
             raise ConfigurationError("this voice has no content encoder: it cannot clone, only make speech from noise")
+        if not self.listens:
+            raise ConfigurationError(
+                "this voice listens to no reference: it cannot clone, only speak as it was trained to;"
+                " train one with a speaker encoder"
+            )
         check_audio(source, self.spec, "the source", self.spec.hop_length / sample_rate)
         for reference in references:
             check_audio(reference, self.spec, "a reference", LEAST_REFERENCE_SECONDS)

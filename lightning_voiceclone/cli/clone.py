@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lightning_voiceclone.errors import ConfigurationError
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
@@ -33,7 +35,11 @@ def run(argv: list[str]) -> int:
     from lightning_voiceclone.audio.recordings import read_audio, write_audio
     from lightning_voiceclone.storage import load_voice
 
-    voice = load_voice(options.checkpoint).to(options.device)
+    voice = load_voice(options.checkpoint)
+    try:
+        voice = voice.to(options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(f"--device {options.device} cannot be used: {error}") from error
     rate = voice.spec.sample_rate
     read = [torch.from_numpy(read_audio(Path(path), rate)[0]).to(options.device)
             for path in [options.source, *options.reference]]  # fmt: skip

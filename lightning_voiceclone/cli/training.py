@@ -21,12 +21,12 @@ from lightning_voiceclone import plugins
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
-from lightning_voiceclone.training.callbacks import ConfigWriter, Interruption, SampleLogger, WavWriter, run_folder
+from lightning_voiceclone.training.callbacks import ConfigWriter, Interruption, SampleLogger, WavWriter
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.voice_module import VoiceModule
 
 RUNS = Path("runs")
-INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
+SIGNALLED = 128  # and the signal's number: exit status of a command that it ended, 130 for Ctrl-C
 EVALUATIONS = ("validate", "test", "predict")
 
 
@@ -78,12 +78,14 @@ class TrainingCLI(LightningCLI):
         if settings.logger in (None, True):
             kwargs["logger"] = self._default_loggers()
         if settings.precision is None:
-            gains = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            cuda = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+            gains = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
             kwargs["precision"] = "bf16-mixed" if gains else "32-true"
         if settings.strategy == "auto" and _processes(settings) > 1:
             # Each player's step leaves the other's weights without gradients.
             kwargs["strategy"] = DDPStrategy(find_unused_parameters=True)
-        kwargs["plugins"] = [*(settings.plugins or []), WholeCheckpointIO()]
+        given = self._get(self.config_init, "trainer").plugins or []
+        kwargs["plugins"] = [*(given if isinstance(given, list) else [given]), WholeCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
     def _default_loggers(self) -> list[Any]:
@@ -95,15 +97,16 @@ class TrainingCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say where the voice is."""
-        checkpoints = run_folder(self.trainer) / "checkpoints"
-        if self.trainer.is_global_zero and not self.interrupted:
-            print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint"
-                  f" {checkpoints / 'last.ckpt'} --source a.wav --reference b.wav --output c.wav")  # fmt: skip
+        last = getattr(self.trainer.checkpoint_callback, "last_model_path", "")
+        if self.trainer.is_global_zero and last and not self.interrupted:
+            print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint {last}"
+                  " --source a.wav --reference b.wav --output c.wav")  # fmt: skip
 
     @property
-    def interrupted(self) -> bool:
-        """Whether a signal ended the training."""
-        return any(isinstance(c, Interruption) and c.received for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+    def interrupted(self) -> int:
+        """Number of the signal that ended the training; 0 for none."""
+        found = [c for c in self.trainer.callbacks if isinstance(c, Interruption)]  # type: ignore[attr-defined]
+        return next((c.received for c in found if c.received), 0)
 
 
 def _next_version(folder: Path) -> str:
@@ -181,7 +184,11 @@ def run(arguments: list[str]) -> int:
         if own := _own_error(error):
             raise own from error
         raise
-    return INTERRUPTED if cli.interrupted else 0
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # as Lightning ends where no batch is running
+            raise KeyboardInterrupt from error
+        raise
+    return SIGNALLED + cli.interrupted if cli.interrupted else 0
 
 
 def _own_error(error: BaseException | None) -> LVCError | None:

@@ -12,10 +12,10 @@ class Batch:
     Args:
         audio: (B, (T + 2 * margin) * hop) in [-1, 1]; the margins are the recording itself, mirrored at its ends.
         lengths: (B,) frames that are real, without the margins.
-        reference: (B, R * hop) a crop apart from ``audio`` where the recording is long enough, or of another one.
+        reference: (B, R * hop) a crop apart from ``audio`` where the recording is long enough, or of another one; R is
+            0 where the voice listens to no reference.
         reference_lengths: (B,) frames of it that are real.
-        speakers: (B,) index of the speaker in the split.
-        names: of the recordings, with the second at which the crop begins.
+        names: of the utterances (speaker/recording), with the second at which the crop begins.
         margin: frames on either side of each crop.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
     """
@@ -24,7 +24,18 @@ class Batch:
     lengths: Tensor
     reference: Tensor
     reference_lengths: Tensor
-    speakers: Tensor
     names: list[str]
     margin: int
     features: Tensor | None = None
+
+    def head(self, count: int) -> "Batch":
+        """The first crops alone."""
+        return Batch(
+            self.audio[:count],
+            self.lengths[:count],
+            self.reference[:count],
+            self.reference_lengths[:count],
+            self.names[:count],
+            self.margin,
+            None if self.features is None else self.features[:count],
+        )

@@ -21,7 +21,6 @@ from lightning_voiceclone.data.segments import (
     ResumableLoader,
     SegmentDataset,
     SegmentSampler,
-    as_float,
     collate,
 )
 from lightning_voiceclone.errors import ConfigurationError
@@ -53,7 +52,7 @@ class VoiceDataModule(pl.LightningDataModule):
         seed: of the split, of the order and of the crops.
         workers: processes that read recordings; 0 reads in the training process, which is best while all recordings
             fit into memory.
-        cache_megabytes: memory for recordings that were read before, in each worker.
+        cache_megabytes: memory for recordings that were read before, for each split, in each process that reads.
         cached_features: take features from those that ``lvc prepare --features`` stored in the manifest's folder.
     """
 
@@ -96,7 +95,7 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def _made_corpus(self) -> Corpus:
         if self.root is not None:
-            return self.corpus(self.root)
+            return self.corpus(str(self.root))
         base = Path(os.environ.get("LVC_CORPORA", DEFAULT_CORPORA)).expanduser()
         return self.corpus(str(base / _class_name(self.corpus)))
 
@@ -146,11 +145,11 @@ class VoiceDataModule(pl.LightningDataModule):
         self.grid = Grid(
             spec,
             segment=max(round(self.segment_seconds * rate), 1),
-            reference=max(round(self.reference_seconds * rate), 1),
+            reference=max(round(self.reference_seconds * rate), 1) if module.voice.listens else 0,
             margin=module.voice.margin,
         )
         stored = cached_features(folder, spec) if self.cached_features else None
-        self._datasets = {name: self._dataset(name, stored) for name in ("train", "validation", "test")}
+        self.datasets = {name: self._dataset(name, stored) for name in ("train", "validation", "test")}
 
     def _dataset(self, split: str, stored: Callable[[Utterance], Any] | None) -> SegmentDataset:
         utterances = self._manifest.of_split(split)
@@ -169,11 +168,13 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def _loader(self, split: str, *, drawn: bool) -> ResumableLoader:
         assert self.trainer is not None
-        dataset = self._datasets[split]
+        dataset = self.datasets[split]
         utterances = dataset.recordings.utterances
         if not utterances:
-            raise ConfigurationError(f"no recording is in the split {split!r}; set data.{split} above 0, or name a"
-                                     " manifest that has one")  # fmt: skip
+            raise ConfigurationError(
+                f"no recording is in the split {split!r}: name a corpus or manifest that has one (LibriSpeech's test-*"
+                f" subsets are test), or set data.{split} above 0 before training"
+            )
         sampler = SegmentSampler(
             [max(self.grid.frames(utterance) // self.grid.segment, 1) for utterance in utterances],
             self.batch_size,
@@ -192,9 +193,9 @@ class VoiceDataModule(pl.LightningDataModule):
             progress=self._progress,
         )
 
-    def _progress(self) -> tuple[int, int]:
+    def _progress(self) -> int:
         assert self.trainer is not None
-        return self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops drawn anew in every epoch."""
@@ -202,7 +203,7 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> ResumableLoader | list[Any]:
         """Crops on a fixed grid of the recordings kept for validation; none if there are none."""
-        return self._loader("validation", drawn=False) if len(self._datasets["validation"]) else []
+        return self._loader("validation", drawn=False) if len(self.datasets["validation"]) else []
 
     def test_dataloader(self) -> ResumableLoader:
         """As validation, of the test split."""
@@ -210,16 +211,16 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> ResumableLoader:
         """The test split, or the validation split where there is none."""
-        return self._loader("test" if len(self._datasets["test"]) else "validation", drawn=False)
+        return self._loader("test" if len(self.datasets["test"]) else "validation", drawn=False)
 
     def calibration_audio(self, seconds: float) -> Iterator[torch.Tensor]:
         """Whole training recordings (N,), the same ones in every process, up to so many seconds together."""
-        recordings = self._datasets["train"].recordings
+        recordings = self.datasets["train"].recordings
         left = seconds * recordings.sample_rate
         for index in np.random.default_rng(self.seed).permutation(len(recordings.utterances)):
             if left <= 0:
                 return
-            audio = torch.from_numpy(as_float(recordings[int(index)]))
+            audio = torch.from_numpy(recordings.read(int(index)))
             left -= len(audio)
             yield audio
 

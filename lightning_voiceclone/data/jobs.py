@@ -142,8 +142,8 @@ def _do(job: Job, settings: Settings) -> dict[str, Any]:
         return {"reason": " ".join(str(error).removeprefix(f"{job.file}: ").split())}
     except (OSError, LVCError):
         raise
-    except Exception as error:
-        raise LVCError(f"{job.file}: preparing it failed: {type(error).__name__}: {error}") from error
+    except Exception as error:  # one recording that a transform did not foresee must not end the others' preparation
+        return {"reason": f"preparing it failed: {type(error).__name__}: {' '.join(str(error).split())}"}
     return {"row": row, "made": made} if made else {"row": row}
 
 

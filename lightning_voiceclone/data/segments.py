@@ -36,7 +36,7 @@ class Grid:
 
     spec: AudioSpec
     segment: int
-    reference: int
+    reference: int  # 0 where nobody listens to references
     margin: int
 
     def frames(self, utterance: Utterance) -> int:
@@ -45,13 +45,13 @@ class Grid:
 
 
 class Recordings:
-    """Whole utterances as mono samples at one rate, kept in memory as 16-bit numbers while there is room.
+    """Mono samples of utterances at one rate; kept in memory as 16-bit numbers while there is room.
 
     Args:
         utterances: that may be asked for.
         root: folder to which their paths are relative.
         sample_rate: in Hz.
-        megabytes: room for samples that were read before.
+        megabytes: room for utterances that were read before.
     """
 
     def __init__(self, utterances: Sequence[Utterance], root: Path, sample_rate: int, megabytes: float) -> None:
@@ -61,24 +61,22 @@ class Recordings:
         self._room = int(megabytes * 1e6)
         self._kept: dict[int, NDArray[np.int16]] = {}
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        """Samples (N,): 16-bit numbers where they are kept, else floating-point ones (see :func:`as_float`)."""
-        if (kept := self._kept.get(index)) is None:
-            utterance = self.utterances[index]
-            audio, _ = read_audio(
-                self.root / utterance.path, self.sample_rate, start=utterance.start, end=utterance.end
-            )
-            if self._room < 2 * len(audio):
-                return audio
-            kept = (audio * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    def read(self, index: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Samples from ``start`` to ``stop`` (the utterance's end if None) in [-1, 1]; fewer where it ends before."""
+        kept = self._kept.get(index)
+        utterance = self.utterances[index]
+        if kept is None and 2 * utterance.seconds * self.sample_rate <= self._room:
+            whole = self._decode(utterance, utterance.start, utterance.end)
+            kept = (whole * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
             self._room -= kept.nbytes
             self._kept[index] = kept
-        return kept
+        if kept is not None:
+            return kept[start:stop].astype(np.float32) / FULL_SCALE
+        end = utterance.end if stop is None else min(utterance.start + stop / self.sample_rate, utterance.end)
+        return self._decode(utterance, utterance.start + start / self.sample_rate, end)
 
-
-def as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples in [-1, 1], from 16-bit numbers or as they are."""
-    return samples.astype(np.float32) / FULL_SCALE if samples.dtype == np.int16 else samples
+    def _decode(self, utterance: Utterance, start: float, end: float) -> NDArray[np.float32]:
+        return read_audio(self.root / utterance.path, self.sample_rate, start=start, end=end)[0]
 
 
 class SegmentDataset(Dataset[Any]):
@@ -100,8 +98,6 @@ class SegmentDataset(Dataset[Any]):
         self.recordings = recordings
         self.grid = grid
         self.features = features
-        self.speakers = sorted({u.speaker for u in recordings.utterances})
-        self._speaker_index = {name: number for number, name in enumerate(self.speakers)}
         self._by_speaker = defaultdict(list)
         for index, utterance in enumerate(recordings.utterances):
             self._by_speaker[utterance.speaker].append(index)
@@ -117,14 +113,12 @@ class SegmentDataset(Dataset[Any]):
         begin = min(draw.frame, last) if draw.frame is not None else rng.randint(0, last)
         length = min(self.grid.segment, total)
         reference, reference_length = self._reference(draw.index, begin, length, rng)
-        hop = self.grid.spec.hop_length
         item = {
-            "audio": _crop(self.recordings[draw.index], begin, self.grid.segment, hop, self.grid.margin),
+            "audio": self._crop(draw.index, begin, self.grid.segment, self.grid.margin),
             "length": length,
             "reference": reference,
             "reference_length": reference_length,
-            "speaker": self._speaker_index[utterance.speaker],
-            "name": f"{Path(utterance.path).stem}@{utterance.start + begin / self.grid.spec.frame_rate:.2f}",
+            "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
         }
         if self.features is not None:
             stored = np.asarray(self.features(utterance)[:, begin : begin + self.grid.segment], dtype=np.float32)
@@ -133,8 +127,10 @@ class SegmentDataset(Dataset[Any]):
 
     def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[NDArray[np.float32], int]:
         """A crop of another utterance of the speaker, half of the time, else of this one apart from the source."""
+        wanted = self.grid.reference
+        if wanted == 0:
+            return np.zeros(0, np.float32), 0
         others = [other for other in self._by_speaker[self.recordings.utterances[index].speaker] if other != index]
-        hop, wanted = self.grid.spec.hop_length, self.grid.reference
         if others and rng.random() < 0.5:
             index = rng.choice(others)
             total = self.grid.frames(self.recordings.utterances[index])
@@ -142,7 +138,20 @@ class SegmentDataset(Dataset[Any]):
         else:
             total = self.grid.frames(self.recordings.utterances[index])
             start, size = _apart(begin, length, total, wanted, rng)
-        return _crop(self.recordings[index], start, wanted, hop, 0)[: wanted * hop], size
+        crop = self._crop(index, start, size, 0)
+        return np.pad(crop, (0, (wanted - size) * self.grid.spec.hop_length)), size
+
+    def _crop(self, index: int, begin: int, frames: int, margin: int) -> NDArray[np.float32]:
+        """Frames of samples with margins: mirrored at the utterance's ends, then zeros where it is too short."""
+        hop = self.grid.spec.hop_length
+        end = self.grid.frames(self.recordings.utterances[index]) * hop
+        start, stop = (begin - margin) * hop, (begin + frames + margin) * hop
+        left, right = max(-start, 0), min(max(stop - end, 0), margin * hop)
+        piece = self.recordings.read(index, max(start, 0), min(stop, end))
+        if left or right:
+            mode: Any = "reflect" if len(piece) > max(left, right) else "constant"
+            piece = np.pad(piece, (left, right), mode=mode)
+        return np.pad(piece, (0, stop - start - len(piece)))
 
 
 def _apart(begin: int, length: int, total: int, wanted: int, rng: random.Random) -> tuple[int, int]:
@@ -154,26 +163,13 @@ def _apart(begin: int, length: int, total: int, wanted: int, rng: random.Random)
     sides = [side for side in (("left", left), ("right", right)) if side[1] >= wanted]
     if not sides:
         name, room = max(("left", left), ("right", right), key=lambda side: side[1])
-        if room < wanted // 2:
+        if room < max(wanted // 2, 1):
             return 0, min(wanted, total)
         return (0 if name == "left" else begin + length), room
     # A place on either side is as likely as any other place.
     places = [room - wanted + 1 for _, room in sides]
     name, room = rng.choices(sides, weights=places)[0]
     return rng.randint(0, room - wanted) + (0 if name == "left" else begin + length), wanted
-
-
-def _crop(audio: NDArray[Any], begin: int, frames: int, hop: int, margin: int) -> NDArray[np.float32]:
-    """Frames of samples with margins: mirrored at the recording's ends, then zeros where it is too short."""
-    start, stop = (begin - margin) * hop, (begin + frames + margin) * hop
-    left = max(-start, 0)
-    end = len(audio) // hop * hop
-    right = min(max(stop - end, 0), margin * hop)
-    piece = as_float(audio[max(start, 0) : min(stop, end)])
-    if left or right:
-        mode: Any = "reflect" if len(piece) > max(left, right) else "constant"
-        piece = np.pad(piece, (left, right), mode=mode)
-    return np.pad(piece, (0, stop - start - len(piece)))
 
 
 def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
@@ -187,7 +183,6 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         lengths=stacked("length"),
         reference=stacked("reference"),
         reference_lengths=stacked("reference_length"),
-        speakers=stacked("speaker"),
         names=[item["name"] for item in items],
         margin=margin,
         features=stacked("features") if "features" in items[0] else None,
@@ -218,7 +213,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         world_size: int = 1,
         segment: int | None = None,
     ) -> None:
-        self.counts = counts
+        self.ends = np.cumsum(counts)
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
@@ -226,56 +221,64 @@ class SegmentSampler(Sampler[list[Draw]]):
         self.segment = segment
         self.epoch = 0
         self.start = 0
-        self.sampler = self  # Lightning calls set_epoch of a batch sampler's sampler
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration gives."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
-        total = sum(self.counts)
-        if self.segment is None:
-            return max(total // (self.batch_size * self.world_size), 1)
-        return math.ceil(total / (self.batch_size * self.world_size))
+        batches = int(self.ends[-1]) / (self.batch_size * self.world_size)
+        return max(int(batches), 1) if self.segment is None else math.ceil(batches)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        draws = [(index, place) for index, count in enumerate(self.counts) for place in range(count)]
-        start, self.start = self.start, 0
-        rng = random.Random(f"{self.seed}:{self.epoch}")
-        if self.segment is None:
-            rng.shuffle(draws)
-        seeds = [rng.getrandbits(48) for _ in draws] if self.segment is None else range(len(draws))
-        made = [Draw(index, seed, None if self.segment is None else place * self.segment)
-                for (index, place), seed in zip(draws, seeds, strict=True)]  # fmt: skip
+        total, start, self.start = int(self.ends[-1]), self.start, 0
+        rng = np.random.default_rng([self.seed, self.epoch])
         need = len(self) * self.batch_size * self.world_size
-        if self.segment is None:
-            made = (made * -(-need // len(made)))[:need]
-        mine = made[self.rank :: self.world_size]
+        # Numbers of segments, not objects: a large corpus has millions.
+        order = np.arange(total) if self.segment is not None else np.resize(rng.permutation(total), need)
+        seeds = rng.integers(2**48, size=len(order))
+        mine = np.arange(self.rank, len(order), self.world_size)
         for batch in range(start, len(self)):
-            if chosen := mine[batch * self.batch_size : (batch + 1) * self.batch_size]:
-                yield chosen
+            chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
+            if len(chosen):
+                yield [self._draw(int(order[place]), int(seeds[place])) for place in chosen]
+
+    def _draw(self, number: int, seed: int) -> Draw:
+        index = int(np.searchsorted(self.ends, number, side="right"))
+        if self.segment is None:
+            return Draw(index, seed)
+        first = int(self.ends[index - 1]) if index else 0
+        return Draw(index, number, (number - first) * self.segment)
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A DataLoader over a :class:`SegmentSampler` that can go on in the middle of an epoch.
+    """A DataLoader over a :class:`SegmentSampler` that counts its epochs, and can go on in the middle of one.
 
     Args:
-        progress: gives the epoch and the number of its batches that are done, when a checkpoint is written.
+        progress: gives the number of the epoch's batches that are done, when a checkpoint is written.
     """
 
-    def __init__(self, *args: Any, progress: Callable[[], tuple[int, int]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, progress: Callable[[], int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress = progress
+        self._begun = False
+
+    @property
+    def _sampler(self) -> SegmentSampler:
+        assert isinstance(self.batch_sampler, SegmentSampler)
+        return self.batch_sampler
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Batches of the next epoch. An iterator that nobody took a batch from has not been one."""
+        if self._begun:
+            self._sampler.epoch += 1
+            self._begun = False
+        for batch in super().__iter__():
+            self._begun = True
+            yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Where the epoch stands."""
-        epoch, batches = self._progress()
-        return {"epoch": epoch, "batches": batches}
+        batches = self._progress()
+        finished = batches >= len(self._sampler)
+        return {"epoch": self._sampler.epoch + finished, "batches": 0 if finished else batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Let the next iteration go on there."""
-        sampler = self.batch_sampler
-        assert isinstance(sampler, SegmentSampler)
-        finished = state["batches"] >= len(sampler)
-        sampler.set_epoch(state["epoch"] + finished)
-        sampler.start = 0 if finished else state["batches"]
+        self._sampler.epoch, self._sampler.start = state["epoch"], state["batches"]

@@ -63,7 +63,7 @@ class Story:
         texts: what is said in source, reference and cloned; a name may be absent.
         seconds: of training, as a clock on the wall shows them; None where unknown.
         metrics: ``metrics.csv`` of the training, or None.
-        speakers: in training.
+        speakers: of the corpus, the one kept for validation among them.
         minutes: of speech in training.
     """
 
@@ -180,7 +180,7 @@ def _lead(story: Story) -> str:
     learnt = ""
     if story.seconds and story.speakers and story.minutes:
         learnt = (
-            f" that learnt for {_duration(story.seconds)}, on this computer, from {story.minutes:.0f} minutes of"
+            f" that learnt for {_duration(story.seconds)}, on this computer, from a corpus of {story.minutes:.0f} minutes of"
             f" synthetic speech by {story.speakers} speakers"
         )
     return f"One recording gives the words, another the voice. The clone is the work of a model{learnt}."

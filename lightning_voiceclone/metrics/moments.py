@@ -23,14 +23,13 @@ class ChannelMoments(Metric):
     def __init__(self, channels: int) -> None:
         super().__init__()
         for name in ("real", "fake"):
-            zeros = torch.zeros(2, channels, dtype=torch.float64)
-            self.add_state(name, zeros, dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(name, torch.zeros(2, channels), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, real: Tensor, fake: Tensor, mask: Tensor) -> None:
-        """Take in features (B, F, T) of which mask (B, 1, T) says which frames are real."""
+        """Take in features (B, F, T), normalised, of which mask (B, 1, T) says which frames are real."""
         for name, values in (("real", real), ("fake", fake)):
-            values = values.double() * mask
+            values = values.float() * mask
             sums = torch.stack([values.sum((0, 2)), values.square().sum((0, 2))])
             setattr(self, name, getattr(self, name) + sums)
         self.count += mask.sum()
@@ -43,10 +42,9 @@ class ChannelMoments(Metric):
 
     def _moments(self, sums: Tensor) -> tuple[Tensor, Tensor]:
         mean = sums[0] / self.count
-        return mean, (sums[1] / self.count - mean.square()).clamp_min(1e-20).sqrt()
+        return mean, (sums[1] / self.count - mean.square()).clamp_min(1e-12).sqrt()
 
     def compute(self) -> dict[str, Tensor]:
         """The three figures, over all channels."""
         gaps, ratios = self.by_channel()
-        return {"mean_gap": gaps.abs().max().float(), "spread_low": ratios.min().float(),
-                "spread_high": ratios.max().float()}  # fmt: skip
+        return {"mean_gap": gaps.abs().max(), "spread_low": ratios.min(), "spread_high": ratios.max()}

@@ -137,7 +137,13 @@ class AdversarialModule(pl.LightningModule):
         optimizers = [make_generator(trained)]
         if self.discriminator is not None:
             optimizers.append(make_discriminator(self.discriminator.parameters()))
-        return optimizers, [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
+        schedulers = [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
+        if any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in schedulers):
+            raise ConfigurationError(
+                "model.scheduler is ReduceLROnPlateau, which waits for a figure that no single loss of two players is;"
+                " use one that follows the steps, such as ExponentialLR"
+            )
+        return optimizers, schedulers
 
     def _step_optimizer(self, index: int, loss: Tensor, batch: int) -> None:
         """Backward, and every ``accumulate`` batches clip and step, without counting it as a Lightning step."""

@@ -36,8 +36,8 @@ class Interruption(Callback):
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the two signals."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the two signals, after Lightning has, whose own handlers would end the process with status 0."""
         self.received = None
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._note)
@@ -47,10 +47,10 @@ class Interruption(Callback):
             raise KeyboardInterrupt
         self.received = number
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Write the checkpoint and stop, if a signal came in any process."""
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Write the checkpoint and stop, if a signal came in any process; not between accumulated batches."""
+        if trainer.global_step % pl_module.steps.accumulate:
+            return
         wanted = self.received is not None
         if trainer.world_size > 1:
             wanted = trainer.strategy.reduce_boolean_decision(wanted, all=False)
@@ -111,7 +111,7 @@ class SampleLogger(Callback):
             self._log(pl_module, batch, loggers, trainer.global_step)
 
     def _log(self, module: Any, batch: Any, loggers: list[Any], step: int) -> None:
-        spoken = module.predict_step(batch, 0)[: self.samples]
+        spoken = module.predict_step(batch.head(self.samples), 0)
         rate = module.spec.sample_rate
         for number, (name, audio) in enumerate(spoken):
             real = batch.audio[number]
@@ -132,6 +132,11 @@ class WavWriter(BasePredictionWriter):
 
     def __init__(self) -> None:
         super().__init__("batch")
+        self.folder = Path()
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find the folder, which all processes must do together; they have not equally many batches."""
+        self.folder = run_folder(trainer) / "predictions"
 
     def write_on_batch_end(
         self,
@@ -143,10 +148,9 @@ class WavWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """One file a crop, named for the recording and the second at which the crop begins."""
-        folder = run_folder(trainer) / "predictions"
+        """One file a crop, in a folder for its speaker, named for the recording and the second at which it begins."""
         for name, audio in prediction:
-            write_audio(folder / f"{name}.wav", audio.clamp(-1, 1).cpu().numpy(), pl_module.spec.sample_rate)
+            write_audio(self.folder / f"{name}.wav", audio.clamp(-1, 1).cpu().numpy(), pl_module.spec.sample_rate)
 
 
 class ConfigWriter(SaveConfigCallback):

@@ -1,6 +1,7 @@
 """Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.metrics.moments import ChannelMoments
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.parts import describe, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
@@ -95,8 +97,7 @@ class VoiceModule(AdversarialModule):
                     frame_rate=spec.frame_rate)  # fmt: skip
         content = content_encoder(dims) if content_encoder else None
         speaker = speaker_encoder(dims) if speaker_encoder else None
-        dims = Dims(spec.channels, content.channels if content else 0, speaker.channels if speaker else 0, noise,
-                    pitch is not None, energy is not None, spec.frame_rate)  # fmt: skip
+        dims = replace(dims, content=content.channels if content else 0, speaker=speaker.channels if speaker else 0)
         made = generator(dims)
         voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
                       energy=energy, noise=noise)  # fmt: skip
@@ -174,7 +175,7 @@ class VoiceModule(AdversarialModule):
             for transform in self.augmentation:
                 audio = transform(audio, self.spec.sample_rate)
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
-        if self.voice.speaker_encoder is None and "reference_frames" not in self.voice.generator.needs:
+        if not self.voice.listens:
             return source, None
         return source, self.voice.analyze(reference, batch.reference_lengths, prosody=False)
 
@@ -198,6 +199,26 @@ class VoiceModule(AdversarialModule):
             extractor = self.voice.feature_extractor
             self.voice.normalizer.fit(extractor(row.to(self.device)[None]) for row in audio)
 
+    def _check_fitted(self) -> None:
+        if not self.voice.normalizer.fitted:
+            raise ConfigurationError("this voice has not been trained yet; name a checkpoint with --ckpt_path")
+
+    def on_validation_start(self) -> None:
+        """Refuse a voice that was never trained: its figures would look plausible.
+
+        Raises:
+            ConfigurationError: if it was not.
+        """
+        self._check_fitted()
+
+    def on_test_start(self) -> None:
+        """As before validation."""
+        self._check_fitted()
+
+    def on_predict_start(self) -> None:
+        """As before validation."""
+        self._check_fitted()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log what the averaged weights do on recordings that were not trained on."""
         self._evaluate(batch, "validation")
@@ -212,13 +233,12 @@ class VoiceModule(AdversarialModule):
             condition = self.voice.condition(source, reference)
             fake = self.voice.generator(condition)
         mask = condition.mask(fake.shape[-1])
-        real_values = self.voice.normalizer.inverse(source.features)
-        fake_values = self.voice.normalizer.inverse(fake)
-        if self.voice.content_encoder is not None:
-            distance = masked_l1(fake_values, real_values, mask)
-            self.log(f"{stage}/{self.spec.kind}_l1", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
+        if self.voice.content_encoder is None:
+            self.moments.update(source.features, fake, mask)
             return
-        self.moments.update(real_values, fake_values, mask)
+        inverse = self.voice.normalizer.inverse
+        distance = masked_l1(inverse(fake), inverse(source.features), mask)
+        self.log(f"{stage}/{self.spec.kind}_l1", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log how far the made features' statistics are from the real ones, where there is nothing to reconstruct."""
@@ -247,6 +267,7 @@ class VoiceModule(AdversarialModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the voice's description, so that the checkpoint alone is enough to clone with."""
         checkpoint["voice"] = self.voice.description()
+        checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Refuse a checkpoint whose features mean something else, before any weight is loaded.
@@ -259,18 +280,20 @@ class VoiceModule(AdversarialModule):
         if stored is None:
             raise ConfigurationError("the checkpoint holds no voice; name one that lvc fit wrote for a VoiceModule")
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
-        theirs, ours = stored["parts"], self.voice.description()["parts"]
-        for name in sorted(set(theirs) | set(ours)):
-            left, right = theirs.get(name, {}), ours.get(name, {})
-            if (left.get("name"), left.get("arguments")) != (right.get("name"), right.get("arguments")):
+        discriminator = None if self.discriminator is None else describe(self.discriminator)
+        theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
+        ours = {**self.voice.description()["parts"], "discriminator": discriminator}
+        for name in sorted((set(theirs) | set(ours)) - {"vocoder"}):  # the vocoder has no part in training
+            left, right = theirs.get(name), ours.get(name)
+            if not same_making(left, right):
                 raise SpecMismatchError(
                     f"{name} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
                     " use the configuration that the checkpoint was made with (config.yaml beside it)"
                 )
 
 
-def _told(part: Mapping[str, Any]) -> str:
-    if not part:
+def _told(part: Mapping[str, Any] | None) -> str:
+    if part is None:
         return "absent"
     settings = {name: value for name, value in part["arguments"].items() if not isinstance(value, dict)}
     return f"{part['name']}({', '.join(f'{name}={value}' for name, value in settings.items())})"

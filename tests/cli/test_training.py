@@ -70,6 +70,25 @@ def test_recipes_resolve(recipe, capsys):
     assert config["model"]["init_args"]["generator"]["class_path"].startswith("lightning_voiceclone.networks")
 
 
+COMMANDS = [line.split() for line in (REPOSITORY / "recipes/README.md").read_text().splitlines()
+            if line.startswith("    lvc fit --config")]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words[2:])[:90])
+def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
+    words = [str(REPOSITORY / word) if word.startswith("recipes/") else word for word in command[1:]]
+    small = ["--data.corpus", "SpeakerFolders", "--data.root", str(corpus_folder), "--data.validation", "2",
+             "--data.segment_seconds", "0.4", "--data.batch_size", "2", "--trainer.max_steps", "6",
+             "--trainer.limit_val_batches", "1", "--trainer.enable_progress_bar", "false", "--model.steps.warmup", "1",
+             "--checkpoint.monitor", "null", "--trainer.val_check_interval", "1.0"]  # fmt: skip
+    assert main([*words, *small]) == 0
+    name = Path(command[-1] if command[-2] == "--config" else words[[*words].index("--data.root") - 1]).stem
+    last = torch.load(folder / f"runs/{name}/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 6
+    weights = [value for key, value in last["state_dict"].items() if key.startswith("voice.generator")]
+    assert all(bool(torch.isfinite(value).all()) for value in weights)
+
+
 def test_any_value_can_be_overridden(capsys):
     config = printed_config(
         capsys, "--config", str(REPOSITORY / "recipes/librispeech.yaml"), "--model.generator", "TransformerGenerator",
@@ -136,9 +155,10 @@ def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folde
     checkpoint = str(trained / "checkpoints/last.ckpt")
     assert main(["validate", "--ckpt_path", checkpoint]) == 0
     assert "validation/mel_l1" in capsys.readouterr().out
-    assert main(["predict", "--ckpt_path", checkpoint, "--trainer.limit_predict_batches", "1"]) == 0
-    spoken = list(folder.rglob("predictions/*.wav"))
-    assert len(spoken) == 4
+    assert main(["predict", "--ckpt_path", checkpoint]) == 0
+    spoken = list(folder.rglob("predictions/*/*.wav"))
+    assert len(spoken) == 2 * 2 * 7  # speakers, recordings, crops
+    assert len({path.parent for path in spoken}) == 2
     assert soundfile.info(spoken[0]).samplerate == 16000
 
 
@@ -163,6 +183,24 @@ def test_clone_says_in_one_line_what_is_wrong(trained, recordings, monkeypatch, 
     assert error.startswith("lvc: error: ")
     assert error.count("\n") == 1
     assert not Path("c2.wav").exists()
+
+
+def test_the_test_split_is_the_one_that_the_corpus_declares(trained, corpus_folder, folder, capsys):
+    rows = [(path, path.parent.name) for path in sorted(corpus_folder.rglob("*.wav"))]
+    lines = [f"{path}\t{speaker}\t{'test' if speaker == 'speaker5' else 'train'}" for path, speaker in rows]
+    Path("table.tsv").write_text("\n".join(["path\tspeaker\tsplit", *lines]) + "\n")
+    checkpoint = ["--ckpt_path", str(trained / "checkpoints/last.ckpt")]
+    table = ["--data.corpus", "Table", "--data.root", "table.tsv", "--data.validation", "null"]
+    assert main(["test", *checkpoint, *table]) == 0
+    assert "test/mel_l1" in capsys.readouterr().out
+    assert main(["test", *checkpoint]) == 2
+    assert "no recording is in the split 'test'" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there(trained, recordings, folder, capsys):
+    cloning = ["--source", str(recordings / "a.wav"), "--reference", str(recordings / "b.wav"), "--output", "c.wav"]
+    assert main(["clone", "--checkpoint", str(trained / "checkpoints/last.ckpt"), *cloning, "--device", "gpu"]) == 2
+    assert "--device gpu cannot be used" in capsys.readouterr().err
 
 
 def test_a_checkpoint_with_code_in_it_is_not_run(folder, recordings, capsys):
@@ -210,7 +248,8 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
     assert "Traceback" not in error
 
 
-def test_ctrl_c_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, folder):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, folder, number, status):
     command = [sys.executable, "-m", "lightning_voiceclone", "fit", *SMALL, "--data.root", str(corpus_folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
@@ -218,9 +257,9 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, f
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and run.poll() is None and not metrics.is_file():
             time.sleep(0.2)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         printed = run.communicate(timeout=120)[0]
-    assert run.returncode == 130, printed
+    assert run.returncode == status, printed
     assert "Traceback" not in printed
     step = int(re.search(r"interrupted after step (\d+)", printed)[1])
     checkpoint = folder / "runs/librispeech/version_0/checkpoints/interrupted.ckpt"

@@ -4,10 +4,11 @@ import random
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from lightning_voiceclone.data.manifest import Utterance
-from lightning_voiceclone.data.segments import Draw, Grid, SegmentDataset, SegmentSampler, _apart, _crop
+from lightning_voiceclone.data.segments import Draw, Grid, Recordings, SegmentDataset, SegmentSampler, _apart
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -25,8 +26,8 @@ class InMemory:
             for i, (a, s) in enumerate(zip(audios, speakers, strict=True))
         ]  # fmt: skip
 
-    def __getitem__(self, index):
-        return self.audios[index]
+    def read(self, index, start=0, stop=None):
+        return self.audios[index][start:stop]
 
 
 def dataset(seconds=(3.0, 3.0, 0.3), speakers=("a", "b", "c"), segment=50, reference=80, margin=3):
@@ -38,7 +39,7 @@ def dataset(seconds=(3.0, 3.0, 0.3), speakers=("a", "b", "c"), segment=50, refer
 def test_features_of_a_crop_are_a_slice_of_the_whole():
     data = dataset()
     extractor = MelSpectrogram()
-    whole = extractor(torch.from_numpy(data.recordings[0])[None])[0]
+    whole = extractor(torch.from_numpy(data.recordings.read(0))[None])[0]
     for begin in (0, 1, 100, 250):
         item = data[Draw(0, 0, begin)]
         crop = extractor(torch.from_numpy(item["audio"])[None])[0, :, 3:-3]
@@ -76,7 +77,7 @@ def test_reference_lies_apart_from_the_source_where_there_is_room(total):
 
 def test_reference_comes_from_another_recording_of_the_speaker_about_half_of_the_time():
     data = dataset(seconds=(3.0, 3.0, 3.0), speakers=("a", "a", "b"))
-    other = data.recordings[1]
+    other = data.recordings.read(1)
     hits = 0
     for seed in range(200):
         reference = data[Draw(0, seed)]["reference"]
@@ -86,16 +87,40 @@ def test_reference_comes_from_another_recording_of_the_speaker_about_half_of_the
 
 
 def test_crop_beyond_the_end_is_mirrored_then_silent():
-    audio = np.arange(1, 10 * HOP + 1, dtype=np.float32)
-    crop = _crop(audio, 8, 4, HOP, 1)
+    data = dataset(seconds=(0.1,), speakers=("a",))
+    audio = data.recordings.audios[0] = np.arange(1, 10 * HOP + 1, dtype=np.float32)
+    crop = data._crop(0, 8, 4, 1)
     assert len(crop) == 6 * HOP
     assert np.array_equal(crop[: 3 * HOP], audio[7 * HOP :])
     assert np.array_equal(crop[3 * HOP : 4 * HOP], audio[-2 : -HOP - 2 : -1])
     assert not crop[4 * HOP :].any()
 
 
+def test_nobody_listens_and_no_reference_is_read():
+    item = dataset(reference=0)[Draw(0, 0)]
+    assert item["reference"].shape == (0,)
+    assert item["reference_length"] == 0
+
+
+@pytest.mark.parametrize("megabytes", [0, 10])
+@pytest.mark.parametrize("rate", [16000, 22050])
+def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes, rate):
+    audio = speech_like(2.0, sample_rate=rate).audio
+    soundfile.write(tmp_path / "a.wav", audio, rate)
+    utterance = Utterance(path="a.wav", start=0.25, end=1.75, speaker="a", text="", rate=rate, bandwidth_hz=8000.0,
+                          hash="", split="train")  # fmt: skip
+    recordings = Recordings([utterance], tmp_path, 16000, megabytes)
+    whole = recordings.read(0)
+    assert len(whole) == 24000
+    for start, stop in ((0, 800), (1600, 8000), (20000, None), (23000, 30000)):
+        piece = recordings.read(0, start, stop)
+        assert len(piece) == len(whole[start:stop])
+        np.testing.assert_allclose(piece, whole[start:stop], atol=2e-3)
+    assert bool(recordings._kept) == (megabytes > 0)
+
+
 def batches(sampler, epoch=0):
-    sampler.set_epoch(epoch)
+    sampler.epoch = epoch
     return list(sampler)
 
 

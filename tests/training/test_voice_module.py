@@ -99,6 +99,17 @@ def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step):
             assert torch.equal(mine["exp_avg_sq"], theirs["exp_avg_sq"])
 
 
+def test_a_run_that_ended_within_an_epoch_goes_on_exactly(corpus_folder, tmp_path):
+    whole = small_module()
+    small_trainer(tmp_path, max_steps=20).fit(whole, small_data(corpus_folder))
+    first = small_trainer(tmp_path, max_steps=9)
+    first.fit(small_module(), small_data(corpus_folder))
+    first.save_checkpoint(tmp_path / "ended.ckpt")
+    resumed = small_module()
+    small_trainer(tmp_path, max_steps=20).fit(resumed, small_data(corpus_folder), ckpt_path=tmp_path / "ended.ckpt")
+    assert_same_state(whole.state_dict(), resumed.state_dict())
+
+
 def test_checkpoint_clones_with_averaged_weights_and_without_lightning(corpus_folder, tmp_path):
     module = small_module(steps=StepSettings(average=0.9))
     trainer = small_trainer(tmp_path, max_steps=5)
@@ -130,6 +141,9 @@ def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
     other = small_module(feature_extractor=MelSpectrogram(n_mels=20, fmax=7000.0))
     with pytest.raises(SpecMismatchError, match=r"fmax is 8000.* in the checkpoint but 7000"):
         small_trainer(tmp_path).fit(other, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
+    judge = small_module(discriminator=partial(PatchDiscriminator, width=8, layers=2))
+    with pytest.raises(SpecMismatchError, match=r"discriminator is PatchDiscriminator\(.*width=4"):
+        small_trainer(tmp_path).fit(judge, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
     wider = small_module(generator=partial(ConvGenerator, width=16, layers=2, dropout=0.1))
     with pytest.raises(SpecMismatchError, match=r"width=8.* in the checkpoint but .*width=16"):
         small_trainer(tmp_path).fit(wider, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
@@ -152,6 +166,17 @@ def test_pitch_on_another_grid_is_refused():
 def test_weights_without_effect_are_refused(changes, words):
     with pytest.raises(ConfigurationError, match=words):
         small_module(**changes)
+
+
+def test_a_voice_that_was_never_trained_is_not_judged(corpus_folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="not been trained yet"):
+        small_trainer(tmp_path).validate(small_module(), small_data(corpus_folder), verbose=False)
+
+
+def test_a_scheduler_that_waits_for_a_figure_is_refused(corpus_folder, tmp_path):
+    module = small_module(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau)
+    with pytest.raises(ConfigurationError, match="ReduceLROnPlateau"):
+        small_trainer(tmp_path).fit(module, small_data(corpus_folder))
 
 
 def test_variational_generator_trains_by_its_own_loss(corpus_folder, tmp_path):

@@ -1,6 +1,6 @@
 """A convolutional generator: residual dilated convolutions over time."""
 
-import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -90,9 +90,8 @@ class ConvGenerator(Generator):
     def _to_steps(self, x: Tensor) -> Tensor:
         """(B, I, T) to (B, I * frames_per_step, steps), padded with zeros to whole steps."""
         x = F.pad(x, (0, -x.shape[-1] % self.frames_per_step))
-        return torch.cat([x[:, :, first :: self.frames_per_step] for first in range(self.frames_per_step)], dim=1)
+        return rearrange(x, "b c (s f) -> b (f c) s", f=self.frames_per_step)
 
     def _to_frames(self, x: Tensor) -> Tensor:
         """(B, F * frames_per_step, steps) to (B, F, steps * frames_per_step)."""
-        parts = torch.stack(x.chunk(self.frames_per_step, dim=1), dim=-1)
-        return parts.flatten(2)
+        return rearrange(x, "b (f c) s -> b c (s f)", f=self.frames_per_step)

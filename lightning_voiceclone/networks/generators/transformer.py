@@ -21,10 +21,11 @@ from lightning_voiceclone.parts import Dims
 def rotate(x: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021, equation 34) of x (B, heads, T, numbers): products tell distances."""
     half = x.shape[-1] // 2
-    rates = 10000.0 ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
-    angles = torch.arange(x.shape[-2], device=x.device, dtype=x.dtype)[:, None] * rates
+    exact = torch.promote_types(x.dtype, torch.float32)  # bf16 cannot tell frame 256 from frame 257
+    rates = 10000.0 ** (-torch.arange(half, device=x.device, dtype=exact) / half)
+    angles = torch.arange(x.shape[-2], device=x.device, dtype=exact)[:, None] * rates
     first, second = x[..., :half], x[..., half:]
-    cosine, sine = angles.cos(), angles.sin()
+    cosine, sine = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
 
 
