@@ -4,7 +4,6 @@ import logging
 import re
 import sys
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +20,13 @@ from lightning_voiceclone import plugins
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
-from lightning_voiceclone.training.callbacks import ConfigWriter, Interruption, SampleLogger, WavWriter
+from lightning_voiceclone.training.callbacks import (
+    ConfigWriter,
+    Interruption,
+    LastCheckpoint,
+    SampleLogger,
+    WavWriter,
+)
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.voice_module import VoiceModule
 
@@ -68,7 +73,6 @@ class TrainingCLI(LightningCLI):
         parser.set_defaults({
             "checkpoint.filename": "step{step}",
             "checkpoint.auto_insert_metric_name": False,
-            "checkpoint.save_last": True,
             "model": {"class_path": f"{VoiceModule.__module__}.{VoiceModule.__name__}"},
         })  # fmt: skip
 
@@ -97,8 +101,8 @@ class TrainingCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say where the voice is."""
-        last = getattr(self.trainer.checkpoint_callback, "last_model_path", "")
-        if self.trainer.is_global_zero and last and not self.interrupted:
+        last = next(c.path for c in self.trainer.callbacks if isinstance(c, LastCheckpoint))  # type: ignore[attr-defined]
+        if self.trainer.is_global_zero and last.is_file() and not self.interrupted:
             print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint {last}"
                   " --source a.wav --reference b.wav --output c.wav")  # fmt: skip
 
@@ -149,7 +153,7 @@ def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
         Interruption(),
         SampleLogger(),
         WavWriter(),
-        ModelCheckpoint(filename="timed", train_time_interval=timedelta(minutes=5), enable_version_counter=False),
+        LastCheckpoint(),
     ]
     return TrainingCLI(
         AdversarialModule,

@@ -115,6 +115,11 @@ class AdversarialModule(pl.LightningModule):
                 "there is a discriminator, but the weights of adversarial and feature_matching are 0;"
                 " give one a weight, or set discriminator to null"
             )
+        if steps.warmup and not any(weights.get(name, 0) > 0 for name in own_losses):
+            raise ConfigurationError(
+                f"steps.warmup is {steps.warmup}, but without the discriminator the generator has no loss to train by;"
+                " set it to 0, or give one of its own losses a weight"
+            )
         self.discriminator = discriminator
         self.adversarial_loss = adversarial_loss
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}

@@ -1,6 +1,7 @@
 """What every training of ``lvc fit`` has beside the Trainer's own callbacks."""
 
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -76,6 +77,43 @@ class Interruption(Callback):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+class LastCheckpoint(Callback):
+    """Keeps ``last.ckpt``: written every so often and at the end, whatever figure other checkpoints are chosen by.
+
+    Args:
+        minutes: from one time to the next.
+    """
+
+    def __init__(self, minutes: float = 5.0) -> None:
+        self.minutes = minutes
+        self.path = Path()
+        self._written = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to count the time."""
+        self.path = run_folder(trainer) / "checkpoints" / "last.ckpt"
+        self._written = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Write it if the time has come, on the first process's clock; not between accumulated batches."""
+        if trainer.global_step % pl_module.steps.accumulate:
+            return
+        due = time.monotonic() - self._written >= 60 * self.minutes
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)
+        if due:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it."""
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if not getattr(trainer, "fast_dev_run", False):
+            trainer.save_checkpoint(self.path)
+        self._written = time.monotonic()
 
 
 class SampleLogger(Callback):

@@ -191,6 +191,7 @@ def test_without_a_discriminator():
         ({"weights": {"distance": 1.0}}, "there is a discriminator"),
         ({"weights": {"adversarial": 1.0}, "discriminator": False}, "there is no discriminator"),
         ({"weights": {"distance": 0.0}, "discriminator": False}, "no loss has a weight above 0"),
+        ({"warmup": 5}, "no loss to train by"),
         ({"discriminator_steps": 0}, "at least 1"),
         ({"average": 1.5}, "below 1"),
     ],

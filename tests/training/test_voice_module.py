@@ -29,6 +29,7 @@ from lightning_voiceclone.networks.generators.vae import VAEGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.storage import load_voice
 from lightning_voiceclone.training.adversarial_module import StepSettings
+from lightning_voiceclone.training.callbacks import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.voice_module import VoiceModule
 from lightning_voiceclone.vocoders.unframe import Unframe
@@ -284,3 +285,10 @@ def test_the_recipe_in_two_processes_keeps_equal_weights(corpus_folder, tmp_path
     checkpoint = torch.load(tmp_path / "runs/librispeech/version_0/checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 6
     assert_same_state(checkpoint["state_dict"], left)
+
+
+def test_the_last_checkpoint_is_that_of_the_last_step(corpus_folder, tmp_path):
+    last = LastCheckpoint(minutes=0.0)
+    small_trainer(tmp_path, max_steps=5, callbacks=[last]).fit(small_module(), small_data(corpus_folder))
+    assert last.path == tmp_path / "checkpoints/last.ckpt"
+    assert torch.load(last.path, weights_only=True)["global_step"] == 5
