@@ -61,10 +61,19 @@ def describe(part: Part) -> dict[str, Any]:
         ConfigurationError: if an argument is of a type that cannot be written down.
     """
     args, kwargs = part._made_with
-    bound = inspect.signature(type(part).__init__).bind(part, *args, **kwargs)
-    bound.apply_defaults()  # a later version's defaults must not change an older voice
-    arguments = {name: _encode(value, type(part).__name__) for name, value in list(bound.arguments.items())[1:]}
     name = type(part).__name__
+    signature = inspect.signature(type(part).__init__)
+    bound = signature.bind(part, *args, **kwargs)
+    bound.apply_defaults()  # a later version's defaults must not change an older voice
+    arguments = {}
+    for argument, value in list(bound.arguments.items())[1:]:
+        if signature.parameters[argument].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            if value:
+                raise ConfigurationError(
+                    f"{name} takes *{argument}, which a voice cannot write down; name its arguments"
+                )
+            continue
+        arguments[argument] = _encode(value, name)
     known = next((plugin for plugin in plugins.installed() if (plugin.kind, plugin.name) == (part.kind, name)), None)
     return {
         "kind": part.kind,
