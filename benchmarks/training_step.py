@@ -47,7 +47,7 @@ def lightning_seconds(module: Any, batches: list[Any]) -> float:
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, max_steps=STEPS,
         enable_model_summary=False, callbacks=[clock], use_distributed_sampler=False, log_every_n_steps=10,
     )  # fmt: skip
-    trainer.fit(module, batches)
+    trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
     return clock.seconds()
 
 
