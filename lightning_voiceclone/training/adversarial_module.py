@@ -170,6 +170,11 @@ class AdversarialModule(pl.LightningModule):
         for scheduler in self._schedulers():
             scheduler.step()
 
+    @property
+    def between_steps(self) -> bool:
+        """Whether no gradients wait for more batches of ``steps.accumulate``: a checkpoint would not have them."""
+        return self.global_step % self.steps.accumulate == 0
+
     def _schedulers(self) -> list[LRScheduler]:
         schedulers = self.lr_schedulers()
         return schedulers if isinstance(schedulers, list) else [schedulers] if schedulers is not None else []

@@ -50,7 +50,7 @@ class Interruption(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Write the checkpoint and stop, if a signal came in any process; not between accumulated batches."""
-        if trainer.global_step % pl_module.steps.accumulate:
+        if not pl_module.between_steps:
             return
         wanted = self.received is not None
         if trainer.world_size > 1:
@@ -98,7 +98,7 @@ class LastCheckpoint(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Write it if the time has come, on the first process's clock; not between accumulated batches."""
-        if trainer.global_step % pl_module.steps.accumulate:
+        if not pl_module.between_steps:
             return
         due = time.monotonic() - self._written >= 60 * self.minutes
         if trainer.world_size > 1:

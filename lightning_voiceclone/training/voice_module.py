@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.analysis import Analysis
 from lightning_voiceclone.data.batch import Batch
-from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.interfaces import (
     AdversarialLoss,
@@ -28,9 +28,11 @@ from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.metrics.moments import ChannelMoments
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.parts import describe, same_making
+from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
+from lightning_voiceclone.training.checkpoint_check import check_same_parts
+from lightning_voiceclone.training.voice_checks import absent_losses, check_augmentation, check_way_back
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 
@@ -101,10 +103,13 @@ class VoiceModule(AdversarialModule):
         made = generator(dims)
         voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
                       energy=energy, noise=noise)  # fmt: skip
-        absent = _absent_losses(spec, content, made)
+        judge = discriminator(dims) if discriminator else None
+        check_augmentation(augmentation or [])
+        check_way_back(judge, voice.vocoder)
+        absent = absent_losses(spec, content, made)
         super().__init__(
             voice,
-            discriminator(dims) if discriminator else None,
+            judge,
             adversarial_loss or LeastSquaresLoss(),
             weights=weights,
             own_losses=({"reconstruction", "spectral"} - set(absent)) | made.loss_names,
@@ -119,22 +124,7 @@ class VoiceModule(AdversarialModule):
         self.content_transforms = nn.ModuleList(content_transforms or [])
         self.target_transforms = nn.ModuleList(target_transforms or [])
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
-        self._check_parts()
         self.moments = ChannelMoments(spec.channels)
-
-    def _check_parts(self) -> None:
-        for transform in self.augmentation:
-            if transform.stage != "training":
-                raise ConfigurationError(
-                    f"{type(transform).__name__} works on whole recordings, not on training batches;"
-                    f" give it to lvc prepare --transform {type(transform).__name__}"
-                )
-        judge, vocoder = self.discriminator, self.voice.vocoder
-        if judge is not None and judge.takes == "audio" and "differentiable" not in vocoder.capabilities:
-            raise ConfigurationError(
-                f"{type(judge).__name__} judges waveforms, but no gradient comes back through {type(vocoder).__name__};"
-                " use a discriminator of features, or Waveform features with the vocoder Unframe"
-            )
 
     @property
     def spec(self) -> AudioSpec:
@@ -273,39 +263,14 @@ class VoiceModule(AdversarialModule):
         """Refuse a checkpoint whose features mean something else, before any weight is loaded.
 
         Raises:
-            ConfigurationError: if it holds no voice, or one of other parts.
-            SpecMismatchError: if its spec differs; names the field and both values.
+            ConfigurationError: if it holds no voice.
+            SpecMismatchError: if its spec or a part differs; names it, and both values.
         """
         stored = checkpoint.get("voice")
         if stored is None:
             raise ConfigurationError("the checkpoint holds no voice; name one that lvc fit wrote for a VoiceModule")
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
-        discriminator = None if self.discriminator is None else describe(self.discriminator)
+        judge = None if self.discriminator is None else describe(self.discriminator)
         theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
-        ours = {**self.voice.description()["parts"], "discriminator": discriminator}
-        for name in sorted((set(theirs) | set(ours)) - {"vocoder"}):  # the vocoder has no part in training
-            left, right = theirs.get(name), ours.get(name)
-            if not same_making(left, right):
-                raise SpecMismatchError(
-                    f"{name} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
-                    " use the configuration that the checkpoint was made with (config.yaml beside it)"
-                )
-
-
-def _told(part: Mapping[str, Any] | None) -> str:
-    if part is None:
-        return "absent"
-    settings = {name: value for name, value in part["arguments"].items() if not isinstance(value, dict)}
-    return f"{part['name']}({', '.join(f'{name}={value}' for name, value in settings.items())})"
-
-
-def _absent_losses(spec: AudioSpec, content: ContentEncoder | None, generator: Generator) -> dict[str, str]:
-    absent = {}
-    if "kl" not in generator.loss_names:
-        absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
-    if spec.kind != "waveform":
-        absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
-    if content is None:
-        reason = "without a content encoder the voice is made from noise alone, and there is nothing to compare with"
-        absent |= {"reconstruction": reason, "spectral": reason}
-    return absent
+        ours = {**self.voice.description()["parts"], "discriminator": judge}
+        check_same_parts(theirs, ours, but={"vocoder"})  # which has no part in training

@@ -139,6 +139,18 @@ def test_accumulation_of_the_discriminator():
     assert moves(small, "discriminator") == moves(small, "generator") == [False, True]
 
 
+def test_a_checkpoint_would_lack_gradients_that_wait():
+    class Note(pl.Callback):
+        seen = []
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            self.seen.append(pl_module.between_steps)
+
+    note = Note()
+    train(Tiny(accumulate=3), batches=7, callbacks=[note])
+    assert note.seen == [False, False, True, False, False, True, False]
+
+
 def test_clipping_limits_the_step():
     limit = 1e-3
     _, trace = train(Tiny(gradient_clip=limit), batches=1)
