@@ -6,7 +6,7 @@ speaker embedding, Z noise, R frames of a reference.
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.parts import Dims, Part
 from lightning_voiceclone.spec import AudioSpec
 
@@ -177,15 +178,72 @@ class Vocoder(Part):
     """Features to a waveform: ``forward(features (B, F, T)) -> audio (B, T * hop)`` in [-1, 1].
 
     Built with the spec of the features as the first, positional argument; ``spec`` is what it understands.
+    Chunks of features that begin at a multiple of ``grid`` frames and have ``context`` frames more on either side
+    give what the whole gives, if it claims to be streamable. One that claims "likelihood" in ``capabilities`` can be
+    trained by :meth:`likelihood`, without a discriminator.
     """
 
     kind: ClassVar[str] = "vocoders"
     context: tuple[float, float] = INFINITE
+    grid: int = 1
+    shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
+    frozen_sha256: str | None = None  # of pretrained weights, to which checkpoints refer instead of holding them
     spec: AudioSpec
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Audio (B, T * hop) of features (B, F, T), in the extractor's own units."""
+
+    def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
+        """Negative logarithm of the likelihood of audio (B, T * hop) given its features, in bits a sample; a scalar.
+
+        Raises:
+            ConfigurationError: if this vocoder does not claim "likelihood".
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} has no likelihood; train it against a discriminator or by a distance of spectra"
+        )
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
+
+    def check(self, features: Tensor) -> None:
+        """Refuse features that this vocoder cannot turn to sound.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if there are no frames, or values that are not finite.
+        """
+        name = type(self).__name__
+        if features.ndim != 3 or features.shape[1] != self.spec.channels:
+            raise SpecMismatchError(
+                f"{name} expects features (batch, {self.spec.channels}, frames) but got {tuple(features.shape)};"
+                f" give it what the {self.spec.kind} extractor of its spec yields"
+            )
+        if features.shape[2] == 0:
+            raise ConfigurationError(f"{name} got no frames; give it at least one")
+        if not torch.compiler.is_exporting() and not features.isfinite().all():
+            raise ConfigurationError(
+                f"{name} got {int((~features.isfinite()).sum())} values that are not finite (NaN or infinite);"
+                " the generator that made them has diverged: lower its learning rate, or take an earlier checkpoint"
+            )
+
+    def use_pretrained(self, pretrained: str | None, *, trainable: bool = False) -> None:
+        """Take trained weights, for the constructors of vocoders that have any; call it last.
+
+        Args:
+            pretrained: "default" for those that ship with the class's package, a path of a vocoder folder or of a
+                checkpoint of lvc fit, or None or "none" to leave the fresh ones.
+            trainable: whether they are to be trained further; else they are frozen, and checkpoints refer to them.
+
+        Raises:
+            ConfigurationError: if there are none, or they belong to other settings.
+            SpecMismatchError: if they are for other features; names the field and both values.
+        """
+        from lightning_voiceclone.vocoders.pretrained import load_into
+
+        if pretrained is not None and pretrained != "none":
+            load_into(self, pretrained, trainable=trainable)
 
 
 class AudioTransform(Part):
@@ -257,6 +315,4 @@ class Corpus(Part):
         Raises:
             ConfigurationError: if this corpus cannot be fetched.
         """
-        from lightning_voiceclone.errors import ConfigurationError
-
         raise ConfigurationError(f"{cls.__name__} has no download; copy the recordings to {root} yourself")

@@ -87,7 +87,7 @@ class GriffinLim(Vocoder):
             SpecMismatchError: if there are not as many channels as the spec says.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
-        self._check(features)
+        self.check(features)
         with torch.autocast(features.device.type, enabled=False):
             values = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
             audio = self._phases(self.magnitudes(values))
@@ -147,17 +147,3 @@ class GriffinLim(Vocoder):
         )
         start = hop // 2 + (margin - 1) * hop
         return audio[:, start : start + frames * hop]
-
-    def _check(self, features: Tensor) -> None:
-        if features.ndim != 3 or features.shape[1] != self.spec.channels:
-            raise SpecMismatchError(
-                f"GriffinLim expects features (batch, {self.spec.channels}, frames) but got {tuple(features.shape)};"
-                f" give it what the {self.spec.kind} extractor of its spec yields"
-            )
-        if features.shape[2] == 0:
-            raise ConfigurationError("GriffinLim got no frames; give it at least one")
-        if not features.isfinite().all():
-            raise ConfigurationError(
-                f"GriffinLim got {int((~features.isfinite()).sum())} values that are not finite (NaN or infinite);"
-                " the generator that made them has diverged: lower its learning rate, or take an earlier checkpoint"
-            )
