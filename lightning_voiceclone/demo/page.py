@@ -12,6 +12,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.demo import pictures
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.files import whole_file, whole_folder
+from lightning_voiceclone.pages.document import document
 
 PICTURES = "pictures"
 RECORDINGS = {
@@ -20,37 +21,11 @@ RECORDINGS = {
     "cloned": ("Clone", "the source's words in the reference's voice"),
 }
 STYLE = """
-:root { color-scheme: light dark; --ground: #f6f7f9; --card: #ffffff; --ink: #1c2530; --soft: #56616e;
-  --line: #d9dee5; --accent: #1f6fb2; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #12161b; --card: #1b2129; --ink: #e4e9ef; --soft: #a3afbc; --line: #303945; --accent: #7fb8ea; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
-main, header, footer { max-width: 76rem; margin: 0 auto; padding: 0 1.25rem; }
-header { padding-top: 2.25rem; }
-h1 { font-size: clamp(1.6rem, 4vw, 2.3rem); line-height: 1.2; margin: 0 0 .5rem; }
-h2 { font-size: 1.3rem; margin: 2.5rem 0 .75rem; }
-figure { margin: 0; }
-h3 { margin: 0; font-size: 1.1rem; }
-p { max-width: 46rem; margin: .4rem 0 1rem; }
-.lead, .soft, footer { color: var(--soft); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1rem; min-width: 0; }
 .card.cloned { border: 2px solid var(--accent); padding: calc(1rem - 1px); }
-.card p { margin: .1rem 0 .6rem; }
 .card q { display: block; margin: .6rem 0; min-height: 3.1em; }
-audio { display: block; width: 100%; }
-img { display: block; width: 100%; height: auto; }
 .card > picture > img { margin-top: .75rem; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0; }
-dl div { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem 1rem; }
-dt { color: var(--soft); font-size: .9rem; }
-dd { margin: 0; font-size: 1.25rem; font-weight: 600; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1rem; margin: 0;
   font: .875rem/1.6 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-.wide { max-width: 52rem; }
-footer { padding-top: 1.5rem; padding-bottom: 2.5rem; }
 """
 
 
@@ -138,16 +113,7 @@ def _page(
         else ""
     )
     commands = escape("\n".join(story.commands))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>lightning-voiceclone: a cloned voice</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <h1>A sentence in another voice</h1>
 <p class="lead">{_lead(story)}</p>
 </header>
@@ -170,18 +136,16 @@ expect a recognisable sentence with a rough, metallic sound: the vocoder is Grif
 <h2>The commands that made this</h2>
 <pre><code>{commands}</code></pre>
 </main>
-<footer>Made by lightning-voiceclone {escape(__version__)} from speech that espeak-ng synthesised.</footer>
-</body>
-</html>
-"""
+<footer>Made by lightning-voiceclone {escape(__version__)} from speech that espeak-ng synthesised.</footer>"""
+    return document("lightning-voiceclone: a cloned voice", body, style=STYLE)
 
 
 def _lead(story: Story) -> str:
     learnt = ""
     if story.seconds and story.speakers and story.minutes:
         learnt = (
-            f" that learnt for {_duration(story.seconds)}, on this computer, from a corpus of {story.minutes:.0f} minutes of"
-            f" synthetic speech by {story.speakers} speakers"
+            f" that learnt for {_duration(story.seconds)}, on this computer, from a corpus of"
+            f" {story.minutes:.0f} minutes of synthetic speech by {story.speakers} speakers"
         )
     return f"One recording gives the words, another the voice. The clone is the work of a model{learnt}."
 

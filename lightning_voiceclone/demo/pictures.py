@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lightning_voiceclone.pages.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, HOP, decibels
+
 THEMES = {"light": "#1c2530", "dark": "#e4e9ef"}  # of the ink; the ground is the page's own
 COLOURS = {"source": "#c2571a", "reference": "#2f7fc1", "cloned": "#3a9a5b"}
 TRAIN_COLOUR, VALIDATION_COLOUR = "#2f7fc1", "#c2571a"
-DYNAMIC_RANGE = 70.0  # dB that a spectrogram shows
-N_FFT, HOP = 1024, 160
 NOT_CURVES = ("epoch", "step")
 
 # Words for the usual names; any other name is shown with spaces for underscores.
@@ -77,15 +77,15 @@ def _curve(name: str, points: Sequence[tuple[float, float]]) -> Curve:
 
 def draw_spectrograms(recordings: Mapping[str, np.ndarray], sample_rate: int, folder: Path) -> None:
     """``NAME-light.png`` and ``NAME-dark.png`` for each recording (N,), all on one scale of colours and of time."""
-    decibels = {name: _decibels(audio) for name, audio in recordings.items()}
-    top = max(float(values.max()) for values in decibels.values())
+    levels = {name: decibels(audio) for name, audio in recordings.items()}
+    top = max(float(values.max()) for values in levels.values())
     longest = max(len(audio) for audio in recordings.values()) / sample_rate
-    for name, values in decibels.items():
+    for name, values in levels.items():
         for theme, ink in THEMES.items():
             figure, axes = _figure(theme, (5.6, 3.2))
             seconds = values.shape[1] * HOP / sample_rate
             image = axes.imshow(
-                values, origin="lower", aspect="auto", cmap="magma", vmin=top - DYNAMIC_RANGE, vmax=top,
+                values, origin="lower", aspect="auto", cmap=COLOUR_MAP, vmin=top - DYNAMIC_RANGE, vmax=top,
                 extent=(0, seconds, 0, sample_rate / 2000), interpolation="bilinear",
             )  # fmt: skip
             axes.set(xlabel="Time (s)", ylabel="Frequency (kHz)", xlim=(0, longest))
@@ -96,13 +96,6 @@ def draw_spectrograms(recordings: Mapping[str, np.ndarray], sample_rate: int, fo
             bar.ax.tick_params(colors=ink)
             bar.outline.set_visible(False)  # type: ignore[operator]
             _save(figure, folder / f"{name}-{theme}.png")
-
-
-def _decibels(audio: np.ndarray) -> np.ndarray:
-    import librosa
-
-    magnitude = np.abs(librosa.stft(audio.astype(np.float32), n_fft=N_FFT, hop_length=HOP))
-    return 20 * np.log10(np.maximum(magnitude, 1e-5))
 
 
 def pitch_of(audio: np.ndarray, sample_rate: int) -> np.ndarray:
