@@ -24,6 +24,10 @@ class PluginError(LVCError):
     """A plugin that is missing, fails to import, or shares its name with another package's."""
 
 
+class UndefinedMeasureError(LVCError):
+    """A measure that has no answer for a case of this kind, with the reason; nothing is wrong with the case."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """`` (did you mean X?)`` where one of ``names`` is close to ``name``, else nothing."""
     by_lower = {candidate.lower(): candidate for candidate in names}

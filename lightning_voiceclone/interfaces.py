@@ -19,8 +19,9 @@ from lightning_voiceclone.parts import Dims, Part
 from lightning_voiceclone.spec import AudioSpec
 
 __all__ = [
-    "AdversarialLoss", "AudioTransform", "Condition", "ContentEncoder", "Corpus", "Dims", "Discriminator",
-    "FeatureExtractor", "FeatureTransform", "Generator", "Part", "Recording", "SpeakerEncoder", "Vocoder",
+    "AdversarialLoss", "AudioTransform", "Case", "Condition", "ContentEncoder", "Corpus", "Dims", "Discriminator",
+    "FeatureExtractor", "FeatureTransform", "Generator", "Judge", "Part", "Recognizer", "Recording", "SpeakerEncoder",
+    "Vocoder",
 ]  # fmt: skip
 
 INFINITE = (math.inf, math.inf)
@@ -316,3 +317,76 @@ class Corpus(Part):
             ConfigurationError: if this corpus cannot be fetched.
         """
         raise ConfigurationError(f"{cls.__name__} has no download; copy the recordings to {root} yourself")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who a figure comes from, so that figures of different judges are never compared.
+
+    Args:
+        name: of the model or the method.
+        version: of the package that supplies it.
+        sha256: of its weights, hexadecimal; None where it has none.
+    """
+
+    name: str
+    version: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One clone and what it is judged by; all audio is mono, in [-1, 1], at one rate.
+
+    Args:
+        name: of the case, one of its own in the table of pairs.
+        source: (N,) whose words were to be said.
+        reference: (M,) whose voice they were to be said in.
+        clone: (K,) what the system made of the two.
+        sample_rate: of all of them, in Hz.
+        transcript: what the source says; empty where unknown.
+        parallel: (L,) what a perfect clone would be, sample for sample: the source of a copy, or a recording of the
+            reference's speaker saying these words at this pace. None where there is none.
+        genuine: (G,) another recording of the reference's speaker; None where there is none.
+        source_speaker: who speaks in the source; empty where unknown.
+        target_speaker: who speaks in the reference; empty where unknown.
+    """
+
+    name: str
+    source: Tensor
+    reference: Tensor
+    clone: Tensor
+    sample_rate: int
+    transcript: str = ""
+    parallel: Tensor | None = None
+    genuine: Tensor | None = None
+    source_speaker: str = ""
+    target_speaker: str = ""
+
+    @property
+    def compared(self) -> Tensor:
+        """What the clone is laid beside, frame by frame: the parallel recording, or else the source."""
+        return self.source if self.parallel is None else self.parallel
+
+
+class Recognizer(Part):
+    """What is said, as text: ``forward(audio (N,), sample_rate) -> text``. ``judge`` says which one it is.
+
+    The contract of what measures a clone, ``Measure``, stands in ``metrics/measure.py``: torchmetrics takes longer to
+    import than a voice needs to be loaded.
+    """
+
+    kind: ClassVar[str] = "recognizers"
+    judge: Judge
+
+    @abstractmethod
+    def transcribe(self, audio: Tensor, sample_rate: int) -> str:
+        """The words of audio (N,), as the recogniser writes them; empty if it hears none.
+
+        Raises:
+            RecordingError: if it cannot hear such audio.
+        """
+
+    def forward(self, audio: Tensor, sample_rate: int) -> str:
+        """As :meth:`transcribe`."""
+        return self.transcribe(audio, sample_rate)
