@@ -1,0 +1,1 @@
+"""Judging clones: measures over pairs, the report, its page."""
