@@ -40,7 +40,8 @@ class Part(nn.Module, ABC):
     """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`).
 
     ``capabilities`` are claims that the conformance tests hold a class to: differentiable (gradients reach the input),
-    deterministic, streamable (finite context; chunks give what the whole gives) and exportable.
+    deterministic, streamable (finite context; chunks give what the whole gives), exportable, and of vocoders likelihood
+    (see ``Vocoder.likelihood``). ``lvc plugins --claims`` lists them.
     """
 
     kind: ClassVar[str]
@@ -52,6 +53,20 @@ class Part(nn.Module, ABC):
         part = super().__new__(cls)
         object.__setattr__(part, "_made_with", (args, kwargs))
         return part
+
+    def prepare_inference(self) -> None:
+        """Compute once what follows from the weights alone, to be faster in use; by default nothing.
+
+        What is loaded to be used and not trained calls it (:func:`prepare_parts`). The part's state stays as it is,
+        and ``train()`` takes back what was prepared.
+        """
+
+
+def prepare_parts(module: nn.Module) -> None:
+    """Call :meth:`Part.prepare_inference` of the module, where it is a part, and of all parts inside."""
+    for inner in module.modules():
+        if isinstance(inner, Part):
+            inner.prepare_inference()
 
 
 def describe(part: Part) -> dict[str, Any]:

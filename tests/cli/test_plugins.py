@@ -1,0 +1,48 @@
+"""``lvc plugins``: from metadata alone, or with what the classes claim."""
+
+import json
+
+import pytest
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.cli.plugins import run
+from lightning_voiceclone.errors import PluginError
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.vocoders.unframe import Unframe
+
+
+def rows_of(capsys, *arguments):
+    assert run(["--json", *arguments]) == 0
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_claims_are_those_of_the_classes(capsys):
+    rows = rows_of(capsys, "--claims", "--kind", "vocoders")
+    assert rows["GriffinLim"]["claims"] == sorted(GriffinLim.capabilities) == ["deterministic"]
+    assert rows["Unframe"]["claims"] == sorted(Unframe.capabilities)
+    assert {row["kind"] for row in rows.values()} == {"vocoders"}
+
+
+def test_claims_are_shown_only_when_asked_for(capsys):
+    assert set(rows_of(capsys)["GriffinLim"]) == {"kind", "name", "package", "version", "value"}
+    assert run(["--kind", "vocoders"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["KIND", "NAME", "PACKAGE", "VERSION"]
+
+
+def test_claims_stand_in_the_table(capsys):
+    assert run(["--claims", "--kind", "vocoders"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["KIND", "NAME", "PACKAGE", "VERSION", "CLAIMS"]
+    (line,) = [line for line in lines if " Unframe " in line]
+    assert line.endswith("deterministic, differentiable, exportable, streamable")
+
+
+def test_plugin_that_fails_to_import_is_reported_and_claims_nothing(capsys, monkeypatch):
+    broken = plugins.Plugin("vocoders", "Broken", "lvc-broken", "1.0", "no_such_module:Broken")
+    monkeypatch.setattr("lightning_voiceclone.cli.plugins.installed", lambda: (broken,))
+    assert run(["--claims", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["claims"] == []
+    assert "Broken of package lvc-broken 1.0 fails to import" in printed.err
+    with pytest.raises(PluginError):
+        broken.load()
