@@ -76,10 +76,10 @@ def _fault(read: object) -> str:
             return f"the metric {name} is {metric!r:.40}, not a mapping"
     seen = set()
     for case in read["cases"]:
-        name = case.get("case") if isinstance(case, dict) else None
-        if not isinstance(name, str) or not name or Path(name).name != name or "\0" in name:
-            return f"a case is called {name!r:.40}, which cannot be part of a file's name"
-        if name in seen:
-            return f"two cases are called {name!r}"
-        seen.add(name)
+        called = case.get("case") if isinstance(case, dict) else None
+        if not isinstance(called, str) or not called or Path(called).name != called or "\0" in called:
+            return f"a case is called {called!r:.40}, which cannot be part of a file's name"
+        if called in seen:
+            return f"two cases are called {called!r}"
+        seen.add(called)
     return ""

@@ -43,7 +43,7 @@ def save_bare(levels: np.ndarray, top: float, path: Path) -> None:
 
     shown = np.clip((levels[::-1] - top) / DYNAMIC_RANGE + 1, 0, 1)
     image = Image.fromarray(np.round(shown * 255).astype(np.uint8))
-    size = tuple(min(wanted, limit) for wanted, limit in zip(image.size, BARE_SIZE, strict=True))
+    size = min(image.width, BARE_SIZE[0]), min(image.height, BARE_SIZE[1])
     image = image.resize(size, Image.Resampling.BOX)
     palette = (np.asarray(colormaps[COLOUR_MAP](np.arange(256)))[:, :3] * 255).round().astype(np.uint8)
     image.putpalette(palette.tobytes())

@@ -34,7 +34,7 @@ def write_report(
 
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, case in enumerate(cases):
         sounds = {
             "source": speech_like(seconds, speaker=index, seed=index),
