@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone import plugins
-from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.making import make_part
 
 if TYPE_CHECKING:
     from lightning_voiceclone.data.prepare import PrepareSummary
@@ -76,13 +76,13 @@ def run(argv: Sequence[str]) -> int:
     corpus_class: Any = kind.load()
     if options.download:
         corpus_class.download(options.root.expanduser(), **subsets)
-    corpus = _make("corpora", options.kind, options.root.expanduser(), **subsets)
+    corpus = make_part("corpora", options.kind, options.root.expanduser(), **subsets)
     try:
         summary = prepare(
             corpus,
             options.output,
-            transforms=[_make("audio_transforms", text) for text in options.transform],
-            features=_make("feature_extractors", options.features) if options.features else None,
+            transforms=[make_part("audio_transforms", text) for text in options.transform],
+            features=make_part("feature_extractors", options.features) if options.features else None,
             sample_rate=options.rate,
             feature_type=options.feature_type,
             min_seconds=options.min_seconds,
@@ -97,37 +97,6 @@ def run(argv: Sequence[str]) -> int:
         return 130
     print(_told(summary))
     return 0
-
-
-def _make(kind: str, text: str, *positional: Any, **further: Any) -> Any:
-    """The part that ``NAME:setting=value,setting=value`` describes.
-
-    Raises:
-        PluginError: if no part has that name.
-        ConfigurationError: if it has no such setting.
-    """
-    import inspect
-
-    import yaml
-
-    name, _, settings = text.partition(":")
-    cls = plugins.find(kind, name).load()
-    given = dict(further)
-    for setting in filter(None, settings.split(",")):
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigurationError(f"{text!r}: expected {name}:setting=value,setting=value, found {setting!r}")
-        given[key] = yaml.safe_load(value)
-    parameters = list(inspect.signature(cls).parameters)[len(positional) :]
-    if unknown := [key for key in given if key not in parameters]:
-        raise ConfigurationError(
-            f"{name} has no setting {unknown[0]!r}{nearest(unknown[0], parameters)};"
-            f" it has {', '.join(parameters) or 'none'}"
-        )
-    try:
-        return cls(*positional, **given)
-    except TypeError as error:
-        raise ConfigurationError(f"{text!r}: {error}; look at the types of the settings") from error
 
 
 def _told(summary: "PrepareSummary") -> str:

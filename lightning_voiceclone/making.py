@@ -1,0 +1,36 @@
+"""Parts from the command line: ``NAME:setting=value,setting=value``."""
+
+import inspect
+from typing import Any
+
+import yaml
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.errors import ConfigurationError, nearest
+
+
+def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
+    """The part that ``NAME:setting=value,setting=value`` describes.
+
+    Raises:
+        PluginError: if no part has that name.
+        ConfigurationError: if it has no such setting.
+    """
+    name, _, settings = text.partition(":")
+    cls = plugins.find(kind, name).load()
+    given = dict(further)
+    for setting in filter(None, settings.split(",")):
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigurationError(f"{text!r}: expected {name}:setting=value,setting=value, found {setting!r}")
+        given[key] = yaml.safe_load(value)
+    parameters = list(inspect.signature(cls).parameters)[len(positional) :]
+    if unknown := [key for key in given if key not in parameters]:
+        raise ConfigurationError(
+            f"{name} has no setting {unknown[0]!r}{nearest(unknown[0], parameters)};"
+            f" it has {', '.join(parameters) or 'none'}"
+        )
+    try:
+        return cls(*positional, **given)
+    except TypeError as error:
+        raise ConfigurationError(f"{text!r}: {error}; look at the types of the settings") from error
