@@ -36,10 +36,7 @@ class Unframe(Vocoder):
 
         Raises:
             SpecMismatchError: if there are not as many channels as a hop has samples.
+            ConfigurationError: if there are no frames, or values that are not finite.
         """
-        if features.ndim != 3 or features.shape[1] != self.spec.channels:
-            raise SpecMismatchError(
-                f"Unframe expects features (batch, {self.spec.channels}, frames) but got {tuple(features.shape)};"
-                " give it what the Waveform extractor of its spec yields"
-            )
+        self.check(features)
         return features.transpose(1, 2).flatten(1)

@@ -2,15 +2,24 @@
 
 # ruff: noqa: D102 - a check's name says what it checks
 
+import itertools
 import math
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.interfaces import FeatureExtractor, Vocoder
 from lightning_voiceclone.spec import AudioSpec, check_join
-from lightning_voiceclone.testing.conformance.part import PartConformance, assert_close, has_capability, rebuilt
+from lightning_voiceclone.testing.conformance.part import (
+    PartConformance,
+    assert_close,
+    assert_gradients_reach,
+    has_capability,
+    rebuilt,
+)
 from lightning_voiceclone.testing.signals import speech_like
 
 
@@ -99,7 +108,13 @@ class FeatureExtractorConformance(PartConformance):
 
 
 class VocoderConformance(PartConformance):
-    """Length T * hop, in range, finite, agreeing with its extractor; then what its capabilities promise."""
+    """Length T * hop, in range, finite, agreeing with its extractor, refusing bad input; then what it claims.
+
+    ``seconds`` is how much speech most checks take; ``tolerance`` is relative to the greatest sample.
+    """
+
+    seconds: ClassVar[float] = 0.4
+    tolerance: ClassVar[float] = 1e-4
 
     def extractor(self) -> FeatureExtractor:
         """The extractor whose features the vocoder turns to sound; override it."""
@@ -112,10 +127,30 @@ class VocoderConformance(PartConformance):
         assert isinstance(part, Vocoder)
         return part
 
-    def features(self, seconds: float = 0.4) -> Tensor:
-        """Features (B, F, T) of synthetic speech."""
-        extractor = self.extractor().eval()
-        return extractor(speech(seconds, extractor.spec.sample_rate))
+    def claiming(self, *names: str) -> Vocoder:
+        """The vocoder, out of training, if it claims these capabilities; else the check is skipped."""
+        vocoder = self.make().eval()
+        for name in names:
+            if not has_capability(vocoder, name):
+                pytest.skip(f"does not claim to be {name}")
+        return vocoder
+
+    def audio(self, seconds: float | None = None, rows: int = 2) -> Tensor:
+        """Synthetic speech (rows, T * hop)."""
+        spec = self.extractor().spec
+        sound = speech(seconds or self.seconds, spec.sample_rate, rows)
+        return sound[:, : sound.shape[1] // spec.hop_length * spec.hop_length]
+
+    def features(self, seconds: float | None = None, rows: int = 2) -> Tensor:
+        """Features (rows, F, T) of :meth:`audio`."""
+        return self.extractor().eval()(self.audio(seconds, rows))
+
+    def assert_same(self, actual: Tensor, expected: Tensor) -> None:
+        """Equal to ``tolerance`` of the greatest sample: what a fresh network says may be faint."""
+        assert actual.shape == expected.shape
+        greatest = expected.abs().max()
+        assert greatest > 0, "silence equals silence: the check would show nothing"
+        assert (actual - expected).abs().max() <= self.tolerance * greatest
 
     def test_spec_is_the_extractors(self) -> None:
         check_join("extractor", self.extractor().spec, "vocoder", self.make().spec)
@@ -129,22 +164,43 @@ class VocoderConformance(PartConformance):
             assert audio.isfinite().all()
             assert audio.abs().max() <= 1
 
+    def test_bad_features_are_told_in_one_line(self) -> None:
+        vocoder, features = self.make().eval(), self.features(0.1)
+        broken = features.clone()
+        broken[0, 0, 1] = math.nan
+        cases = [
+            (features[:, :-1], SpecMismatchError),
+            (features[0], SpecMismatchError),
+            (features[:, :, :0], ConfigurationError),
+            (broken, ConfigurationError),
+        ]
+        for wrong, error in cases:
+            with pytest.raises(error, match=type(vocoder).__name__) as told:
+                vocoder(wrong)
+            assert "\n" not in str(told.value)
+
     def test_silence_is_quiet(self) -> None:
         extractor, vocoder = self.extractor().eval(), self.make().eval()
+        if any(weight.requires_grad for weight in vocoder.parameters()):
+            pytest.skip("has to learn first what silence is")
         silent = extractor(torch.zeros(1, extractor.spec.sample_rate // 2))
         assert vocoder(silent).abs().max() < 0.01
 
     def test_deterministic(self) -> None:
-        vocoder = self.make().eval()
-        if not has_capability(vocoder, "deterministic"):
-            pytest.skip("does not claim to be deterministic")
-        features = self.features()
-        assert torch.equal(vocoder(features), vocoder(features))
+        vocoder, features = self.claiming("deterministic"), self.features()
+        first = vocoder(features)
+        torch.manual_seed(1)
+        assert torch.equal(vocoder(features), first)
+
+    def test_batch_equals_one_by_one(self) -> None:
+        # In double precision: errors of rounding may grow from one iteration or sample to the next.
+        vocoder, features = self.claiming("deterministic").double(), self.features(rows=3).double()
+        together = vocoder(features)
+        for row in range(3):
+            self.assert_same(together[row : row + 1], vocoder(features[row : row + 1]))
 
     def test_differentiable(self) -> None:
-        vocoder = self.make().eval()
-        if not has_capability(vocoder, "differentiable"):
-            pytest.skip("does not claim to be differentiable")
+        vocoder = self.claiming("differentiable")
         features = self.features().requires_grad_()
         vocoder(features).square().mean().backward()
         assert features.grad is not None
@@ -152,26 +208,51 @@ class VocoderConformance(PartConformance):
         assert features.grad.any()
 
     def test_streamable(self) -> None:
-        vocoder = self.make().eval()
-        if not has_capability(vocoder, "streamable"):
-            pytest.skip("does not claim to be streamable")
-        left, right = vocoder.context
-        assert math.isfinite(left)
-        assert math.isfinite(right)
-        features, hop = self.features(), vocoder.spec.hop_length
-        whole, half = vocoder(features), features.shape[-1] // 2
-        start = max(half - int(left), 0)
-        chunk = vocoder(features[:, :, start:])
-        assert_close(chunk[:, (half - start) * hop :], whole[:, half * hop :])
-        end = min(half + int(right), features.shape[-1])
-        assert_close(vocoder(features[:, :, :end])[:, : half * hop], whole[:, : half * hop])
+        vocoder = self.claiming("streamable")
+        assert all(map(math.isfinite, vocoder.context)), "an infinite context cannot be streamed"
+        grid, hop = vocoder.grid, vocoder.spec.hop_length
+        left, right = (math.ceil(side / grid) * grid for side in vocoder.context)
+        # The middle chunk has all of its context, and more of the utterance on either side that must not matter.
+        size = math.ceil(8 / grid) * grid
+        edges = [0, left + size, left + 2 * size, left + 3 * size + right + 1]
+        features = self.features((edges[-1] + 0.5) * hop / vocoder.spec.sample_rate)
+        assert features.shape[-1] == edges[-1]
+        whole = vocoder(features)
+        for begin, end in itertools.pairwise(edges):
+            start = max(begin - left, 0)
+            chunk = vocoder(features[:, :, start : end + right])[:, (begin - start) * hop :][:, : (end - begin) * hop]
+            self.assert_same(chunk, whole[:, begin * hop : end * hop])
+
+    def test_likelihood(self) -> None:
+        vocoder = self.make().train()
+        features, audio = self.features(), self.audio()
+        if not has_capability(vocoder, "likelihood"):
+            with pytest.raises(ConfigurationError, match=f"{type(vocoder).__name__} has no likelihood"):
+                vocoder.likelihood(features, audio)
+            return
+        bits = vocoder.likelihood(features, audio)
+        assert bits.shape == ()
+        assert bits.isfinite()
+        bits.backward()
+        assert_gradients_reach(vocoder)
+        with pytest.raises(ConfigurationError, match=type(vocoder).__name__):
+            vocoder.likelihood(features, audio[:, :-1])
+
+    def test_preparing_changes_rounding_alone(self) -> None:
+        vocoder, features = self.claiming("deterministic"), self.features()
+        before = vocoder(features)
+        state = {name: tensor.clone() for name, tensor in vocoder.state_dict().items()}
+        vocoder.prepare_inference()
+        self.assert_same(vocoder(features), before)
+        after = vocoder.state_dict()
+        assert after.keys() == state.keys()
+        assert all(torch.equal(after[name], tensor) for name, tensor in state.items())
+        vocoder.train().eval()
+        assert torch.equal(vocoder(features), before), "train() does not take back what was prepared"
 
     def test_export(self) -> None:
-        vocoder = self.make().eval()
-        if not has_capability(vocoder, "exportable"):
-            pytest.skip("does not claim to be exportable")
-        features = self.features()
-        assert_close(torch.export.export(vocoder, (features,)).module()(features), vocoder(features))
+        vocoder, features = self.claiming("exportable"), self.features()
+        self.assert_same(torch.export.export(vocoder, (features,)).module()(features), vocoder(features))
 
     def test_round_trip(self) -> None:
         vocoder = self.make().eval()

@@ -1,0 +1,1 @@
+"""The HiFi-GAN vocoder for lightning-voiceclone."""

@@ -1,0 +1,133 @@
+import pytest
+
+lvc_hifigan = pytest.importorskip("lvc_hifigan", reason="lvc-hifigan is not installed: pip install plugins/lvc-hifigan")
+
+import copy  # noqa: E402 - after the skip
+import math  # noqa: E402
+
+import torch  # noqa: E402
+from lvc_hifigan.convolution import Convolution  # noqa: E402
+from lvc_hifigan.vocoder import HiFiGAN, upsampling_rates  # noqa: E402
+
+from lightning_voiceclone.errors import ConfigurationError  # noqa: E402
+from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
+from lightning_voiceclone.parts import describe  # noqa: E402
+from lightning_voiceclone.testing import VocoderConformance  # noqa: E402
+
+SPEC = MelSpectrogram().spec
+
+
+def lively(vocoder):
+    """Fresh weights are so small that hardly a frame is heard in the next: give every layer a gain of about 1, rectifier included."""
+    with torch.no_grad():
+        for module in vocoder.modules():
+            if isinstance(module, Convolution):
+                weight = module.layer.weight
+                inputs = weight.shape[0] * 2 if module.transposed else weight[0].numel()
+                gain = 0.8 / (weight.std() * math.sqrt(inputs))
+                module.layer.parametrizations.weight.original0 *= gain
+    return vocoder
+
+
+class TestHiFiGANV1(VocoderConformance):
+    part = HiFiGAN
+    arguments = {"width": 32}
+
+    def extractor(self):
+        return MelSpectrogram()
+
+    def make(self):
+        return lively(super().make())
+
+
+class TestHiFiGANV2(TestHiFiGANV1):
+    arguments = {"version": "v2", "width": 32}
+
+
+class TestHiFiGANV3(TestHiFiGANV1):
+    arguments = {"version": "v3", "width": 32}
+
+    def extractor(self):
+        return MelSpectrogram(n_fft=1024, hop_length=256)
+
+
+class TestHiFiGANOfOddRates(TestHiFiGANV1):
+    arguments = {"upsample_rates": [15, 11], "width": 16}
+
+    def extractor(self):
+        return MelSpectrogram(hop_length=165)
+
+
+@pytest.mark.parametrize(("version", "millions"), [("v1", 13.0), ("v2", 0.92), ("v3", 1.46)])
+def test_sizes_are_about_the_papers(version, millions):
+    # Table 1: 13.92, 0.92 and 1.46 M for 22 kHz, whose first upsamplings have kernels of 16 rather than 10 and 8.
+    size = sum(p.numel() for p in HiFiGAN(SPEC, version=version).parameters()) / 1e6
+    assert size == pytest.approx(millions, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("hop", "stages", "rates"),
+    [(160, 4, [5, 4, 4, 2]), (160, 3, [8, 5, 4]), (256, 4, [4, 4, 4, 4]), (300, 4, [5, 5, 4, 3]), (161, 4, [23, 7])],
+)
+def test_rates_divide_the_hop(hop, stages, rates):
+    assert upsampling_rates(hop, stages) == rates
+    assert math.prod(rates) == hop
+
+
+@pytest.mark.parametrize("arguments", [{"version": "v1"}, {"version": "v3"}, {"upsample_rates": [5, 32]}])
+def test_context_is_exact(arguments):
+    torch.manual_seed(0)
+    vocoder = lively(HiFiGAN(SPEC, width=16, **arguments)).double()
+    left, right = vocoder.context
+    features = torch.randn(1, SPEC.channels, left + right + 11, dtype=torch.float64, requires_grad=True)
+    frame = left + 5
+    vocoder(features)[0, frame * SPEC.hop_length : (frame + 1) * SPEC.hop_length].sum().backward()
+    heard = features.grad.abs().sum((0, 1)).nonzero()[:, 0]
+    assert (frame - int(heard.min()), int(heard.max()) - frame) == (left, right)
+
+
+def test_folded_weights_say_the_same_in_the_full_size():
+    torch.manual_seed(0)
+    plain = lively(HiFiGAN(SPEC)).eval()
+    folded = copy.deepcopy(plain)
+    folded.prepare_inference()
+    features = torch.randn(1, SPEC.channels, 50)
+    with torch.inference_mode():
+        expected, actual = plain(features), folded(features)
+    assert 0.01 < expected.std() < 0.5
+    assert (actual - expected).abs().max() < 1e-5
+
+
+def test_other_weights_drop_what_was_folded():
+    torch.manual_seed(0)
+    first, second = (lively(HiFiGAN(SPEC, width=16)).eval() for _ in range(2))
+    features = torch.randn(1, SPEC.channels, 5)
+    first.prepare_inference()
+    first.load_state_dict(second.state_dict())
+    assert torch.equal(first(features), second(features))
+
+
+def test_training_moves_every_weight_after_speaking():
+    torch.manual_seed(0)
+    vocoder = lively(HiFiGAN(SPEC, width=16)).eval()
+    vocoder.prepare_inference()
+    vocoder.train()
+    vocoder(torch.randn(1, SPEC.channels, 40)).square().mean().backward()
+    assert [name for name, weight in vocoder.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+
+
+def test_description_names_the_package():
+    assert describe(HiFiGAN(SPEC, width=16))["package"] == "lvc-hifigan"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"version": "v4"}, "version is 'v4'"),
+        ({"upsample_rates": [8, 8]}, r"\[8, 8\], whose product is 64, but the features' hop is 160"),
+        ({"width": 8}, r"width / 2 \*\* 4 is 0"),
+    ],
+)
+def test_bad_settings_are_told(settings, told):
+    with pytest.raises(ConfigurationError, match=told):
+        HiFiGAN(SPEC, **settings)
