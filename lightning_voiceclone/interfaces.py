@@ -154,6 +154,9 @@ class Discriminator(Part):
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
         """Feature maps of each judge; the last of each is its logits, any shape beginning with B."""
 
+    def begin_step(self) -> None:
+        """Called before each training step: one that lets only some of its judges sit draws them here."""
+
 
 class AdversarialLoss(Part):
     """The game, on logits: lists with one tensor for each judge of the discriminator."""

@@ -8,30 +8,46 @@ import safetensors.torch
 import torch
 import yaml
 from safetensors import SafetensorError
+from torch import nn
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
+from lightning_voiceclone.interfaces import Vocoder
+from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.voice import Voice
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
-AVERAGE_PREFIX = "average.voice/"  # as training.averaging names its buffers
 
 
 def save_voice(voice: Voice, folder: str | Path) -> None:
-    """Write a voice folder, whole or not at all."""
+    """Write a voice folder, whole or not at all.
+
+    It holds all that it needs but a vocoder that ships with a package; one that a path refers to is copied into it.
+    """
     folder = Path(folder)
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
     with whole_folder(folder) as temporary:
         weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in voice.state_dict().items()}
+        description = voice.description()
+        vocoder = description["parts"]["vocoder"]
+        if "sha256" in vocoder and vocoder["arguments"]["pretrained"] != "default":
+            weights |= {f"vocoder.{name}": tensor.cpu().contiguous().clone()
+                        for name, tensor in all_weights(voice.vocoder).items()}  # fmt: skip
+            vocoder["arguments"]["pretrained"] = None
+            del vocoder["sha256"]
         # Written by us: what safetensors says of a full disk does not tell that it is full.
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
-        (temporary / DESCRIPTION).write_text(yaml.safe_dump(voice.description(), sort_keys=False), encoding="utf-8")
+        (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
-def load_voice(path: str | Path) -> Voice:
+def load_voice(path: str | Path, vocoder: Vocoder | None = None) -> Voice:
     """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
+
+    Args:
+        path: of the folder or checkpoint.
+        vocoder: takes the place of the voice's own.
 
     Raises:
         ConfigurationError: if there is nothing at the path, or nothing that can be read as a voice.
@@ -39,18 +55,43 @@ def load_voice(path: str | Path) -> Voice:
         SpecMismatchError: if the installed extractor means something else than the stored spec says.
     """
     path = Path(path)
-    if path.is_dir():
-        description, weights = _read_folder(path)
-    elif path.is_file():
-        description, weights = _read_checkpoint(path)
-    else:
-        raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
-    voice = Voice.from_description(description)
+    description, weights = _read(path)
+    voice = Voice.from_description(description, vocoder)
+    if vocoder is not None:
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith("vocoder.")}
+        weights |= {f"vocoder.{name}": tensor for name, tensor in all_weights(vocoder).items()}
     try:
         voice.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigurationError(f"the weights in {path} do not fit its description: {error}") from error
     return voice.eval().requires_grad_(False)
+
+
+def read_spec(path: str | Path) -> AudioSpec:
+    """What the features of a stored voice mean.
+
+    Raises:
+        ConfigurationError: as :func:`load_voice`.
+    """
+    return AudioSpec.from_mapping(_read(Path(path))[0]["spec"])
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    if path.is_dir():
+        return _read_folder(path)
+    if path.is_file():
+        return _read_checkpoint(path)
+    raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
+
+
+def all_weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Weights and persistent buffers by name, those that checkpoints only refer to among them."""
+    named: dict[str, torch.Tensor] = dict(module.named_parameters())
+    for prefix, owner in module.named_modules():
+        for name, buffer in owner.named_buffers(recurse=False):
+            if name not in owner._non_persistent_buffers_set:
+                named[f"{prefix}.{name}".lstrip(".")] = buffer
+    return {name: tensor.detach() for name, tensor in named.items()}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,23 +118,39 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
     checkpoint = read_checkpoint(path)
     if "voice" not in checkpoint:
         raise ConfigurationError(f"{path} holds no voice; name a checkpoint of lvc fit with a VoiceModule")
-    state = checkpoint["state_dict"]
-    weights = {key.removeprefix("voice."): value for key, value in state.items() if key.startswith("voice.")}
+    return checkpoint["voice"], trained_weights(checkpoint["state_dict"], "voice")
+
+
+def trained_weights(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """Weights of the part that a training checkpoint's state calls ``name``: averaged where it has averages."""
+    own, average = f"{name}.", f"average.{name}/"  # as training.averaging names its buffers
+    weights = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
     for key, value in state.items():
-        if key.startswith(AVERAGE_PREFIX):
-            weights[key.removeprefix(AVERAGE_PREFIX).replace("/", ".")] = value
-    return checkpoint["voice"], weights
+        if key.startswith(average):
+            weights[key.removeprefix(average).replace("/", ".")] = value
+    return weights
+
+
+def read_folder(
+    folder: Path, description: str, weights: str, what: str
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The YAML and the safetensors of a folder that ``lvc save`` wrote.
+
+    Raises:
+        ConfigurationError: if one of them is missing or cannot be read.
+    """
+    for name in (description, weights):
+        if not (folder / name).is_file():
+            raise ConfigurationError(f"{folder} is no folder of {what}: it has no {name}; lvc save writes one")
+    try:
+        told = yaml.safe_load((folder / description).read_text(encoding="utf-8"))
+        return told, safetensors.torch.load_file(folder / weights)
+    except (yaml.YAMLError, SafetensorError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{folder} cannot be read as {what}: {error}") from error
 
 
 def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    for name in (DESCRIPTION, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ConfigurationError(f"{folder} is no voice folder: it has no {name}; lvc save writes one")
-    try:
-        description = yaml.safe_load((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        weights = safetensors.torch.load_file(folder / WEIGHTS)
-    except (yaml.YAMLError, SafetensorError) as error:
-        raise ConfigurationError(f"{folder} cannot be read as a voice: {error}") from error
+    description, weights = read_folder(folder, DESCRIPTION, WEIGHTS, "a voice")
     if not isinstance(description, dict) or {"format", "parts", "spec", "noise"} - set(description):
         raise ConfigurationError(f"{folder / DESCRIPTION} does not describe a voice; write it anew with lvc save")
     return description, weights

@@ -262,20 +262,27 @@ class Voice(nn.Module):
     def description(self) -> dict[str, Any]:
         """How to make this voice again (without its weights), as a plain mapping."""
         named = {name: part for name, part in self.named_children() if isinstance(part, Part)}
+        parts = {name: describe(part) for name, part in named.items()}
+        if self.vocoder.frozen_sha256:
+            parts["vocoder"]["sha256"] = self.vocoder.frozen_sha256
         return {
             "format": FORMAT,
             "version": __version__,
             "spec": self.spec.to_mapping(),
             "noise": self.noise,
-            "parts": {name: describe(part) for name, part in named.items()},
+            "parts": parts,
         }
 
     @classmethod
-    def from_description(cls, description: dict[str, Any]) -> "Voice":
-        """Make a voice, with fresh weights, from :meth:`description`.
+    def from_description(cls, description: dict[str, Any], vocoder: Vocoder | None = None) -> "Voice":
+        """Make a voice, with fresh weights but those it refers to, from :meth:`description`.
+
+        Args:
+            description: as a voice folder or a checkpoint holds it.
+            vocoder: takes the place of the one described.
 
         Raises:
-            ConfigurationError: if it was written by a newer version.
+            ConfigurationError: if it was written by a newer version, or refers to a vocoder that is not here.
             PluginError: if a part's class is not installed; names the package.
             SpecMismatchError: if the extractor that was built does not mean what the description says.
         """
@@ -284,7 +291,16 @@ class Voice(nn.Module):
                 f"the voice has format {description.get('format')!r}, this version reads {FORMAT};"
                 " update lightning-voiceclone"
             )
-        parts: dict[str, Any] = {name: build(part) for name, part in copy.deepcopy(description["parts"]).items()}
+        described = copy.deepcopy(description["parts"])
+        given = {} if vocoder is None else {"vocoder": vocoder}
+        parts: dict[str, Any] = {name: given.get(name) or build(part) for name, part in described.items()}
+        referred = described["vocoder"].get("sha256")
+        if vocoder is None and referred != parts["vocoder"].frozen_sha256:
+            raise ConfigurationError(
+                f"this voice was made with the vocoder weights {described['vocoder']['arguments'].get('pretrained')!r}"
+                f" of hash {str(referred)[:12]}, but those here have {str(parts['vocoder'].frozen_sha256)[:12]};"
+                " install the version it was made with, or choose another vocoder with --vocoder"
+            )
         voice = cls(**parts, noise=description["noise"])
         check_join(
             "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec

@@ -22,6 +22,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
     )
+    made.add_argument("--vocoder", metavar="WHICH",
+                      help="speak with this one instead of the voice's own: default for the one that ships, a vocoder"
+                      " folder or checkpoint, or the name of one that needs no training (GriffinLim)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the noise, where the voice has any (default: 0)")
     made.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, mps (default: cpu)")
     return made
@@ -33,9 +36,13 @@ def run(argv: list[str]) -> int:
     import torch
 
     from lightning_voiceclone.audio.recordings import read_audio, write_audio
-    from lightning_voiceclone.storage import load_voice
+    from lightning_voiceclone.storage import load_voice, read_spec
+    from lightning_voiceclone.vocoders.pretrained import choose_vocoder
 
-    voice = load_voice(options.checkpoint)
+    vocoder = None
+    if options.vocoder is not None:
+        vocoder = choose_vocoder(options.vocoder, read_spec(options.checkpoint))
+    voice = load_voice(options.checkpoint, vocoder)
     try:
         voice = voice.to(options.device)
     except (RuntimeError, AssertionError) as error:

@@ -28,6 +28,7 @@ from lightning_voiceclone.training.callbacks import (
     WavWriter,
 )
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.vocoder_module import VocoderModule
 from lightning_voiceclone.training.voice_module import VoiceModule
 
 RUNS = Path("runs")
@@ -64,6 +65,9 @@ def _explain(message: str) -> str:
     return f"no class is called {word!r}{nearest(word, names)}; installed: {', '.join(names)}{failed}"
 
 
+MODULES = (VoiceModule, VocoderModule)  # imported, so that a recipe can name them; the first is the default
+
+
 class TrainingCLI(LightningCLI):
     """Lightning's command line for modules of this project."""
 
@@ -73,7 +77,7 @@ class TrainingCLI(LightningCLI):
         parser.set_defaults({
             "checkpoint.filename": "step{step}",
             "checkpoint.auto_insert_metric_name": False,
-            "model": {"class_path": f"{VoiceModule.__module__}.{VoiceModule.__name__}"},
+            "model": {"class_path": f"{MODULES[0].__module__}.{MODULES[0].__name__}"},
         })  # fmt: skip
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -100,11 +104,10 @@ class TrainingCLI(LightningCLI):
         return [CSVLogger(RUNS, name, version), TensorBoardLogger(RUNS, name, version, default_hp_metric=False)]
 
     def after_fit(self) -> None:
-        """Say where the voice is."""
+        """Say where what was trained is."""
         last = next(c.path for c in self.trainer.callbacks if isinstance(c, LastCheckpoint))  # type: ignore[attr-defined]
         if self.trainer.is_global_zero and last.is_file() and not self.interrupted:
-            print(f"trained for {self.trainer.global_step} steps; hear it with\n  lvc clone --checkpoint {last}"
-                  " --source a.wav --reference b.wav --output c.wav")  # fmt: skip
+            print(f"trained for {self.trainer.global_step} steps; {self.model.advice(last)}")
 
     @property
     def interrupted(self) -> int:

@@ -228,14 +228,16 @@ class SpeakerFolders(Corpus):
 class Table(Corpus):
     """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds) and split.
 
-    Paths are relative to the table's folder, or absolute; further columns are not looked at.
+    Paths are relative to the table's folder, or absolute; further columns are looked at by ``where`` alone.
 
     Args:
         root: of the table's file; commas separate if it ends in .csv, tabs otherwise.
+        where: take only the lines that have, in each of these columns, one of these values; null for all lines.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, where: dict[str, list[str]] | None = None) -> None:
         super().__init__()
+        self.where = where or {}
         self.table = Path(root)
         self.root = self.table.parent
 
@@ -250,7 +252,8 @@ class Table(Corpus):
                 rows = csv.DictReader(file, strict=True, **options)
                 self._check_header(rows.fieldnames or ())
                 for row in rows:
-                    yield self._recording(row, rows.line_num)
+                    if all(row[column] in values for column, values in self.where.items()):
+                        yield self._recording(row, rows.line_num)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ConfigurationError(f"{self.table} is not a table in UTF-8: {error}") from error
 
@@ -259,6 +262,10 @@ class Table(Corpus):
             raise ConfigurationError(
                 f"{self.table} has no column {' and '.join(missing)}: its first line must name the columns, of which"
                 f" {', '.join(TABLE_COLUMNS)} are known; it says {os.fspath(', '.join(names)[:100])!r}"
+            )
+        if missing := [name for name in self.where if name not in names]:
+            raise ConfigurationError(
+                f"{self.table} has no column {' and '.join(missing)}, which where asks for; it has {', '.join(names)}"
             )
 
     def _recording(self, row: dict[str, str | None], line: int) -> Recording:

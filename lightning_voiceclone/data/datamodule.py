@@ -145,8 +145,8 @@ class VoiceDataModule(pl.LightningDataModule):
         self.grid = Grid(
             spec,
             segment=max(round(self.segment_seconds * rate), 1),
-            reference=max(round(self.reference_seconds * rate), 1) if module.voice.listens else 0,
-            margin=module.voice.margin,
+            reference=max(round(self.reference_seconds * rate), 1) if module.listens else 0,
+            margin=module.margin,
         )
         stored = cached_features(folder, spec) if self.cached_features else None
         self.datasets = {name: self._dataset(name, stored) for name in ("train", "validation", "test")}

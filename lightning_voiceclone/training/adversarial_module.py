@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,8 +16,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator
+from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator, FeatureExtractor
 from lightning_voiceclone.losses.reconstruction import feature_matching
+from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.training.averaging import WeightAverage
 from lightning_voiceclone.training.weights import check_weights
 
@@ -78,6 +80,7 @@ class AdversarialModule(pl.LightningModule):
 
     Args:
         generator_side: everything that trains with the generator.
+        name: of the subclass's attribute that holds it; checkpoints keep its averaged weights under that name.
         discriminator: tells real from fake; None for none.
         adversarial_loss: the game.
         weights: of the losses, by name.
@@ -95,6 +98,7 @@ class AdversarialModule(pl.LightningModule):
         discriminator: Discriminator | None,
         adversarial_loss: AdversarialLoss,
         *,
+        name: str,
         weights: Mapping[str, float],
         own_losses: set[str],
         absent: Mapping[str, str],
@@ -124,7 +128,7 @@ class AdversarialModule(pl.LightningModule):
         self.adversarial_loss = adversarial_loss
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         self.steps = steps
-        self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, "voice")
+        self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, name)
         self._generator_side = [generator_side]  # in a list: the subclass registers it under its own name
         self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
         self._seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
@@ -132,6 +136,32 @@ class AdversarialModule(pl.LightningModule):
     @abstractmethod
     def make_pair(self, batch: Any) -> Pair:
         """Make a batch into real and fake, with the losses that are this module's own."""
+
+    # What the data are to look like ----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def feature_extractor(self) -> FeatureExtractor:
+        """From audio to features; owns rate and hop."""
+
+    @property
+    def spec(self) -> AudioSpec:
+        """What the features mean."""
+        return self.feature_extractor.spec
+
+    @property
+    def listens(self) -> bool:
+        """Whether crops of references are needed."""
+        return False
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio that are needed on either side of a crop."""
+        return max(self.feature_extractor.context)
+
+    @abstractmethod
+    def advice(self, checkpoint: Path) -> str:
+        """What to do with a finished checkpoint, with the command."""
 
     # Optimizers ------------------------------------------------------------------------------------------------------
 
@@ -194,6 +224,8 @@ class AdversarialModule(pl.LightningModule):
         with torch.set_grad_enabled(generator_moves):
             pair = self.make_pair(batch)
         if playing:
+            assert self.discriminator is not None
+            self.discriminator.begin_step()
             self._discriminator_step(pair, step)
         if generator_moves:
             self._generator_step(pair, step, playing)

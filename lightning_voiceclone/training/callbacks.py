@@ -153,7 +153,7 @@ class SampleLogger(Callback):
         rate = module.spec.sample_rate
         for number, (name, audio) in enumerate(spoken):
             real = batch.audio[number]
-            extract = module.voice.feature_extractor
+            extract = module.feature_extractor
             inner = real[batch.margin * module.spec.hop_length :][: len(audio)]
             picture = compare_features(extract(inner[None])[0].cpu(), extract(audio[None])[0].cpu(), module.spec, name)
             for logger in loggers:

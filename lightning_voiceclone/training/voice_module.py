@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -111,6 +112,7 @@ class VoiceModule(AdversarialModule):
             voice,
             judge,
             adversarial_loss or LeastSquaresLoss(),
+            name="voice",
             weights=weights,
             own_losses=({"reconstruction", "spectral"} - set(absent)) | made.loss_names,
             absent=absent,
@@ -127,9 +129,23 @@ class VoiceModule(AdversarialModule):
         self.moments = ChannelMoments(spec.channels)
 
     @property
-    def spec(self) -> AudioSpec:
-        """What the features mean."""
-        return self.voice.spec
+    def feature_extractor(self) -> FeatureExtractor:
+        """What the generator must produce."""
+        return self.voice.feature_extractor
+
+    @property
+    def listens(self) -> bool:
+        """Whether a reference makes a difference."""
+        return self.voice.listens
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio that are needed on either side of a crop, by whichever extractor sees farthest."""
+        return self.voice.margin
+
+    def advice(self, checkpoint: Path) -> str:
+        """How to hear the voice."""
+        return f"hear it with\n  lvc clone --checkpoint {checkpoint} --source a.wav --reference b.wav --output c.wav"
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 

@@ -5,10 +5,13 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection
+from lightning_voiceclone.networks.discriminators.spectra import (
+    MultiResolutionSTFTDiscriminator,
+    WaveformDiscriminator,
+)
 from lightning_voiceclone.networks.discriminators.waveform import (
     MultiPeriodDiscriminator,
     MultiScaleDiscriminator,
-    _fold,
 )
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.conditions import CLONING, random_condition
@@ -40,6 +43,16 @@ class TestMultiPeriodDiscriminator(DiscriminatorConformance):
     arguments = {"width": 4, "layers": 3}
 
 
+class TestMultiResolutionSTFTDiscriminator(DiscriminatorConformance):
+    part = MultiResolutionSTFTDiscriminator
+    arguments = {"width": 4, "layers": 3, "resolutions": ((128, 32), (64, 16))}
+
+
+class TestWaveformDiscriminator(DiscriminatorConformance):
+    part = WaveformDiscriminator
+    arguments = {"period_width": 4, "resolution_width": 4, "periods": (2, 3), "resolutions": ((128, 32),)}
+
+
 def test_mlp_gives_one_logit_a_frame():
     judged = MLPDiscriminator(Dims(13), hidden=8, layers=3)(torch.randn(2, 13, 5))
     assert [[tuple(map_.shape) for map_ in maps] for maps in judged] == [[(2, 8, 5), (2, 8, 5), (2, 1, 5)]]
@@ -58,8 +71,47 @@ def test_scales_and_periods_are_judges():
 
 
 def test_fold_puts_every_pth_sample_in_a_column():
-    folded = _fold(torch.arange(7.0)[None, None], 3)
+    folded = MultiPeriodDiscriminator(Dims(80), periods=(2, 3), width=2).view(torch.arange(7.0)[None, None], 1)
     assert folded[0, 0].tolist() == [[0, 1, 2], [3, 4, 5], [6, 6, 6]]
+
+
+def test_a_sinusoid_is_in_one_bin_with_its_phase_and_a_compressed_magnitude():
+    discriminator = MultiResolutionSTFTDiscriminator(Dims(80), resolutions=[(64, 16)], width=2)
+    time = torch.arange(640.0)
+    seen = discriminator.view(0.5 * torch.cos(2 * torch.pi * 8 / 64 * time)[None, None], 0)[0, :, :, 20]
+    magnitude = seen.square().sum(0).sqrt()
+    assert int(magnitude.argmax()) == 8
+    assert magnitude[8].item() == pytest.approx((0.5 * 64 / 4) ** 0.3, rel=1e-3)  # amplitude x sum of the window / 2
+    assert seen[1, 8].abs() < 1e-3 * seen[0, 8].abs()  # frame 20 begins at a whole number of periods
+
+
+def test_as_many_judges_sit_as_are_drawn_and_all_when_it_does_not_train():
+    discriminator = WaveformDiscriminator(Dims(80), scales=1, period_width=2, resolution_width=2, scale_width=4, draw=2)
+    audio = torch.randn(1, 1, 2000)
+    assert len(discriminator(audio)) == 9  # nothing drawn yet
+    drawn = set()
+    for seed in range(30):
+        torch.manual_seed(seed)
+        discriminator.begin_step()
+        assert len(discriminator(audio)) == 2
+        assert torch.equal(discriminator(audio)[0][-1], discriminator(audio)[0][-1])
+        drawn |= set(discriminator._sitting)
+    assert drawn == set(range(9))
+    assert len(discriminator.eval()(audio)) == 9
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"draw": 9}, "from 1 to 8"),
+        ({"draw": 0}, "from 1 to 8"),
+        ({"periods": (), "resolutions": ()}, "has no judges"),
+        ({"resolutions": [(64, 128)]}, "0 < hop <= n_fft"),
+    ],
+)
+def test_benches_that_cannot_sit(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        WaveformDiscriminator(Dims(80), **settings)
 
 
 def test_spectral_norm_bounds_the_weights():

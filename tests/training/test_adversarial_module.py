@@ -26,6 +26,9 @@ class Judge(Discriminator):
 class Tiny(AdversarialModule):
     """Real is a constant 2; the generator is one linear layer of the batch."""
 
+    feature_extractor = None
+    advice = None
+
     def __init__(self, *, discriminator=True, weights=None, loss=None, scheduler=None, **steps):
         torch.manual_seed(0)
         self_generator = nn.Linear(4, 4)
@@ -33,6 +36,7 @@ class Tiny(AdversarialModule):
             self_generator,
             Judge() if discriminator else None,
             loss or LeastSquaresLoss(),
+            name="generator",
             weights=weights or {"adversarial": 1.0},
             own_losses={"distance"},
             absent={"spectral": "there is no waveform"},

@@ -1,6 +1,7 @@
 """Discriminators of waveforms: at several scales, and in several periods."""
 
 import itertools
+from abc import abstractmethod
 from typing import Literal
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from lightning_voiceclone.networks.discriminators.projection import SpeakerProje
 from lightning_voiceclone.parts import Dims
 
 
-class _Judge(nn.Module):
+class Judge(nn.Module):
     """Convolutions with leaky rectifiers between them, then one that gives the logits."""
 
     def __init__(self, layers: list[nn.Module], judge: nn.Module, projection: SpeakerProjection | None):
@@ -23,6 +24,7 @@ class _Judge(nn.Module):
         self.projection = projection
 
     def forward(self, x: Tensor, condition: Condition | None) -> list[Tensor]:
+        """Maps of each layer, then the logits."""
         maps = []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
@@ -33,7 +35,26 @@ class _Judge(nn.Module):
         return [*maps, logits]
 
 
-class MultiScaleDiscriminator(Discriminator):
+class JudgesOfWaveforms(Discriminator):
+    """Shared by discriminators with several judges, each of which has its own view of the waveform."""
+
+    takes: Literal["features", "audio"] = "audio"
+    judges: nn.ModuleList
+
+    @abstractmethod
+    def view(self, x: Tensor, index: int) -> Tensor:
+        """What the judge of that index sees of audio x (B, 1, N)."""
+
+    def judge(self, x: Tensor, index: int, condition: Condition | None) -> list[Tensor]:
+        """Maps of one judge, the last of them its logits."""
+        return self.judges[index](self.view(x, index), condition)
+
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """For each judge the maps (B, channels, …) of audio x (B, 1, N), then its logits, of 1 channel."""
+        return [self.judge(x, index, condition) for index in range(len(self.judges))]
+
+
+class MultiScaleDiscriminator(JudgesOfWaveforms):
     """The same network on the waveform and on its averages over 2, 4, … samples (MelGAN, Kumar et al. 2019).
 
     Strided grouped convolutions over time: each layer sees 41 samples and keeps one of four.
@@ -50,8 +71,6 @@ class MultiScaleDiscriminator(Discriminator):
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
     """
-
-    takes: Literal["features", "audio"] = "audio"
 
     def __init__(
         self,
@@ -75,7 +94,7 @@ class MultiScaleDiscriminator(Discriminator):
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool) -> _Judge:
+    def _judge(dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool) -> Judge:
         widths = [width * min(2**layer, 16) for layer in range(layers + 1)]
         strided = [
             normed(nn.Conv1d(before, after, 41, stride=4, padding=20, groups=groups), norm)
@@ -84,19 +103,17 @@ class MultiScaleDiscriminator(Discriminator):
         first = normed(nn.Conv1d(1, width, 15, padding=7), norm)
         last = normed(nn.Conv1d(widths[-1], widths[-1], 5, padding=2), norm)
         judge = normed(nn.Conv1d(widths[-1], 1, 3, padding=1), norm)
-        return _Judge([first, *strided, last], judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        return Judge([first, *strided, last], judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
 
-    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """For each scale the maps (B, channels, samples) of audio x (B, 1, N), then its logits (B, 1, samples)."""
-        judged = []
-        for judge in self.judges:
-            judged.append(judge(x, condition))
+    def view(self, x: Tensor, index: int) -> Tensor:
+        """The waveform's averages over 2 ** index samples."""
+        for _ in range(index):
             # Two samples of padding rather than MelGAN's one, so that a single sample can be averaged too.
             x = F.avg_pool1d(x, 4, stride=2, padding=2, count_include_pad=False)
-        return judged
+        return x
 
 
-class MultiPeriodDiscriminator(Discriminator):
+class MultiPeriodDiscriminator(JudgesOfWaveforms):
     """One judge a period p, on the waveform folded into columns of every p-th sample (HiFi-GAN, Kong et al. 2020).
 
     Args:
@@ -110,8 +127,6 @@ class MultiPeriodDiscriminator(Discriminator):
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
     """
-
-    takes: Literal["features", "audio"] = "audio"
 
     def __init__(
         self,
@@ -134,21 +149,16 @@ class MultiPeriodDiscriminator(Discriminator):
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> _Judge:
+    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> Judge:
         widths = [1] + [width * min(2**layer, 16) for layer in range(layers)]
         strided = [
             normed(nn.Conv2d(before, after, (5, 1), stride=(3, 1), padding=(2, 0)), norm)
             for before, after in itertools.pairwise(widths)
         ]
         judge = normed(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), norm)
-        return _Judge(strided, judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        return Judge(strided, judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
 
-    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """For each period p the maps (B, channels, samples, p) of audio x (B, 1, N), then its logits, of 1 channel."""
-        return [judge(_fold(x, period), condition) for judge, period in zip(self.judges, self.periods, strict=True)]
-
-
-def _fold(x: Tensor, period: int) -> Tensor:
-    """(B, 1, N) to (B, 1, rows, period); the last sample is repeated to fill the last row."""
-    x = F.pad(x, (0, -x.shape[-1] % period), mode="replicate")
-    return x.unflatten(-1, (-1, period))
+    def view(self, x: Tensor, index: int) -> Tensor:
+        """(B, 1, rows, period): the last sample is repeated to fill the last row."""
+        period = self.periods[index]
+        return F.pad(x, (0, -x.shape[-1] % period), mode="replicate").unflatten(-1, (-1, period))

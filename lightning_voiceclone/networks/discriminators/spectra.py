@@ -1,0 +1,161 @@
+"""Discriminators of a waveform's spectra, and of all that can be seen of a waveform."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition
+from lightning_voiceclone.networks.conditioning import check_positive
+from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
+from lightning_voiceclone.networks.discriminators.waveform import (
+    Judge,
+    JudgesOfWaveforms,
+    MultiPeriodDiscriminator,
+    MultiScaleDiscriminator,
+)
+from lightning_voiceclone.parts import Dims
+
+RESOLUTIONS = ((1024, 256), (512, 128), (256, 64))
+COMPRESSION = 0.3  # exponent of the magnitudes: what is soft must count too
+TINY = 1e-4
+
+
+class MultiResolutionSTFTDiscriminator(JudgesOfWaveforms):
+    """One judge a resolution, on the complex short-time spectrum (Défossez et al. 2022, after UnivNet, Jang 2021).
+
+    Each sees real and imaginary part as two channels, with the magnitude raised to the power 0.3 and the phase kept,
+    and halves the frequencies at each layer but the first, which keeps one of four.
+
+    Args:
+        dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
+        resolutions: of each judge, (n_fft, hop length) in samples.
+        width: channels of the first layer, doubled once.
+        layers: convolutions of each judge before the one that gives the logits.
+        norm: of the weights: weight, spectral or none.
+        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+
+    Raises:
+        ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        resolutions: Sequence[tuple[int, int]] = RESOLUTIONS,
+        width: int = 16,
+        layers: int = 4,
+        norm: WeightNorm = "weight",
+        speaker: bool = False,
+    ):
+        super().__init__()
+        name = type(self).__name__
+        check_positive(name, width=width, layers=layers)
+        if not resolutions or any(not 0 < hop <= n_fft for n_fft, hop in resolutions):
+            raise ConfigurationError(f"{name}: resolutions are {resolutions}; give (n_fft, hop) with 0 < hop <= n_fft")
+        self.resolutions = [(n_fft, hop) for n_fft, hop in resolutions]
+        for index, (n_fft, _) in enumerate(self.resolutions):
+            self.register_buffer(f"window{index}", torch.hann_window(n_fft), persistent=False)
+        self.judges = nn.ModuleList(
+            self._judge(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in self.resolutions
+        )
+
+    @staticmethod
+    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> Judge:
+        widths = [2, width] + [2 * width] * (layers - 1)
+        strides = [4] + [2] * (layers - 1)
+        convolutions = [
+            normed(nn.Conv2d(before, after, (5 if index else 9, 3), (strides[index], 1), (2 if index else 4, 1)), norm)
+            for index, (before, after) in enumerate(itertools.pairwise(widths))
+        ]
+        last = normed(nn.Conv2d(widths[-1], 1, 3, padding=1), norm)
+        return Judge(convolutions, last, SpeakerProjection(dims, widths[-1]) if speaker else None)
+
+    def view(self, x: Tensor, index: int) -> Tensor:
+        """(B, 2, bins, frames): real and imaginary part, compressed."""
+        n_fft, hop = self.resolutions[index]
+        window = getattr(self, f"window{index}").to(x.dtype)
+        spectrum = torch.stft(x[:, 0], n_fft, hop, window=window, pad_mode="constant", return_complex=True)
+        parts = torch.view_as_real(spectrum)
+        # The slope of a power below 1 is infinite at 0.
+        squared = parts.square().sum(-1, keepdim=True) + TINY
+        return (parts * squared ** ((COMPRESSION - 1) / 2)).movedim(-1, 1)
+
+
+class WaveformDiscriminator(JudgesOfWaveforms):
+    """All judges of waveforms in one: of periods, of spectra at several resolutions, and of scales.
+
+    With ``draw`` only so many of them, drawn anew for each step, sit in training, which costs that much less.
+
+    Args:
+        dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
+        periods: of the judges of :class:`MultiPeriodDiscriminator`; empty for none.
+        resolutions: of those of :class:`MultiResolutionSTFTDiscriminator`; empty for none.
+        scales: number of those of :class:`MultiScaleDiscriminator`.
+        period_width: channels of the first layer of each judge of a period.
+        resolution_width: of each judge of a resolution.
+        scale_width: of each judge of a scale.
+        draw: judges that sit in a training step; null for all.
+        norm: of the weights: weight, spectral or none.
+        speaker: judge also whether it is the voice of ``condition.speaker``.
+
+    Raises:
+        ConfigurationError: if a number is out of range, or there is no judge at all.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        periods: tuple[int, ...] = (2, 3, 5, 7, 11),
+        resolutions: Sequence[tuple[int, int]] = RESOLUTIONS,
+        scales: int = 0,
+        period_width: int = 16,
+        resolution_width: int = 16,
+        scale_width: int = 16,
+        draw: int | None = None,
+        norm: WeightNorm = "weight",
+        speaker: bool = False,
+    ):
+        super().__init__()
+        groups: list[JudgesOfWaveforms] = []
+        if periods:
+            groups.append(MultiPeriodDiscriminator(dims, periods=periods, width=period_width, norm=norm,
+                                                   speaker=speaker))  # fmt: skip
+        if resolutions:
+            groups.append(MultiResolutionSTFTDiscriminator(dims, resolutions=resolutions, width=resolution_width,
+                                                           norm=norm, speaker=speaker))  # fmt: skip
+        if scales:
+            groups.append(MultiScaleDiscriminator(dims, scales=scales, width=scale_width, norm=norm, speaker=speaker))
+        self.groups = nn.ModuleList(groups)
+        self._places = [(group, index) for group in groups for index in range(len(group.judges))]
+        count = len(self._places)
+        if not count:
+            raise ConfigurationError("WaveformDiscriminator: it has no judges; give periods, resolutions or scales")
+        if draw is not None and not 1 <= draw <= count:
+            raise ConfigurationError(f"WaveformDiscriminator: draw is {draw}; it must be from 1 to {count}, its judges")
+        self.draw = draw
+        self._sitting = list(range(count))
+
+    def begin_step(self) -> None:
+        """Draw the judges of this step, from torch's random state."""
+        if self.draw is not None:
+            self._sitting = sorted(torch.randperm(len(self._places))[: self.draw].tolist())
+
+    def view(self, x: Tensor, index: int) -> Tensor:
+        """As the judge of that index sees it, over all groups in order."""
+        group, inner = self._places[index]
+        return group.view(x, inner)
+
+    def judge(self, x: Tensor, index: int, condition: Condition | None) -> list[Tensor]:
+        """Maps of one judge, over all groups in order."""
+        group, inner = self._places[index]
+        return group.judge(x, inner, condition)
+
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """For each judge (in training: each that was drawn) its maps of audio x (B, 1, N), then its logits."""
+        sitting = self._sitting if self.training else range(len(self._places))
+        return [self.judge(x, index, condition) for index in sitting]

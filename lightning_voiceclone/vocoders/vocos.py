@@ -1,0 +1,192 @@
+"""Vocos: a convolutional network that gives the spectrum of each frame, and one inverse transform."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.analysis import Normalizer
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.filterbank import mel_filterbank
+from lightning_voiceclone.interfaces import Vocoder
+from lightning_voiceclone.networks.conditioning import check_positive
+from lightning_voiceclone.spec import AudioSpec
+
+LOUDEST = 100.0  # magnitude of a bin; a full-scale sinusoid of 1,024 samples has 256
+QUIET = -5.0  # natural logarithm of the magnitude at which bins begin where no mel envelope says better
+
+
+class ConvNeXtBlock(nn.Module):
+    """x + gamma * mix(GELU(expand(norm(depthwise(x))))) on (B, T, width) (Liu et al. 2022, as in Vocos).
+
+    Args:
+        width: channels.
+        hidden: channels between the two dense layers.
+        kernel_size: steps that the depthwise convolution sees; odd.
+        scale: gamma at the beginning.
+    """
+
+    def __init__(self, width: int, hidden: int, kernel_size: int, scale: float):
+        super().__init__()
+        self.taps = nn.Parameter(torch.empty(kernel_size, width).uniform_(-1, 1) / math.sqrt(kernel_size))
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, hidden)
+        self.mix = nn.Linear(hidden, width)
+        self.gamma = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, width) as x."""
+        steps, reach = x.shape[1], len(self.taps) // 2
+        padded = F.pad(x, (0, 0, reach, reach))
+        # Shifted products: a depthwise convolution is several times as slow backwards on a CPU.
+        seen = padded[:, :steps] * self.taps[0]
+        for tap in range(1, len(self.taps)):
+            seen = torch.addcmul(seen, padded[:, tap : tap + steps], self.taps[tap])
+        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(seen)))), self.gamma)
+
+
+class Vocos(Vocoder):
+    """Audio (B, T * hop) by the magnitude and phase of every frame and one inverse short-time Fourier transform.
+
+    Siuzdak 2023 ("Vocos: closing the gap between time-domain and Fourier-based neural vocoders"). A ConvNeXt backbone
+    runs at ``frame_rate / step`` steps a second and gives the spectra of ``step`` frames at each. Three things differ
+    from the paper: the magnitude is what the mel bands say of the bin times what the network says (after FreeV, Lv et
+    al. 2024), phases are those at the middle of the frame (which vary slowly from bin to bin), and features are
+    normalised by channel with the statistics of the training recordings.
+
+    The context is finite: chunks that begin at a multiple of ``step`` frames give what the whole gives.
+
+    Args:
+        spec: of the features; any that has one frame a hop.
+        width: channels of the backbone.
+        hidden: channels between the two dense layers of a block.
+        layers: blocks.
+        kernel_size: steps that each convolution sees; odd.
+        step: frames that one step of the backbone takes in and gives out.
+        n_fft: samples of the frames that are given out; null for four hops.
+        pretrained: "default" for the weights that ship with the package (16 kHz, 80 mel, hop 160), a folder or
+            checkpoint of a trained one, or none for fresh weights. Pretrained weights are frozen, unless
+            ``finetune`` is set.
+        finetune: train the pretrained weights further.
+
+    Raises:
+        ConfigurationError: if a number is out of range, or the pretrained weights have other settings.
+        SpecMismatchError: if the pretrained weights are for other features; names the field and both values.
+    """
+
+    capabilities = frozenset({"differentiable", "deterministic", "streamable", "exportable"})
+    shipped = ("lightning_voiceclone", "pretrained/vocos")
+    window: Tensor
+    bands_to_bins: Tensor
+    band_gain: Tensor
+    signs: Tensor
+
+    def __init__(
+        self,
+        spec: AudioSpec,
+        *,
+        width: int = 256,
+        hidden: int = 512,
+        layers: int = 8,
+        kernel_size: int = 7,
+        step: int = 2,
+        n_fft: int | None = None,
+        pretrained: str | None = None,
+        finetune: bool = False,
+    ):
+        super().__init__()
+        check_positive("Vocos", width=width, hidden=hidden, layers=layers, kernel_size=kernel_size, step=step)
+        if not kernel_size % 2:
+            raise ConfigurationError(f"Vocos: kernel_size is {kernel_size}; it must be odd")
+        self.spec, self.step = spec, step
+        self.n_fft = n_fft or 4 * spec.hop_length
+        if self.n_fft % 2 or self.n_fft < 2 * spec.hop_length or (self.n_fft - spec.hop_length) % 2:
+            raise ConfigurationError(
+                f"Vocos: n_fft is {self.n_fft}, but it must be even, at least two hops ({2 * spec.hop_length}) and"
+                f" differ from a hop by an even number; use {4 * spec.hop_length}"
+            )
+        self.grid = step
+        reach = (layers + 1) * (kernel_size // 2) * step + math.ceil(self.n_fft / spec.hop_length / 2) + step
+        self.context = (reach, reach)
+        bins = self.n_fft // 2 + 1
+        self.normalizer = Normalizer(spec.channels)
+        self.embed = nn.Conv1d(spec.channels * step, width, kernel_size, padding=kernel_size // 2)
+        self.first_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(width, hidden, kernel_size, 1 / layers) for _ in range(layers))
+        self.last_norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, step * bins * 2)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("window", torch.hann_window(self.n_fft, periodic=True), persistent=False)
+        self.register_buffer("signs", 1 - 2 * (torch.arange(bins) % 2).float(), persistent=False)
+        weights, gain = _envelope(spec, self.n_fft)
+        self.register_buffer("bands_to_bins", weights, persistent=False)
+        self.register_buffer("band_gain", gain, persistent=False)
+        self.use_pretrained(pretrained, trainable=finetune)
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        if not self.normalizer.fitted:
+            self.normalizer.fit(features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Audio (B, T * hop) of features (B, F, T) in the extractor's own units; in [-1, 1] out of training.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if there are no frames, or values that are not finite.
+        """
+        self.check(features)
+        magnitude, phase = self._spectrum(features)
+        real, imaginary = magnitude * phase.cos() * self.signs, magnitude * phase.sin() * self.signs
+        frames = torch.fft.irfft(torch.complex(real, imaginary), n=self.n_fft) * self.window
+        audio = self._overlap_add(frames)
+        return audio if self.training else audio.clamp(-1, 1)
+
+    def _spectrum(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Magnitude and phase (B, T, n_fft // 2 + 1)."""
+        frames = features.shape[2]
+        x = F.pad(self.normalizer(features), (0, -frames % self.step))
+        x = x.unflatten(2, (-1, self.step)).permute(0, 3, 1, 2).flatten(1, 2)
+        x = self.first_norm(self.embed(x).transpose(1, 2))
+        for block in self.blocks:
+            x = block(x)
+        out = self.head(self.last_norm(x)).unflatten(2, (self.step, 2, -1)).flatten(1, 2)[:, :frames]
+        shape, phase = out.unbind(2)
+        logarithm = shape + features.transpose(1, 2) @ self.bands_to_bins + self.band_gain
+        return logarithm.clamp(max=math.log(LOUDEST)).exp(), phase
+
+    def _overlap_add(self, frames: Tensor) -> Tensor:
+        """Frames (B, T, n_fft), windowed, to audio (B, T * hop); divided by the sum of the squared windows."""
+        hop, count, cut = self.spec.hop_length, frames.shape[1], (self.n_fft - self.spec.hop_length) // 2
+        squares = self.window.square()[:, None].expand(-1, count)[None]
+        size = (1, (count - 1) * hop + self.n_fft)
+        both = torch.cat([frames.transpose(1, 2), squares])
+        summed = F.fold(both, size, (1, self.n_fft), stride=(1, hop))[:, 0, 0, cut : cut + count * hop]
+        return summed[:-1] / summed[-1].clamp(min=1e-3)
+
+
+def _envelope(spec: AudioSpec, n_fft: int) -> tuple[Tensor, Tensor]:
+    """What the features say of the logarithm of each bin: a matrix (F, bins) and a summand (bins,).
+
+    The mean magnitude of a mel band, drawn between the bands' centres; nothing but a summand for other features.
+    """
+    bins = n_fft // 2 + 1
+    if spec.kind != "mel" or spec.log != "e" or spec.power != 1:
+        return torch.zeros(spec.channels, bins), torch.full((bins,), QUIET)
+    assert spec.n_fft is not None, "a mel spec has all of its fields"
+    filters = mel_filterbank(spec).double()
+    areas = filters.sum(0)
+    hertz = torch.arange(len(filters), dtype=torch.float64) * spec.sample_rate / spec.n_fft
+    centres = (hertz[:, None] * filters).sum(0) / areas
+    wanted = torch.arange(bins, dtype=torch.float64) * spec.sample_rate / n_fft
+    above = torch.searchsorted(centres, wanted).clamp(1, len(centres) - 1)
+    share = ((wanted - centres[above - 1]) / (centres[above] - centres[above - 1])).clamp(0, 1)
+    matrix = torch.zeros(len(centres), bins, dtype=torch.float64)
+    matrix[above - 1, torch.arange(bins)] = 1 - share
+    matrix[above, torch.arange(bins)] += share
+    # Noise in a window of another length has magnitudes as the root of the lengths.
+    shorter = 0.5 * math.log(n_fft / (spec.win_length or spec.n_fft))
+    return matrix.float(), (shorter - areas.log() @ matrix).float()
