@@ -1,11 +1,10 @@
 """From a corpus to a manifest: every recording checked, and cleaned and turned into features if asked."""
 
 import collections
-import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.files import whole_file
 from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
 from lightning_voiceclone.parts import describe
+from lightning_voiceclone.progress import progress_bar
 from lightning_voiceclone.spec import AudioSpec
 
 MANIFEST_NAME = "manifest.parquet"
@@ -182,7 +182,7 @@ def _results(
     reused = sum(job.key not in pending for job in jobs)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = workers or min(processors, math.ceil(len(pending) / WORTH_A_WORKER))
-    with _bar(len(jobs), reused, shown=progress and bool(pending)) as advance:
+    with progress_bar("preparing", len(jobs), reused, shown=progress and bool(pending)) as advance:
         for results in run_jobs(list(pending.values()), settings, workers):
             journal.append(results)
             advance(len(results))
@@ -217,18 +217,6 @@ def _remove_outdated(output: Path, utterances: Sequence[Utterance]) -> None:
     for path in Journal(output / JOURNAL_NAME).made():
         if path.startswith("audio/") and path not in kept:
             (output / path).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _bar(total: int, done: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
-        task = bar.add_task("preparing", total=total, completed=done)
-        yield lambda count: bar.advance(task, count)
 
 
 def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
