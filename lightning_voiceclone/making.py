@@ -3,8 +3,6 @@
 import inspect
 from typing import Any
 
-import yaml
-
 from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
@@ -16,6 +14,8 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
         PluginError: if no part has that name.
         ConfigurationError: if it has no such setting.
     """
+    import yaml
+
     name, _, settings = text.partition(":")
     cls = plugins.find(kind, name).load()
     given = dict(further)
