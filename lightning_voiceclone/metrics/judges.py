@@ -3,7 +3,9 @@
 import collections
 import functools
 import hashlib
+import importlib
 import importlib.metadata
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -80,10 +82,10 @@ def need(package: str, extra: str = "judges") -> ModuleType:
     Raises:
         PluginError: if it is not installed; says how to.
     """
-    import importlib
-
     try:
-        return importlib.import_module(package)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what these packages import in their turn, which no user can mend
+            return importlib.import_module(package)
     except ImportError as error:
         raise PluginError(
             f"the package {package.partition('.')[0]} is not installed or does not load ({error});"

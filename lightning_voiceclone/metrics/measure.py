@@ -26,7 +26,8 @@ class Measure(Part, Metric):
     A parameter of the constructor that is called ``recognizer`` or ``speaker_encoder`` is given the evaluation's own.
 
     Class attributes: ``name``, by which reports and the command line call the figure; ``unit``; ``higher_is_better``;
-    ``best``, the value that nothing exceeds, or None; ``per_case``, whether a single case has a value.
+    ``best``, the value that nothing exceeds, or None; ``per_case``, whether a single case has a value;
+    ``falls_back``, whether it lays the clone beside the source where there is no parallel recording.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -35,6 +36,7 @@ class Measure(Part, Metric):
     higher_is_better: bool
     best: ClassVar[float | None] = None
     per_case: ClassVar[bool] = True
+    falls_back: ClassVar[bool] = False
     full_state_update = False
     scores: list[Tensor]
 
@@ -72,7 +74,8 @@ class Measure(Part, Metric):
         scores = dim_zero_cat(self.scores).cpu().numpy()
         return torch.tensor(self.summarize(scores, np.ones((1, len(scores))))[0])
 
-    def summarize(self, scores: Floats, weights: Floats) -> Floats:
+    @classmethod
+    def summarize(cls, scores: Floats, weights: Floats) -> Floats:
         """The figure (D,) of cases' scores (n, 1 or more), once for each row of weights (D, n), which are not negative.
 
         NaN where a row's weights leave nothing to compute it from.

@@ -37,6 +37,7 @@ class F0RMSE(Measure):
     unit = "Hz"
     higher_is_better = False
     best = 0.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """RMSE of f0 in Hz."""
@@ -64,6 +65,7 @@ class F0Correlation(Measure):
     unit = "correlation"
     higher_is_better = True
     best = 1.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """Correlation of f0."""
@@ -80,6 +82,7 @@ class VoicingError(Measure):
     unit = "share"
     higher_is_better = False
     best = 0.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """Share of frames."""
@@ -98,6 +101,7 @@ class DurationRatio(Measure):
     unit = "ratio"
     higher_is_better = True
     best = 1.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """Ratio of lengths."""

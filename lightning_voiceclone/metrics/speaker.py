@@ -104,7 +104,8 @@ class SpeakerEqualErrorRate(_SpeakerMeasure):
             raise UndefinedMeasureError("the table of pairs has no other recording of the reference's speaker")
         return self.similarity(case, "genuine", "reference"), self.similarity(case, "clone", "reference")
 
-    def summarize(self, scores: Floats, weights: Floats) -> Floats:
+    @classmethod
+    def summarize(cls, scores: Floats, weights: Floats) -> Floats:
         """The rate, once for each row of weights."""
         return equal_error_rate(scores[:, 0], scores[:, 1], weights, weights)
 

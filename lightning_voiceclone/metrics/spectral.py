@@ -27,6 +27,7 @@ class LogSpectralRMSE(Measure):
     unit = "dB"
     higher_is_better = False
     best = 0.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """Log-spectral RMSE in dB."""
@@ -44,6 +45,7 @@ class SpectralCorrelation(Measure):
     unit = "correlation"
     higher_is_better = True
     best = 1.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """Correlation of log spectra."""
@@ -64,9 +66,9 @@ def correlation(left: Floats, right: Floats) -> float:
 
 
 class MelCepstralDistortion(Measure):
-    """Mel-cepstral distortion (Kubichek 1993): 10 / ln 10 * sqrt(2 sum_d (c_d - c'_d)^2), d = 1 to 24, mean over a path.
+    """Mel-cepstral distortion (Kubichek 1993): the mean of 10 / ln 10 * sqrt(2 sum_d (c_d - c'_d)^2), d = 1 to 24.
 
-    The path is that of dynamic time warping between the two. c are the cepstra of 80 mel bands, in the convention in
+    The mean goes over the path of dynamic time warping between the two. c are the cepstra of 80 mel bands, in the convention in
     which the figure is the root mean square difference of the smoothed log spectra in dB; c0, the level, is left out.
     Against the parallel recording, or else the source, and then the change of voice counts too: compare systems by it,
     but do not minimise it. In dB, from 0 (a perfect copy); lower is better.
@@ -76,6 +78,7 @@ class MelCepstralDistortion(Measure):
     unit = "dB"
     higher_is_better = False
     best = 0.0
+    falls_back = True
 
     def score(self, case: Case) -> float:
         """MCD in dB."""

@@ -1,0 +1,158 @@
+"""``lvc evaluate``."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_voiceclone.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lightning_voiceclone.evaluation.report import Report
+    from lightning_voiceclone.evaluation.systems import System
+
+MARKED = 5  # cases whose reasons are printed; the report has all
+DESCRIPTION = """\
+Clone every pair of a table, judge the clones, and write DIR/metrics.json, DIR/index.html and DIR/audio/. May be
+interrupted: the same command goes on where it stopped, and later does only what is missing."""
+EPILOG = """\
+TSV is tab-separated, with the columns case, source, reference and transcript, and paths relative to its own folder;
+also target (the reference's speaker saying the source's words), source_speaker and target_speaker, where known.
+
+measures: snr_db segsnr_db rmse pesq_wb stoi (against a parallel recording: the source of --copy and --ground-truth, or
+the pairs' target), log_spectral_rmse_db spectral_correlation mcd_db f0_rmse_hz f0_correlation voicing_error
+duration_ratio (against it, or the source), dnsmos_ovrl (the clone alone), similarity_reference similarity_source
+nearer_reference speaker_eer (by the speaker encoder), wer cer wer_self (by the recogniser), and those of plugins.
+
+examples:
+  lvc evaluate --pairs pairs.tsv --checkpoint last.ckpt --output report
+  lvc evaluate --pairs pairs.tsv --converted other_system/ --output other_report
+  lvc evaluate --pairs pairs.tsv --copy --checkpoint last.ckpt --output ceiling --without wer_self
+  lvc evaluate --pairs pairs.tsv --ground-truth --output truth --recognizer WhisperRecognizer:model=DIR
+  lvc compare report other_report ceiling"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        "lvc evaluate", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--pairs", required=True, metavar="TSV", help="which source to say in whose voice")
+    made.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the report")
+    what = made.add_argument_group("what is judged, one of these")
+    what.add_argument(
+        "--checkpoint", metavar="PATH", help="a .ckpt of lvc fit or a voice folder, which clones the pairs"
+    )
+    what.add_argument("--converted", metavar="DIR", help="files CASE.wav that some other system made")
+    what.add_argument(
+        "--copy",
+        action="store_true",
+        help="sources analysed and resynthesised by the vocoder, of --checkpoint if given",
+    )
+    what.add_argument("--ground-truth", action="store_true", help="the sources themselves")
+    made.add_argument("--limit", type=int, metavar="N", help="judge so many pairs only, evenly spread")
+    made.add_argument("--measures", metavar="A,B", default="", help="judge by these measures only (default: all)")
+    made.add_argument("--without", metavar="A,B", default="", help="leave these measures out")
+    made.add_argument("--recognizer", metavar="NAME",
+                      help="who listens to words, as NAME:setting=value (default: WhisperRecognizer)")  # fmt: skip
+    made.add_argument("--speaker-encoder", metavar="NAME",
+                      help="who tells voices apart, likewise (default: ResemblyzerSpeakerEncoder)")  # fmt: skip
+    made.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that judge (as many as processors)"
+    )
+    made.add_argument("--seed", type=int, default=0, help="of the clones' noise and of the intervals (default: 0)")
+    made.add_argument("--draws", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
+    made.add_argument("--device", default="cpu", help="where to clone: cpu, cuda, cuda:1, mps (default: cpu)")
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Evaluate, and print the figures."""
+    options = parser().parse_args(argv)
+    _check(options)
+    from lightning_voiceclone.evaluation.run import evaluate
+
+    report = evaluate(
+        options.pairs,
+        _system(options),
+        options.output,
+        measures=_names(options.measures),
+        without=_names(options.without),
+        recognizer=options.recognizer,
+        speaker_encoder=options.speaker_encoder,
+        limit=options.limit,
+        workers=options.workers,
+        draws=options.draws,
+        seed=options.seed,
+    )
+    _print(report)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    given = [name for name in ("converted", "copy", "ground_truth") if getattr(options, name)]
+    if options.checkpoint and given != ["copy"]:
+        given.insert(0, "checkpoint")
+    if len(given) != 1:
+        told = " and ".join(f"--{name.replace('_', '-')}" for name in given) or "nothing"
+        raise ConfigurationError(
+            f"{told} is to be judged: name one of --checkpoint, --converted, --copy (with or without --checkpoint) and"
+            " --ground-truth"
+        )
+    for name, least in (("draws", 1), ("workers", 0)):
+        if getattr(options, name) < least:
+            raise ConfigurationError(f"--{name} is {getattr(options, name)}, but must be at least {least}")
+
+
+def _system(options: argparse.Namespace) -> "System":
+    from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth
+
+    if options.copy:
+        return Copy(options.checkpoint, device=options.device)
+    if options.ground_truth:
+        return GroundTruth()
+    if options.converted:
+        return Converted(options.converted)
+    return ClonedBy(options.checkpoint, seed=options.seed, device=options.device)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _print(report: "Report") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("measure", title=Text(str(report.system["name"])), title_justify="left")
+    judges: dict[str, int] = {}
+    for heading in ("mean", "95% interval", "cases", "unit", "judge"):
+        table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=True)
+    for name, metric in report.metrics.items():
+        interval = " to ".join(shown(end) for end in metric["ci95"])
+        told = judge_text(metric["judge"])
+        number = str(judges.setdefault(told, len(judges) + 1)) if told else ""
+        table.add_row(name, shown(metric["mean"]), interval, str(metric["n"]), metric["unit"], number)
+    console = Console()
+    console.print(table)
+    for told, place in judges.items():
+        console.print(Text(f"judge {place}: {told}"))
+    for warning in report.system["warnings"]:
+        console.print(Text(f"warning: {warning}"))
+    for case in [case for case in report.cases if case["error"]][:MARKED]:
+        console.print(Text(f"{case['case']}: {case['error']}"))
+    console.print(Text(f"report: {report.folder / 'index.html'}"))
+
+
+def shown(value: float | None) -> str:
+    """A number for a table: four digits, or a dash for none."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def judge_text(judge: Mapping[str, Any] | None) -> str:
+    """A judge of ``metrics.json`` in a few words; empty for none."""
+    if judge is None:
+        return ""
+    weights = f", weights {judge['sha256'][:12]}" if judge["sha256"] else ""
+    return f"{judge['name']} {judge['version']}{weights}"

@@ -1,0 +1,144 @@
+"""The two stages of an evaluation: recordings into the report's folder, then the panel's answers into its journal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
+from lightning_voiceclone.data.journal import Journal, key_of
+from lightning_voiceclone.errors import LVCError, RecordingError
+from lightning_voiceclone.evaluation.pairs import Pair
+from lightning_voiceclone.evaluation.panel import PanelSettings
+from lightning_voiceclone.evaluation.report import AUDIO, ROLES
+from lightning_voiceclone.evaluation.systems import LEAST_SECONDS, System, check_clone
+from lightning_voiceclone.evaluation.workers import RATE, Job, judge_all
+from lightning_voiceclone.progress import progress_bar
+
+Entry = dict[str, Any]
+
+
+def clone_pairs(rows: Sequence[Pair], system: System, output: Path, journal: Journal, *, progress: bool) -> list[Entry]:
+    """Put source, reference and clone of each pair into ``output``; one entry each, with ``error`` where that failed.
+
+    Entries have ``key``, which changes with any file that the clone depends on, and ``notes``.
+    """
+    keys = [_clone_key(row, system) for row in rows]
+    known = [journal.is_done(key, output) for key in keys]
+    entries: list[Entry] = []
+    with progress_bar("cloning", len(rows), sum(known), shown=progress and not all(known)) as advance:
+        for row, key, done in zip(rows, keys, known, strict=True):
+            if done:
+                entries.append(journal.entries[key] | {"key": key})
+                continue
+            entry = _clone(row, system, output)
+            if "error" not in entry:  # what failed is tried again the next time
+                journal.append([(key, entry)])
+            entries.append(entry | {"key": key})
+            advance(1)
+    return entries
+
+
+def _clone_key(row: Pair, system: System) -> str:
+    files = [row.source, row.reference, *system.made_from(row)]
+    return key_of("clone", row.case, [[str(path), *_state(path)] for path in files])
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (-1, -1)
+    return found.st_size, found.st_mtime_ns
+
+
+def _clone(row: Pair, system: System, output: Path) -> Entry:
+    try:
+        for role, path in (("source", row.source), ("reference", row.reference), ("target", row.target)):
+            if path is not None:
+                _checked(role, path)
+        audio = {"source": read_audio(row.source), "reference": read_audio(row.reference)}
+        audio["clone"] = system.speak(row)
+        check_clone(*audio["clone"])
+    except LVCError as error:
+        return {"error": " ".join(str(error).split())}
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # one pair that a part did not foresee must not end the others' evaluation
+        return {"error": f"cloning failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+    made = []
+    for role in ROLES:
+        made.append(f"{AUDIO}/{row.case}.{role}.wav")
+        write_audio(output / made[-1], *audio[role])
+    rate = audio["clone"][1]
+    notes = [] if rate == RATE else [f"the clone is at {rate} Hz and was judged at {RATE} Hz"]
+    return {"made": made, "notes": notes}
+
+
+def _checked(role: str, path: Path) -> None:
+    try:
+        check_recording(path, min_seconds=LEAST_SECONDS)
+    except RecordingError as error:
+        raise RecordingError(f"{role}: {error}") from error
+
+
+def judge_pairs(
+    rows: Sequence[Pair],
+    clones: Sequence[Entry],
+    system: System,
+    output: Path,
+    journal: Journal,
+    settings: PanelSettings,
+    names: Sequence[str],
+    *,
+    workers: int,
+    progress: bool,
+) -> list[Entry]:
+    """What the panel says of each pair that has a clone, by these measures; only what is not known is asked for."""
+    entries = list(clones)
+    places, jobs = {}, []
+    for place, (row, clone) in enumerate(zip(rows, clones, strict=True)):
+        if "error" in clone:
+            continue
+        key = key_of("judge", clone["key"], row.transcript, str(row.target), str(row.genuine))
+        known = journal.entries.get(key, {})
+        entries[place] = clone | known
+        answered = set(known.get("scores", {})) | set(known.get("reasons", {}))
+        if missing := tuple(name for name in names if name not in answered):
+            places[row.case] = place
+            jobs.append(_job(key, row, system, output, missing))
+    with progress_bar("judging", len(rows), len(rows) - len(jobs), shown=progress and bool(jobs)) as advance:
+        for job, told in judge_all(jobs, settings, workers):
+            place = places[job.case]
+            entry = _merged(journal.entries.get(job.key, {}), told)
+            if "error" not in told:
+                journal.append([(job.key, _without_failures(entry))])
+            entries[place] = clones[place] | entry
+            advance(1)
+    return entries
+
+
+def _job(key: str, row: Pair, system: System, output: Path, measures: tuple[str, ...]) -> Job:
+    files = {role: output / AUDIO / f"{row.case}.{role}.wav" for role in ROLES}
+    genuine = row.genuine if row.genuine is not None and row.genuine.is_file() else None
+    parallel = files["source"] if system.parallel else row.target
+    return Job(key=key, case=row.case, **files, parallel=parallel, genuine=genuine, transcript=row.transcript,
+               measures=measures)  # fmt: skip
+
+
+def _merged(known: Entry, told: Entry) -> Entry:
+    merged = {**known, **told}
+    for name in ("scores", "reasons"):
+        merged[name] = {**known.get(name, {}), **told.get(name, {})}
+    for name in ("faults", "failed"):
+        merged[name] = [*known.get(name, []), *told.get(name, [])]
+    return merged
+
+
+def _without_failures(entry: Entry) -> Entry:
+    """What is worth remembering: a measure that broke down is asked again the next time."""
+    failed = set(entry["failed"])
+    return entry | {
+        "reasons": {name: reason for name, reason in entry["reasons"].items() if name not in failed},
+        "faults": [name for name in entry["faults"] if name not in failed],
+        "failed": [],
+    }

@@ -1,0 +1,215 @@
+"""What is judged: a voice, files that another system made, a copy by the vocoder, or the recordings themselves."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.audio.recordings import check_recording, read_audio
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.evaluation.pairs import Pair
+from lightning_voiceclone.interfaces import Judge
+from lightning_voiceclone.metrics.judges import file_sha256, identify
+
+LEAST_SECONDS = 0.1  # of a recording that can be judged
+
+
+class System(ABC):
+    """Makes the clone of a pair. ``parallel`` says whether a perfect clone would be the source itself."""
+
+    kind: ClassVar[str]
+    parallel: ClassVar[bool] = False
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What the report says of it: kind, name, and hashes; the same for the same system."""
+
+    @abstractmethod
+    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+        """The clone's samples (N,) and their rate.
+
+        Raises:
+            RecordingError: if the pair cannot be cloned, or its clone is unfit.
+        """
+
+    def made_from(self, pair: Pair) -> list[Path]:
+        """Files on which the clone depends, beside the system itself."""
+        return [pair.source, pair.reference]
+
+    def speaker_encoders(self) -> list[Judge]:
+        """Speaker encoders that the system was trained with, as far as is known."""
+        return []
+
+
+class ClonedBy(System):
+    """A voice that clones.
+
+    Args:
+        checkpoint: a .ckpt of ``lvc fit`` or a voice folder of ``lvc save``.
+        seed: of the noise, where the voice has any.
+        device: where to compute.
+
+    Raises:
+        LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+    """
+
+    kind = "clone"
+
+    def __init__(self, checkpoint: str | Path, *, seed: int = 0, device: str = "cpu") -> None:
+        self.checkpoint, self.seed, self.device = Path(checkpoint), seed, device
+        self.voice = _load(self.checkpoint, device)
+
+    def describe(self) -> dict[str, Any]:
+        """Path and hash of the checkpoint, and the seed."""
+        return {"kind": self.kind, "name": str(self.checkpoint), "sha256": path_sha256(self.checkpoint),
+                "seed": self.seed, "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
+
+    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+        """Clone the pair."""
+        rate = self.voice.spec.sample_rate
+        source, reference = (_tensor(path, rate, self.device) for path in (pair.source, pair.reference))
+        return self.voice.clone(source, [reference], rate, seed=self.seed).cpu().numpy(), rate
+
+    def speaker_encoders(self) -> list[Judge]:
+        """That of the voice."""
+        return [identify(part) for part in (self.voice.speaker_encoder,) if part is not None]
+
+
+class Copy(System):
+    """Analysis and resynthesis of the source: what the vocoder alone makes of it, the ceiling of its voices.
+
+    Args:
+        checkpoint: whose features and vocoder to take; None for mel features and Griffin-Lim.
+        device: where to compute.
+
+    Raises:
+        LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+    """
+
+    kind = "copy"
+    parallel = True
+
+    def __init__(self, checkpoint: str | Path | None = None, *, device: str = "cpu") -> None:
+        self.checkpoint, self.device = None if checkpoint is None else Path(checkpoint), device
+        if self.checkpoint is not None:
+            voice = _load(self.checkpoint, device)
+            self.extractor, self.vocoder = voice.feature_extractor, voice.vocoder
+        else:
+            from lightning_voiceclone.features.spectral import MelSpectrogram
+            from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+
+            self.extractor = MelSpectrogram().to(device)
+            self.vocoder = GriffinLim(self.extractor.spec).to(device)
+
+    def describe(self) -> dict[str, Any]:
+        """Features, vocoder, and the hash of the checkpoint that they are from."""
+        name = f"{type(self.extractor).__name__}, {type(self.vocoder).__name__}"
+        known = {} if self.checkpoint is None else {"checkpoint": str(self.checkpoint)}
+        sha256 = None if self.checkpoint is None else path_sha256(self.checkpoint)
+        return {"kind": self.kind, "name": name, **known, "sha256": sha256}
+
+    @torch.inference_mode()
+    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+        """The source, taken apart and put together."""
+        rate = self.extractor.spec.sample_rate
+        audio = _tensor(pair.source, rate, self.device)
+        return self.vocoder(self.extractor(audio[None]))[0].clamp(-1, 1).cpu().numpy(), rate
+
+
+class GroundTruth(System):
+    """The source itself: the ceiling of words and quality, and the floor of the likeness to the reference."""
+
+    kind = "ground-truth"
+    parallel = True
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing but the name."""
+        return {"kind": self.kind, "name": "the source recordings themselves", "sha256": None}
+
+    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+        """The source."""
+        return read_audio(pair.source)
+
+    def made_from(self, pair: Pair) -> list[Path]:
+        """The source alone."""
+        return [pair.source]
+
+
+class Converted(System):
+    """Files that some other system made, called CASE.wav (or .flac, .ogg, .mp3).
+
+    Args:
+        folder: where they are.
+
+    Raises:
+        ConfigurationError: if there is no such folder.
+    """
+
+    kind = "converted"
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise ConfigurationError(
+                f"there is no folder {folder} of converted recordings; name one with CASE.wav files"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Path of the folder; the files' own changes are noticed case by case."""
+        return {"kind": self.kind, "name": str(self.folder), "sha256": None}
+
+    def file(self, pair: Pair) -> Path:
+        """The pair's file, whether it is there or not."""
+        found = [self.folder / f"{pair.case}{suffix}" for suffix in (".wav", ".flac", ".ogg", ".mp3")]
+        return next((path for path in found if path.is_file()), found[0])
+
+    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+        """The file's samples."""
+        check_recording(self.file(pair), min_seconds=LEAST_SECONDS)
+        return read_audio(self.file(pair))
+
+    def made_from(self, pair: Pair) -> list[Path]:
+        """The file alone."""
+        return [self.file(pair)]
+
+
+def _load(checkpoint: Path, device: str) -> Any:
+    from lightning_voiceclone.storage import load_voice
+
+    voice = load_voice(checkpoint)
+    try:
+        return voice.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
+
+
+def _tensor(path: Path, rate: int, device: str) -> Tensor:
+    return torch.from_numpy(read_audio(path, rate)[0]).to(device)
+
+
+def path_sha256(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files by their names in order."""
+    if path.is_file():
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path)}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def check_clone(audio: np.ndarray, rate: int) -> None:
+    """Refuse a clone that cannot be judged.
+
+    Raises:
+        RecordingError: if its samples are not finite, it is silent (peak below -60 dB) or lasts less than 0.1 s.
+    """
+    if not np.isfinite(audio).all():
+        raise RecordingError("the clone has samples that are NaN or infinite")
+    if len(audio) < LEAST_SECONDS * rate:
+        raise RecordingError(f"the clone lasts {len(audio) / rate:.3f} s, least {LEAST_SECONDS} s")
+    if np.abs(audio).max() < 1e-3:
+        raise RecordingError("the clone is silent (peak below -60 dB)")
