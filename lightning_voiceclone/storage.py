@@ -13,6 +13,7 @@ from torch import nn
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.interfaces import Vocoder
+from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.voice import Voice
 
@@ -64,7 +65,9 @@ def load_voice(path: str | Path, vocoder: Vocoder | None = None) -> Voice:
         voice.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigurationError(f"the weights in {path} do not fit its description: {error}") from error
-    return voice.eval().requires_grad_(False)
+    voice.eval().requires_grad_(False)
+    prepare_parts(voice)
+    return voice
 
 
 def read_spec(path: str | Path) -> AudioSpec:

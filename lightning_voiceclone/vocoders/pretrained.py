@@ -15,7 +15,7 @@ from lightning_voiceclone import __version__, plugins
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.parts import build, describe, same_making
+from lightning_voiceclone.parts import build, describe, prepare_parts, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.storage import all_weights, read_checkpoint, read_folder, trained_weights
 
@@ -103,7 +103,9 @@ def load_vocoder(path: str | Path) -> Vocoder:
         raise ConfigurationError(f"{path} describes a part of the kind {vocoder.kind!r}, not a vocoder")
     check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the vocoder", vocoder.spec)
     _fill(vocoder, weights, Path(path))
-    return vocoder.eval().requires_grad_(False)
+    vocoder.eval().requires_grad_(False)
+    prepare_parts(vocoder)
+    return vocoder
 
 
 def choose_vocoder(name: str, spec: AudioSpec) -> Vocoder:

@@ -48,4 +48,4 @@ class Convolution(nn.Module):
 
 
 def _forget(module: nn.Module, incompatible_keys: object) -> None:
-    module.folded = None
+    module.register_buffer("folded", None, persistent=False)

@@ -1,5 +1,6 @@
 """HiFi-GAN: transposed convolutions up to the sample rate, with residual blocks of several kernels at every rate."""
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -7,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from lvc_hifigan.convolution import Convolution
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,6 +16,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.networks.conditioning import check_positive
 from lightning_voiceclone.spec import AudioSpec
+from lvc_hifigan.convolution import Convolution
 
 SLOPE = 0.1  # of the leaky rectifiers
 ENDS = 7  # taps of the first and of the last convolution
@@ -70,11 +71,12 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As x (B, channels, T)."""
-        for first, *others in self.layers:  # type: ignore[misc]
-            y = first(F.leaky_relu(x, SLOPE))
-            for other in others:
-                y = other(F.leaky_relu_(y, SLOPE))
-            x = y.add_(x)  # what a convolution gave is not needed for its gradient
+        for layer in self.layers:
+            y = x
+            for convolution in layer:  # type: ignore[attr-defined]
+                # What a convolution gave is not needed for its gradient, and may be written over.
+                y = convolution(F.leaky_relu(y, SLOPE, inplace=y is not x))
+            x = y.add_(x)
         return x
 
 
@@ -139,19 +141,9 @@ class HiFiGAN(Vocoder):
             for channels in widths[1:]
         )
         self.leave = Convolution(nn.Conv1d(widths[-1], 1, ENDS, padding=ENDS // 2))
-        self.context = self._context()
+        reaches = [max(block.reach for block in blocks) for blocks in self.blocks]  # type: ignore
+        self.context = _context(rates, reaches)
         self.use_pretrained(pretrained, trainable=finetune)
-
-    def _context(self) -> tuple[int, int]:
-        """The frames that have a part in the samples of frame 0, traced back through the layers."""
-        low, high = -(ENDS // 2), self.spec.hop_length - 1 + ENDS // 2
-        for rate, up, blocks in reversed(list(zip(self.rates, self.up, self.blocks, strict=True))):
-            reach = max(block.reach for block in blocks)  # type: ignore[union-attr]
-            low, high = low - reach, high + reach
-            # Sample m * rate - padding + tap is made of input m.
-            padding, taps = up.layer.padding[0], up.layer.kernel_size[0]  # type: ignore[union-attr]
-            low, high = math.ceil((low + padding - taps + 1) / rate), (high + padding) // rate
-        return ENDS // 2 - low, high + ENDS // 2
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
@@ -178,11 +170,7 @@ class HiFiGAN(Vocoder):
         x = self.enter(x)
         for up, blocks in zip(self.up, self.blocks, strict=True):
             x = up(F.leaky_relu_(x, SLOPE))
-            first, *others = blocks  # type: ignore[misc]
-            total = first(x)
-            for block in others:
-                total.add_(block(x))
-            x = total.div_(1 + len(others))
+            x = functools.reduce(Tensor.add_, (block(x) for block in blocks)).div_(len(blocks))  # type: ignore
         return self.leave(F.leaky_relu_(x, SLOPE)).tanh().flatten(1)
 
 
@@ -207,6 +195,17 @@ def _upsampling(before: int, after: int, rate: int) -> nn.ConvTranspose1d:
     """Exactly ``rate`` times as many steps; each is made of two inputs, as in the paper."""
     odd = rate % 2
     return nn.ConvTranspose1d(before, after, 2 * rate, rate, padding=(rate + odd) // 2, output_padding=odd)
+
+
+def _context(rates: Sequence[int], reaches: Sequence[int]) -> tuple[int, int]:
+    """The frames that have a part in the samples of frame 0, traced back through the layers."""
+    low, high = -(ENDS // 2), math.prod(rates) - 1 + ENDS // 2
+    for rate, reach in reversed(list(zip(rates, reaches, strict=True))):
+        low, high = low - reach, high + reach
+        # Sample m * rate - padding + tap is made of input m; there are 2 * rate taps.
+        padding = (rate + 1) // 2
+        low, high = math.ceil((low + padding - 2 * rate + 1) / rate), (high + padding) // rate
+    return ENDS // 2 - low, high + ENDS // 2
 
 
 def _check_rates(rates: Sequence[int], hop_length: int) -> None:

@@ -11,14 +11,18 @@ from lvc_hifigan.vocoder import HiFiGAN, upsampling_rates  # noqa: E402
 
 from lightning_voiceclone.errors import ConfigurationError  # noqa: E402
 from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
-from lightning_voiceclone.parts import describe  # noqa: E402
+from lightning_voiceclone.networks.generators.mlp import MLPGenerator  # noqa: E402
+from lightning_voiceclone.parts import Dims, describe  # noqa: E402
+from lightning_voiceclone.storage import load_voice, save_voice  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance  # noqa: E402
+from lightning_voiceclone.vocoders.pretrained import load_vocoder, save_vocoder  # noqa: E402
+from lightning_voiceclone.voice import Voice  # noqa: E402
 
 SPEC = MelSpectrogram().spec
 
 
 def lively(vocoder):
-    """Fresh weights are so small that hardly a frame is heard in the next: give every layer a gain of about 1, rectifier included."""
+    """Give every layer a gain of about 1: fresh weights are so small that hardly a frame is heard in the next."""
     with torch.no_grad():
         for module in vocoder.modules():
             if isinstance(module, Convolution):
@@ -131,3 +135,22 @@ def test_description_names_the_package():
 def test_bad_settings_are_told(settings, told):
     with pytest.raises(ConfigurationError, match=told):
         HiFiGAN(SPEC, **settings)
+
+
+def test_what_is_loaded_to_speak_is_folded(tmp_path):
+    torch.manual_seed(0)
+    vocoder = lively(HiFiGAN(SPEC, width=16)).eval()
+    features = torch.randn(1, SPEC.channels, 12)
+    save_vocoder(vocoder, tmp_path / "vocoder")
+    loaded = load_vocoder(tmp_path / "vocoder")
+    assert loaded.enter.folded is not None
+    assert (loaded(features) - vocoder(features)).abs().max() < 1e-5
+    save_vocoder(loaded, tmp_path / "again")  # what is folded is not written
+    assert torch.equal(load_vocoder(tmp_path / "again")(features), loaded(features))
+
+
+def test_a_voice_that_is_loaded_to_speak_is_folded(tmp_path):
+    torch.manual_seed(0)
+    voice = Voice(MelSpectrogram(), MLPGenerator(Dims(SPEC.channels, noise=2)), HiFiGAN(SPEC, width=16), noise=2)
+    save_voice(voice, tmp_path / "voice")
+    assert load_voice(tmp_path / "voice").vocoder.enter.folded is not None
