@@ -22,6 +22,8 @@ COMMANDS = {
     "clone": ("lightning_voiceclone.cli.clone", "say the words of one recording in the voice of another"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a voice folder, which loads without Lightning"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
+    "evaluate": ("lightning_voiceclone.cli.evaluate", "judge clones of many pairs: figures, and a page to look at"),
+    "compare": ("lightning_voiceclone.cli.compare", "put reports of lvc evaluate side by side, with their differences"),
     "plugins": ("lightning_voiceclone.cli.plugins", "list the installed parts"),
     "demo": ("lightning_voiceclone.cli.demo", "make a small corpus, train on it, clone, and show it as a page"),
 }

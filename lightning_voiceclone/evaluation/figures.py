@@ -126,6 +126,7 @@ def _case(
     told |= {name: case_value(cls, scores.get(name)) for name, cls in measures.items()}
     told["error"] = entry.get("error") or _faults(entry, measures)
     told["notes"] = entry.get("notes", [])
+    told |= {"source": str(row.source), "reference": str(row.reference)}
     told |= {"source_speaker": row.source_speaker, "target_speaker": row.target_speaker, "transcript": row.transcript}
     told |= {name: entry[name] for name in ("heard", "heard_source", "seconds") if name in entry}
     told["reasons"] = {name: reasons[name] for name in measures if name in reasons and name not in scores}

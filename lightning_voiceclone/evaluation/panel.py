@@ -114,7 +114,8 @@ class Panel:
     def judge(self, case: Case, names: Sequence[str]) -> dict[str, Any]:
         """What these measures say: ``scores``, or ``reasons`` why not.
 
-        ``faults`` are measures without an answer for which the case is to blame, ``failed`` measures that broke down; ``heard`` and ``heard_source`` what the recogniser understood.
+        ``faults`` are measures without an answer for which the case is to blame, ``failed`` those of them that broke
+        down; ``heard`` and ``heard_source`` what the recogniser understood.
         """
         told: dict[str, Any] = {"scores": {}, "reasons": {}, "faults": [], "failed": []}
         for name in names:

@@ -68,10 +68,10 @@ def correlation(left: Floats, right: Floats) -> float:
 class MelCepstralDistortion(Measure):
     """Mel-cepstral distortion (Kubichek 1993): the mean of 10 / ln 10 * sqrt(2 sum_d (c_d - c'_d)^2), d = 1 to 24.
 
-    The mean goes over the path of dynamic time warping between the two. c are the cepstra of 80 mel bands, in the convention in
-    which the figure is the root mean square difference of the smoothed log spectra in dB; c0, the level, is left out.
-    Against the parallel recording, or else the source, and then the change of voice counts too: compare systems by it,
-    but do not minimise it. In dB, from 0 (a perfect copy); lower is better.
+    The mean goes over the path of dynamic time warping between the two. c are the cepstra of 80 mel bands, in the
+    convention in which the figure is the root mean square difference of the smoothed log spectra in dB; c0, the level,
+    is left out. Against the parallel recording, or else the source, and then the change of voice counts too: compare
+    systems by it, but do not minimise it. In dB, from 0 (a perfect copy); lower is better.
     """
 
     name = "mcd_db"

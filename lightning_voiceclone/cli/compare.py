@@ -1,0 +1,68 @@
+"""``lvc compare``."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning_voiceclone.evaluation.compare import Comparison
+
+DESCRIPTION = """\
+Put reports of lvc evaluate side by side: means over the cases that all of them have, and the difference of each to the
+first, case by case, with a 95% interval by a bootstrap clustered over source and target speakers. An asterisk marks an
+interval without 0. Refuses reports of other pairs or judges."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        "lvc compare", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("reports", nargs="+", metavar="DIR", help="folders that lvc evaluate wrote; two or more")
+    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    made.add_argument("--draws", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
+    made.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Compare, and print."""
+    options = parser().parse_args(argv)
+    from lightning_voiceclone.evaluation.compare import compare
+
+    comparison = compare(options.reports, draws=options.draws, seed=options.seed)
+    if options.json:
+        print(json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False))
+    else:
+        _print(comparison)
+    return 0
+
+
+def _print(comparison: "Comparison") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from lightning_voiceclone.cli.evaluate import shown
+
+    table = Table("measure", title="differences: each less A", title_justify="left")
+    letters = [chr(ord("A") + place) for place in range(len(comparison.reports))]
+    table.add_column("better")
+    table.add_column("cases", justify="right")
+    for letter in letters:
+        table.add_column(letter, justify="right", no_wrap=True)
+    for letter in letters[1:]:
+        table.add_column(f"{letter} less A", justify="right", no_wrap=True)
+    for name, metric in comparison.metrics.items():
+        cells = [name, metric["better"], str(metric["n"]), *(shown(mean) for mean in metric["means"])]
+        rows = zip(metric["differences"], metric["ci95"], metric["better_than_first"], strict=True)
+        for difference, (low, high), verdict in rows:
+            mark = "" if verdict is None else "*"
+            cells.append(f"{difference:+.4g} [{shown(low)}, {shown(high)}]{mark}")
+        table.add_row(*(Text(cell) for cell in cells))
+    console = Console()
+    console.print(table)
+    for letter, report in zip(letters, comparison.reports, strict=True):
+        console.print(Text(f"{letter}: {report.folder} ({report.system.get('kind')}: {report.system.get('name')})"))
+    for name, reason in comparison.left_out.items():
+        console.print(Text(f"not compared: {name}: {reason}"))
