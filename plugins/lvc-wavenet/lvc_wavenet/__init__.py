@@ -1,0 +1,1 @@
+"""The WaveNet vocoder for lightning-voiceclone."""

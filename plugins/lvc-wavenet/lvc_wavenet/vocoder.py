@@ -1,0 +1,120 @@
+"""WaveNet: every sample drawn from a distribution that depends on those before it."""
+
+from collections.abc import Iterable
+from math import inf, log
+
+import torch
+import torchaudio
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.analysis import Normalizer
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Vocoder
+from lightning_voiceclone.networks.conditioning import check_positive
+from lightning_voiceclone.spec import AudioSpec
+from lvc_wavenet.generation import generate, in_double
+from lvc_wavenet.network import CLASSES, TAPS, Network, before
+
+
+class WaveNet(Vocoder):
+    """Audio (B, T * hop), one sample after the other, each drawn given those before it and the features.
+
+    Van den Oord et al. 2016 ("WaveNet: a generative model for raw audio"): dilated causal convolutions with gates,
+    residual and skip connections, and a softmax over the 256 classes of the mu-law. Trained by likelihood, with
+    ``weights: {likelihood: 1}`` and neither a discriminator nor other losses. Features are normalised by channel with
+    the statistics of the training recordings.
+
+    Speaking is slow. It draws from a random generator of its own that begins anew with ``seed`` at every call, the
+    same for all rows, and computes in double precision on the CPU: the same features always give the same samples,
+    alone or in a batch. No gradient flows back to the features.
+
+    Args:
+        spec: of the features.
+        width: channels of a layer.
+        skip: channels of the way from all layers to the distribution.
+        condition: channels of the two convolutions over the frames of the features.
+        layers: of a cycle; dilations double from 1 to 2 ** (layers - 1) samples.
+        cycles: repetitions of these dilations; the distribution of a sample depends on
+            cycles * (2 ** layers - 1) + 1 samples before it.
+        seed: of the draws.
+        pretrained: a folder or checkpoint of a trained one, or none for fresh weights. Pretrained weights are frozen,
+            unless ``finetune`` is set.
+        finetune: train the pretrained weights further.
+
+    Raises:
+        ConfigurationError: if a setting cannot work, or the pretrained weights have other settings.
+        SpecMismatchError: if the pretrained weights are for other features; names the field and both values.
+    """
+
+    capabilities = frozenset({"deterministic", "likelihood"})
+    context = (inf, TAPS - 1 + 1)  # two convolutions, and the next frame's middle, to which a line is drawn
+
+    def __init__(
+        self,
+        spec: AudioSpec,
+        *,
+        width: int = 64,
+        skip: int = 128,
+        condition: int = 80,
+        layers: int = 10,
+        cycles: int = 2,
+        seed: int = 0,
+        pretrained: str | None = None,
+        finetune: bool = False,
+    ):
+        super().__init__()
+        check_positive("WaveNet", width=width, skip=skip, condition=condition, layers=layers, cycles=cycles)
+        self.spec, self.seed = spec, seed
+        self.normalizer = Normalizer(spec.channels)
+        dilations = cycles * [2**layer for layer in range(layers)]
+        self.network = Network(spec.channels, width=width, skip=skip, condition=condition, dilations=dilations)
+        self.use_pretrained(pretrained, trainable=finetune)
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        if not self.normalizer.fitted:
+            self.normalizer.fit(features)
+
+    @torch.no_grad()
+    def forward(self, features: Tensor) -> Tensor:
+        """Audio (B, T * hop) in [-1, 1] of features (B, F, T) in the extractor's own units.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if there are no frames, or values that are not finite.
+        """
+        self.check(features)
+        hop = self.spec.hop_length
+        with torch.autocast(features.device.type, enabled=False), torch.inference_mode():
+            draws = self.draws(features.shape[-1] * hop)
+            normalised = self.normalizer(features).cpu().double()
+            audio = to_audio(generate(in_double(self.network), normalised, hop, draws))
+        return audio.to(features).clone()
+
+    def draws(self, samples: int) -> Tensor:
+        """What decides each sample: (samples,) uniform from 0 to 1, in double precision, from ``seed`` alone."""
+        return torch.rand(samples, generator=torch.Generator().manual_seed(self.seed), dtype=torch.float64)
+
+    def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
+        """Negative logarithm of the likelihood of the audio's mu-law classes, mean bits a sample; 8 is to know nothing.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if the audio is not (B, T * hop), or features are not finite.
+        """
+        self.check(features)
+        expected = (len(features), features.shape[-1] * self.spec.hop_length)
+        if tuple(audio.shape) != expected:
+            raise ConfigurationError(
+                f"WaveNet got audio {tuple(audio.shape)} for features {tuple(features.shape)}, which tell of"
+                f" {expected}; crop both to the same frames"
+            )
+        classes = torchaudio.functional.mu_law_encoding(audio.clamp(-1, 1), CLASSES)
+        logits = self.network(before(classes), self.network.of_frames(self.normalizer(features)))
+        return F.cross_entropy(logits, classes) / log(2)
+
+
+def to_audio(classes: Tensor) -> Tensor:
+    """Samples in [-1, 1] of the mu-law's classes."""
+    return torchaudio.functional.mu_law_decoding(classes, CLASSES)
