@@ -16,6 +16,7 @@ from lightning_voiceclone.pages.document import document
 
 ASSETS = Path(__file__).parent
 CASES = "<!-- cases -->"  # where the cases go, which are written one at a time
+REMARKS = {"against": "against ", "normalizer": "texts normalised by ", "reason": "none: "}
 BETTER = {"higher": "higher is better", "lower": "lower is better"}
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def _page(report: Report) -> str:
 {_warnings(report)}</header>
 <main>
 <h2>Figures</h2>
-<p>Means over the cases that have the figure, with their 95% intervals.</p>
+<p>Means over the cases that have the figure, with their 95% intervals{_bootstrap(report)}.</p>
 {_means(report)}
 {_failed(failed)}<h2 id="cases">Cases</h2>
 <p>Each heading sorts by its column. A name leads to the recordings; the triangle plays the clone.</p>
@@ -78,6 +79,17 @@ def _warnings(report: Report) -> str:
     return f'<div class="warning" role="note"><strong>Warning</strong><ul>{lines}</ul></div>\n' if lines else ""
 
 
+def _bootstrap(report: Report) -> str:
+    """How the intervals were made, as far as the report says."""
+    known = {name: number(report.bootstrap.get(name)) for name in ("draws", "source_speakers", "target_speakers")}
+    if None in known.values():
+        return ""
+    return (
+        f" by a bootstrap of {known['draws']:.0f} draws, clustered over {known['source_speakers']:.0f} source and"
+        f" {known['target_speakers']:.0f} target speakers"
+    )
+
+
 def _means(report: Report) -> str:
     rows = "\n".join(_mean(name, metric) for name, metric in report.metrics.items())
     return f"""<div class="scroll" role="region" aria-label="Means" tabindex="0"><table>
@@ -96,7 +108,8 @@ def _mean(name: str, metric: Mapping[str, Any]) -> str:
         f'<tr><th scope="row">{escape(name)}</th><td class="number">{plots.figure(number(metric.get("mean")))}</td>'
         f"<td>{shown}</td><td>{escape(str(metric.get('unit') or ''))}</td>"
         f'<td class="number">{escape(str(metric.get("n", plots.NONE)))}</td>'
-        f"<td>{BETTER.get(str(metric.get('better')), '')}</td><td>{_judge(metric.get('judge'))}</td></tr>"
+        f"<td>{BETTER.get(str(metric.get('better')), '')}</td>"
+        f"<td>{_judge(metric.get('judge'))}{_remarks(metric)}</td></tr>"
     )
 
 
@@ -115,13 +128,19 @@ def _judge(judge: object) -> str:
     return f"{escape(str(judge.get('name') or '?'))} {escape(str(judge.get('version') or ''))}{shown}"
 
 
+def _remarks(metric: Mapping[str, Any]) -> str:
+    """What the figure was laid beside, how texts were made equal, why there is none."""
+    told = [f"{words}{metric[name]}" for name, words in REMARKS.items() if metric.get(name)]
+    return "".join(f'<br><span class="soft">{escape(text)}</span>' for text in told)
+
+
 def _failed(failed: list[Mapping[str, Any]]) -> str:
     lines = "".join(f"<li>{escape(case['case'])}: {escape(str(case['error']))}</li>" for case in failed)
     return f'<div class="error"><strong>Not judged, or only in part</strong><ul>{lines}</ul></div>\n' if lines else ""
 
 
 def _table(report: Report) -> str:
-    columns = [name for name in report.metrics if any(name in case for case in report.cases)]
+    columns = [name for name in report.metrics if any(number(case.get(name)) is not None for case in report.cases)]
     spoken = any(any(speakers_of(case)) for case in report.cases)
     failed = any(case.get("error") for case in report.cases)
     texts = ["Case", *(["Source speaker", "Target speaker"] if spoken else [])]

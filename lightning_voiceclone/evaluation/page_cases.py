@@ -29,7 +29,7 @@ PITCH_HOP = PITCH_RATE // 50
 VOICED = 0.5  # of Pitch's voicing; less is drawn as a gap
 QUIET = 1e-4  # of the loudest frame's power: below it there is a pitch of the hum, not of the voice
 LEAP = 1.4  # of one frame's pitch to the next one's, at which a curve breaks
-NOT_TEXTS = ("case", "error", "source_speaker", "target_speaker")
+NOT_TEXTS = ("case", "error", "source_speaker", "target_speaker", "scores", "seconds")
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,9 @@ class CaseWriter:
 
     def _figures(self, case: Mapping[str, Any]) -> str:
         figures = [
-            f"<div><dt>{escape(name)}</dt><dd>{plots.figure(number(case[name]))}"
-            f" {escape(str(metric.get('unit') or ''))}</dd></div>"
+            f"<div><dt>{escape(name)}</dt><dd>{plots.figure(value)} {escape(str(metric.get('unit') or ''))}</dd></div>"
             for name, metric in self.report.metrics.items()
-            if name in case
+            if (value := number(case.get(name))) is not None
         ]
         return f'<dl class="small">{"".join(figures)}</dl>\n' if figures else ""
 
@@ -128,6 +127,8 @@ def _texts(case: Mapping[str, Any]) -> str:
             continue
         if isinstance(value, str) and value:
             lines.append((name, value))
+        elif isinstance(value, list):
+            lines += [(name, str(text)) for text in value]
         elif isinstance(value, Mapping):
             lines += [(f"{name}: {inner}", str(text)) for inner, text in value.items() if text]
     told = "".join(

@@ -24,6 +24,7 @@ class Report:
         system: what was judged; ``warnings`` is a list of sentences.
         metrics: name to mean, ci95, n, unit, better and judge.
         cases: in the order of the pairs: case, the metrics' names with a number or None, error, and texts.
+        bootstrap: of the intervals: draws, and clusters by their names; empty where the report does not say.
     """
 
     folder: Path
@@ -31,6 +32,7 @@ class Report:
     system: Mapping[str, Any]
     metrics: Mapping[str, Mapping[str, Any]]
     cases: tuple[Mapping[str, Any], ...]
+    bootstrap: Mapping[str, Any]
 
     def audio(self, case: str, role: str) -> Path:
         """Path of a case's recording, whether it is there or not; ``role`` is source, reference or clone."""
@@ -54,7 +56,9 @@ def read_report(folder: str | Path) -> Report:
     fault = _fault(read)
     if fault:
         raise ConfigurationError(f"{path} is no report: {fault}; run lvc evaluate again")
-    return Report(folder, read["pairs_sha256"], read["system"], read["metrics"], tuple(read["cases"]))
+    bootstrap = read.get("bootstrap")
+    return Report(folder, read["pairs_sha256"], read["system"], read["metrics"], tuple(read["cases"]),
+                  bootstrap if isinstance(bootstrap, dict) else {})  # fmt: skip
 
 
 def number(value: object) -> float | None:

@@ -64,12 +64,10 @@ class Material:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What makes this the same test or another: pairs, cases and systems with all that their reports say."""
-        systems = {
-            name: hashlib.sha256(json.dumps(dict(report.system), sort_keys=True).encode()).hexdigest()
-            for name, report in self.reports.items()
-        }
+        """What makes this the same test or another: pairs, cases, and the systems with a hash of their clones."""
         cases = hashlib.sha256("\n".join(self.cases).encode()).hexdigest()
+        systems = {name: _digest([report.audio(case, "clone") for case in self.cases])
+                   for name, report in self.reports.items()}  # fmt: skip
         return {"pairs": self.pairs_sha256, "cases": cases, "systems": systems}
 
     def trials(self, test: str) -> list[Trial]:
@@ -105,6 +103,13 @@ class Material:
         stream = io.BytesIO()
         soundfile.write(stream, level, rate, format="WAV", subtype="PCM_16")
         return stream.getvalue()
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _names(reports: Sequence[Report]) -> list[str]:

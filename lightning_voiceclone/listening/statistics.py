@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap
 from lightning_voiceclone.listening.kinds import SOURCE, TESTS
 from lightning_voiceclone.listening.store import Answer
 
@@ -16,7 +17,7 @@ Z = 1.959963984540054  # of the normal distribution, two-sided, at LEVEL
 SAME = 3  # on the four points of similarity: this and above say "same"
 # ITU-R BS.1534-3, 4.1.2: who rates the hidden reference below 90 in more than 15% of the trials is left out.
 REFERENCE_LEAST, REFERENCE_SHARE = 90, 0.15
-BOOTSTRAP = f"bootstrap over listeners and cases, {DRAWS} draws"
+BOOTSTRAP = f"bootstrap clustered over listeners and cases, {DRAWS} draws"
 WILSON = "Wilson, answers taken as independent"
 
 
@@ -65,40 +66,28 @@ def results(answers: Sequence[Answer], seed: int = 0) -> dict[str, Any]:
 
 def _summary(test: str, ratings: Sequence[Rating], seed: int) -> dict[str, Any]:
     values = np.array([rating.value for rating in ratings])
+    bootstrap = ClusterBootstrap([rating.listener for rating in ratings], [rating.case for rating in ratings],
+                                 draws=DRAWS, seed=seed)  # fmt: skip
     summary: dict[str, Any] = {"mean": float(values.mean())}
     if test == "abx":
         right = round(float(values.sum()))
         summary |= {"ci95": wilson(right, len(values)), "p_value": guessing(right, len(values))}
     else:
-        summary["ci95"] = clustered_interval(ratings, values, seed)
+        summary["ci95"] = _interval(bootstrap, values)
     if test == "similarity":
         same = (values >= SAME).astype(float)
-        summary |= {"same": float(same.mean()), "same_ci95": clustered_interval(ratings, same, seed)}
+        summary |= {"same": float(same.mean()), "same_ci95": _interval(bootstrap, same)}
     summary["n"] = len(ratings)
     summary["listeners"] = len({rating.listener for rating in ratings})
     summary["cases"] = len({rating.case for rating in ratings})
     return summary
 
 
-def clustered_interval(ratings: Sequence[Rating], values: np.ndarray, seed: int = 0) -> list[float] | None:
-    """Percentile interval of the mean of ``values``, one for each rating, by a bootstrap of listeners and of cases.
-
-    Listeners and cases are drawn anew independently of each other, and an answer weighs as often as its listener times
-    its case was drawn (the pigeonhole bootstrap: Owen 2007, The pigeonhole bootstrap, section 3). Draws in which no
-    answer is left are drawn no further. None for fewer than two answers.
-    """
-    if len(values) < 2:
-        return None
-    random = np.random.default_rng(seed)
-    weights = np.ones((DRAWS, len(values)))
-    for names in ([rating.listener for rating in ratings], [rating.case for rating in ratings]):
-        known, places = np.unique(names, return_inverse=True)
-        drawn = random.multinomial(len(known), np.full(len(known), 1 / len(known)), DRAWS)
-        weights *= drawn[:, places]
-    total = weights.sum(1)
-    means = (weights @ values)[total > 0] / total[total > 0]
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return [float(low), float(high)]
+def _interval(bootstrap: ClusterBootstrap, values: np.ndarray) -> list[float] | None:
+    """Of the mean; None where all answers are of one listener and one case."""
+    with np.errstate(invalid="ignore"):  # a draw may leave no answer; it is passed over
+        ends = bootstrap.interval(lambda weights: weights @ values / weights.sum(1), LEVEL)
+    return None if ends is None else list(ends)
 
 
 def wilson(right: int, n: int) -> list[float]:
