@@ -39,13 +39,15 @@ def run(argv: list[str]) -> int:
 
 
 def _print(comparison: "Comparison") -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from lightning_voiceclone.cli.evaluate import shown
 
-    table = Table("measure", title="differences: each less A", title_justify="left")
+    table = Table(title="differences: each less A", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("measure", no_wrap=True)
     letters = [chr(ord("A") + place) for place in range(len(comparison.reports))]
     table.add_column("better")
     table.add_column("cases", justify="right")

@@ -121,11 +121,13 @@ def _names(text: str) -> list[str]:
 
 
 def _print(report: "Report") -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("measure", title=Text(str(report.system["name"])), title_justify="left")
+    table = Table(title=Text(str(report.system["name"])), title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("measure", no_wrap=True)
     judges: dict[str, int] = {}
     for heading in ("mean", "95% interval", "cases", "unit", "judge"):
         table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=True)
