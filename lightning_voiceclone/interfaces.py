@@ -75,10 +75,19 @@ class FeatureExtractor(Part):
     spec: AudioSpec
 
     @property
-    def context(self) -> tuple[int, int]:
-        """Frames to the left and to the right whose samples have a part in a frame."""
+    def context(self) -> tuple[float, float]:
+        """Frames to the left and to the right whose samples have a part in a frame; whole numbers, or infinite."""
         reach = math.ceil(max((self.spec.n_fft or 0) - self.spec.hop_length, 0) / 2 / self.spec.hop_length)
         return reach, reach
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio on either side of a crop that make its features a slice of the whole recording's.
+
+        With an infinite context they only come near it, with half a second on either side.
+        """
+        furthest = max(self.context)
+        return math.ceil(self.spec.frame_rate / 2) if math.isinf(furthest) else int(furthest)
 
     @abstractmethod
     def forward(self, audio: Tensor) -> Tensor:

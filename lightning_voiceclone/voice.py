@@ -113,7 +113,7 @@ class Voice(nn.Module):
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop so that its features equal the whole's."""
         extractors = [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
-        return max(max(part.context) for part in extractors)
+        return max(part.margin for part in extractors)
 
     def analyze(
         self,

@@ -157,7 +157,7 @@ class AdversarialModule(pl.LightningModule):
     @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop."""
-        return max(self.feature_extractor.context)
+        return self.feature_extractor.margin
 
     @abstractmethod
     def advice(self, checkpoint: Path) -> str:

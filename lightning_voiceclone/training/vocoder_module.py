@@ -116,7 +116,7 @@ class VocoderModule(AdversarialModule):
     @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop."""
-        return max([max(self.extractor.context), *(teacher.margin for teacher in self._teacher)])
+        return max([self.extractor.margin, *(teacher.margin for teacher in self._teacher)])
 
     def advice(self, checkpoint: Path) -> str:
         """How to hear a voice through the vocoder."""

@@ -1,0 +1,1 @@
+"""The WORLD vocoder and its features for lightning-voiceclone."""
