@@ -26,8 +26,8 @@ def normalize(text: str) -> str:
     text = text.lower().replace("\u2019", "'").replace("\u2018", "'")
     for short, long in ABBREVIATIONS.items():
         text = re.sub(rf"\b{short}\b\.?", long, text)
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text).replace("&", " and ")
-    text = re.sub(r"([$£€])(\d+)", _money, text)
+    text = re.sub(r"([$£€])(\d[\d,]*)", _money, text.replace("&", " and "))
+    text = re.sub(r"\d{1,3}(?:,\d{3})+", lambda found: cardinal(_integer(found[0])), text)  # no year has a comma
     text = re.sub(r"(\d+)\s*%", r"\1 percent", text)
     text = re.sub(r"(\d+)(?:st|nd|rd|th)\b", lambda found: ordinal(int(found[1])), text)
     text = re.sub(r"\b(1[1-9]\d\d)\b", lambda found: year(int(found[1])), text)
@@ -37,7 +37,12 @@ def normalize(text: str) -> str:
 
 
 def _money(found: re.Match[str]) -> str:
-    return f"{found[2]} {MONEY[found[1]]}{'' if found[2] == '1' else 's'}"
+    number = _integer(found[2])
+    return f"{cardinal(number)} {MONEY[found[1]]}{'' if number == 1 else 's'} "
+
+
+def _integer(digits: str) -> int:
+    return int(digits.replace(",", ""))
 
 
 def cardinal(number: int) -> str:
