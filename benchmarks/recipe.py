@@ -13,8 +13,7 @@ def made(arguments: list[str]) -> tuple[Any, Any]:
     cli.trainer.strategy.connect(module)
     data.prepare_data()
     data.setup("fit")
-    extractor = module.voice.feature_extractor
-    module.voice.normalizer.fit(extractor(audio[None]) for audio in data.calibration_audio(60))
+    module.calibrate(data.calibration_audio(60))
     return module, data
 
 

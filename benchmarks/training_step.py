@@ -1,6 +1,7 @@
 """The training step of a recipe against a bare PyTorch loop over the same networks.
 
     python benchmarks/training_step.py --config recipes/librispeech.yaml --data.root ../shared/speech/LibriSpeech
+    python benchmarks/training_step.py --config recipes/vocoder_vocos.yaml --data.root ../shared/speech/index.tsv
 
 Both take the same batches, already in memory, with the same losses, clipping and moving average; they run in turns,
 and the median of the rounds' ratios is printed (goal: at most 1.05). Whatever follows is passed on to the recipe.
@@ -15,7 +16,9 @@ import lightning.pytorch as pl
 import torch
 from recipe import made
 
+from lightning_voiceclone.interfaces import Condition
 from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
+from lightning_voiceclone.training.vocoder_module import VocoderModule
 
 ROUNDS, STEPS, SKIPPED = 5, 30, 5
 
@@ -53,20 +56,22 @@ def lightning_seconds(module: Any, batches: list[Any]) -> float:
 
 def bare_seconds(module: Any, batches: list[Any]) -> float:
     """The same step with nothing round it."""
-    voice, judge, game, clip = module.voice, module.discriminator, module.adversarial_loss, module.steps.gradient_clip
-    weights = module.weights
+    made, side = (vocoder_pair, module.vocoder) if isinstance(module, VocoderModule) else (voice_pair, module.voice)
+    judge, game, clip, weights = (
+        module.discriminator,
+        module.adversarial_loss,
+        module.steps.gradient_clip,
+        module.weights,
+    )
     (generator_optimizer, judge_optimizer), _ = module.configure_optimizers()
-    average = {name: p.detach().clone() for name, p in voice.named_parameters() if p.requires_grad}
-    trained = [p for p in voice.parameters() if p.requires_grad]
+    average = {name: p.detach().clone() for name, p in side.named_parameters() if p.requires_grad}
+    trained = [p for p in side.parameters() if p.requires_grad]
     module.train()
     ends = []
     for batch in batches:
-        source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
-        reference = voice.analyze(batch.reference, batch.reference_lengths, prosody=False)
-        condition = voice.condition(source, reference, content_transforms=module.content_transforms)
-        mask = condition.mask(source.features.shape[-1])
-        fake, real = voice.generator(condition) * mask, source.features
+        real, fake, condition, loss = made(module, batch)
         still = condition.detach()
+        judge.begin_step()
         real_maps, fake_maps = judge(real, still), judge(fake.detach(), still)
         game.discriminator([m[-1] for m in real_maps], [m[-1] for m in fake_maps]).backward()
         torch.nn.utils.clip_grad_norm_(judge.parameters(), clip)
@@ -76,9 +81,8 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
         fake_maps = judge(fake, condition)
         with torch.no_grad():
             real_maps = judge(real, condition)
-        loss = weights["adversarial"] * game.generator([m[-1] for m in fake_maps])
+        loss = loss + weights["adversarial"] * game.generator([m[-1] for m in fake_maps])
         loss = loss + weights["feature_matching"] * feature_matching(real_maps, fake_maps)
-        loss = loss + weights["reconstruction"] * masked_l1(fake, real, mask)
         loss.backward()
         judge.requires_grad_(True)
         torch.nn.utils.clip_grad_norm_(trained, clip)
@@ -87,6 +91,30 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
         torch._foreach_lerp_(list(average.values()), [p.data for p in trained], 0.001)
         ends.append(time.perf_counter())
     return (ends[-1] - ends[SKIPPED - 1]) / (len(ends) - SKIPPED)
+
+
+def voice_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
+    """Real, fake, condition and the weighted loss between them, of features."""
+    voice = module.voice
+    source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
+    reference = voice.analyze(batch.reference, batch.reference_lengths, prosody=False)
+    condition = voice.condition(source, reference, content_transforms=module.content_transforms)
+    mask = condition.mask(source.features.shape[-1])
+    fake, real = voice.generator(condition) * mask, source.features
+    return real, fake, condition, module.weights["reconstruction"] * masked_l1(fake, real, mask)
+
+
+def vocoder_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
+    """The same of waveforms."""
+    audio, hop, margin = batch.audio, module.spec.hop_length, batch.margin
+    for transform in module.augmentation:
+        audio = transform(audio, module.spec.sample_rate)
+    with torch.no_grad():
+        features = module.extractor(audio)[..., margin:-margin]
+    real = audio[:, margin * hop : -margin * hop]
+    fake = module.vocoder(features)
+    loss = module.weights["mel"] * module.mel(fake, real)
+    return real[:, None], fake[:, None], Condition(batch.lengths), loss
 
 
 def main() -> None:

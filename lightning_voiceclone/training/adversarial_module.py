@@ -2,71 +2,28 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator, FeatureExtractor
+from lightning_voiceclone.interfaces import AdversarialLoss, Discriminator, FeatureExtractor
 from lightning_voiceclone.losses.reconstruction import feature_matching
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.training.averaging import WeightAverage
+from lightning_voiceclone.training.step import Pair, StepSettings, uncounted
 from lightning_voiceclone.training.weights import check_weights
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
-
-
-@dataclass(frozen=True)
-class StepSettings:
-    """How the two players take turns. All counts are in batches.
-
-    Args:
-        discriminator_steps: steps of the discriminator to one of the generator (k in Goodfellow 2014).
-        warmup: batches at the beginning in which the generator trains alone, without the discriminator.
-        gradient_clip: largest norm of the gradient of either player; null for none.
-        accumulate: batches whose gradients are summed before a step.
-        average: decay of the moving average of the generator's weights; null for none.
-    """
-
-    discriminator_steps: int = 1
-    warmup: int = 0
-    gradient_clip: float | None = 5.0
-    accumulate: int = 1
-    average: float | None = 0.999
-
-    def __post_init__(self) -> None:
-        for name in ("discriminator_steps", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"steps.{name} is {getattr(self, name)}; it must be at least 1")
-        if self.average is not None and not 0 <= self.average < 1:
-            raise ConfigurationError(f"steps.average is {self.average}; it must be at least 0 and below 1")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A batch, made into what the discriminator is to tell apart.
-
-    Args:
-        real: (B, F, T) features or (B, 1, N) audio of the recordings.
-        fake: the generator's, of the same shape, with gradients.
-        condition: what the generator was told.
-        losses: the generator's own losses by name, each a scalar, not weighted yet.
-    """
-
-    real: Tensor
-    fake: Tensor
-    condition: Condition
-    losses: Mapping[str, Tensor] = field(default_factory=dict)
+CALIBRATION_SECONDS = 120.0
 
 
 class AdversarialModule(pl.LightningModule):
@@ -189,7 +146,7 @@ class AdversarialModule(pl.LightningModule):
             return
         if self.steps.gradient_clip is not None:
             self.clip_gradients(optimizer.optimizer, self.steps.gradient_clip, "norm")
-        with _uncounted(optimizer):
+        with uncounted(optimizer):
             optimizer.step()
         optimizer.zero_grad()
 
@@ -299,21 +256,20 @@ class AdversarialModule(pl.LightningModule):
         with self.average.applied(self._generator_side[0]):
             yield
 
+    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+        """Take the statistics that the parts need of training recordings (N,), once; nothing by default."""
+
     def on_fit_start(self) -> None:
-        """Refuse a precision under which clipping would act on scaled gradients."""
+        """Refuse a precision under which clipping would act on scaled gradients; calibrate, if there is a DataModule.
+
+        Raises:
+            ConfigurationError: for that precision.
+        """
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(data, "calibration_audio"):
+            self.calibrate(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
         if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
             raise ConfigurationError(
                 f"trainer.precision is {self.trainer.precision}, under which steps.gradient_clip would act on"
                 " scaled gradients; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
             )
-
-
-@contextmanager
-def _uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
-    """Keep Lightning from counting this optimizer's step: a step is a batch, and is counted once a batch."""
-    before, after = optimizer._on_before_step, optimizer._on_after_step
-    optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        optimizer._on_before_step, optimizer._on_after_step = before, after  # type: ignore[method-assign]

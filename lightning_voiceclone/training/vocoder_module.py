@@ -1,6 +1,6 @@
 """Training a vocoder: from features to the waveform they came from, against discriminators of waveforms."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,12 @@ from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLo
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.storage import load_voice
-from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
+from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.checkpoint_check import check_same_parts
+from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.voice_checks import check_augmentation
 from lightning_voiceclone.vocoders.pretrained import description_of
 from lightning_voiceclone.vocoders.vocos import Vocos
-
-CALIBRATION_SECONDS = 120.0
 
 
 class VocoderModule(AdversarialModule):
@@ -163,18 +162,9 @@ class VocoderModule(AdversarialModule):
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
-    def on_fit_start(self) -> None:
-        """Let the vocoder see some of the training recordings' features, once.
-
-        Raises:
-            ConfigurationError: if there is no DataModule to ask for them.
-        """
-        super().on_fit_start()
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "calibration_audio"):
-            raise ConfigurationError("a vocoder trains with a VoiceDataModule, which knows the training recordings")
-        rows = data.calibration_audio(CALIBRATION_SECONDS)
-        self.vocoder.calibrate(self.extractor(row.to(self.device)[None]) for row in rows)
+    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+        """Let the vocoder see the features of some recordings."""
+        self.vocoder.calibrate(self.extractor(audio[None]) for audio in recordings)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log what the averaged weights do on recordings that were not trained on."""

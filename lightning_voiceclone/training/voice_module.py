@@ -1,6 +1,6 @@
 """Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,12 @@ from lightning_voiceclone.metrics.moments import ChannelMoments
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec, check_join
-from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
+from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.checkpoint_check import check_same_parts
+from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.voice_checks import absent_losses, check_augmentation, check_way_back
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
-
-CALIBRATION_SECONDS = 120.0
 
 
 class VoiceModule(AdversarialModule):
@@ -187,23 +186,23 @@ class VoiceModule(AdversarialModule):
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
+    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+        """Fit the normaliser to the features of some recordings, unless a checkpoint has done so."""
+        if not self.voice.normalizer.fitted:
+            self.voice.normalizer.fit(self.feature_extractor(audio[None]) for audio in recordings)
+
     def on_fit_start(self) -> None:
-        """Fit the normaliser to some of the training recordings, unless a checkpoint has done so.
+        """As the base, then refuse to train on features that nobody has normalised.
 
         Raises:
-            ConfigurationError: if there is no DataModule to ask for them.
+            ConfigurationError: if there is no DataModule to ask for recordings, and nobody fitted the normaliser.
         """
         super().on_fit_start()
         if not self.voice.normalizer.fitted:
-            data: Any = getattr(self.trainer, "datamodule", None)
-            if not hasattr(data, "calibration_audio"):
-                raise ConfigurationError(
-                    "the normaliser of the features is not fitted: train with a VoiceDataModule, or call"
-                    " module.voice.normalizer.fit(features of some recordings) first"
-                )
-            audio = data.calibration_audio(CALIBRATION_SECONDS)
-            extractor = self.voice.feature_extractor
-            self.voice.normalizer.fit(extractor(row.to(self.device)[None]) for row in audio)
+            raise ConfigurationError(
+                "the normaliser of the features is not fitted: train with a VoiceDataModule, or call"
+                " module.calibrate(some recordings) first"
+            )
 
     def _check_fitted(self) -> None:
         if not self.voice.normalizer.fitted:

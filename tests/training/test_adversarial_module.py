@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Condition, Discriminator
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
-from lightning_voiceclone.training.adversarial_module import AdversarialModule, Pair, StepSettings
+from lightning_voiceclone.training.adversarial_module import AdversarialModule
+from lightning_voiceclone.training.step import Pair, StepSettings
 
 
 class Judge(Discriminator):

@@ -19,8 +19,8 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
-from lightning_voiceclone.training.adversarial_module import StepSettings
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.training.vocoder_module import VocoderModule
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.pretrained import choose_vocoder, load_vocoder, save_vocoder

@@ -28,9 +28,9 @@ from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.storage import load_voice
-from lightning_voiceclone.training.adversarial_module import StepSettings
 from lightning_voiceclone.training.callbacks import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.training.voice_module import VoiceModule
 from lightning_voiceclone.vocoders.unframe import Unframe
 

@@ -1,0 +1,65 @@
+"""What a training step is: how the players take turns, what they are given, and that it counts as one batch."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from torch import Tensor
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How the two players take turns. All counts are in batches.
+
+    Args:
+        discriminator_steps: steps of the discriminator to one of the generator (k in Goodfellow 2014).
+        warmup: batches at the beginning in which the generator trains alone, without the discriminator.
+        gradient_clip: largest norm of the gradient of either player; null for none.
+        accumulate: batches whose gradients are summed before a step.
+        average: decay of the moving average of the generator's weights; null for none.
+    """
+
+    discriminator_steps: int = 1
+    warmup: int = 0
+    gradient_clip: float | None = 5.0
+    accumulate: int = 1
+    average: float | None = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("discriminator_steps", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"steps.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.average is not None and not 0 <= self.average < 1:
+            raise ConfigurationError(f"steps.average is {self.average}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A batch, made into what the discriminator is to tell apart.
+
+    Args:
+        real: (B, F, T) features or (B, 1, N) audio of the recordings.
+        fake: the generator's, of the same shape, with gradients.
+        condition: what the generator was told.
+        losses: the generator's own losses by name, each a scalar, not weighted yet.
+    """
+
+    real: Tensor
+    fake: Tensor
+    condition: Condition
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@contextmanager
+def uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
+    """Keep Lightning from counting this optimizer's step: a step is a batch, and is counted once a batch."""
+    before, after = optimizer._on_before_step, optimizer._on_after_step
+    optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        optimizer._on_before_step, optimizer._on_after_step = before, after  # type: ignore[method-assign]
