@@ -28,6 +28,7 @@ examples:
   lvc evaluate --pairs pairs.tsv --checkpoint last.ckpt --output report
   lvc evaluate --pairs pairs.tsv --converted other_system/ --output other_report
   lvc evaluate --pairs pairs.tsv --copy --checkpoint last.ckpt --output ceiling --without wer_self
+  lvc evaluate --pairs pairs.tsv --copy --vocoder default --output vocoder
   lvc evaluate --pairs pairs.tsv --ground-truth --output truth --recognizer WhisperRecognizer:model=DIR
   lvc compare report other_report ceiling"""
 
@@ -50,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
         help="sources analysed and resynthesised by the vocoder, of --checkpoint if given",
     )
     what.add_argument("--ground-truth", action="store_true", help="the sources themselves")
+    made.add_argument("--vocoder", metavar="WHICH", help="speak with this one instead of the voice's own (with"
+                      " --checkpoint or --copy); as for lvc clone")  # fmt: skip
     made.add_argument("--limit", type=int, metavar="N", help="judge so many pairs only, evenly spread")
     made.add_argument("--measures", metavar="A,B", default="", help="judge by these measures only (default: all)")
     made.add_argument("--without", metavar="A,B", default="", help="leave these measures out")
@@ -99,6 +102,8 @@ def _check(options: argparse.Namespace) -> None:
             f"{told} is to be judged: name one of --checkpoint, --converted, --copy (with or without --checkpoint) and"
             " --ground-truth"
         )
+    if options.vocoder and not (options.checkpoint or options.copy):
+        raise ConfigurationError("--vocoder speaks with --checkpoint or --copy, and neither is there; leave it out")
     for name, least in (("draws", 1), ("workers", 0)):
         if getattr(options, name) < least:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}, but must be at least {least}")
@@ -108,12 +113,12 @@ def _system(options: argparse.Namespace) -> "System":
     from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth
 
     if options.copy:
-        return Copy(options.checkpoint, device=options.device)
+        return Copy.named(options.checkpoint, options.vocoder, device=options.device)
     if options.ground_truth:
         return GroundTruth()
     if options.converted:
         return Converted(options.converted)
-    return ClonedBy(options.checkpoint, seed=options.seed, device=options.device)
+    return ClonedBy(options.checkpoint, vocoder=options.vocoder, seed=options.seed, device=options.device)
 
 
 def _names(text: str) -> list[str]:

@@ -127,7 +127,7 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
         ConfigurationError: names what differs, and both values.
     """
     ours: dict[str, Any] = {"pairs": pairs.sha256}
-    ours |= {f"system {name}": system[name] for name in ("kind", "sha256", "seed") if name in system}
+    ours |= {f"system {name}": system[name] for name in ("kind", "sha256", "vocoder_sha256", "seed") if name in system}
     if system["sha256"] is None:
         ours["system name"] = system["name"]
     for name, judge in judges.by_measure.items():

@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_voiceclone.audio.recordings import check_recording, read_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
-from lightning_voiceclone.interfaces import Judge
+from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
 from lightning_voiceclone.metrics.judges import file_sha256, identify
+from lightning_voiceclone.parts import describe
+from lightning_voiceclone.spec import check_join
 
 LEAST_SECONDS = 0.1  # of a recording that can be judged
 
@@ -50,6 +52,7 @@ class ClonedBy(System):
 
     Args:
         checkpoint: a .ckpt of ``lvc fit`` or a voice folder of ``lvc save``.
+        vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
         seed: of the noise, where the voice has any.
         device: where to compute.
 
@@ -59,13 +62,16 @@ class ClonedBy(System):
 
     kind = "clone"
 
-    def __init__(self, checkpoint: str | Path, *, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(
+        self, checkpoint: str | Path, *, vocoder: str | None = None, seed: int = 0, device: str = "cpu"
+    ) -> None:
         self.checkpoint, self.seed, self.device = Path(checkpoint), seed, device
-        self.voice = _load(self.checkpoint, device)
+        self.voice = _load(self.checkpoint, vocoder, device)
 
     def describe(self) -> dict[str, Any]:
-        """Path and hash of the checkpoint, and the seed."""
-        return {"kind": self.kind, "name": str(self.checkpoint), "sha256": path_sha256(self.checkpoint),
+        """Path and hash of the checkpoint, the vocoder, and the seed."""
+        return {"kind": self.kind, "name": f"{self.checkpoint}, {type(self.voice.vocoder).__name__}",
+                "sha256": path_sha256(self.checkpoint), "vocoder_sha256": _weights_sha256(self.voice.vocoder),
                 "seed": self.seed, "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
 
     def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
@@ -83,34 +89,55 @@ class Copy(System):
     """Analysis and resynthesis of the source: what the vocoder alone makes of it, the ceiling of its voices.
 
     Args:
-        checkpoint: whose features and vocoder to take; None for mel features and Griffin-Lim.
+        extractor: of the features.
+        vocoder: which turns them to sound again.
+        checkpoint: where they are from, if they are from one.
         device: where to compute.
 
     Raises:
-        LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+        SpecMismatchError: if the two disagree on the features.
     """
 
     kind = "copy"
     parallel = True
 
-    def __init__(self, checkpoint: str | Path | None = None, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        vocoder: Vocoder,
+        *,
+        checkpoint: str | Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        check_join("the feature extractor", extractor.spec, "the vocoder", vocoder.spec)
         self.checkpoint, self.device = None if checkpoint is None else Path(checkpoint), device
-        if self.checkpoint is not None:
-            voice = _load(self.checkpoint, device)
-            self.extractor, self.vocoder = voice.feature_extractor, voice.vocoder
-        else:
-            from lightning_voiceclone.features.spectral import MelSpectrogram
-            from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+        self.extractor, self.vocoder = _moved(extractor.eval(), device), _moved(vocoder.eval(), device)
 
-            self.extractor = MelSpectrogram().to(device)
-            self.vocoder = GriffinLim(self.extractor.spec).to(device)
+    @classmethod
+    def named(cls, checkpoint: str | None = None, vocoder: str | None = None, *, device: str = "cpu") -> "Copy":
+        """The features of a voice (by default mel) through its vocoder, or another that ``vocoder`` names.
+
+        Raises:
+            LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+        """
+        if checkpoint is not None:
+            voice = _load(Path(checkpoint), vocoder, device)
+            return cls(voice.feature_extractor, voice.vocoder, checkpoint=checkpoint, device=device)
+        from lightning_voiceclone.features.spectral import MelSpectrogram
+        from lightning_voiceclone.vocoders.pretrained import choose_vocoder
+
+        extractor = MelSpectrogram()
+        return cls(extractor, choose_vocoder(vocoder or "GriffinLim", extractor.spec), device=device)
 
     def describe(self) -> dict[str, Any]:
-        """Features, vocoder, and the hash of the checkpoint that they are from."""
-        name = f"{type(self.extractor).__name__}, {type(self.vocoder).__name__}"
+        """Features, vocoder, and the hashes of the checkpoint that they are from and of the vocoder's weights."""
+        settings = describe(self.vocoder)["arguments"]
+        told = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "spec" and value is not None)
+        name = f"{type(self.extractor).__name__}, {type(self.vocoder).__name__}({told})"
         known = {} if self.checkpoint is None else {"checkpoint": str(self.checkpoint)}
         sha256 = None if self.checkpoint is None else path_sha256(self.checkpoint)
-        return {"kind": self.kind, "name": name, **known, "sha256": sha256}
+        return {"kind": self.kind, "name": name, **known, "sha256": sha256,
+                "vocoder_sha256": _weights_sha256(self.vocoder)}  # fmt: skip
 
     @torch.inference_mode()
     def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
@@ -177,14 +204,28 @@ class Converted(System):
         return [self.file(pair)]
 
 
-def _load(checkpoint: Path, device: str) -> Any:
-    from lightning_voiceclone.storage import load_voice
+def _load(checkpoint: Path, vocoder: str | None, device: str) -> Any:
+    from lightning_voiceclone.storage import load_voice, read_spec
+    from lightning_voiceclone.vocoders.pretrained import choose_vocoder
 
-    voice = load_voice(checkpoint)
+    other = None if vocoder is None else choose_vocoder(vocoder, read_spec(checkpoint))
+    return _moved(load_voice(checkpoint, other), device)
+
+
+def _moved(part: nn.Module, device: str) -> Any:
     try:
-        return voice.to(device)
+        return part.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
+
+
+def _weights_sha256(vocoder: Vocoder) -> str | None:
+    """Hash of a vocoder's weights; None if it has none."""
+    from lightning_voiceclone.storage import all_weights
+    from lightning_voiceclone.vocoders.pretrained import weights_sha256
+
+    weights = all_weights(vocoder)
+    return weights_sha256(weights) if weights else None
 
 
 def _tensor(path: Path, rate: int, device: str) -> Tensor:
