@@ -1,0 +1,239 @@
+"""Evaluations from end to end: what the report holds, what is done again, and what becomes of bad input."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
+from lightning_voiceclone.evaluation import run as module
+from lightning_voiceclone.evaluation import stages
+from lightning_voiceclone.evaluation.run import evaluate
+from lightning_voiceclone.evaluation.systems import Converted, Copy, GroundTruth
+from lightning_voiceclone.testing.signals import speech_like
+
+SIGNAL = ("snr_db", "rmse", "mcd_db", "f0_correlation", "voicing_error", "duration_ratio")  # need no weights
+
+
+def judged(pairs, system, output, **options):
+    options = {"measures": SIGNAL, "workers": 1, "draws": 200, "progress": False} | options
+    report = evaluate(pairs, system, output, **options)
+    return report, json.loads((output / "metrics.json").read_text())
+
+
+def test_the_report(pairs, tmp_path):
+    report, told = judged(pairs, GroundTruth(), tmp_path / "report")
+    assert {"pairs_sha256", "system", "metrics", "cases"} <= set(told)
+    assert (told["system"]["kind"], told["system"]["warnings"]) == ("ground-truth", [])
+    assert list(told["metrics"]) == [name for name in module.known_measures() if name in SIGNAL]
+    for name, value in {"snr_db": 100, "rmse": 0, "mcd_db": 0, "duration_ratio": 1}.items():
+        metric = told["metrics"][name]
+        assert (metric["mean"], metric["ci95"], metric["n"], metric["judge"]) == (value, [value, value], 6, None)
+        assert metric["better"] in ("higher", "lower")
+        assert all(case[name] == value and case["error"] is None for case in told["cases"])
+    assert [case["case"] for case in told["cases"]] == [f"{s}-to-{t}" for s in range(3) for t in range(3) if s != t]
+    for case in told["cases"]:
+        for role in ("source", "reference", "clone"):
+            info = soundfile.info(report.audio(case["case"], role))
+            assert (info.subtype, info.channels) == ("PCM_16", 1)
+    assert (tmp_path / "report/index.html").stat().st_size > 0
+
+
+def test_a_conversion_has_no_parallel_recording(pairs, converted, tmp_path):
+    _, told = judged(pairs, Converted(converted()), tmp_path / "report")
+    assert (told["metrics"]["snr_db"]["mean"], told["metrics"]["snr_db"]["n"]) == (None, 0)
+    assert "no parallel recording" in told["metrics"]["snr_db"]["reason"]
+    assert told["metrics"]["mcd_db"]["n"] == 6
+    low, high = told["metrics"]["mcd_db"]["ci95"]
+    assert 0 < low < told["metrics"]["mcd_db"]["mean"] < high
+    for case in told["cases"]:
+        assert (case["snr_db"], case["error"]) == (None, None)  # nothing is wrong with the case
+        assert "no parallel recording" in case["reasons"]["snr_db"]
+
+
+def test_a_copy_by_the_default_vocoder(pairs, tmp_path):
+    _, told = judged(pairs, Copy.named(), tmp_path / "report", limit=2, measures=["mcd_db", "snr_db"])
+    assert told["metrics"]["snr_db"]["n"] == 2
+    assert 0 < told["metrics"]["mcd_db"]["mean"] < 6
+    assert told["system"]["name"] == "MelSpectrogram, GriffinLim"
+
+
+def test_two_processes_give_what_one_gives(pairs, converted, tmp_path):
+    folder = converted()
+    _, one = judged(pairs, Converted(folder), tmp_path / "one", workers=1)
+    _, two = judged(pairs, Converted(folder), tmp_path / "two", workers=2)
+    assert one["metrics"] == two["metrics"]
+    assert one["cases"] == two["cases"]
+
+
+# Going on -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Which measures of which cases the panel was asked about."""
+    asked = []
+    judge_all = stages.judge_all
+
+    def counted(jobs, settings, workers):
+        asked.extend((job.case, name) for job in jobs for name in job.measures)
+        return judge_all(jobs, settings, workers)
+
+    monkeypatch.setattr(stages, "judge_all", counted)
+    return asked
+
+
+def test_goes_on_where_it_was_interrupted(pairs, tmp_path, monkeypatch, count):
+    judge_all = stages.judge_all
+
+    def interrupted(jobs, settings, workers):
+        for place, told in enumerate(judge_all(jobs, settings, workers)):
+            if place == 2:
+                raise KeyboardInterrupt
+            yield told
+
+    monkeypatch.setattr(stages, "judge_all", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        judged(pairs, GroundTruth(), tmp_path / "report")
+    assert not (tmp_path / "report/metrics.json").exists()
+    monkeypatch.setattr(stages, "judge_all", judge_all)
+    count.clear()
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report")
+    assert {case for case, _ in count} == {"1-to-2", "2-to-0", "2-to-1", "1-to-0"}
+    _, fresh = judged(pairs, GroundTruth(), tmp_path / "fresh")
+    assert told["metrics"] == fresh["metrics"]
+    assert told["cases"] == fresh["cases"]
+
+
+def test_only_what_is_missing_is_asked(pairs, converted, tmp_path, count):
+    folder = converted()
+    judged(pairs, Converted(folder), tmp_path / "report", limit=2, measures=["mcd_db"])
+    assert len(count) == 2
+    count.clear()
+    judged(pairs, Converted(folder), tmp_path / "report", measures=["mcd_db", "voicing_error"])
+    assert len(count) == 4 * 2 + 2
+    count.clear()
+    shutil.copy(folder / "0-to-1.wav", folder / "0-to-2.wav")  # another clone
+    (tmp_path / "report/audio/1-to-0.clone.wav").unlink()  # lost, but known
+    _, told = judged(pairs, Converted(folder), tmp_path / "report", measures=["mcd_db", "voicing_error"])
+    assert {case for case, _ in count} == {"0-to-2"}
+    assert told["metrics"]["mcd_db"]["n"] == 6
+    assert (tmp_path / "report/audio/1-to-0.clone.wav").is_file()
+
+
+def test_refuses_a_folder_of_something_else(pairs, converted, tmp_path):
+    judged(pairs, GroundTruth(), tmp_path / "report")
+    with pytest.raises(ConfigurationError, match="report of another system kind: ground-truth there, converted now"):
+        judged(pairs, Converted(converted()), tmp_path / "report")
+    pairs.write_text(pairs.read_text() + "more\t0-1-0001.wav\t1-1-0001.wav\t\n")
+    with pytest.raises(ConfigurationError, match="report of another pairs"):
+        judged(pairs, GroundTruth(), tmp_path / "report")
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+
+def marked(told, name):
+    (case,) = (case for case in told["cases"] if case["case"] == name)
+    assert all(case[measure] is None for measure in told["metrics"]), "counted"
+    return case["error"]
+
+
+def test_bad_clones_are_marked_and_in_no_figure(pairs, converted, tmp_path):
+    folder = converted()
+    (folder / "0-to-1.wav").unlink()
+    soundfile.write(folder / "0-to-2.wav", np.zeros(16000), 16000)
+    soundfile.write(folder / "1-to-0.wav", np.full(16000, np.nan, np.float32), 16000, subtype="FLOAT")
+    (folder / "1-to-2.wav").write_bytes(b"not audio")
+    soundfile.write(folder / "2-to-0.wav", np.ones(200) * 0.1, 16000)
+    _, told = judged(pairs, Converted(folder), tmp_path / "report")
+    assert "there is no such file" in marked(told, "0-to-1")
+    assert "silent" in marked(told, "0-to-2")
+    assert "NaN" in marked(told, "1-to-0")
+    assert "not audio" in marked(told, "1-to-2")
+    assert "too short" in marked(told, "2-to-0")
+    assert told["metrics"]["mcd_db"]["n"] == 1
+    assert told["metrics"]["mcd_db"]["mean"] == told["cases"][-1]["mcd_db"]
+    assert any("5 of 6 cases could not be judged" in warning for warning in told["system"]["warnings"])
+    page = (tmp_path / "report/index.html").read_text()
+    assert "there is no such file" in page
+
+
+def test_a_mended_clone_is_judged_the_next_time(pairs, converted, tmp_path):
+    folder = converted()
+    kept = (folder / "0-to-1.wav").read_bytes()
+    (folder / "0-to-1.wav").unlink()
+    judged(pairs, Converted(folder), tmp_path / "report")
+    (folder / "0-to-1.wav").write_bytes(kept)
+    _, told = judged(pairs, Converted(folder), tmp_path / "report")
+    assert told["metrics"]["mcd_db"]["n"] == 6
+
+
+def test_missing_sources_and_references_are_marked(pairs, tmp_path):
+    (pairs.parent / "0-1-0001.wav").unlink()
+    (pairs.parent / "2-1-0002.wav").unlink()
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report")
+    assert marked(told, "0-to-1").startswith("source: ")
+    assert marked(told, "0-to-2").startswith("reference: ")
+    assert told["metrics"]["rmse"]["n"] == 3
+
+
+def test_other_lengths_and_rates(pairs, tmp_path):
+    lines = pairs.read_text().splitlines()
+    header = lines[0] + "\ttarget"
+    pairs.write_text("\n".join([header, *(f"{line}\t{line.split(chr(9))[1]}" for line in lines[1:])]) + "\n")
+    folder = tmp_path / "converted"
+    folder.mkdir()
+    for line in lines[1:]:
+        case, source = line.split("\t")[:2]
+        shutil.copy(pairs.parent / source, folder / f"{case}.wav")
+    audio, _ = soundfile.read(folder / "0-to-1.wav")
+    soundfile.write(folder / "0-to-1.wav", audio[:8000], 16000)
+    high = speech_like(1.5, speaker=0, seed=2, sample_rate=22050).audio
+    soundfile.write(folder / "0-to-2.wav", high, 22050)
+    _, told = judged(pairs, Converted(folder), tmp_path / "report")
+    short, resampled = told["cases"][:2]
+    assert "snr_db, rmse: the clone lasts 0.50 s and its parallel recording 1.50 s" in short["error"].replace(
+        "rmse, snr_db", "snr_db, rmse"
+    )
+    assert (short["snr_db"], short["duration_ratio"]) == (None, pytest.approx(1 / 3))
+    assert resampled["notes"] == ["the clone is at 22050 Hz and was judged at 16000 Hz"]
+    assert resampled["duration_ratio"] == pytest.approx(1, abs=0.01)
+    assert told["metrics"]["snr_db"]["n"] == 5
+
+
+def test_nothing_can_be_judged(pairs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LVCError, match=r"none of the 6 cases could be judged: .*no such file"):
+        judged(pairs, Converted(tmp_path / "empty"), tmp_path / "report")
+    assert (tmp_path / "report/metrics.json").is_file()
+    with pytest.raises(ConfigurationError, match="there is no folder"):
+        Converted(tmp_path / "nowhere")
+
+
+def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
+    from lightning_voiceclone.evaluation import panel
+
+    def absent(kind, text):
+        raise PluginError(f"the package of {text} is not installed; pip install it")
+
+    monkeypatch.setattr(panel, "make_part", absent)
+    with pytest.raises(PluginError, match="wer cannot be measured: the package of WhisperRecognizer is not installed"):
+        judged(pairs, GroundTruth(), tmp_path / "asked", measures=["wer"])
+    with pytest.raises(PluginError, match="the package of Other is not installed"):
+        judged(pairs, GroundTruth(), tmp_path / "asked", measures=(), without=["dnsmos_ovrl"], recognizer="Other")
+    without = ["dnsmos_ovrl", "pesq_wb", "stoi"]
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report", measures=(), without=without, limit=2)
+    assert told["metrics"]["wer"] == told["metrics"]["wer"] | {"mean": None, "n": 0, "judge": None}
+    assert "WhisperRecognizer is not installed" in told["metrics"]["wer"]["reason"]
+    assert all("not installed" in case["reasons"]["similarity_reference"] for case in told["cases"])
+    assert any("not measured: wer, cer, wer_self" in warning for warning in told["system"]["warnings"])
+
+
+def test_unknown_measures(pairs, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"no measure is called 'snr' \(did you mean snr_db\?\)"):
+        judged(pairs, GroundTruth(), tmp_path / "report", measures=["snr"])
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report", measures=["SignalToNoise"], limit=1)
+    assert list(told["metrics"]) == ["snr_db"]
