@@ -96,7 +96,7 @@ class HiFiGAN(Vocoder):
         version: v1 (13 M parameters), v2 (0.9 M) or v3 (1.5 M), the paper's from best to fastest.
         upsample_rates: factors whose product is the hop; null to divide the hop evenly among the version's stages,
             so that 160 is 5 x 4 x 4 x 2 and for v3 8 x 5 x 4.
-        width: channels before the first upsampling, halved at each; null for the version's.
+        channels: before the first upsampling, halved at each; null for the version's.
         pretrained: a folder or checkpoint of a trained one, or none for fresh weights. Pretrained weights are frozen,
             unless ``finetune`` is set.
         finetune: train the pretrained weights further.
@@ -114,7 +114,7 @@ class HiFiGAN(Vocoder):
         *,
         version: Literal["v1", "v2", "v3"] = "v1",
         upsample_rates: list[int] | None = None,
-        width: int | None = None,
+        channels: int | None = None,
         pretrained: str | None = None,
         finetune: bool = False,
     ):
@@ -124,8 +124,8 @@ class HiFiGAN(Vocoder):
         form = VERSIONS[version]
         rates = upsample_rates or upsampling_rates(spec.hop_length, form.stages)
         _check_rates(rates, spec.hop_length)
-        widths = [(form.width if width is None else width) >> stage for stage in range(len(rates) + 1)]
-        check_positive("HiFiGAN", **{f"width / 2 ** {len(rates)}": widths[-1]})
+        widths = [(form.width if channels is None else channels) >> stage for stage in range(len(rates) + 1)]
+        check_positive("HiFiGAN", **{f"channels / 2 ** {len(rates)}": widths[-1]})
         self.spec, self.rates = spec, tuple(rates)
         self.normalizer = Normalizer(spec.channels)
         self.enter = Convolution(nn.Conv1d(spec.channels, widths[0], ENDS, padding=ENDS // 2))
@@ -135,10 +135,10 @@ class HiFiGAN(Vocoder):
         )
         self.blocks = nn.ModuleList(
             nn.ModuleList(
-                ResidualBlock(channels, kernel, dilations, form.pairs)
+                ResidualBlock(width, kernel, dilations, form.pairs)
                 for kernel, dilations in zip(form.kernels, form.dilations, strict=True)
             )
-            for channels in widths[1:]
+            for width in widths[1:]
         )
         self.leave = Convolution(nn.Conv1d(widths[-1], 1, ENDS, padding=ENDS // 2))
         reaches = [max(block.reach for block in blocks) for blocks in self.blocks]  # type: ignore

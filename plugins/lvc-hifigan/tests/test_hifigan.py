@@ -3,6 +3,7 @@ import pytest
 lvc_hifigan = pytest.importorskip("lvc_hifigan", reason="lvc-hifigan is not installed: pip install plugins/lvc-hifigan")
 
 import copy  # noqa: E402 - after the skip
+import inspect  # noqa: E402
 import math  # noqa: E402
 
 import torch  # noqa: E402
@@ -16,6 +17,7 @@ from lightning_voiceclone.parts import Dims, describe  # noqa: E402
 from lightning_voiceclone.storage import load_voice, save_voice  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance  # noqa: E402
 from lightning_voiceclone.vocoders.pretrained import load_vocoder, save_vocoder  # noqa: E402
+from lightning_voiceclone.vocoders.vocos import Vocos  # noqa: E402
 from lightning_voiceclone.voice import Voice  # noqa: E402
 
 SPEC = MelSpectrogram().spec
@@ -35,7 +37,7 @@ def lively(vocoder):
 
 class TestHiFiGANV1(VocoderConformance):
     part = HiFiGAN
-    arguments = {"width": 32}
+    arguments = {"channels": 32}
 
     def extractor(self):
         return MelSpectrogram()
@@ -45,18 +47,18 @@ class TestHiFiGANV1(VocoderConformance):
 
 
 class TestHiFiGANV2(TestHiFiGANV1):
-    arguments = {"version": "v2", "width": 32}
+    arguments = {"version": "v2", "channels": 32}
 
 
 class TestHiFiGANV3(TestHiFiGANV1):
-    arguments = {"version": "v3", "width": 32}
+    arguments = {"version": "v3", "channels": 32}
 
     def extractor(self):
         return MelSpectrogram(n_fft=1024, hop_length=256)
 
 
 class TestHiFiGANOfOddRates(TestHiFiGANV1):
-    arguments = {"upsample_rates": [15, 11], "width": 16}
+    arguments = {"upsample_rates": [15, 11], "channels": 16}
 
     def extractor(self):
         return MelSpectrogram(hop_length=165)
@@ -81,7 +83,7 @@ def test_rates_divide_the_hop(hop, stages, rates):
 @pytest.mark.parametrize("arguments", [{"version": "v1"}, {"version": "v3"}, {"upsample_rates": [5, 32]}])
 def test_context_is_exact(arguments):
     torch.manual_seed(0)
-    vocoder = lively(HiFiGAN(SPEC, width=16, **arguments)).double()
+    vocoder = lively(HiFiGAN(SPEC, channels=16, **arguments)).double()
     left, right = vocoder.context
     features = torch.randn(1, SPEC.channels, left + right + 11, dtype=torch.float64, requires_grad=True)
     frame = left + 5
@@ -104,7 +106,7 @@ def test_folded_weights_say_the_same_in_the_full_size():
 
 def test_other_weights_drop_what_was_folded():
     torch.manual_seed(0)
-    first, second = (lively(HiFiGAN(SPEC, width=16)).eval() for _ in range(2))
+    first, second = (lively(HiFiGAN(SPEC, channels=16)).eval() for _ in range(2))
     features = torch.randn(1, SPEC.channels, 5)
     first.prepare_inference()
     first.load_state_dict(second.state_dict())
@@ -113,15 +115,21 @@ def test_other_weights_drop_what_was_folded():
 
 def test_training_moves_every_weight_after_speaking():
     torch.manual_seed(0)
-    vocoder = lively(HiFiGAN(SPEC, width=16)).eval()
+    vocoder = lively(HiFiGAN(SPEC, channels=16)).eval()
     vocoder.prepare_inference()
     vocoder.train()
     vocoder(torch.randn(1, SPEC.channels, 40)).square().mean().backward()
     assert [name for name, weight in vocoder.named_parameters() if weight.grad is None or not weight.grad.any()] == []
 
 
+def test_settings_are_not_taken_over_from_the_default_vocoder():
+    """A class that replaces another on the command line keeps what both have: nothing must mean two things."""
+    shared = inspect.signature(HiFiGAN).parameters.keys() & inspect.signature(Vocos).parameters.keys()
+    assert shared == {"spec", "pretrained", "finetune"}
+
+
 def test_description_names_the_package():
-    assert describe(HiFiGAN(SPEC, width=16))["package"] == "lvc-hifigan"
+    assert describe(HiFiGAN(SPEC, channels=16))["package"] == "lvc-hifigan"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +137,7 @@ def test_description_names_the_package():
     [
         ({"version": "v4"}, "version is 'v4'"),
         ({"upsample_rates": [8, 8]}, r"\[8, 8\], whose product is 64, but the features' hop is 160"),
-        ({"width": 8}, r"width / 2 \*\* 4 is 0"),
+        ({"channels": 8}, r"channels / 2 \*\* 4 is 0"),
     ],
 )
 def test_bad_settings_are_told(settings, told):
@@ -139,7 +147,7 @@ def test_bad_settings_are_told(settings, told):
 
 def test_what_is_loaded_to_speak_is_folded(tmp_path):
     torch.manual_seed(0)
-    vocoder = lively(HiFiGAN(SPEC, width=16)).eval()
+    vocoder = lively(HiFiGAN(SPEC, channels=16)).eval()
     features = torch.randn(1, SPEC.channels, 12)
     save_vocoder(vocoder, tmp_path / "vocoder")
     loaded = load_vocoder(tmp_path / "vocoder")
@@ -151,6 +159,6 @@ def test_what_is_loaded_to_speak_is_folded(tmp_path):
 
 def test_a_voice_that_is_loaded_to_speak_is_folded(tmp_path):
     torch.manual_seed(0)
-    voice = Voice(MelSpectrogram(), MLPGenerator(Dims(SPEC.channels, noise=2)), HiFiGAN(SPEC, width=16), noise=2)
+    voice = Voice(MelSpectrogram(), MLPGenerator(Dims(SPEC.channels, noise=2)), HiFiGAN(SPEC, channels=16), noise=2)
     save_voice(voice, tmp_path / "voice")
     assert load_voice(tmp_path / "voice").vocoder.enter.folded is not None

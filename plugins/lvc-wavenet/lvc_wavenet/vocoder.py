@@ -31,12 +31,12 @@ class WaveNet(Vocoder):
 
     Args:
         spec: of the features.
-        width: channels of a layer.
+        channels: of a layer.
         skip: channels of the way from all layers to the distribution.
         condition: channels of the two convolutions over the frames of the features.
-        layers: of a cycle; dilations double from 1 to 2 ** (layers - 1) samples.
+        cycle_layers: layers of a cycle; dilations double from 1 to 2 ** (cycle_layers - 1) samples.
         cycles: repetitions of these dilations; the distribution of a sample depends on
-            cycles * (2 ** layers - 1) + 1 samples before it.
+            cycles * (2 ** cycle_layers - 1) + 1 samples before it.
         seed: of the draws.
         pretrained: a folder or checkpoint of a trained one, or none for fresh weights. Pretrained weights are frozen,
             unless ``finetune`` is set.
@@ -54,21 +54,23 @@ class WaveNet(Vocoder):
         self,
         spec: AudioSpec,
         *,
-        width: int = 64,
+        channels: int = 64,
         skip: int = 128,
         condition: int = 80,
-        layers: int = 10,
+        cycle_layers: int = 10,
         cycles: int = 2,
         seed: int = 0,
         pretrained: str | None = None,
         finetune: bool = False,
     ):
         super().__init__()
-        check_positive("WaveNet", width=width, skip=skip, condition=condition, layers=layers, cycles=cycles)
+        check_positive(
+            "WaveNet", channels=channels, skip=skip, condition=condition, cycle_layers=cycle_layers, cycles=cycles
+        )
         self.spec, self.seed = spec, seed
         self.normalizer = Normalizer(spec.channels)
-        dilations = cycles * [2**layer for layer in range(layers)]
-        self.network = Network(spec.channels, width=width, skip=skip, condition=condition, dilations=dilations)
+        dilations = cycles * [2**layer for layer in range(cycle_layers)]
+        self.network = Network(spec.channels, width=channels, skip=skip, condition=condition, dilations=dilations)
         self.use_pretrained(pretrained, trainable=finetune)
 
     def calibrate(self, features: Iterable[Tensor]) -> None:

@@ -2,7 +2,8 @@ import pytest
 
 lvc_wavenet = pytest.importorskip("lvc_wavenet", reason="lvc-wavenet is not installed: pip install plugins/lvc-wavenet")
 
-import time  # noqa: E402 - after the skip
+import inspect  # noqa: E402 - after the skip
+import time  # noqa: E402
 
 import torch  # noqa: E402
 from lvc_wavenet.generation import generate, generate_naively, in_double, pick  # noqa: E402
@@ -13,9 +14,10 @@ from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError  #
 from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
 from lightning_voiceclone.parts import describe  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance, speech_like  # noqa: E402
+from lightning_voiceclone.vocoders.vocos import Vocos  # noqa: E402
 
 MEL = MelSpectrogram()
-SMALL = {"width": 8, "skip": 8, "condition": 8, "layers": 3, "cycles": 2}
+SMALL = {"channels": 8, "skip": 8, "condition": 8, "cycle_layers": 3, "cycles": 2}
 
 
 def small(**settings):
@@ -36,7 +38,7 @@ class TestWaveNet(VocoderConformance):
         return MelSpectrogram()
 
 
-@pytest.mark.parametrize("settings", [{}, {"cycles": 1, "layers": 4}, {"width": 5, "skip": 3}])
+@pytest.mark.parametrize("settings", [{}, {"cycles": 1, "cycle_layers": 4}, {"channels": 5, "skip": 3}])
 @torch.no_grad()
 def test_cached_equals_naive(settings):
     vocoder = small(**settings)
@@ -61,7 +63,7 @@ def test_speaking_follows_the_distribution_that_training_sees():
 
 @torch.no_grad()
 def test_cached_is_many_times_faster_than_naive():
-    vocoder = small(layers=10, cycles=1)
+    vocoder = small(cycle_layers=10, cycles=1)
     network, features = in_double(vocoder.network), torch.randn(1, MEL.spec.channels, 13).double()
     draws = vocoder.draws(13 * 160)
     generate(network, features[..., :1], 160, draws)
@@ -104,7 +106,7 @@ def test_no_sample_knows_what_comes_after_it():
 
 
 def test_receptive_field_is_the_papers():
-    assert small(layers=10, cycles=2).network.receptive_field == 2 * (2**10 - 1) + 1
+    assert small(cycle_layers=10, cycles=2).network.receptive_field == 2 * (2**10 - 1) + 1
 
 
 def test_features_beyond_the_context_are_not_heard():
@@ -135,7 +137,7 @@ def test_a_network_that_knows_nothing_needs_eight_bits():
 
 
 def test_learns_one_utterance_and_not_noise():
-    vocoder = small(width=16, skip=32, layers=5).train()
+    vocoder = small(channels=16, skip=32, cycle_layers=5).train()
     audio = recording(0.25)
     features = MEL(audio)
     optimizer = torch.optim.Adam(vocoder.parameters(), lr=5e-3)
@@ -164,10 +166,16 @@ def test_silence_is_the_class_of_zero():
     assert (to_audio(torch.arange(CLASSES)).diff() > 0).all()
 
 
+def test_settings_are_not_taken_over_from_the_default_vocoder():
+    """A class that replaces another on the command line keeps what both have: nothing must mean two things."""
+    shared = inspect.signature(WaveNet).parameters.keys() & inspect.signature(Vocos).parameters.keys()
+    assert shared == {"spec", "pretrained", "finetune"}
+
+
 def test_description_names_the_package():
     assert describe(small())["package"] == "lvc-wavenet"
 
 
 def test_bad_settings_are_told():
-    with pytest.raises(ConfigurationError, match="layers is 0"):
-        small(layers=0)
+    with pytest.raises(ConfigurationError, match="cycle_layers is 0"):
+        small(cycle_layers=0)
