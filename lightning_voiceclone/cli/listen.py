@@ -116,9 +116,9 @@ def _serve(options: argparse.Namespace) -> int:
     material.sound(material.cases[0], material.systems[0])  # imports what the first listener would wait for
     with _listening(options.host, options.port) as taken:
         store = Store(options.database, material.identity)
-        port = taken.getsockname()[1]
+        address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{taken.getsockname()[1]}/"
         print(f"{len(material.systems)} systems, {len(material.cases)} cases, {schedule.length} trials a listener"
-              f" ({', '.join(tests)}); answers in {options.database}\nhttp://{options.host}:{port}/  (Ctrl-C ends)",
+              f" ({', '.join(tests)}); answers in {options.database}\n{address}  (Ctrl-C ends)",
               flush=True)  # fmt: skip
         config = uvicorn.Config(make_app(material, store, schedule), log_level="warning")
         uvicorn.Server(config).run(sockets=[taken])
@@ -147,11 +147,13 @@ def _listening(host: str, port: int) -> "socket.socket":
     """A socket that listens, taken before anything is written."""
     import socket
 
+    if not 0 <= port <= 65535:  # getaddrinfo takes it modulo 65536
+        raise ConfigurationError(f"--port is {port}, but must be from 0 to 65535")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)  # reuses an address that was let go of just now
-    except OverflowError as error:
-        raise ConfigurationError(f"--port is {port}, but must be from 0 to 65535") from error
     except OSError as error:
-        raise ConfigurationError(f"cannot serve at {host} port {port}: {error.strerror}; choose another with"
-                                 " --port or --host") from error  # fmt: skip
+        reason = str(error.strerror).partition(" (while")[0]  # create_server says the address once more
+        raise ConfigurationError(
+            f"cannot serve at {host} port {port}: {reason}; choose another with --port or --host"
+        ) from error

@@ -1,8 +1,8 @@
 """Which trial a listener is given next, and in which order its recordings stand.
 
-A listener hears the conditions of a test equally often (the numbers differ by one at most); among those, what has
-fewest answers comes first, so that conditions, cases and orders are balanced over all listeners however many leave
-early. What is left open is drawn from the seed and the listener.
+A listener hears the conditions of a test equally often (the numbers differ by one at most); among those that he has
+heard least, what has fewest answers comes first, so that conditions, cases and orders are balanced over all listeners
+however many leave early. What is left open is drawn from the seed and the listener.
 """
 
 import hashlib

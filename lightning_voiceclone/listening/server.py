@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Cookie, Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from lightning_voiceclone.errors import RecordingError
@@ -69,6 +70,11 @@ def make_app(material: Material, store: Store, schedule: Schedule) -> FastAPI:
         response.headers.update({"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
                                  "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})  # fmt: skip
         return response
+
+    @app.exception_handler(RequestValidationError)
+    def refuse(request: Request, error: RequestValidationError) -> Response:
+        faults = [f"{' '.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
+        return JSONResponse({"detail": "; ".join(faults)}, 422)  # FastAPI's own fails on what is no text
 
     @app.get("/")
     def index(listener: Annotated[str | None, Query(max_length=64)] = None) -> Response:

@@ -24,6 +24,7 @@ def test_help_and_plugins_import_nothing_heavy():
         ["clone", "--help"],
         ["prepare", "--help"],
         ["demo", "--help"],
+        ["listen", "--help"],
     ):
         code = (
             "import sys; from lightning_voiceclone.cli.main import main\n"
