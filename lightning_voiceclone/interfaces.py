@@ -200,7 +200,6 @@ class Vocoder(Part):
     context: tuple[float, float] = INFINITE
     grid: int = 1
     shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
-    frozen_sha256: str | None = None  # of pretrained weights, to which checkpoints refer instead of holding them
     spec: AudioSpec
 
     @abstractmethod

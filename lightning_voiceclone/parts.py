@@ -46,6 +46,7 @@ class Part(nn.Module, ABC):
 
     kind: ClassVar[str]
     capabilities: ClassVar[frozenset[str]] = frozenset()
+    frozen_sha256: str | None = None  # of weights that checkpoints refer to instead of holding them (frozen.freeze)
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Part":

@@ -8,10 +8,10 @@ import safetensors.torch
 import torch
 import yaml
 from safetensors import SafetensorError
-from torch import nn
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
+from lightning_voiceclone.frozen import all_weights
 from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
@@ -85,16 +85,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if path.is_file():
         return _read_checkpoint(path)
     raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
-
-
-def all_weights(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Weights and persistent buffers by name, those that checkpoints only refer to among them."""
-    named: dict[str, torch.Tensor] = dict(module.named_parameters())
-    for prefix, owner in module.named_modules():
-        for name, buffer in owner.named_buffers(recurse=False):
-            if name not in owner._non_persistent_buffers_set:
-                named[f"{prefix}.{name}".lstrip(".")] = buffer
-    return {name: tensor.detach() for name, tensor in named.items()}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

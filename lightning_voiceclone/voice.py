@@ -19,6 +19,7 @@ from lightning_voiceclone.analysis import (
     stretch,
 )
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.frozen import check_weights
 from lightning_voiceclone.interfaces import (
     Condition,
     ContentEncoder,
@@ -263,8 +264,9 @@ class Voice(nn.Module):
         """How to make this voice again (without its weights), as a plain mapping."""
         named = {name: part for name, part in self.named_children() if isinstance(part, Part)}
         parts = {name: describe(part) for name, part in named.items()}
-        if self.vocoder.frozen_sha256:
-            parts["vocoder"]["sha256"] = self.vocoder.frozen_sha256
+        for name, part in named.items():
+            if part.frozen_sha256:
+                parts[name]["sha256"] = part.frozen_sha256
         return {
             "format": FORMAT,
             "version": __version__,
@@ -294,13 +296,8 @@ class Voice(nn.Module):
         described = copy.deepcopy(description["parts"])
         given = {} if vocoder is None else {"vocoder": vocoder}
         parts: dict[str, Any] = {name: given.get(name) or build(part) for name, part in described.items()}
-        referred = described["vocoder"].get("sha256")
-        if vocoder is None and referred != parts["vocoder"].frozen_sha256:
-            raise ConfigurationError(
-                f"this voice was made with the vocoder weights {described['vocoder']['arguments'].get('pretrained')!r}"
-                f" of hash {str(referred)[:12]}, but those here have {str(parts['vocoder'].frozen_sha256)[:12]};"
-                " install the version it was made with, or choose another vocoder with --vocoder"
-            )
+        for name in parts.keys() - given.keys():
+            check_weights(name, described[name], parts[name])
         voice = cls(**parts, noise=description["noise"])
         check_join(
             "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lightning_voiceclone.audio.recordings import check_recording, read_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
+from lightning_voiceclone.frozen import all_weights, weights_sha256
 from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
 from lightning_voiceclone.metrics.judges import file_sha256, identify
 from lightning_voiceclone.parts import describe
@@ -221,9 +222,6 @@ def _moved(part: nn.Module, device: str) -> Any:
 
 def _weights_sha256(vocoder: Vocoder) -> str | None:
     """Hash of a vocoder's weights; None if it has none."""
-    from lightning_voiceclone.storage import all_weights
-    from lightning_voiceclone.vocoders.pretrained import weights_sha256
-
     weights = all_weights(vocoder)
     return weights_sha256(weights) if weights else None
 

@@ -1,23 +1,22 @@
-"""Trained vocoders on disk, and vocoders whose weights checkpoints refer to instead of holding them."""
+"""Trained vocoders on disk: folders and checkpoints, and those that ship with a package."""
 
-import hashlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_voiceclone import __version__, plugins
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
+from lightning_voiceclone.frozen import all_weights, freeze
 from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.parts import build, describe, prepare_parts, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
-from lightning_voiceclone.storage import all_weights, read_checkpoint, read_folder, trained_weights
+from lightning_voiceclone.storage import read_checkpoint, read_folder, trained_weights
 
 FORMAT = 1
 DESCRIPTION = "vocoder.yaml"
@@ -30,16 +29,6 @@ def description_of(vocoder: Vocoder) -> dict[str, Any]:
     part = describe(vocoder)
     part["arguments"] = {name: None if name == "pretrained" else value for name, value in part["arguments"].items()}
     return {"format": FORMAT, "version": __version__, "spec": vocoder.spec.to_mapping(), "part": part}
-
-
-def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """Hash of names, types and values."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
-    return digest.hexdigest()
 
 
 def save_vocoder(vocoder: Vocoder, folder: str | Path, *, half: bool = False) -> None:
@@ -154,24 +143,6 @@ def load_into(vocoder: Vocoder, pretrained: str, *, trainable: bool) -> None:
     _fill(vocoder, weights, path)
     if not trainable:
         freeze(vocoder)
-
-
-def freeze(vocoder: Vocoder) -> None:
-    """Let nothing train the vocoder any more, and let checkpoints refer to its weights by their hash."""
-    vocoder.requires_grad_(False)
-    vocoder.frozen_sha256 = weights_sha256(all_weights(vocoder))
-    vocoder.register_state_dict_post_hook(_withhold)
-    vocoder.register_load_state_dict_pre_hook(_supply)
-
-
-def _withhold(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    for name in [key for key in state if key.startswith(prefix)]:
-        del state[name]
-
-
-def _supply(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    for name, tensor in all_weights(module).items():
-        state.setdefault(prefix + name, tensor)
 
 
 def _fill(vocoder: Vocoder, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from lightning_voiceclone.errors import ConfigurationError, LVCError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.storage import all_weights
+from lightning_voiceclone.frozen import all_weights, weights_sha256
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.vocoders.pretrained import load_vocoder, save_vocoder, weights_sha256
+from lightning_voiceclone.vocoders.pretrained import load_vocoder, save_vocoder
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 SMALL = {"width": 16, "hidden": 16, "layers": 1}
