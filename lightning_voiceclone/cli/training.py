@@ -28,6 +28,7 @@ from lightning_voiceclone.training.callbacks import (
     WavWriter,
 )
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
 from lightning_voiceclone.training.vocoder_module import VocoderModule
 from lightning_voiceclone.training.voice_module import VoiceModule
 
