@@ -133,10 +133,10 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
     for name, judge in judges.by_measure.items():
         ours[f"judge of {name}"] = None if judge is None else asdict(judge)
     theirs = journal.entries.get(IDENTITY, {})
-    for name in ours.keys() & theirs.keys():
-        if ours[name] != theirs[name]:
+    for name, mine in ours.items():
+        if name in theirs and mine != theirs[name]:
             raise ConfigurationError(
-                f"{output} holds a report of another {name}: {theirs[name]} there, {ours[name]} now; choose another"
+                f"{output} holds a report of another {name}: {theirs[name]} there, {mine} now; choose another"
                 " --output, or remove that one"
             )
     if ours.keys() - theirs.keys():
@@ -146,8 +146,7 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
 
 def _warnings(pairs: Pairs, system: System, judges: Judges, entries: Sequence[Mapping[str, Any]]) -> list[str]:
     told = []
-    judging = {judge for judge in judges.by_measure.values() if judge is not None}
-    for judge in judging & set(system.speaker_encoders()):
+    for judge in [judge for judge in system.speaker_encoders() if judge in judges.by_measure.values()]:
         told.append(
             f"the speaker encoder that judges, {judge.name}, is the one that the model was trained with: its figures"
             " say how well the model has learnt to please it; judge with another (--speaker-encoder)"
