@@ -199,7 +199,6 @@ class Vocoder(Part):
     kind: ClassVar[str] = "vocoders"
     context: tuple[float, float] = INFINITE
     grid: int = 1
-    shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
     spec: AudioSpec
 
     @abstractmethod
@@ -239,23 +238,6 @@ class Vocoder(Part):
                 f"{name} got {int((~features.isfinite()).sum())} values that are not finite (NaN or infinite);"
                 " the generator that made them has diverged: lower its learning rate, or take an earlier checkpoint"
             )
-
-    def use_pretrained(self, pretrained: str | None, *, trainable: bool = False) -> None:
-        """Take trained weights, for the constructors of vocoders that have any; call it last.
-
-        Args:
-            pretrained: "default" for those that ship with the class's package, a path of a vocoder folder or of a
-                checkpoint of lvc fit, or None or "none" to leave the fresh ones.
-            trainable: whether they are to be trained further; else they are frozen, and checkpoints refer to them.
-
-        Raises:
-            ConfigurationError: if there are none, or they belong to other settings.
-            SpecMismatchError: if they are for other features; names the field and both values.
-        """
-        from lightning_voiceclone.vocoders.pretrained import load_into
-
-        if pretrained is not None and pretrained != "none":
-            load_into(self, pretrained, trainable=trainable)
 
 
 class AudioTransform(Part):

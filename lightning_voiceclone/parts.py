@@ -46,7 +46,9 @@ class Part(nn.Module, ABC):
 
     kind: ClassVar[str]
     capabilities: ClassVar[frozenset[str]] = frozenset()
+    shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
     frozen_sha256: str | None = None  # of weights that checkpoints refer to instead of holding them (frozen.freeze)
+    features_spec: AudioSpec | None = None  # of the features that pretrained weights understand, where no spec says so
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Part":
@@ -54,6 +56,23 @@ class Part(nn.Module, ABC):
         part = super().__new__(cls)
         object.__setattr__(part, "_made_with", (args, kwargs))
         return part
+
+    def use_pretrained(self, pretrained: str | None, *, trainable: bool = False) -> None:
+        """Take trained weights, for the constructors of parts that have any; call it last.
+
+        Args:
+            pretrained: "default" for those that ship with the class's package, a path of a part's folder or of a
+                checkpoint of lvc fit, or None or "none" to leave the fresh ones.
+            trainable: whether they are to be trained further; else they are frozen, and checkpoints refer to them.
+
+        Raises:
+            ConfigurationError: if there are none, or they belong to other settings.
+            SpecMismatchError: if they are for other features; names the field and both values.
+        """
+        from lightning_voiceclone.trained import load_into
+
+        if pretrained is not None and pretrained != "none":
+            load_into(self, pretrained, trainable=trainable)
 
     def prepare_inference(self) -> None:
         """Compute once what follows from the weights alone, to be faster in use; by default nothing.

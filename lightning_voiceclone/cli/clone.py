@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
 
     from lightning_voiceclone.audio.recordings import read_audio, write_audio
     from lightning_voiceclone.storage import load_voice, read_spec
-    from lightning_voiceclone.vocoders.pretrained import choose_vocoder
+    from lightning_voiceclone.vocoders.choice import choose_vocoder
 
     vocoder = None
     if options.vocoder is not None:

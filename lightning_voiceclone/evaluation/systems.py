@@ -125,7 +125,7 @@ class Copy(System):
             voice = _load(Path(checkpoint), vocoder, device)
             return cls(voice.feature_extractor, voice.vocoder, checkpoint=checkpoint, device=device)
         from lightning_voiceclone.features.spectral import MelSpectrogram
-        from lightning_voiceclone.vocoders.pretrained import choose_vocoder
+        from lightning_voiceclone.vocoders.choice import choose_vocoder
 
         extractor = MelSpectrogram()
         return cls(extractor, choose_vocoder(vocoder or "GriffinLim", extractor.spec), device=device)
@@ -207,7 +207,7 @@ class Converted(System):
 
 def _load(checkpoint: Path, vocoder: str | None, device: str) -> Any:
     from lightning_voiceclone.storage import load_voice, read_spec
-    from lightning_voiceclone.vocoders.pretrained import choose_vocoder
+    from lightning_voiceclone.vocoders.choice import choose_vocoder
 
     other = None if vocoder is None else choose_vocoder(vocoder, read_spec(checkpoint))
     return _moved(load_voice(checkpoint, other), device)

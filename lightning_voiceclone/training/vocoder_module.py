@@ -26,11 +26,11 @@ from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLo
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.storage import load_voice
+from lightning_voiceclone.trained import description_of
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.checkpoint_check import check_same_parts
 from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.voice_checks import check_augmentation
-from lightning_voiceclone.vocoders.pretrained import description_of
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 
@@ -196,7 +196,7 @@ class VocoderModule(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the vocoder's description, so that the checkpoint alone is enough to speak with."""
-        checkpoint["vocoder"] = description_of(self.vocoder)
+        checkpoint["vocoder"] = description_of(self.vocoder, self.spec)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
@@ -213,7 +213,7 @@ class VocoderModule(AdversarialModule):
         judge = None if self.discriminator is None else describe(self.discriminator)
         check_same_parts(
             {"vocoder": stored["part"], "discriminator": checkpoint.get("discriminator")},
-            {"vocoder": description_of(self.vocoder)["part"], "discriminator": judge},
+            {"vocoder": description_of(self.vocoder, self.spec)["part"], "discriminator": judge},
         )
 
 

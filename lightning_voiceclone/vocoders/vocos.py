@@ -77,7 +77,7 @@ class Vocos(Vocoder):
     """
 
     capabilities = frozenset({"differentiable", "deterministic", "streamable", "exportable"})
-    shipped = ("lightning_voiceclone", "pretrained/vocos")
+    shipped = ("lightning_voiceclone", "weights/vocos")
     window: Tensor
     bands_to_bins: Tensor
     band_gain: Tensor

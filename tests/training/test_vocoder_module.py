@@ -19,11 +19,12 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
+from lightning_voiceclone.trained import save_part
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.training.vocoder_module import VocoderModule
+from lightning_voiceclone.vocoders.choice import choose_vocoder, load_vocoder
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.vocoders.pretrained import choose_vocoder, load_vocoder, save_vocoder
 from lightning_voiceclone.vocoders.vocos import Vocos
 from lightning_voiceclone.voice import Voice
 
@@ -99,7 +100,7 @@ def test_a_checkpoint_speaks_with_averaged_weights_and_as_a_folder(corpus_folder
     with trained.averaged():
         expected = trained.vocoder.eval()(features)
     assert torch.equal(loaded(features), expected)
-    save_vocoder(loaded, tmp_path / "folder")
+    save_part(loaded, loaded.spec, tmp_path / "folder")
     assert torch.equal(load_vocoder(tmp_path / "folder")(features), expected)
 
 
@@ -134,7 +135,7 @@ def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
                   speaker_encoder=StatisticsSpeakerEncoder(Dims(20), channels=4, width=8, layers=1))  # fmt: skip
     voice.normalizer.fit([torch.randn(1, 20, 50)])
     save_voice(voice, tmp_path / "voice")
-    save_vocoder(TINY(extractor.spec), tmp_path / "vocoder")
+    save_part(TINY(extractor.spec), TINY(extractor.spec).spec, tmp_path / "vocoder")
     tuned = module(voice=str(tmp_path / "voice"),
                    vocoder=partial(TINY, pretrained=str(tmp_path / "vocoder"), finetune=True))  # fmt: skip
     source = data(corpus_folder, reference_seconds=0.5)
@@ -163,13 +164,13 @@ def test_a_voice_of_other_features_is_refused(tmp_path):
 def test_choosing_a_vocoder_for_a_voice(tmp_path):
     spec = MEL().spec
     assert isinstance(choose_vocoder("GriffinLim", spec), GriffinLim)
-    save_vocoder(TINY(spec), tmp_path / "vocoder")
+    save_part(TINY(spec), TINY(spec).spec, tmp_path / "vocoder")
     assert choose_vocoder(str(tmp_path / "vocoder"), spec).spec == spec
     with pytest.raises(SpecMismatchError, match="hop_length is 200 in the voice but 160 in the vocoder"):
         choose_vocoder(str(tmp_path / "vocoder"), MelSpectrogram(n_mels=20, hop_length=200).spec)
     with pytest.raises(ConfigurationError, match="Vocos must be trained before it speaks"):
         choose_vocoder("Vocos", spec)
-    with pytest.raises(ConfigurationError, match="there is no vocoder at"):
+    with pytest.raises(ConfigurationError, match="there is nothing at"):
         choose_vocoder("Vokos", spec)
 
 
@@ -189,7 +190,7 @@ def test_what_cannot_train(changes, words):
 
 
 def test_frozen_weights_cannot_be_trained(tmp_path):
-    save_vocoder(TINY(MEL().spec), tmp_path / "vocoder")
+    save_part(TINY(MEL().spec), MEL().spec, tmp_path / "vocoder")
     with pytest.raises(ConfigurationError, match="its pretrained weights are frozen; set finetune"):
         module(vocoder=partial(TINY, pretrained=str(tmp_path / "vocoder")))
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from lightning_voiceclone.errors import ConfigurationError, LVCError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.frozen import all_weights, weights_sha256
+from lightning_voiceclone.trained import save_part
+from lightning_voiceclone.vocoders.choice import load_vocoder
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.vocoders.pretrained import load_vocoder, save_vocoder
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 SMALL = {"width": 16, "hidden": 16, "layers": 1}
@@ -28,7 +29,7 @@ def trained():
 
 @pytest.fixture
 def folder(trained, tmp_path):
-    save_vocoder(trained, tmp_path / "vocoder")
+    save_part(trained, trained.spec, tmp_path / "vocoder")
     return tmp_path / "vocoder"
 
 
@@ -38,7 +39,7 @@ def test_a_folder_brings_it_back(trained, folder):
 
 
 def test_half_the_bytes_and_nearly_the_same(trained, tmp_path):
-    save_vocoder(trained, tmp_path / "half", half=True)
+    save_part(trained, trained.spec, tmp_path / "half", half=True)
     features = torch.randn(1, 80, 12)
     assert torch.allclose(load_vocoder(tmp_path / "half")(features), trained(features), atol=2e-3)
     assert all(t.dtype == torch.float16 for t in load_file(tmp_path / "half/weights.safetensors").values()
@@ -111,9 +112,9 @@ def test_a_checkpoint_without_a_vocoder_or_without_its_spec(tmp_path, trained):
 
 @pytest.mark.parametrize("harm", ["no description", "no weights", "cut weights", "no spec", "newer", "other weights"])
 def test_broken_folders(folder, harm):
-    description = yaml.safe_load((folder / "vocoder.yaml").read_text())
+    description = yaml.safe_load((folder / "part.yaml").read_text())
     if harm == "no description":
-        (folder / "vocoder.yaml").unlink()
+        (folder / "part.yaml").unlink()
     elif harm == "no weights":
         (folder / "weights.safetensors").unlink()
     elif harm == "cut weights":
@@ -125,12 +126,12 @@ def test_broken_folders(folder, harm):
     else:
         description["part"]["arguments"]["width"] = 32
     if harm != "no description":
-        (folder / "vocoder.yaml").write_text(yaml.safe_dump(description))
+        (folder / "part.yaml").write_text(yaml.safe_dump(description))
     with pytest.raises(LVCError) as caught:
         load_vocoder(folder)
     assert str(folder) in str(caught.value)
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(ConfigurationError, match="there is no vocoder at"):
+    with pytest.raises(ConfigurationError, match="there is nothing at"):
         load_vocoder(tmp_path / "nothing")

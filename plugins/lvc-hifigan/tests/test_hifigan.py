@@ -16,7 +16,8 @@ from lightning_voiceclone.networks.generators.mlp import MLPGenerator  # noqa: E
 from lightning_voiceclone.parts import Dims, describe  # noqa: E402
 from lightning_voiceclone.storage import load_voice, save_voice  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance  # noqa: E402
-from lightning_voiceclone.vocoders.pretrained import load_vocoder, save_vocoder  # noqa: E402
+from lightning_voiceclone.trained import save_part  # noqa: E402
+from lightning_voiceclone.vocoders.choice import load_vocoder  # noqa: E402
 from lightning_voiceclone.vocoders.vocos import Vocos  # noqa: E402
 from lightning_voiceclone.voice import Voice  # noqa: E402
 
@@ -149,11 +150,11 @@ def test_what_is_loaded_to_speak_is_folded(tmp_path):
     torch.manual_seed(0)
     vocoder = lively(HiFiGAN(SPEC, channels=16)).eval()
     features = torch.randn(1, SPEC.channels, 12)
-    save_vocoder(vocoder, tmp_path / "vocoder")
+    save_part(vocoder, vocoder.spec, tmp_path / "vocoder")
     loaded = load_vocoder(tmp_path / "vocoder")
     assert loaded.enter.folded is not None
     assert (loaded(features) - vocoder(features)).abs().max() < 1e-5
-    save_vocoder(loaded, tmp_path / "again")  # what is folded is not written
+    save_part(loaded, loaded.spec, tmp_path / "again")  # what is folded is not written
     assert torch.equal(load_vocoder(tmp_path / "again")(features), loaded(features))
 
 

@@ -1,0 +1,160 @@
+"""Trained parts on disk, each by itself: folders, checkpoints, and those that ship with a package."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import yaml
+from torch import Tensor
+
+from lightning_voiceclone import __version__
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.files import whole_folder
+from lightning_voiceclone.frozen import all_weights, freeze
+from lightning_voiceclone.parts import Part, build, describe, prepare_parts, same_making
+from lightning_voiceclone.spec import AudioSpec, check_join
+from lightning_voiceclone.storage import read_checkpoint, read_folder, trained_weights
+
+FORMAT = 1
+DESCRIPTION = "part.yaml"
+WEIGHTS = "weights.safetensors"
+ROLES = ("vocoder", "encoder")  # under which checkpoints hold a part that was trained by itself
+FREE = ("pretrained", "finetune")  # arguments that say where weights come from, not what they are
+
+
+def description_of(part: Part, spec: AudioSpec) -> dict[str, Any]:
+    """How to make a part again, as a plain mapping, with what the features that it takes mean."""
+    made = describe(part)
+    made["arguments"] = {name: None if name == "pretrained" else value for name, value in made["arguments"].items()}
+    return {"format": FORMAT, "version": __version__, "spec": spec.to_mapping(), "part": made}
+
+
+def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, half: bool = False) -> None:
+    """Write a part's folder, whole or not at all; ``half`` stores the weights in 16 bits.
+
+    Raises:
+        ConfigurationError: if something else is at the folder's place.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / DESCRIPTION).is_file():
+        raise ConfigurationError(f"{folder} is there already and holds no {DESCRIPTION}; name another with --output")
+    weights = {name: tensor.cpu().contiguous().clone() for name, tensor in all_weights(part).items()}
+    if half:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    with whole_folder(folder) as temporary:
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+        text = yaml.safe_dump(description_of(part, spec), sort_keys=False)
+        (temporary / DESCRIPTION).write_text(text, encoding="utf-8")
+
+
+def role_of(checkpoint: Mapping[str, Any]) -> str | None:
+    """Under which role a checkpoint holds a part that was trained by itself; None if it holds none."""
+    return next((role for role in ROLES if role in checkpoint), None)
+
+
+def read_part(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Description and weights of a trained part, from a folder or a checkpoint (its averaged weights if it has them).
+
+    Raises:
+        ConfigurationError: if there is no part at the path, or none that says what its features mean.
+    """
+    if path.is_dir():
+        description, weights = read_folder(path, DESCRIPTION, WEIGHTS, "a trained part")
+    elif path.is_file():
+        checkpoint = read_checkpoint(path)
+        role = role_of(checkpoint)
+        if role is None:
+            raise ConfigurationError(
+                f"{path} holds no {' and no '.join(ROLES)}; name a checkpoint of lvc fit with a VocoderModule or a"
+                " DistillationModule"
+            )
+        description, weights = checkpoint[role], trained_weights(checkpoint["state_dict"], role)
+    else:
+        raise ConfigurationError(
+            f"there is nothing at {path}; name a folder that lvc save wrote, a checkpoint of lvc fit, or default"
+        )
+    if not isinstance(description, dict) or {"format", "spec", "part"} - set(description):
+        raise ConfigurationError(
+            f"{path} does not say what the features of its part mean (it has no spec): a join cannot be checked;"
+            " write it anew with lvc save"
+        )
+    if description["format"] != FORMAT:
+        raise ConfigurationError(
+            f"{path} has format {description['format']!r}, this version reads {FORMAT}; update lightning-voiceclone"
+        )
+    return description, weights
+
+
+def load_part(path: str | Path, kind: str) -> Part:
+    """A trained part from a folder or a checkpoint, ready to be used.
+
+    Args:
+        path: of the folder or checkpoint.
+        kind: of part that is wanted there: vocoders, content_encoders, speaker_encoders.
+
+    Raises:
+        ConfigurationError: if there is nothing at the path, or nothing of that kind.
+        PluginError: if its class is not installed; names the package.
+        SpecMismatchError: if what was built understands other features than the description says.
+    """
+    description, weights = read_part(Path(path))
+    part = build(description["part"])
+    if part.kind != kind:
+        raise ConfigurationError(f"{path} holds {description['part']['name']}, of {part.kind}, not of {kind}")
+    _join(part, "the stored spec", AudioSpec.from_mapping(description["spec"]))
+    _fill(part, weights, Path(path))
+    part.eval().requires_grad_(False)
+    prepare_parts(part)
+    return part
+
+
+def load_into(part: Part, pretrained: str, *, trainable: bool) -> None:
+    """Give a part trained weights; what :meth:`Part.use_pretrained` does."""
+    path = _shipped(part) if pretrained == "default" else Path(pretrained)
+    description, weights = read_part(path)
+    ours, theirs = describe(part), description["part"]
+    if ours["name"] != theirs["name"]:
+        raise ConfigurationError(f"{pretrained} is a {theirs['name']}, not a {ours['name']}; use that class")
+    _join(part, f"the pretrained {ours['name']} ({pretrained})", AudioSpec.from_mapping(description["spec"]))
+    left, right = (_settings(making) for making in (ours, theirs))
+    for name in sorted(set(left) | set(right)):
+        if not same_making(left.get(name), right.get(name)):
+            raise ConfigurationError(
+                f"{ours['name']}: {name} is {left.get(name)} but {right.get(name)} in the pretrained weights"
+                f" ({pretrained}); set {name} to {right.get(name)}, or pretrained to none"
+            )
+    _fill(part, weights, path)
+    if not trainable:
+        freeze(part)
+
+
+def _settings(making: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that decide what the weights are."""
+    return {name: value for name, value in making["arguments"].items() if name not in FREE}
+
+
+def _join(part: Part, name: str, stored: AudioSpec) -> None:
+    """Check the stored spec where the part knows its own; else let it know, for the joins to come."""
+    own = getattr(part, "spec", None)
+    if own is not None:
+        check_join("the features", own, name, stored)
+    else:
+        part.features_spec = stored
+
+
+def _fill(part: Part, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        part.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigurationError(f"the weights in {path} do not fit its description: {error}") from error
+
+
+def _shipped(part: Part) -> Path:
+    if part.shipped is None:
+        raise ConfigurationError(
+            f"{type(part).__name__} ships no weights; give the path of trained ones, or set pretrained to none"
+        )
+    package, folder = part.shipped
+    return Path(str(resources.files(package).joinpath(folder)))

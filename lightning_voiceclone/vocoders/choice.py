@@ -1,0 +1,47 @@
+"""Which vocoder speaks, by the name that a user gives."""
+
+from pathlib import Path
+
+from lightning_voiceclone import plugins
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Vocoder
+from lightning_voiceclone.spec import AudioSpec, check_join
+from lightning_voiceclone.trained import load_part
+
+
+def load_vocoder(path: str | Path) -> Vocoder:
+    """A trained vocoder from a folder or a checkpoint (its averaged weights where it has them), ready to speak.
+
+    Raises:
+        ConfigurationError: if there is nothing at the path, or nothing that can be read as a vocoder.
+        PluginError: if its class is not installed; names the package.
+    """
+    vocoder = load_part(path, Vocoder.kind)
+    assert isinstance(vocoder, Vocoder)
+    return vocoder
+
+
+def choose_vocoder(name: str, spec: AudioSpec) -> Vocoder:
+    """The vocoder that ``--vocoder`` names, for features of that spec.
+
+    Args:
+        name: "default" for the Vocos that ships, a folder or checkpoint of a trained one, or the short name of an
+            installed class that needs no training, such as GriffinLim.
+        spec: of the features that it is given.
+
+    Raises:
+        ConfigurationError: if there is none of that name.
+        SpecMismatchError: if it is for other features; names the field and both values.
+    """
+    from lightning_voiceclone.vocoders.vocos import Vocos
+
+    if name == "default":
+        return Vocos(spec, pretrained=name).eval()
+    if not Path(name).exists() and name in {plugin.name for plugin in plugins.installed() if plugin.kind == "vocoders"}:
+        made = plugins.find("vocoders", name).load()(spec)
+        if any(True for _ in made.parameters()):
+            raise ConfigurationError(f"{name} must be trained before it speaks; name a folder or checkpoint of one")
+        return made.eval()
+    vocoder = load_vocoder(name)
+    check_join("the voice", spec, f"the vocoder {name}", vocoder.spec)
+    return vocoder
