@@ -1,6 +1,7 @@
 """``lvc listen``."""
 
 import argparse
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,15 +115,17 @@ def _serve(options: argparse.Namespace) -> int:
     tests = _tests(options.tests, len(material.systems))
     schedule = Schedule({test: material.trials(test) for test in tests}, options.trials, options.seed)
     material.sound(material.cases[0], material.systems[0])  # imports what the first listener would wait for
-    with _listening(options.host, options.port) as taken:
-        store = Store(options.database, material.identity)
-        address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{taken.getsockname()[1]}/"
+    with (
+        _listening(options.host, options.port) as taken,
+        contextlib.closing(Store(options.database, material.identity)) as store,
+        contextlib.suppress(KeyboardInterrupt),  # the usual end of a server
+    ):
+        host = f"[{options.host}]" if ":" in options.host else options.host
         print(f"{len(material.systems)} systems, {len(material.cases)} cases, {schedule.length} trials a listener"
-              f" ({', '.join(tests)}); answers in {options.database}\n{address}  (Ctrl-C ends)",
-              flush=True)  # fmt: skip
+              f" ({', '.join(tests)}); answers in {options.database}\nhttp://{host}:{taken.getsockname()[1]}/"
+              "  (Ctrl-C ends)", flush=True)  # fmt: skip
         config = uvicorn.Config(make_app(material, store, schedule), log_level="warning")
         uvicorn.Server(config).run(sockets=[taken])
-        store.close()
     return 0
 
 

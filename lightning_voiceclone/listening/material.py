@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ class Trial:
     case: str
     conditions: Conditions
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A name that stays the same when the server starts again."""
         return json.dumps([self.test, self.case, *self.conditions], ensure_ascii=False)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from lightning_voiceclone.listening.schedule import Shown
 
 APPLICATION = 0x6C766C69  # SQLite's application_id of these files, "lvli"
 HELD_SECONDS = 1800.0  # an unanswered trial counts as taken for so long
+KNOWN = 1 << 16  # trials and orders that need not be read from their text again
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
 CREATE TABLE identity (content TEXT NOT NULL);
@@ -142,13 +144,13 @@ class Store:
                 " AND id NOT IN (SELECT presentation FROM answer)", [listener],
             ).fetchone()  # fmt: skip
             if row:
-                return Presentation(row[0], _trial(row[1]), tuple(json.loads(row[2])))
+                return Presentation(row[0], _trial(row[1]), _order(row[2]))
             rows = database.execute(
                 "SELECT listener, trial, arrangement FROM presentation LEFT JOIN answer ON id = presentation"
                 " WHERE presentation IS NOT NULL OR listener = ? OR presentation.since > ?",
                 [listener, time.time() - HELD_SECONDS],
             )
-            chosen = choose([Shown(who, _trial(trial), tuple(json.loads(order))) for who, trial, order in rows])
+            chosen = choose([Shown(who, _trial(trial), _order(order)) for who, trial, order in rows])
             if chosen is None:
                 return None
             number = database.execute(
@@ -164,7 +166,7 @@ class Store:
             row = database.execute(
                 "SELECT trial, arrangement FROM presentation WHERE id = ? AND listener = ?", [number, listener]
             ).fetchone()
-        return Presentation(number, _trial(row[0]), tuple(json.loads(row[1]))) if row else None
+        return Presentation(number, _trial(row[0]), _order(row[1])) if row else None
 
     def answer(self, number: int, values: Sequence[int]) -> Literal["kept", "again", "other"]:
         """Keep an answer; the first one stays.
@@ -188,7 +190,7 @@ class Store:
                 " FROM answer JOIN presentation ON id = presentation ORDER BY id"
             ).fetchall()
         return [
-            Answer(listener, _trial(trial), tuple(json.loads(order)), tuple(json.loads(ratings)), seconds)
+            Answer(listener, _trial(trial), _order(order), tuple(json.loads(ratings)), seconds)
             for listener, trial, order, ratings, seconds in rows
         ]
 
@@ -204,6 +206,12 @@ class Store:
             self._database.execute("COMMIT")
 
 
+@lru_cache(KNOWN)
+def _order(text: str) -> Conditions:
+    return tuple(json.loads(text))
+
+
+@lru_cache(KNOWN)
 def _trial(key: str) -> Trial:
     test, case, *conditions = json.loads(key)
     return Trial(test, case, tuple(conditions))
