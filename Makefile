@@ -35,6 +35,7 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/memory.py $(RECIPE)
 	$(BENCH)/overfitting.py $(RECIPE)
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
+	$(BENCH)/judges.py --speech $(SPEECH) --time runs/judges
 	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
 
 clean:
@@ -57,7 +58,7 @@ clean:
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev]"
 	@touch .venv/.installed-demo $@
 
-# The judges need a C compiler: webrtcvad has no wheel.
+# The judges need a C compiler: webrtcvad and pesq have no wheels.
 .venv/.installed-judges: .venv/.installed-dev
-	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev,judges]"
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev,judges,pesq]"
 	@touch $@

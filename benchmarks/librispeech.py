@@ -3,8 +3,8 @@
     python benchmarks/librispeech.py --speech ../shared/speech --output OUT [--trained RUN]
 
 Prints the mean validation mel L1 of the last quarter of the evaluations against the first one's (goal: at most 0.7),
-and the table of benchmarks/clone_pairs.py (goals: nearer to the reference in at least 75% of the pairs, WER at most
-0.60). ``--trained`` judges a run that is there already. Needs the extra ``judges``.
+and the figures of ``lvc evaluate`` (goals: nearer_reference at least 0.75, wer at most 0.60) beside those of the source
+recordings themselves. ``--trained`` judges a run that is there already. Needs the extra ``judges``.
 """
 
 import argparse
@@ -14,22 +14,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-from clone_pairs import clone_all, judge_all, read_pairs
+from lightning_voiceclone.evaluation.run import evaluate
+from lightning_voiceclone.evaluation.systems import ClonedBy, GroundTruth, System
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/librispeech.yaml"
+MEASURES = ("similarity_reference", "similarity_source", "nearer_reference", "wer")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path, required=True, help="folder with LibriSpeech/ and eval_pairs.tsv")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the run and the clones")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the run and the reports")
     parser.add_argument("--trained", type=Path, help="folder of a run (runs/librispeech/version_N) to judge")
     options = parser.parse_args()
     run = options.trained or train(options.speech.resolve(), options.output)
     print_validation(run / "metrics.csv")
-    pairs = read_pairs(options.speech / "eval_pairs.tsv")
-    clones = clone_all(str(run / "checkpoints/last.ckpt"), pairs, options.speech, options.output / "clones")
-    judge_all(pairs, clones, options.speech)
+    pairs = options.speech / "eval_pairs.tsv"
+    print_figures(pairs, ClonedBy(run / "checkpoints/last.ckpt"), options.output / f"report-{run.name}")
+    print_figures(pairs, GroundTruth(), options.output / "report-ground-truth")
 
 
 def train(speech: Path, output: Path) -> Path:
@@ -39,6 +41,16 @@ def train(speech: Path, output: Path) -> Path:
     subprocess.run([*command, "--data.root", str(speech / "LibriSpeech")], cwd=output, check=True)
     runs = sorted((output / "runs/librispeech").glob("version_*"), key=lambda path: path.stat().st_mtime)
     return runs[-1]
+
+
+def print_figures(pairs: Path, system: System, output: Path) -> None:
+    """Judge a system on all pairs, and print voice and words; the folder has the whole report."""
+    report = evaluate(pairs, system, output, measures=MEASURES)
+    print(f"{system.kind}, {len(report.cases)} pairs, report in {output}:")
+    for name, metric in report.metrics.items():
+        low, high = metric["ci95"]
+        judge = metric["judge"]
+        print(f"  {name} {metric['mean']:.3f} ({low:.3f} to {high:.3f}) by {judge['name']} {judge['version']}")
 
 
 def print_validation(metrics: Path) -> None:

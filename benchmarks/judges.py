@@ -1,0 +1,186 @@
+"""Whether the judges of ``lvc evaluate`` are sane, and how long they take.
+
+    python benchmarks/judges.py --speech ../shared/speech [--time OUT]
+
+Prints, of real speech that no voice here was trained with: the equal-error rate of the speaker judge over all pairs of
+recordings of LibriSpeech test-other (goal: below 1%); the corpus word error rate over the distinct sources of
+eval_pairs.tsv (goal: at most 11.5%); for each measure, its answers to a corruption that grows (goal: they never rise
+and fall); and with ``--time``, the minutes and the memory of all measures over a third and all of the pairs (goal: at
+most 12 minutes on 2 processors, and the same memory). Needs the extras ``judges`` and ``pesq``.
+"""
+
+import argparse
+import itertools
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.evaluation.pairs import read_pairs
+from lightning_voiceclone.evaluation.panel import Panel, PanelSettings, chosen_measures
+from lightning_voiceclone.evaluation.run import evaluate
+from lightning_voiceclone.evaluation.systems import GroundTruth
+from lightning_voiceclone.interfaces import Case
+from lightning_voiceclone.metrics.judges import heard_text, voice_of
+from lightning_voiceclone.metrics.speaker import equal_error_rate
+from lightning_voiceclone.metrics.words import corpus_error_rate
+
+RATE = 16000
+NOISES = ("clean", "20 dB", "10 dB", "0 dB")
+VOICES = ("same speaker", "a third", "the source's")
+PITCHES = ("0", "1", "2", "4 semitones")
+PACES = ("1", "1.1", "1.3", "1.6 as slow")
+BY_VOICE = ("similarity_source", "nearer_reference", "speaker_eer")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", type=Path, required=True, help="folder with LibriSpeech/test-other, eval_pairs.tsv")
+    parser.add_argument("--time", type=Path, metavar="OUT", help="measure time and memory too, with reports in OUT")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    pairs = options.speech / "eval_pairs.tsv"
+    if options.time:
+        print_time(pairs, options.time)
+    panel = Panel(PanelSettings(chosen_measures()))
+    for name, reason in panel.absent.items():
+        print(f"{name} is not judged: {reason}")
+    print_equal_error_rate(panel, options.speech / "LibriSpeech/test-other")
+    print_word_error_rate(panel, pairs)
+    print_gradings(panel, pairs)
+
+
+def samples(path: Path) -> torch.Tensor:
+    return torch.from_numpy(read_audio(path, RATE)[0])
+
+
+def print_equal_error_rate(panel: Panel, folder: Path) -> None:
+    """Of the speaker judge, each recording against each other one."""
+    encoder: Any = panel.measures["similarity_reference"].encoder
+    files = sorted(folder.rglob("*.flac"))
+    voices = torch.stack([voice_of(encoder, samples(path)) for path in files])
+    speakers = [path.stem.partition("-")[0] for path in files]
+    cosines = (voices @ voices.T).numpy()
+    trials = [(cosines[i, j], speakers[i] == speakers[j]) for i, j in itertools.combinations(range(len(files)), 2)]
+    genuine, impostor = (np.array([score for score, same in trials if same == kind]) for kind in (True, False))
+    rate = float(equal_error_rate(genuine, impostor)[0])
+    print(f"speaker judge: equal-error rate {rate:.2%} over {len(genuine)} genuine and {len(impostor)} impostor trials,"
+          f" {len(files)} recordings of {len(set(speakers))} speakers (goal below 1%)")  # fmt: skip
+
+
+def print_word_error_rate(panel: Panel, pairs: Path) -> None:
+    """Of the recogniser, over the distinct sources."""
+    recognizer: Any = panel.measures["wer"].recognizer
+    said = {row.source: row.transcript for row in read_pairs(pairs).rows}
+    heard = [heard_text(recognizer, samples(path), RATE) for path in said]
+    rate = corpus_error_rate(list(said.values()), heard)
+    print(f"recogniser: corpus word error rate {rate:.2%} over {len(said)} distinct sources (goal at most 11.5%)")
+
+
+# Corruptions that grow -----------------------------------------------------------------------------------------------
+
+
+def print_gradings(panel: Panel, pairs: Path) -> None:
+    """Each measure's figure at each grade, over one pair of each source speaker."""
+    rows = {row.source_speaker: row for row in reversed(read_pairs(pairs).rows)}
+    cases = [Case(row.case, samples(row.source), samples(row.reference), samples(row.source), RATE, row.transcript,
+                  samples(row.source), samples(row.genuine or row.reference))
+             for row in rows.values()]  # fmt: skip
+    others = {row.source_speaker: samples(row.source) for row in read_pairs(pairs).rows}
+    noise = [name for name in panel.measures if name not in (*BY_VOICE, "duration_ratio", "similarity_reference")]
+    grade("noise added to a copy of the source", NOISES, noise, panel, [list(noisy(case)) for case in cases])
+    spoken = [replace(case, clone=case.genuine, parallel=None) for case in cases]
+    grade("noise added to another recording of the reference's speaker", NOISES, ["similarity_reference"], panel,
+          [list(noisy(case)) for case in spoken])  # fmt: skip
+    grade("a copy of the source moved in pitch", PITCHES, ["f0_rmse_hz"], panel,
+          [list(changed(case, higher, (0, 1, 2, 4))) for case in cases])  # fmt: skip
+    unpaired = [replace(case, parallel=None) for case in cases]
+    grade("a copy of the source made slower", PACES, ["duration_ratio"], panel,
+          [list(changed(case, slower, (1, 1.1, 1.3, 1.6))) for case in unpaired])  # fmt: skip
+    speakers = list(rows)
+    voices = [voiced(case, others[speakers[place - 2]]) for place, case in enumerate(spoken)]
+    grade("whose voice it is", VOICES, ["similarity_reference", *BY_VOICE], panel, voices)
+
+
+def noisy(case: Case) -> Iterator[Case]:
+    """The clone, clean and with white noise at 20, 10 and 0 dB."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(case.clone.shape, generator=random) * case.clone.square().mean().sqrt()
+    for decibels in (np.inf, 20.0, 10.0, 0.0):
+        yield replace(case, clone=(case.clone + noise * 10 ** (-decibels / 20)).clamp(-1, 1))
+
+
+def higher(audio: Any, steps: float) -> Any:
+    return librosa.effects.pitch_shift(audio, sr=RATE, n_steps=steps)
+
+
+def slower(audio: Any, pace: float) -> Any:
+    return librosa.effects.time_stretch(audio, rate=1 / pace)
+
+
+def changed(case: Case, function: Callable[[Any, float], Any], degrees: Sequence[float]) -> Iterator[Case]:
+    """The clone, changed to growing degrees; the first leaves it as it is."""
+    for degree in degrees:
+        audio = case.clone.numpy()
+        yield case if degree == degrees[0] else replace(case, clone=torch.from_numpy(function(audio, degree)).float())
+
+
+def voiced(case: Case, third: torch.Tensor) -> list[Case]:
+    """Clones that speak with the reference's voice, with a third speaker's, and with the source's."""
+    return [case, replace(case, clone=third), replace(case, clone=case.source)]
+
+
+def grade(title: str, degrees: Sequence[str], names: Sequence[str], panel: Panel, graded: list[list[Case]]) -> None:
+    """Print a table of figures by degrees, and whether each only gets worse."""
+    table = Table(title=f"{title}; {len(graded)} cases", title_justify="left")
+    for heading in ("measure", *degrees, "answer"):
+        table.add_column(heading, justify="left" if heading in ("measure", "answer") else "right")
+    for name in names:
+        measure, figures = panel.measures.get(name), []
+        if measure is None:
+            continue
+        for column in zip(*graded, strict=True):
+            measure.reset()
+            for case in column:
+                update(measure, case)
+            figures.append(float(measure.compute()))
+        steps = np.diff(figures) * (1 if measure.higher_is_better else -1)
+        told = "monotone" if (steps < 0).all() else "no worse" if (steps <= 0).all() else "NOT MONOTONE"
+        table.add_row(name, *(f"{figure:.4g}" for figure in figures), told)
+    Console(width=120).print(table)
+
+
+def update(measure: Any, case: Case) -> None:
+    try:
+        measure.update(case)
+    except Exception as error:
+        print(f"{measure.name} has no answer for {case.name}: {error}")
+
+
+# Time and memory ----------------------------------------------------------------------------------------------------
+
+
+def print_time(pairs: Path, output: Path) -> None:
+    """Minutes and the largest process's memory, of a third of the pairs and of all of them."""
+    count = len(read_pairs(pairs).rows)
+    for limit in (count // 3, count):
+        begun = time.monotonic()
+        evaluate(pairs, GroundTruth(), output / f"{limit}-{time.time_ns()}", limit=limit)
+        minutes = (time.monotonic() - begun) / 60
+        peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+        print(
+            f"{limit} pairs with all measures: {minutes:.1f} minutes, largest process so far {peak:.0f} MB", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
