@@ -127,9 +127,8 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
         ConfigurationError: names what differs, and both values.
     """
     ours: dict[str, Any] = {"pairs": pairs.sha256}
-    ours |= {f"system {name}": system[name] for name in ("kind", "sha256", "vocoder_sha256", "seed") if name in system}
-    if system["sha256"] is None:
-        ours["system name"] = system["name"]
+    identity = ("kind", "name", "sha256", "vocoder_sha256", "seed")
+    ours |= {f"system {name}": system[name] for name in identity if name in system}
     for name, judge in judges.by_measure.items():
         ours[f"judge of {name}"] = None if judge is None else asdict(judge)
     theirs = journal.entries.get(IDENTITY, {})

@@ -6,15 +6,35 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
+from lightning_voiceclone.evaluation import panel, stages
 from lightning_voiceclone.evaluation import run as module
-from lightning_voiceclone.evaluation import stages
 from lightning_voiceclone.evaluation.run import evaluate
-from lightning_voiceclone.evaluation.systems import Converted, Copy, GroundTruth
+from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.interfaces import SpeakerEncoder
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.storage import save_voice
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.voice import Voice
 
 SIGNAL = ("snr_db", "rmse", "mcd_db", "f0_correlation", "voicing_error", "duration_ratio")  # need no weights
+
+
+class Bands(SpeakerEncoder):
+    """Levels in eight bands of the spectrum."""
+
+    takes = "audio"
+    channels = 8
+
+    def forward(self, x, lengths=None):
+        power = torch.fft.rfft(x).abs().square()[:, : x.shape[1] // 4]
+        return torch.stack([chunk.mean(1).add(1e-9).log() for chunk in power.chunk(8, 1)], 1)
 
 
 def judged(pairs, system, output, **options):
@@ -57,7 +77,40 @@ def test_a_copy_by_the_default_vocoder(pairs, tmp_path):
     _, told = judged(pairs, Copy.named(), tmp_path / "report", limit=2, measures=["mcd_db", "snr_db"])
     assert told["metrics"]["snr_db"]["n"] == 2
     assert 0 < told["metrics"]["mcd_db"]["mean"] < 6
-    assert told["system"]["name"] == "MelSpectrogram, GriffinLim"
+    assert told["system"]["name"] == "MelSpectrogram, GriffinLim(iterations=32, momentum=0.99)"
+
+
+@pytest.fixture
+def voice_folder(tmp_path):
+    """A voice that was never trained, with an encoder of audio."""
+    torch.manual_seed(0)
+    extractor = MelSpectrogram(n_mels=20)
+    content = InstanceNormContentEncoder(Dims(20), channels=4, width=8, layers=1)
+    encoder = Bands()
+    generator = ConvGenerator(Dims(20, content=4, speaker=8), width=8, layers=1)
+    voice = Voice(extractor, generator, GriffinLim(extractor.spec, iterations=2), content_encoder=content,
+                  speaker_encoder=encoder)  # fmt: skip
+    save_voice(voice, tmp_path / "voice")
+    return tmp_path / "voice"
+
+
+def test_clones_and_the_warning_of_a_judge_who_taught(pairs, voice_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(panel, "make_part", lambda kind, text: Bands())
+    names = ["similarity_reference", "nearer_reference", "speaker_eer", "duration_ratio", "snr_db"]
+    _, told = judged(pairs, ClonedBy(voice_folder), tmp_path / "report", measures=names)
+    assert told["system"]["speaker_encoders"] == ["Bands"]
+    assert len(told["system"]["sha256"]) == 64
+    (warning,) = told["system"]["warnings"]
+    assert "the speaker encoder that judges, Bands, is the one that the model was trained with" in warning
+    assert told["metrics"]["duration_ratio"]["mean"] == pytest.approx(1, abs=0.01)
+    assert told["metrics"]["snr_db"]["n"] == 0
+    eer, similar = told["metrics"]["speaker_eer"], told["metrics"]["similarity_reference"]
+    assert (eer["n"], similar["n"]) == (6, 6)
+    assert 0 <= eer["ci95"][0] <= eer["mean"] <= eer["ci95"][1] <= 1
+    assert similar["judge"]["name"] == "Bands"
+    assert all(case["speaker_eer"] is None and len(case["scores"]["speaker_eer"]) == 2 for case in told["cases"])
+    _, other = judged(pairs, GroundTruth(), tmp_path / "other", measures=names)
+    assert other["system"]["warnings"] == []
 
 
 def test_two_processes_give_what_one_gives(pairs, converted, tmp_path):
@@ -214,8 +267,6 @@ def test_nothing_can_be_judged(pairs, tmp_path):
 
 
 def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
-    from lightning_voiceclone.evaluation import panel
-
     def absent(kind, text):
         raise PluginError(f"the package of {text} is not installed; pip install it")
 
