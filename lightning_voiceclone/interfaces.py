@@ -97,12 +97,14 @@ class FeatureExtractor(Part):
 class ContentEncoder(Part):
     """What is said, and not who says it: ``forward(x, lengths) -> (B, C, T')`` at its own ``frame_rate``.
 
-    ``takes`` says what x is: "features" (B, F, T), normalised, or "audio" (B, N). lengths (B,), frames of x that are
-    real, or None for all. Trained with the generator if its parameters ask for gradients. ``channels`` is C.
+    ``takes`` says what x is: "features" (B, F, T), normalised (in the extractor's own units if ``normalized`` is
+    False), or "audio" (B, N). lengths (B,), frames of x that are real, or None for all. Trained with the generator if
+    its parameters ask for gradients. ``channels`` is C.
     """
 
     kind: ClassVar[str] = "content_encoders"
     takes: Literal["features", "audio"] = "features"
+    normalized: bool = True
     context: tuple[float, float] = INFINITE
     channels: int
     frame_rate: float
@@ -115,12 +117,13 @@ class ContentEncoder(Part):
 class SpeakerEncoder(Part):
     """Who speaks: ``forward(x, lengths) -> (B, D)``.
 
-    ``takes`` as in :class:`ContentEncoder`; taking features lets losses act on generated features without a vocoder.
-    ``channels`` is D.
+    ``takes`` and ``normalized`` as in :class:`ContentEncoder`; taking features lets losses act on generated features
+    without a vocoder. ``channels`` is D.
     """
 
     kind: ClassVar[str] = "speaker_encoders"
     takes: Literal["features", "audio"] = "features"
+    normalized: bool = True
     channels: int
 
     @abstractmethod

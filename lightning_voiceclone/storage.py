@@ -116,7 +116,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
 
 def trained_weights(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
     """Weights of the part that a training checkpoint's state calls ``name``: averaged where it has averages."""
-    own, average = f"{name}.", f"average.{name}/"  # as training.averaging names its buffers
+    own, average = f"{name}.", f"average.{name.replace('.', '/')}/"  # as training.averaging names its buffers
     weights = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
     for key, value in state.items():
         if key.startswith(average):

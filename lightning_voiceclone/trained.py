@@ -20,7 +20,7 @@ from lightning_voiceclone.storage import read_checkpoint, read_folder, trained_w
 FORMAT = 1
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
-ROLES = ("vocoder", "encoder")  # under which checkpoints hold a part that was trained by itself
+ROLES = ("vocoder", "student.encoder")  # under which checkpoints hold a part that was trained by itself
 FREE = ("pretrained", "finetune")  # arguments that say where weights come from, not what they are
 
 

@@ -86,6 +86,9 @@ class Voice(nn.Module):
 
     def _check(self) -> None:
         check_join("the feature extractor", self.spec, "the vocoder", self.vocoder.spec)
+        for name in ("content_encoder", "speaker_encoder"):
+            if (understood := getattr(getattr(self, name), "features_spec", None)) is not None:
+                check_join("the feature extractor", self.spec, f"the pretrained {name}", understood)
         grid = ("sample_rate", "hop_length")
         beside = {"pitch": self.pitch, "energy": self.energy}
         for name, extractor in ((name, part) for name, part in beside.items() if part is not None):
@@ -183,8 +186,7 @@ class Voice(nn.Module):
             heard = source.features
             for transform in content_transforms:
                 heard = transform(heard)
-            x = heard if self.content_encoder.takes == "features" else source.audio
-            content = self.content_encoder(x, source.lengths)
+            content = self.content_encoder(self._told(self.content_encoder, heard, source.audio), source.lengths)
             fields["content"] = stretch(content, frames, self.content_encoder.frame_rate, self.spec.frame_rate)
         if self.speaker_encoder is not None:
             fields["speaker"] = self.embed(reference or source)
@@ -207,8 +209,14 @@ class Voice(nn.Module):
         """
         if self.speaker_encoder is None:
             raise ConfigurationError("this voice has no speaker encoder; train one with model.speaker_encoder")
-        x = reference.features if self.speaker_encoder.takes == "features" else reference.audio
+        x = self._told(self.speaker_encoder, reference.features, reference.audio)
         return self.speaker_encoder(x, reference.lengths)
+
+    def _told(self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, audio: Tensor) -> Tensor:
+        """What an encoder takes, of normalised features and audio."""
+        if encoder.takes == "audio":
+            return audio
+        return features if encoder.normalized else self.normalizer.inverse(features)
 
     def vocode(self, features: Tensor) -> Tensor:
         """Waveform (B, T * hop) of normalised features (B, F, T)."""

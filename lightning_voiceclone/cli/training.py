@@ -29,6 +29,7 @@ from lightning_voiceclone.training.callbacks import (
 )
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
+from lightning_voiceclone.training.distillation_module import DistillationModule
 from lightning_voiceclone.training.vocoder_module import VocoderModule
 from lightning_voiceclone.training.voice_module import VoiceModule
 
@@ -66,7 +67,8 @@ def _explain(message: str) -> str:
     return f"no class is called {word!r}{nearest(word, names)}; installed: {', '.join(names)}{failed}"
 
 
-MODULES = (VoiceModule, VocoderModule)  # imported, so that a recipe can name them; the first is the default
+# Imported, so that a recipe can name them; the first is the default.
+MODULES = (VoiceModule, VocoderModule, DistillationModule)
 
 
 class TrainingCLI(LightningCLI):

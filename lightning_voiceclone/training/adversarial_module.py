@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
@@ -93,6 +93,8 @@ class AdversarialModule(pl.LightningModule):
     @abstractmethod
     def make_pair(self, batch: Any) -> Pair:
         """Make a batch into real and fake, with the losses that are this module's own."""
+
+    speaks: ClassVar[bool] = True  # whether predict_step gives something to hear
 
     # What the data are to look like ----------------------------------------------------------------------------------
 

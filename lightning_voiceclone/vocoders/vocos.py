@@ -12,39 +12,11 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.networks.conditioning import check_positive
+from lightning_voiceclone.networks.convnext import ConvNeXtBlock
 from lightning_voiceclone.spec import AudioSpec
 
 LOUDEST = 100.0  # magnitude of a bin; a full-scale sinusoid of 1,024 samples has 256
 QUIET = -5.0  # natural logarithm of the magnitude at which bins begin where no mel envelope says better
-
-
-class ConvNeXtBlock(nn.Module):
-    """x + gamma * mix(GELU(expand(norm(depthwise(x))))) on (B, T, width) (Liu et al. 2022, as in Vocos).
-
-    Args:
-        width: channels.
-        hidden: channels between the two dense layers.
-        kernel_size: steps that the depthwise convolution sees; odd.
-        scale: gamma at the beginning.
-    """
-
-    def __init__(self, width: int, hidden: int, kernel_size: int, scale: float):
-        super().__init__()
-        self.taps = nn.Parameter(torch.empty(kernel_size, width).uniform_(-1, 1) / math.sqrt(kernel_size))
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, hidden)
-        self.mix = nn.Linear(hidden, width)
-        self.gamma = nn.Parameter(torch.full((width,), scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, width) as x."""
-        steps, reach = x.shape[1], len(self.taps) // 2
-        padded = F.pad(x, (0, 0, reach, reach))
-        # Shifted products: a depthwise convolution is several times as slow backwards on a CPU.
-        seen = padded[:, :steps] * self.taps[0]
-        for tap in range(1, len(self.taps)):
-            seen = torch.addcmul(seen, padded[:, tap : tap + steps], self.taps[tap])
-        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(seen)))), self.gamma)
 
 
 class Vocos(Vocoder):

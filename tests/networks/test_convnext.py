@@ -1,0 +1,84 @@
+"""Encoders of ConvNeXt blocks."""
+
+import pytest
+import torch
+
+from lightning_voiceclone.errors import SpecMismatchError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.convnext import ConvContentEncoder, ConvNeXtBlock, ConvSpeakerEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.storage import load_voice, save_voice
+from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
+from lightning_voiceclone.trained import load_part, save_part
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.voice import Voice
+
+SMALL = {"channels": 6, "width": 12, "hidden": 16, "layers": 2}
+
+
+class TestConvContentEncoder(ContentEncoderConformance):
+    part = ConvContentEncoder
+    arguments = SMALL
+
+
+class TestConvSpeakerEncoder(SpeakerEncoderConformance):
+    part = ConvSpeakerEncoder
+    arguments = SMALL
+
+
+def test_a_block_is_torchs_depthwise_convolution_and_mlp():
+    torch.manual_seed(0)
+    block, x = ConvNeXtBlock(6, 8, 5, 0.3), torch.randn(2, 9, 6)
+    seen = torch.nn.functional.conv1d(x.transpose(1, 2), block.taps.T[:, None], padding=2, groups=6).transpose(1, 2)
+    expected = x + 0.3 * block.mix(torch.nn.functional.gelu(block.expand(block.norm(seen))))
+    assert torch.allclose(block(x), expected, atol=1e-6)
+
+
+def test_content_of_a_chunk_on_its_grid_is_that_of_the_whole():
+    torch.manual_seed(0)
+    encoder = ConvContentEncoder(Dims(20), **SMALL).eval()
+    x = torch.randn(1, 20, 200)
+    left, whole = int(encoder.context[0]), encoder(x)
+    chunk = encoder(x[..., 100 - left : 140 + left])[..., left // 2 : left // 2 + 20]
+    assert torch.allclose(chunk, whole[..., 50:70], atol=1e-5)
+
+
+def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path):
+    extractor = MelSpectrogram(n_mels=20)
+    torch.manual_seed(0)
+    dims = Dims(20, frame_rate=100.0)
+    encoder = ConvContentEncoder(dims, **SMALL)
+    encoder.calibrate([torch.randn(1, 20, 50) - 4])
+    save_part(encoder, extractor.spec, tmp_path / "content")
+    taken = ConvContentEncoder(dims, **SMALL, pretrained=str(tmp_path / "content")).eval()
+    speaker = ConvSpeakerEncoder(dims, **SMALL)
+    voice = Voice(extractor, ConvGenerator(Dims(20, content=6, speaker=6), width=8, layers=1),
+                  GriffinLim(extractor.spec), content_encoder=taken, speaker_encoder=speaker).eval()  # fmt: skip
+    voice.normalizer.fit([3 * torch.randn(1, 20, 50) - 2])
+    analysis = voice.analyze(0.1 * torch.randn(1, 16000))
+    features = voice.normalizer.inverse(analysis.features)
+    assert torch.allclose(voice.condition(analysis).content[..., ::2], taken(features), atol=0.5)
+    condition = voice.condition(analysis)
+    assert torch.allclose(condition.speaker, speaker(features), atol=1e-5)
+    assert not any(name.startswith("content_encoder") for name in voice.state_dict())  # referred to
+    save_voice(voice, tmp_path / "voice")
+    assert torch.equal(load_voice(tmp_path / "voice").condition(analysis).content, condition.content)
+
+
+def test_an_encoder_taught_on_other_features_is_refused(tmp_path):
+    dims = Dims(20, frame_rate=100.0)
+    save_part(ConvContentEncoder(dims, **SMALL), MelSpectrogram(n_mels=20).spec, tmp_path / "content")
+    other = MelSpectrogram(n_mels=20, fmax=7000)
+    with pytest.raises(
+        SpecMismatchError, match=r"fmax is 7000\.0 in the feature extractor but 8000\.0 in the pretrained"
+    ):
+        Voice(other, ConvGenerator(Dims(20, content=6), width=8, layers=1), GriffinLim(other.spec),
+              content_encoder=ConvContentEncoder(dims, **SMALL, pretrained=str(tmp_path / "content")))  # fmt: skip
+
+
+def test_a_part_of_another_kind_is_refused(tmp_path):
+    save_part(ConvContentEncoder(Dims(20), **SMALL), MelSpectrogram(n_mels=20).spec, tmp_path / "content")
+    assert isinstance(load_part(tmp_path / "content", "content_encoders"), ConvContentEncoder)
+    with pytest.raises(Exception, match="holds ConvContentEncoder, of content_encoders, not of vocoders"):
+        load_part(tmp_path / "content", "vocoders")

@@ -1,0 +1,153 @@
+"""Teaching small encoders by large ones."""
+
+from functools import partial
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import nn
+
+from lightning_voiceclone.audio.augmentation import RandomGain, RandomSpeed
+from lightning_voiceclone.data.corpora import SpeakerFolders
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.interfaces import ContentEncoder, SpeakerEncoder
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.convnext import ConvContentEncoder, ConvSpeakerEncoder
+from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
+from lightning_voiceclone.trained import load_part
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.distillation_module import DistillationModule
+from lightning_voiceclone.training.step import StepSettings
+
+SMALL = {"channels": 8, "width": 16, "hidden": 16, "layers": 1}
+
+
+class Loudness(ContentEncoder):
+    """Says how loud each 20 ms are, and its negative, at 50 frames a second."""
+
+    takes = "audio"
+    channels = 2
+    frame_rate = 50.0
+
+    def __init__(self, dims):
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x, lengths=None):
+        level = x[:, : x.shape[1] // 320 * 320].unflatten(1, (-1, 320)).square().mean(2).clamp(min=1e-6).log()
+        return self.gain * torch.stack([level, -level], 1)
+
+
+class Register(SpeakerEncoder):
+    """Says how loud a recording is, and how bright."""
+
+    takes = "audio"
+    channels = 2
+
+    def __init__(self, dims):
+        super().__init__()
+
+    def forward(self, x, lengths=None):
+        return torch.stack([part.square().mean(1).clamp(min=1e-6).log() for part in (x, x.diff())], 1)
+
+
+def module(**changes):
+    torch.manual_seed(0)
+    settings = {
+        "feature_extractor": MelSpectrogram(n_mels=20),
+        "encoder": partial(ConvContentEncoder, **SMALL),
+        "teacher": Loudness,
+        "optimizer": partial(torch.optim.AdamW, lr=5e-3),
+        "steps": StepSettings(average=0.9),
+    }
+    return DistillationModule(**{**settings, **changes})
+
+
+def fitted(made, root, folder, **changes):
+    settings = {
+        "accelerator": "cpu", "default_root_dir": folder, "logger": False, "enable_progress_bar": False,
+        "enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0,
+        "plugins": [WholeCheckpointIO()], "max_steps": 40, "limit_val_batches": 2, "val_check_interval": 1.0,
+    }  # fmt: skip
+    trainer = pl.Trainer(**{**settings, **changes})
+    data = VoiceDataModule(SpeakerFolders, str(root), segment_seconds=0.5, batch_size=4, validation=2)
+    trainer.fit(made, data)
+    return trainer, data
+
+
+def test_a_student_of_content_learns_what_its_teacher_says(corpus_folder, tmp_path):
+    made = module()
+    trainer, data = fitted(made, corpus_folder, tmp_path, max_steps=120)
+    distance = trainer.validate(made, data, verbose=False)[0]["validation/distance"]
+    assert distance < 0.25  # 1 is what the mean would give
+    trainer.save_checkpoint(tmp_path / "student.ckpt")
+    state = torch.load(tmp_path / "student.ckpt", weights_only=True)["state_dict"]
+    assert not any("gain" in name for name in state)  # the teacher stays out
+    taken = load_part(tmp_path / "student.ckpt", "content_encoders")
+    x = torch.randn(1, 20, 30)
+    with made.averaged():
+        assert torch.equal(taken(x), made.student.encoder.eval()(x))
+    assert taken.features_spec == made.spec
+
+
+def test_a_student_of_speakers(corpus_folder, tmp_path):
+    made = module(encoder=partial(ConvSpeakerEncoder, **SMALL), teacher=Register)
+    trainer, data = fitted(made, corpus_folder, tmp_path, max_steps=150)
+    assert trainer.validate(made, data, verbose=False)[0]["validation/distance"] < 0.7
+    assert made.scale.scale.unique().numel() == 1
+
+
+def test_the_teacher_hears_what_is_and_the_student_what_was_changed(corpus_folder, tmp_path):
+    made = module(augmentation=[RandomGain(-20, -20, probability=1.0)])
+    _, data = fitted(made, corpus_folder, tmp_path, max_steps=1)
+    batch = next(iter(data.train_dataloader()))
+    frames, hop = batch.audio.shape[1] // 160 - 2 * batch.margin, 160
+    inner = batch.audio[:, batch.margin * hop : -batch.margin * hop]
+    assert torch.equal(made._answer(batch, frames), made.teacher(inner))
+    quiet = made.train()._heard(batch, frames)
+    heard = made.eval()._heard(batch, frames)
+    assert torch.allclose((heard - quiet)[heard > -6], torch.tensor(2.302585), atol=0.01)  # 20 dB
+
+
+def test_resuming_is_bit_exact(corpus_folder, tmp_path):
+    whole, resumed = module(), module()
+    fitted(whole, corpus_folder, tmp_path, max_steps=8)
+    half, _ = fitted(module(), corpus_folder, tmp_path, max_steps=4)
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    trainer = pl.Trainer(accelerator="cpu", logger=False, max_steps=8, enable_progress_bar=False, limit_val_batches=2,
+                         enable_model_summary=False, use_distributed_sampler=False, plugins=[WholeCheckpointIO()],
+                         default_root_dir=tmp_path)  # fmt: skip
+    data = VoiceDataModule(SpeakerFolders, str(corpus_folder), segment_seconds=0.5, batch_size=4, validation=2)
+    trainer.fit(resumed, data, ckpt_path=tmp_path / "half.ckpt")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_another_student_is_refused(corpus_folder, tmp_path):
+    trainer, data = fitted(module(), corpus_folder, tmp_path, max_steps=1)
+    trainer.save_checkpoint(tmp_path / "student.ckpt")
+    other = module(encoder=partial(ConvContentEncoder, **{**SMALL, "layers": 2}))
+    with pytest.raises(SpecMismatchError, match="encoder is ConvContentEncoder"):
+        trainer.fit(other, data, ckpt_path=tmp_path / "student.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"teacher": None}, "there is no teacher"),
+        ({"teacher": Register}, "Register is of speaker_encoders and cannot teach ConvContentEncoder"),
+        ({"encoder": InstanceNormContentEncoder}, "InstanceNormContentEncoder cannot be taught by itself"),
+        ({"augmentation": [RandomSpeed()]}, "RandomSpeed moves sounds in time"),
+        ({"encoder": ConvSpeakerEncoder, "teacher": StatisticsSpeakerEncoder}, "use a teacher of audio"),
+    ],
+)
+def test_pairs_that_cannot_teach_and_learn(changes, words):
+    with pytest.raises(ConfigurationError, match=words):
+        module(**changes)
+
+
+def test_nothing_to_predict():
+    with pytest.raises(ConfigurationError, match="says nothing that could be predicted"):
+        module().predict_step(None, 0)
