@@ -109,7 +109,7 @@ def _mean(name: str, metric: Mapping[str, Any]) -> str:
         f"<td>{shown}</td><td>{escape(str(metric.get('unit') or ''))}</td>"
         f'<td class="number">{escape(str(metric.get("n", plots.NONE)))}</td>'
         f"<td>{BETTER.get(str(metric.get('better')), '')}</td>"
-        f"<td>{_judge(metric.get('judge'))}{_remarks(metric)}</td></tr>"
+        f'<td class="judge">{_judge(metric.get("judge"))}{_remarks(metric)}</td></tr>'
     )
 
 
@@ -136,7 +136,11 @@ def _remarks(metric: Mapping[str, Any]) -> str:
 
 def _failed(failed: list[Mapping[str, Any]]) -> str:
     lines = "".join(f"<li>{escape(case['case'])}: {escape(str(case['error']))}</li>" for case in failed)
-    return f'<div class="error"><strong>Not judged, or only in part</strong><ul>{lines}</ul></div>\n' if lines else ""
+    return (
+        f'<div class="error" tabindex="0"><strong>Not judged, or only in part</strong><ul>{lines}</ul></div>\n'
+        if lines
+        else ""
+    )
 
 
 def _table(report: Report) -> str:

@@ -130,7 +130,10 @@ def _texts(case: Mapping[str, Any]) -> str:
         elif isinstance(value, list):
             lines += [(name, str(text)) for text in value]
         elif isinstance(value, Mapping):
-            lines += [(f"{name}: {inner}", str(text)) for inner, text in value.items() if text]
+            by_text: dict[str, list[str]] = {}
+            for inner, text in value.items():
+                by_text.setdefault(str(text), []).append(str(inner))
+            lines += [(name, f"{', '.join(names)}: {text}") for text, names in by_text.items()]
     told = "".join(
         f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(text)}</dd></div>" for name, text in lines
     )

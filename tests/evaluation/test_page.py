@@ -78,7 +78,9 @@ def test_figures_judges_errors_and_warnings(tmp_path):
     def edit(report):
         report["metrics"]["wer"].update(mean=0.25, ci95=[0.2, 0.3125], n=2, normalizer="english-1")
         report["metrics"]["eer"] = {"mean": None, "ci95": None, "n": 0, "reason": "Resemblyzer is not installed"}
-        report["cases"][0].update(notes=["at 8000 Hz"], reasons={"wer": "not asked"}, scores={"wer": [1.0, 2.0]})
+        report["cases"][0].update(
+            notes=["at 8000 Hz"], reasons={"wer": "not asked", "cer": "not asked"}, scores={"wer": [1.0, 2.0]}
+        )
         report["bootstrap"] = {"draws": 2000, "source_speakers": 3, "target_speakers": 2}
         report["cases"][1].update(wer=None, error="the transcript is empty")
         report["cases"][2]["mcd_db"] = float("nan")
@@ -95,7 +97,7 @@ def test_figures_judges_errors_and_warnings(tmp_path):
     assert "none: Resemblyzer is not installed" in text
     assert "2000 draws, clustered over 3 source and 2 target speakers" in text
     assert "<dt>notes</dt><dd>at 8000 Hz</dd>" in text
-    assert "<dt>reasons: wer</dt><dd>not asked</dd>" in text
+    assert "<dt>reasons</dt><dd>wer, cer: not asked</dd>" in text
     assert "scores" not in text
     assert "checkpoint sha256</dt><dd>cafe" in text
     assert "12" * 32 in text
