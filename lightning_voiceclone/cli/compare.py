@@ -49,8 +49,8 @@ def _print(comparison: "Comparison") -> None:
     table = Table(title="differences: each less A", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("measure", no_wrap=True)
     letters = [chr(ord("A") + place) for place in range(len(comparison.reports))]
-    table.add_column("better")
-    table.add_column("cases", justify="right")
+    table.add_column("better", no_wrap=True)
+    table.add_column("cases", justify="right", no_wrap=True)
     for letter in letters:
         table.add_column(letter, justify="right", no_wrap=True)
     for letter in letters[1:]:
@@ -66,5 +66,6 @@ def _print(comparison: "Comparison") -> None:
     console.print(table)
     for letter, report in zip(letters, comparison.reports, strict=True):
         console.print(Text(f"{letter}: {report.folder} ({report.system.get('kind')}: {report.system.get('name')})"))
-    for name, reason in comparison.left_out.items():
-        console.print(Text(f"not compared: {name}: {reason}"))
+    for reason in dict.fromkeys(comparison.left_out.values()):
+        names = ", ".join(name for name, why in comparison.left_out.items() if why == reason)
+        console.print(Text(f"not compared: {names}: {reason}"))

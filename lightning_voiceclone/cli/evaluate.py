@@ -137,7 +137,7 @@ def _print(report: "Report") -> None:
     for heading in ("mean", "95% interval", "cases", "unit", "judge"):
         table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=True)
     for name, metric in report.metrics.items():
-        interval = " to ".join(shown(end) for end in metric["ci95"])
+        interval = "" if None in metric["ci95"] else " to ".join(shown(end) for end in metric["ci95"])
         told = judge_text(metric["judge"])
         number = str(judges.setdefault(told, len(judges) + 1)) if told else ""
         table.add_row(name, shown(metric["mean"]), interval, str(metric["n"]), metric["unit"], number)

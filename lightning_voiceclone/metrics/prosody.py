@@ -101,7 +101,6 @@ class DurationRatio(Measure):
     unit = "ratio"
     higher_is_better = True
     best = 1.0
-    falls_back = True
 
     def score(self, case: Case) -> float:
         """Ratio of lengths."""
