@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "plugins" / "lvc-unet"
 
 DESCRIBE = """
 import json
@@ -32,7 +31,7 @@ except PluginError as error:
 
 
 class Environment:
-    """A virtual environment that sees this one's packages but for lvc-unet, without installing them again."""
+    """A virtual environment that sees this one's packages but for ours under plugins, without installing them again."""
 
     def __init__(self, folder: Path):
         subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, timeout=120)
@@ -42,7 +41,7 @@ class Environment:
         below.mkdir()
         for packages in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
             for entry in Path(packages).iterdir():
-                if "lvc_unet" not in entry.name:
+                if "lvc_" not in entry.name:
                     (below / entry.name).symlink_to(entry)
         own = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
         # addsitedir and not the bare folder: it obeys the .pth files there, by which editable installs work.
@@ -54,7 +53,7 @@ class Environment:
         environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         done = subprocess.run(
             [str(self.python), *arguments],
-            capture_output=True, text=True, timeout=120, cwd=self.folder, env=environment, check=False,
+            capture_output=True, text=True, timeout=400, cwd=self.folder, env=environment, check=False,
         )  # fmt: skip
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + (done.stderr if fails else "")
@@ -65,6 +64,12 @@ class Environment:
         return [plugin["package"] for plugin in listed if plugin["name"] == name]
 
 
+def copied_package(name, folder):
+    """A copy of a package's tree, so that building leaves nothing in the repository."""
+    ignored = shutil.ignore_patterns("__pycache__", "dist", "build")
+    return shutil.copytree(ROOT / "plugins" / name, folder / name, ignore=ignored)
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     pytest.importorskip("hatchling", reason="hatchling, which builds the plugin package, is not installed")
@@ -73,9 +78,8 @@ def environment(tmp_path_factory):
 
 @pytest.fixture
 def source(tmp_path):
-    """A copy of the package's tree, so that building leaves nothing in the repository."""
-    ignored = shutil.ignore_patterns("__pycache__", "dist", "build")
-    return shutil.copytree(PACKAGE, tmp_path / "lvc-unet", ignore=ignored)
+    """A copy of the U-Net's package."""
+    return copied_package("lvc-unet", tmp_path)
 
 
 @pytest.fixture
@@ -120,6 +124,24 @@ def test_its_own_tests_pass(installed, source):
     told = installed.run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(source / "tests"))
     assert " passed" in told
     assert "failed" not in told
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [("lvc-hifigan", "HiFiGAN"), ("lvc-wavenet", "WaveNet"), ("lvc-world", "World")]
+)
+def test_vocoder_packages_install_and_pass_their_own_tests(environment, tmp_path, package, name):
+    if package == "lvc-world":
+        pytest.importorskip("pyworld", reason="pyworld is not installed", exc_type=ImportError)
+    copied = copied_package(package, tmp_path)
+    environment.run("-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", str(copied))
+    try:
+        assert environment.packages_of(name) == [package]
+        told = environment.run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(copied / "tests"))
+        assert " passed" in told
+        assert "failed" not in told
+    finally:
+        environment.run("-m", "pip", "uninstall", "--yes", package)
+    assert environment.packages_of(name) == []
 
 
 def test_short_name_is_unknown_when_not_installed(environment):

@@ -9,7 +9,15 @@ import torch
 from torch import nn
 
 from lightning_voiceclone import testing
-from lightning_voiceclone.interfaces import AdversarialLoss, Discriminator, FeatureTransform, Generator, SpeakerEncoder
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.interfaces import (
+    AdversarialLoss,
+    Discriminator,
+    FeatureTransform,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
 from lightning_voiceclone.networks.conditioning import FrameInputs, needed_fields
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.testing.conditions import CLONING, frame_fields, random_condition, row, scramble_padding
@@ -19,6 +27,7 @@ from lightning_voiceclone.testing.conformance import (
     FeatureTransformConformance,
     GeneratorConformance,
     SpeakerEncoderConformance,
+    VocoderConformance,
 )
 
 FAILURE = (AssertionError, pytest.fail.Exception)
@@ -152,6 +161,73 @@ def test_faulty_transform_is_caught(check):
 
     with pytest.raises(FAILURE):
         getattr(Faulty(), check)()
+
+
+class BoastfulVocoder(Vocoder):
+    """Claims everything and keeps none of it: rows and chunks leak, and preparing it changes what it says for good."""
+
+    capabilities = frozenset({"deterministic", "differentiable", "streamable", "likelihood"})
+    context = (1, 1)
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec = spec
+        self.gain = nn.Parameter(torch.tensor(0.5))
+        self.unused = nn.Parameter(torch.ones(()))
+        self.shift = 0.0
+
+    def prepare_inference(self):
+        self.shift = 0.1
+
+    def forward(self, features):
+        level = features.detach().mean() + self.shift
+        return (self.gain * level.sigmoid()).expand(len(features), features.shape[-1] * self.spec.hop_length)
+
+    def likelihood(self, features, audio):
+        return self.gain * audio.square().mean()
+
+
+class DicedVocoder(BoastfulVocoder):
+    """Says another thing every time."""
+
+    def forward(self, features):
+        return super().forward(features) * torch.rand(())
+
+
+class Boastful(VocoderConformance):
+    part = BoastfulVocoder
+
+    def extractor(self):
+        return MelSpectrogram()
+
+
+class Diced(Boastful):
+    part = DicedVocoder
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "test_bad_features_are_told_in_one_line",
+        "test_batch_equals_one_by_one",
+        "test_likelihood",
+        "test_preparing_changes_rounding_alone",
+        "test_streamable",
+    ],
+)
+def test_faulty_vocoder_is_caught(check):
+    with pytest.raises(FAILURE):
+        getattr(Boastful(), check)()
+
+
+def test_vocoder_that_draws_is_caught():
+    with pytest.raises(FAILURE):
+        Diced().test_deterministic()
+
+
+def test_vocoder_without_a_gradient_is_caught():
+    with pytest.raises((AssertionError, RuntimeError)):
+        Boastful().test_differentiable()
 
 
 def test_random_conditions_have_what_the_widths_promise():
