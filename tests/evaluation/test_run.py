@@ -14,7 +14,7 @@ from lightning_voiceclone.evaluation import run as module
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.interfaces import SpeakerEncoder
+from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import Dims
@@ -35,6 +35,15 @@ class Bands(SpeakerEncoder):
     def forward(self, x, lengths=None):
         power = torch.fft.rfft(x).abs().square()[:, : x.shape[1] // 4]
         return torch.stack([chunk.mean(1).add(1e-9).log() for chunk in power.chunk(8, 1)], 1)
+
+
+class Deaf(Recognizer):
+    """Hears nothing."""
+
+    judge = Judge("deaf", "1")
+
+    def transcribe(self, audio, sample_rate):
+        return ""
 
 
 def judged(pairs, system, output, **options):
@@ -255,6 +264,21 @@ def test_other_lengths_and_rates(pairs, tmp_path):
     assert resampled["notes"] == ["the clone is at 22050 Hz and was judged at 16000 Hz"]
     assert resampled["duration_ratio"] == pytest.approx(1, abs=0.01)
     assert told["metrics"]["snr_db"]["n"] == 5
+
+
+def test_empty_transcripts_are_marked_and_count_for_no_words(pairs, tmp_path, monkeypatch):
+    pytest.importorskip("jiwer", reason="jiwer is not installed")
+    monkeypatch.setattr(panel, "make_part", lambda kind, text: Deaf())
+    text = pairs.read_text().replace("\tWORDS", "\t", 1).replace("\tWORDS", "\t?!", 1)
+    pairs.write_text(text)
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report", measures=["wer", "cer", "duration_ratio"])
+    for case in told["cases"][:2]:
+        assert case["error"] == "wer, cer: the transcript is empty; give one in the table of pairs"
+        assert (case["wer"], case["cer"], case["duration_ratio"]) == (None, None, 1)
+    wer = told["metrics"]["wer"]
+    assert (wer["mean"], wer["n"], wer["normalizer"]) == (1, 4, "english-1")  # nothing was heard of four
+    assert told["cases"][2]["heard"] == ""
+    assert told["metrics"]["duration_ratio"]["n"] == 6
 
 
 def test_nothing_can_be_judged(pairs, tmp_path):
