@@ -2,7 +2,12 @@
 PYTHON ?= python3
 DEMO_MINUTES ?= 4
 BIN := .venv/bin
+comma := ,
 
+# WORLD, and some of the judges, are compiled when they are installed; without a C compiler their tests are skipped.
+COMPILER := $(shell command -v cc)
+PLUGINS := lvc-unet lvc-hifigan lvc-wavenet $(if $(COMPILER),lvc-world)
+EXTRAS := dev$(if $(COMPILER),$(comma)judges$(comma)pesq)
 SPEECH ?= ../shared/speech
 BENCH := $(BIN)/python -W ignore benchmarks
 RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
@@ -54,8 +59,8 @@ clean:
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[demo]"
 	@touch $@
 
-.venv/.installed-dev: pyproject.toml | .venv/.made
-	$(BIN)/python -m pip install --disable-pip-version-check -e ".[dev]"
+.venv/.installed-dev: pyproject.toml $(wildcard plugins/*/pyproject.toml) | .venv/.made
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[$(EXTRAS)]" $(PLUGINS:%=-e ./plugins/%)
 	@touch .venv/.installed-demo $@
 
 # The judges need a C compiler: webrtcvad and pesq have no wheels.
