@@ -13,8 +13,6 @@ import time
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from lightning_voiceclone import plugins
@@ -69,9 +67,7 @@ def main() -> None:
     audio = utterance(options.recording)
     features = MEL(audio)
     audio = audio[:, : features.shape[-1] * MEL.spec.hop_length]
-    table = Table(title=f"{SECONDS:g} s of {options.recording or 'synthetic speech'}, {options.steps} steps")
-    for heading in ("vocoder", "parameters", "measure", "at first", "at last", "seconds"):
-        table.add_column(heading, justify="left" if heading in ("vocoder", "measure") else "right")
+    print(f"{SECONDS:g} s of {options.recording or 'synthetic speech'}, {options.steps} steps")
     for plugin in plugins.installed():
         if plugin.kind != "vocoders" or (options.vocoders and plugin.name not in options.vocoders):
             continue
@@ -88,8 +84,10 @@ def main() -> None:
         seconds, after = time.perf_counter() - start, measure(vocoder, features, audio)
         size = sum(p.numel() for p in vocoder.parameters()) / 1e6
         what = "bits a sample" if "likelihood" in vocoder.capabilities else "mel L1"
-        table.add_row(plugin.name, f"{size:.2f} M", what, f"{before:.2f}", f"{after:.2f}", f"{seconds:.0f}")
-    Console(width=100).print(table)
+        print(
+            f"{plugin.name} ({size:.2f} M): {what} {before:.2f} at first, {after:.2f} at last, {seconds:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
