@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_voiceclone.audio.recordings import read_audio
-from lightning_voiceclone.evaluation.pairs import read_pairs
+from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
 from lightning_voiceclone.evaluation.panel import Panel, PanelSettings, chosen_measures
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import GroundTruth
@@ -39,7 +39,9 @@ NOISES = ("clean", "20 dB", "10 dB", "0 dB")
 VOICES = ("same speaker", "a third", "the source's")
 PITCHES = ("0", "1", "2", "4 semitones")
 PACES = ("1", "1.1", "1.3", "1.6 as slow")
-BY_VOICE = ("similarity_source", "nearer_reference", "speaker_eer")
+BY_VOICE = ("nearer_reference", "speaker_eer")
+BY_WORDS = ("wer", "cer", "wer_self")
+SOURCES = ("the reference's", "the source's speaker again", "the source itself")
 
 
 def main() -> None:
@@ -92,12 +94,13 @@ def print_word_error_rate(panel: Panel, pairs: Path) -> None:
 def print_gradings(panel: Panel, pairs: Path) -> None:
     """Each measure's figure at each grade, over one pair of each source speaker."""
     rows = {row.source_speaker: row for row in reversed(read_pairs(pairs).rows)}
-    cases = [Case(row.case, samples(row.source), samples(row.reference), samples(row.source), RATE, row.transcript,
-                  samples(row.source), samples(row.genuine or row.reference))
-             for row in rows.values()]  # fmt: skip
-    others = {row.source_speaker: samples(row.source) for row in read_pairs(pairs).rows}
-    noise = [name for name in panel.measures if name not in (*BY_VOICE, "duration_ratio", "similarity_reference")]
+    cases = [copy(row) for row in rows.values()]
+    other = (*BY_VOICE, *BY_WORDS, "similarity_reference", "similarity_source", "duration_ratio")
+    noise = [name for name in panel.measures if name not in other]
     grade("noise added to a copy of the source", NOISES, noise, panel, [list(noisy(case)) for case in cases])
+    # Ten sources are 119 words, of which one more or less is nearly 1%: words are counted over all distinct sources.
+    copies = [copy(row) for row in {row.source: row for row in read_pairs(pairs).rows}.values()]
+    grade("noise added to a copy of the source", NOISES, BY_WORDS, panel, [list(noisy(case)) for case in copies])
     spoken = [replace(case, clone=case.genuine, parallel=None) for case in cases]
     grade("noise added to another recording of the reference's speaker", NOISES, ["similarity_reference"], panel,
           [list(noisy(case)) for case in spoken])  # fmt: skip
@@ -106,9 +109,20 @@ def print_gradings(panel: Panel, pairs: Path) -> None:
     unpaired = [replace(case, parallel=None) for case in cases]
     grade("a copy of the source made slower", PACES, ["duration_ratio"], panel,
           [list(changed(case, slower, (1, 1.1, 1.3, 1.6))) for case in unpaired])  # fmt: skip
+    others = {row.source_speaker: samples(row.source) for row in read_pairs(pairs).rows}
     speakers = list(rows)
     voices = [voiced(case, others[speakers[place - 2]]) for place, case in enumerate(spoken)]
     grade("whose voice it is", VOICES, ["similarity_reference", *BY_VOICE], panel, voices)
+    left = [[case, replace(case, clone=others[speaker]), replace(case, clone=case.source)]
+            for case, speaker in zip(spoken, speakers, strict=True)]  # fmt: skip
+    grade("how much of the source's voice is left", SOURCES, ["similarity_source"], panel, left)
+
+
+def copy(row: Pair) -> Case:
+    """The source itself as the clone."""
+    audio = samples(row.source)
+    genuine = samples(row.genuine or row.reference)
+    return Case(row.case, audio, samples(row.reference), audio, RATE, row.transcript, audio, genuine)
 
 
 def noisy(case: Case) -> Iterator[Case]:
