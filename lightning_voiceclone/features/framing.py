@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
-CHUNK_FRAMES = 200  # of 1024 samples: what is computed from them stays in a CPU's cache
+CHUNK_FRAMES = 200  # a thread: of 1024 samples, they and their spectra stay in a core's cache
 
 
 def pad(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
@@ -37,10 +37,11 @@ def frame(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
 
 def by_chunks(frames: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Features (B, F, T) of frames (B, T, n_fft) by ``function``, which gives (B, T, F), on a CPU some at a time."""
-    if frames.device.type != "cpu" or frames.shape[0] * frames.shape[1] <= CHUNK_FRAMES:
+    most = CHUNK_FRAMES * torch.get_num_threads()
+    if frames.device.type != "cpu" or frames.shape[0] * frames.shape[1] <= most:
         return function(frames).transpose(1, 2).contiguous()
-    rows = max(CHUNK_FRAMES // frames.shape[1], 1)
-    chunks = [[function(chunk).transpose(1, 2) for chunk in some.split(CHUNK_FRAMES, 1)] for some in frames.split(rows)]
+    rows = max(most // frames.shape[1], 1)
+    chunks = [[function(chunk).transpose(1, 2) for chunk in some.split(most, 1)] for some in frames.split(rows)]
     return torch.cat([some[0] if len(some) == 1 else torch.cat(some, 2) for some in chunks])
 
 
