@@ -21,7 +21,7 @@ RATE = 16000
 
 
 class MeasureConformance(PartConformance):
-    """The best value for a perfect case, worse ones for worse clones, weights as if cases were repeated, no side effects.
+    """The best value for a perfect case, worse ones for worse clones; weights count as repetition; no side effects.
 
     ``noise_db`` are the signal-to-noise ratios of :meth:`graded`, from the best on. Override :meth:`perfect` where
     something else than a copy is perfect, :meth:`graded` where something else than noise makes a clone worse.
