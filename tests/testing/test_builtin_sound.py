@@ -22,6 +22,7 @@ from lightning_voiceclone.testing.conformance import (
 )
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.unframe import Unframe
+from lightning_voiceclone.vocoders.vocos import Vocos
 
 
 class TestMelSpectrogram(FeatureExtractorConformance):
@@ -78,6 +79,14 @@ class TestUnframe(VocoderConformance):
 
     def extractor(self):
         return Waveform()
+
+
+class TestVocos(VocoderConformance):
+    part = Vocos
+    arguments = {"width": 16, "hidden": 16, "layers": 2}
+
+    def extractor(self):
+        return MelSpectrogram()
 
 
 class TestNormalizeLoudness(AudioTransformConformance):
