@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.parts import Part
+from lightning_voiceclone.parts import Part, describe
 
 
 def all_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -49,6 +49,12 @@ def _supply(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -
         state.setdefault(prefix + name, tensor)
 
 
+def describe_with_weights(part: Part) -> dict[str, Any]:
+    """How to make a part again (``parts.describe``), with the hash of its weights if it is frozen."""
+    told = describe(part)
+    return {**told, "sha256": part.frozen_sha256} if part.frozen_sha256 else told
+
+
 def check_weights(role: str, described: Mapping[str, Any], part: Part | None) -> None:
     """Refuse weights other than those that a voice refers to.
 
@@ -62,9 +68,10 @@ def check_weights(role: str, described: Mapping[str, Any], part: Part | None) ->
     """
     there = None if part is None else part.frozen_sha256
     if described.get("sha256") != there:
+        weights = described["arguments"].get("pretrained") or described["arguments"].get("model")
         remedy = ", or choose another vocoder with --vocoder" if role == "vocoder" else ""
         raise ConfigurationError(
             f"this voice was made with weights of its {role} of the hash {str(described.get('sha256'))[:12]}, but those"
-            f" here have {str(there)[:12]}; install the version of {described.get('package')} that it was made with"
-            f"{remedy}"
+            f" here ({weights}) have {str(there)[:12]}; bring back those, or the version of {described.get('package')}"
+            f" that it was made with{remedy}"
         )

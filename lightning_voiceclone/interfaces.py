@@ -98,13 +98,14 @@ class ContentEncoder(Part):
     """What is said, and not who says it: ``forward(x, lengths) -> (B, C, T')`` at its own ``frame_rate``.
 
     ``takes`` says what x is: "features" (B, F, T), normalised (in the extractor's own units if ``normalized`` is
-    False), or "audio" (B, N). lengths (B,), frames of x that are real, or None for all. Trained with the generator if
-    its parameters ask for gradients. ``channels`` is C.
+    False), or "audio" (B, N) at ``sample_rate`` Hz (any, if None). lengths (B,), frames of features or samples of audio
+    that are real, or None for all. Trained with the generator if its parameters ask for gradients. ``channels`` is C.
     """
 
     kind: ClassVar[str] = "content_encoders"
     takes: Literal["features", "audio"] = "features"
     normalized: bool = True
+    sample_rate: int | None = None
     context: tuple[float, float] = INFINITE
     channels: int
     frame_rate: float
@@ -113,22 +114,42 @@ class ContentEncoder(Part):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, T')."""
 
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
+
 
 class SpeakerEncoder(Part):
     """Who speaks: ``forward(x, lengths) -> (B, D)``.
 
-    ``takes`` and ``normalized`` as in :class:`ContentEncoder`; taking features lets losses act on generated features
-    without a vocoder. ``channels`` is D.
+    ``takes``, ``normalized``, ``sample_rate`` and lengths as in :class:`ContentEncoder`; taking features lets losses
+    act on generated features without a vocoder. ``channels`` is D.
     """
 
     kind: ClassVar[str] = "speaker_encoders"
     takes: Literal["features", "audio"] = "features"
     normalized: bool = True
+    sample_rate: int | None = None
     channels: int
 
     @abstractmethod
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embedding (B, D)."""
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
+
+
+def check_rate(encoder: ContentEncoder | SpeakerEncoder | None, spec: AudioSpec) -> None:
+    """Refuse an encoder of audio that hears another rate than that of the features beside it.
+
+    Raises:
+        SpecMismatchError: names both rates.
+    """
+    if encoder is not None and encoder.takes == "audio" and encoder.sample_rate not in (None, spec.sample_rate):
+        raise SpecMismatchError(
+            f"sample_rate is {spec.sample_rate} in the feature extractor but {encoder.sample_rate} in"
+            f" {type(encoder).__name__}; give both the same value"
+        )
 
 
 class Generator(Part):

@@ -76,7 +76,7 @@ class AudioSpec:
         """From :meth:`to_mapping`.
 
         Raises:
-            SpecMismatchError: if the mapping has a field that this version does not know.
+            SpecMismatchError: if the mapping has a field that this version does not know, or lacks one.
         """
         known = {field.name for field in fields(cls)}
         if unknown := set(mapping) - known:
@@ -84,6 +84,8 @@ class AudioSpec:
                 f"the spec has fields that this version does not know: {', '.join(sorted(unknown))};"
                 " it was written by a newer lightning-voiceclone"
             )
+        if lacking := {"kind", "channels", "sample_rate", "hop_length"} - set(mapping):
+            raise SpecMismatchError(f"the spec lacks {', '.join(sorted(lacking))}; write the file that holds it anew")
         parts = tuple(cls.from_mapping(part) for part in mapping.get("parts", ()))
         return cls(**{**mapping, "parts": parts})
 

@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 def save_voice(voice: Voice, folder: str | Path) -> None:
     """Write a voice folder, whole or not at all.
 
-    It holds all that it needs but a vocoder that ships with a package; one that a path refers to is copied into it.
+    It holds all that it needs but weights that ship with a package; those that a path refers to are copied into it.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / DESCRIPTION).is_file():
@@ -32,12 +32,12 @@ def save_voice(voice: Voice, folder: str | Path) -> None:
     with whole_folder(folder) as temporary:
         weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in voice.state_dict().items()}
         description = voice.description()
-        vocoder = description["parts"]["vocoder"]
-        if "sha256" in vocoder and vocoder["arguments"]["pretrained"] != "default":
-            weights |= {f"vocoder.{name}": tensor.cpu().contiguous().clone()
-                        for name, tensor in all_weights(voice.vocoder).items()}  # fmt: skip
-            vocoder["arguments"]["pretrained"] = None
-            del vocoder["sha256"]
+        for role, part in description["parts"].items():
+            if "sha256" in part and part["arguments"].get("pretrained", "default") != "default":
+                weights |= {f"{role}.{name}": tensor.cpu().contiguous().clone()
+                            for name, tensor in all_weights(getattr(voice, role)).items()}  # fmt: skip
+                part["arguments"]["pretrained"] = None
+                del part["sha256"]
         # Written by us: what safetensors says of a full disk does not tell that it is full.
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")

@@ -75,7 +75,8 @@ def read_part(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ConfigurationError(
             f"there is nothing at {path}; name a folder that lvc save wrote, a checkpoint of lvc fit, or default"
         )
-    if not isinstance(description, dict) or {"format", "spec", "part"} - set(description):
+    whole = isinstance(description, dict) and not {"format", "spec", "part"} - set(description)
+    if not whole or {"kind", "name", "arguments"} - set(description["part"] or ()):
         raise ConfigurationError(
             f"{path} does not say what the features of its part mean (it has no spec): a join cannot be checked;"
             " write it anew with lvc save"
@@ -132,7 +133,10 @@ def load_into(part: Part, pretrained: str, *, trainable: bool) -> None:
 
 def _settings(making: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that decide what the weights are."""
-    return {name: value for name, value in making["arguments"].items() if name not in FREE}
+    settings = {name: value for name, value in making["arguments"].items() if name not in FREE}
+    if isinstance(dims := settings.get("dims"), Mapping):  # what else a voice tells its generator is not the encoder's
+        settings["dims"] = {name: dims.get("dims", {}).get(name) for name in ("features", "frame_rate")}
+    return settings
 
 
 def _join(part: Part, name: str, stored: AudioSpec) -> None:

@@ -19,7 +19,7 @@ from lightning_voiceclone.analysis import (
     stretch,
 )
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
-from lightning_voiceclone.frozen import check_weights
+from lightning_voiceclone.frozen import check_weights, describe_with_weights
 from lightning_voiceclone.interfaces import (
     Condition,
     ContentEncoder,
@@ -28,8 +28,9 @@ from lightning_voiceclone.interfaces import (
     Generator,
     SpeakerEncoder,
     Vocoder,
+    check_rate,
 )
-from lightning_voiceclone.parts import Part, build, describe
+from lightning_voiceclone.parts import Part, build
 from lightning_voiceclone.spec import AudioSpec, check_join
 
 FORMAT = 1
@@ -87,6 +88,7 @@ class Voice(nn.Module):
     def _check(self) -> None:
         check_join("the feature extractor", self.spec, "the vocoder", self.vocoder.spec)
         for name in ("content_encoder", "speaker_encoder"):
+            check_rate(getattr(self, name), self.spec)
             if (understood := getattr(getattr(self, name), "features_spec", None)) is not None:
                 check_join("the feature extractor", self.spec, f"the pretrained {name}", understood)
         grid = ("sample_rate", "hop_length")
@@ -186,7 +188,7 @@ class Voice(nn.Module):
             heard = source.features
             for transform in content_transforms:
                 heard = transform(heard)
-            content = self.content_encoder(self._told(self.content_encoder, heard, source.audio), source.lengths)
+            content = self.content_encoder(*self._told(self.content_encoder, heard, source))
             fields["content"] = stretch(content, frames, self.content_encoder.frame_rate, self.spec.frame_rate)
         if self.speaker_encoder is not None:
             fields["speaker"] = self.embed(reference or source)
@@ -209,14 +211,15 @@ class Voice(nn.Module):
         """
         if self.speaker_encoder is None:
             raise ConfigurationError("this voice has no speaker encoder; train one with model.speaker_encoder")
-        x = self._told(self.speaker_encoder, reference.features, reference.audio)
-        return self.speaker_encoder(x, reference.lengths)
+        return self.speaker_encoder(*self._told(self.speaker_encoder, reference.features, reference))
 
-    def _told(self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, audio: Tensor) -> Tensor:
-        """What an encoder takes, of normalised features and audio."""
+    def _told(
+        self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, analysis: Analysis
+    ) -> tuple[Tensor, Tensor]:
+        """What an encoder takes, of normalised features or the audio, with the lengths in its units."""
         if encoder.takes == "audio":
-            return audio
-        return features if encoder.normalized else self.normalizer.inverse(features)
+            return analysis.audio, analysis.lengths * self.spec.hop_length
+        return features if encoder.normalized else self.normalizer.inverse(features), analysis.lengths
 
     def vocode(self, features: Tensor) -> Tensor:
         """Waveform (B, T * hop) of normalised features (B, F, T)."""
@@ -271,10 +274,11 @@ class Voice(nn.Module):
     def description(self) -> dict[str, Any]:
         """How to make this voice again (without its weights), as a plain mapping."""
         named = {name: part for name, part in self.named_children() if isinstance(part, Part)}
-        parts = {name: describe(part) for name, part in named.items()}
+        parts = {name: describe_with_weights(part) for name, part in named.items()}
         for name, part in named.items():
-            if part.frozen_sha256:
-                parts[name]["sha256"] = part.frozen_sha256
+            arguments = parts[name]["arguments"]
+            if not part.frozen_sha256 and "pretrained" in arguments:  # trained further since: the voice has its weights
+                arguments["pretrained"] = None
         return {
             "format": FORMAT,
             "version": __version__,

@@ -1,10 +1,14 @@
 import logging
+import os
 import shutil
 
 import pytest
 import soundfile
 
 from lightning_voiceclone.testing.signals import speech_like
+
+# As the command itself: threads that wait do not keep other processes from their cores. Torch is not imported yet.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 @pytest.fixture(autouse=True)

@@ -20,13 +20,14 @@ def run(argv: list[str]) -> int:
     from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.spec import AudioSpec
     from lightning_voiceclone.storage import load_voice, read_checkpoint, save_voice
-    from lightning_voiceclone.trained import load_part, role_of, save_part
+    from lightning_voiceclone.trained import load_part, read_part, role_of, save_part
 
     path = Path(options.checkpoint)
     checkpoint = read_checkpoint(path) if path.is_file() else {}
-    if role := role_of(checkpoint):
-        spec = AudioSpec.from_mapping(checkpoint[role]["spec"])
-        part = load_part(path, checkpoint[role]["part"]["kind"])
+    if role_of(checkpoint):
+        description, _ = read_part(path)
+        spec = AudioSpec.from_mapping(description["spec"])
+        part = load_part(path, description["part"]["kind"])
         save_part(part, spec, options.output, half=options.half)
         made: nn.Module = part
     else:

@@ -10,6 +10,8 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 from lightning_voiceclone.features.framing import check_audio
 from lightning_voiceclone.frozen import freeze
 from lightning_voiceclone.interfaces import INFINITE, ContentEncoder, Dims
+from lightning_voiceclone.networks.conditioning import reach_mask
+from lightning_voiceclone.networks.pooling import masked_mean_and_deviation
 
 HOP = 320  # samples from one frame to the next, of all these models
 FIELD = 400  # samples that one frame sees before attention
@@ -34,6 +36,7 @@ class TorchaudioContentEncoder(ContentEncoder):
     takes: Literal["features", "audio"] = "audio"
     context = INFINITE
     frame_rate = 50.0
+    sample_rate = 50 * HOP
 
     def __init__(self, dims: Dims, *, bundle: str = "WAVLM_BASE_PLUS", layer: int = 6):
         super().__init__()
@@ -69,11 +72,19 @@ class TorchaudioContentEncoder(ContentEncoder):
         """Content (B, C, T'), T' = N // 320, of audio x (B, N) at 16 kHz; frame s is centred on sample 320 s + 160."""
         check_audio(type(self).__name__, x, HOP)
         if self.normalizes:
-            x = nn.functional.layer_norm(x, x.shape[1:])
+            mean, deviation = masked_mean_and_deviation(x[:, None], self._real(x, lengths))
+            x = (x - mean) / deviation  # each (B, 1)
         padded = nn.functional.pad(x, ((FIELD - HOP) // 2, (FIELD - HOP) // 2))
-        samples = None if lengths is None else (lengths * (HOP // 2) + FIELD - HOP).clamp(max=padded.shape[1])
+        samples = None if lengths is None else (lengths + FIELD - HOP).clamp(max=padded.shape[1])
         states, _ = self.model.extract_features(padded, samples, num_layers=self.layer)
         return states[-1].transpose(1, 2)
+
+    @staticmethod
+    def _real(x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, 1, N), True for samples that are real."""
+        if lengths is None:
+            lengths = torch.full((len(x),), x.shape[1], device=x.device)
+        return reach_mask(lengths, x.shape[1])
 
 
 def _bundles() -> dict[str, Any]:

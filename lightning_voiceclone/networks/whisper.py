@@ -43,6 +43,7 @@ class WhisperContentEncoder(ContentEncoder):
     takes: Literal["features", "audio"] = "audio"
     context = INFINITE
     frame_rate = 50.0
+    sample_rate = SAMPLE_RATE
     window: Tensor
     filters: Tensor
     positions: Tensor
@@ -84,7 +85,7 @@ class WhisperContentEncoder(ContentEncoder):
         hidden = F.gelu(self.second(F.gelu(self.first(mel))))[..., :steps].transpose(1, 2) + self.positions[:steps]
         mask = None
         if lengths is not None:
-            reached = (lengths.to(x.device) + 1) // 2  # frames of x are of 160 samples
+            reached = (lengths.to(x.device) + 2 * HOP - 1) // (2 * HOP)
             mask = (torch.arange(steps, device=x.device) < reached[:, None])[:, None, None]
         for block in self.blocks:
             hidden = block(hidden, mask)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_voiceclone.analysis import Normalizer
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import AdversarialLoss, Discriminator, FeatureExtractor
 from lightning_voiceclone.losses.reconstruction import feature_matching
@@ -262,16 +263,47 @@ class AdversarialModule(pl.LightningModule):
         """Take the statistics that the parts need of training recordings (N,), once; nothing by default."""
 
     def on_fit_start(self) -> None:
-        """Refuse a precision under which clipping would act on scaled gradients; calibrate, if there is a DataModule.
+        """Calibrate, if there is a DataModule, and refuse what cannot train.
 
         Raises:
-            ConfigurationError: for that precision.
+            ConfigurationError: if statistics that a part needs are not there, or for a precision under which clipping
+                would act on scaled gradients.
         """
         data: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(data, "calibration_audio"):
             self.calibrate(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
+        if not self.fitted:
+            raise ConfigurationError(
+                "the features of the training recordings are not known, by which a part normalises them: train with a"
+                " VoiceDataModule, or call module.calibrate(some recordings) first"
+            )
         if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
             raise ConfigurationError(
                 f"trainer.precision is {self.trainer.precision}, under which steps.gradient_clip would act on"
                 " scaled gradients; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
             )
+
+    @property
+    def fitted(self) -> bool:
+        """Whether all parts that normalise know what by."""
+        return all(bool(part.fitted) for part in self.modules() if isinstance(part, Normalizer))
+
+    def _check_fitted(self) -> None:
+        if not self.fitted:
+            raise ConfigurationError("this model has not been trained yet; name a checkpoint with --ckpt_path")
+
+    def on_validation_start(self) -> None:
+        """Refuse a model that was never trained: its figures would look plausible.
+
+        Raises:
+            ConfigurationError: if it was not.
+        """
+        self._check_fitted()
+
+    def on_test_start(self) -> None:
+        """As before validation."""
+        self._check_fitted()
+
+    def on_predict_start(self) -> None:
+        """As before validation."""
+        self._check_fitted()

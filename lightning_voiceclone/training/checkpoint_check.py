@@ -19,7 +19,8 @@ def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collec
         but: roles that may differ.
 
     Raises:
-        SpecMismatchError: names the first role, in alphabetical order, with another part, and both parts.
+        SpecMismatchError: names the first role, in alphabetical order, with another part or other frozen weights, and
+            both.
     """
     for role in sorted((set(stored) | set(present)) - set(but)):
         left, right = stored.get(role), present.get(role)
@@ -27,6 +28,12 @@ def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collec
             raise SpecMismatchError(
                 f"{role} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
                 " use the configuration that the checkpoint was made with (config.yaml beside it)"
+            )
+        hashes = [(part or {}).get("sha256") for part in (left, right)]
+        if hashes[0] != hashes[1]:
+            raise SpecMismatchError(
+                f"the frozen weights of {role} have the hash {str(hashes[0])[:12]} in the checkpoint but"
+                f" {str(hashes[1])[:12]} now; bring back those that it was trained with"
             )
 
 

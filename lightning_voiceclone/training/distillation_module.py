@@ -11,6 +11,7 @@ from lightning_voiceclone.analysis import Normalizer, stretch
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.frozen import describe_with_weights
 from lightning_voiceclone.interfaces import (
     AudioTransform,
     Condition,
@@ -19,6 +20,7 @@ from lightning_voiceclone.interfaces import (
     FeatureExtractor,
     FeatureTransform,
     SpeakerEncoder,
+    check_rate,
 )
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.networks.convnext import ConvContentEncoder
@@ -84,7 +86,7 @@ class DistillationModule(AdversarialModule):
             raise ConfigurationError("there is no teacher; name one, such as --model.teacher WhisperContentEncoder")
         dims = Dims(extractor.spec.channels, frame_rate=extractor.spec.frame_rate)
         made, knows = encoder(dims), teacher(dims)
-        _check(made, knows, augmentation or [])
+        _check(made, knows, extractor.spec, augmentation or [])
         student = _Student(made, knows.channels)
         super().__init__(
             student,
@@ -145,7 +147,8 @@ class DistillationModule(AdversarialModule):
         hop = self.spec.hop_length
         audio = batch.audio[:, batch.margin * hop : (batch.margin + frames) * hop]
         x = audio if self.teacher.takes == "audio" else self.extractor(batch.audio)[..., batch.margin :][..., :frames]
-        return _over_time(self.teacher.to(audio.device)(x, batch.lengths).float())
+        lengths = batch.lengths * (hop if self.teacher.takes == "audio" else 1)
+        return _over_time(self.teacher.to(audio.device)(x, lengths).float())
 
     def _heard(self, batch: Batch, frames: int) -> Tensor:
         """The features that the student hears."""
@@ -165,11 +168,10 @@ class DistillationModule(AdversarialModule):
             return
         rows = [audio[None, : int(20 * self.spec.sample_rate)] for audio in recordings]
         features = [self.extractor(row) for row in rows]
-        fit = getattr(self.student.encoder, "calibrate", None)
-        if fit is not None:
-            fit(features)
+        self.student.encoder.calibrate(features)
         pairs = zip(rows, features, strict=True)
-        answers = [self.teacher(row if self.teacher.takes == "audio" else heard, None) for row, heard in pairs]
+        teacher = self.teacher.to(self.device)
+        answers = [teacher(row if teacher.takes == "audio" else heard, None) for row, heard in pairs]
         self.scale.fit(_over_time(answer) for answer in answers)
         if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to tell the spread of each number
             self.scale.scale.fill_(self.scale.scale.square().mean().sqrt())
@@ -196,6 +198,7 @@ class DistillationModule(AdversarialModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the student's description, so that the checkpoint alone is enough to use it."""
         checkpoint["student.encoder"] = description_of(self.student.encoder, self.spec)
+        checkpoint["teacher"] = describe_with_weights(self.teacher)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Refuse a checkpoint of another student, before any weight is loaded.
@@ -211,7 +214,10 @@ class DistillationModule(AdversarialModule):
             )
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
         ours = description_of(self.student.encoder, self.spec)["part"]
-        check_same_parts({"encoder": stored["part"]}, {"encoder": ours})
+        check_same_parts(
+            {"encoder": stored["part"], "teacher": checkpoint.get("teacher")},
+            {"encoder": ours, "teacher": describe_with_weights(self.teacher)},
+        )
 
 
 def _over_time(answer: Tensor) -> Tensor:
@@ -219,7 +225,7 @@ def _over_time(answer: Tensor) -> Tensor:
     return answer[..., None] if answer.ndim == 2 else answer
 
 
-def _check(student: Encoder, teacher: Encoder, augmentation: list[AudioTransform]) -> None:
+def _check(student: Encoder, teacher: Encoder, spec: AudioSpec, augmentation: list[AudioTransform]) -> None:
     names = type(student).__name__, type(teacher).__name__
     if student.kind != teacher.kind:
         raise ConfigurationError(f"{names[1]} is of {teacher.kind} and cannot teach {names[0]}, of {student.kind}")
@@ -230,6 +236,7 @@ def _check(student: Encoder, teacher: Encoder, augmentation: list[AudioTransform
         )
     if teacher.takes == "features" and teacher.normalized:
         raise ConfigurationError(f"{names[1]} hears features as some voice normalises them; use a teacher of audio")
+    check_rate(teacher, spec)
     check_augmentation(augmentation)
     if moved := [type(transform).__name__ for transform in augmentation if not transform.keeps_timing]:
         raise ConfigurationError(

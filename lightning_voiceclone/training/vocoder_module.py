@@ -30,7 +30,7 @@ from lightning_voiceclone.trained import description_of
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.checkpoint_check import check_same_parts
 from lightning_voiceclone.training.step import Pair, StepSettings
-from lightning_voiceclone.training.voice_checks import check_augmentation
+from lightning_voiceclone.training.voice_checks import check_augmentation, check_stored_features
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 
@@ -147,6 +147,7 @@ class VocoderModule(AdversarialModule):
         """Features (B, F, T) in the extractor's own units, and their samples (B, T * hop)."""
         audio = batch.audio
         if self.training and len(self.augmentation):
+            check_stored_features(batch.features is not None, self.augmentation)
             for transform in self.augmentation:
                 audio = transform(audio, self.spec.sample_rate)
         hop, frames = self.spec.hop_length, audio.shape[1] // self.spec.hop_length - 2 * batch.margin
@@ -238,5 +239,5 @@ def _absent_losses(vocoder: Vocoder) -> dict[str, str]:
         absent["likelihood"] = f"{name} gives no likelihood"
     if "differentiable" not in vocoder.capabilities:
         reason = f"no gradient comes back through {name}; train it by its likelihood"
-        absent |= {"mel": reason, "spectral": reason}
+        absent |= dict.fromkeys(("mel", "spectral", "adversarial", "feature_matching"), reason)
     return absent

@@ -1,6 +1,6 @@
 """What a combination of a voice's parts cannot do in training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import AudioTransform, ContentEncoder, Discriminator, Generator, Vocoder
@@ -32,6 +32,19 @@ def check_augmentation(transforms: Iterable[AudioTransform]) -> None:
                 f"{type(transform).__name__} works on whole recordings, not on training batches;"
                 f" give it to lvc prepare --transform {type(transform).__name__}"
             )
+
+
+def check_stored_features(stored: bool, transforms: Sized) -> None:
+    """Refuse to change the audio of crops whose features are known already.
+
+    Raises:
+        ConfigurationError: names both settings.
+    """
+    if stored and len(transforms):
+        raise ConfigurationError(
+            "data.cached_features gives features of the recordings as they are, but model.augmentation changes them;"
+            " set one of the two aside"
+        )
 
 
 def check_way_back(judge: Discriminator | None, vocoder: Vocoder) -> None:

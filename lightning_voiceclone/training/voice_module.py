@@ -34,7 +34,12 @@ from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.checkpoint_check import check_same_parts
 from lightning_voiceclone.training.step import Pair, StepSettings
-from lightning_voiceclone.training.voice_checks import absent_losses, check_augmentation, check_way_back
+from lightning_voiceclone.training.voice_checks import (
+    absent_losses,
+    check_augmentation,
+    check_stored_features,
+    check_way_back,
+)
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 
@@ -172,11 +177,7 @@ class VoiceModule(AdversarialModule):
     def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
         audio, reference = batch.audio, batch.reference
         if self.training and len(self.augmentation):
-            if batch.features is not None:
-                raise ConfigurationError(
-                    "data.cached_features gives features of the recordings as they are, but model.augmentation changes"
-                    " them; set one of the two aside"
-                )
+            check_stored_features(batch.features is not None, self.augmentation)
             for transform in self.augmentation:
                 audio = transform(audio, self.spec.sample_rate)
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
@@ -187,42 +188,13 @@ class VoiceModule(AdversarialModule):
     # Hooks -----------------------------------------------------------------------------------------------------------
 
     def calibrate(self, recordings: Iterable[Tensor]) -> None:
-        """Fit the normaliser to the features of some recordings, unless a checkpoint has done so."""
+        """Fit the normaliser, and those of the encoders, to the features of some recordings, unless that was done."""
+        features = [self.feature_extractor(audio[None]) for audio in recordings]
         if not self.voice.normalizer.fitted:
-            self.voice.normalizer.fit(self.feature_extractor(audio[None]) for audio in recordings)
-
-    def on_fit_start(self) -> None:
-        """As the base, then refuse to train on features that nobody has normalised.
-
-        Raises:
-            ConfigurationError: if there is no DataModule to ask for recordings, and nobody fitted the normaliser.
-        """
-        super().on_fit_start()
-        if not self.voice.normalizer.fitted:
-            raise ConfigurationError(
-                "the normaliser of the features is not fitted: train with a VoiceDataModule, or call"
-                " module.calibrate(some recordings) first"
-            )
-
-    def _check_fitted(self) -> None:
-        if not self.voice.normalizer.fitted:
-            raise ConfigurationError("this voice has not been trained yet; name a checkpoint with --ckpt_path")
-
-    def on_validation_start(self) -> None:
-        """Refuse a voice that was never trained: its figures would look plausible.
-
-        Raises:
-            ConfigurationError: if it was not.
-        """
-        self._check_fitted()
-
-    def on_test_start(self) -> None:
-        """As before validation."""
-        self._check_fitted()
-
-    def on_predict_start(self) -> None:
-        """As before validation."""
-        self._check_fitted()
+            self.voice.normalizer.fit(features)
+        for encoder in (self.voice.content_encoder, self.voice.speaker_encoder):
+            if encoder is not None:
+                encoder.calibrate(features)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log what the averaged weights do on recordings that were not trained on."""

@@ -16,6 +16,7 @@ from lightning_voiceclone.networks.convnext import ConvNeXtBlock
 from lightning_voiceclone.spec import AudioSpec
 
 LOUDEST = 100.0  # magnitude of a bin; a full-scale sinusoid of 1,024 samples has 256
+HALVES = (torch.float16, torch.bfloat16)  # of which there are no complex numbers everywhere
 QUIET = -5.0  # natural logarithm of the magnitude at which bins begin where no mel envelope says better
 
 
@@ -111,10 +112,12 @@ class Vocos(Vocoder):
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
-        magnitude, phase = self._spectrum(features)
-        real, imaginary = magnitude * phase.cos() * self.signs, magnitude * phase.sin() * self.signs
-        frames = torch.fft.irfft(torch.complex(real, imaginary), n=self.n_fft) * self.window
-        audio = self._overlap_add(frames)
+        magnitude, phase = (part.float() if part.dtype in HALVES else part for part in self._spectrum(features))
+        signs = self.signs.to(phase.dtype)
+        real, imaginary = magnitude * phase.cos() * signs, magnitude * phase.sin() * signs
+        window = self.window.to(real.dtype)
+        frames = torch.fft.irfft(torch.complex(real, imaginary), n=self.n_fft) * window
+        audio = self._overlap_add(frames, window).to(features.dtype)
         return audio if self.training else audio.clamp(-1, 1)
 
     def _spectrum(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,10 +133,10 @@ class Vocos(Vocoder):
         logarithm = shape + features.transpose(1, 2) @ self.bands_to_bins + self.band_gain
         return logarithm.clamp(max=math.log(LOUDEST)).exp(), phase
 
-    def _overlap_add(self, frames: Tensor) -> Tensor:
+    def _overlap_add(self, frames: Tensor, window: Tensor) -> Tensor:
         """Frames (B, T, n_fft), windowed, to audio (B, T * hop); divided by the sum of the squared windows."""
         hop, count, cut = self.spec.hop_length, frames.shape[1], (self.n_fft - self.spec.hop_length) // 2
-        squares = self.window.square()[:, None].expand(-1, count)[None]
+        squares = window.square()[:, None].expand(-1, count)[None]
         size = (1, (count - 1) * hop + self.n_fft)
         both = torch.cat([frames.transpose(1, 2), squares])
         summed = F.fold(both, size, (1, self.n_fft), stride=(1, hop))[:, 0, 0, cut : cut + count * hop]

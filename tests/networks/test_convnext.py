@@ -1,16 +1,22 @@
 """Encoders of ConvNeXt blocks."""
 
+import shutil
+from functools import partial
+
 import pytest
 import torch
 
 from lightning_voiceclone.errors import SpecMismatchError
+from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.interfaces import ContentEncoder
 from lightning_voiceclone.networks.convnext import ConvContentEncoder, ConvNeXtBlock, ConvSpeakerEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
 from lightning_voiceclone.trained import load_part, save_part
+from lightning_voiceclone.training.voice_module import VoiceModule
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 
@@ -63,7 +69,61 @@ def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path
     assert torch.allclose(condition.speaker, speaker(features), atol=1e-5)
     assert not any(name.startswith("content_encoder") for name in voice.state_dict())  # referred to
     save_voice(voice, tmp_path / "voice")
+    shutil.rmtree(tmp_path / "content")  # a folder holds what it needs
     assert torch.equal(load_voice(tmp_path / "voice").condition(analysis).content, condition.content)
+
+
+def test_a_taught_encoder_goes_into_a_voice_that_knows_pitch_and_noise(tmp_path):
+    extractor = MelSpectrogram(n_mels=20)
+    encoder = ConvContentEncoder(Dims(20, frame_rate=100.0), **SMALL)
+    encoder.calibrate([torch.randn(1, 20, 50)])
+    save_part(encoder, extractor.spec, tmp_path / "content")
+    module = VoiceModule(
+        extractor, partial(ConvGenerator, width=8, layers=1), pitch=Pitch(), noise=2,
+        content_encoder=partial(ConvContentEncoder, **SMALL, pretrained=str(tmp_path / "content")),
+    )  # fmt: skip
+    assert torch.equal(module.voice.content_encoder.leave.weight, encoder.leave.weight)
+    assert module.voice.content_encoder.frozen_sha256
+
+
+def test_fresh_encoders_in_a_voice_are_calibrated_with_it():
+    module = VoiceModule(
+        MelSpectrogram(n_mels=20), partial(ConvGenerator, width=8, layers=1),
+        content_encoder=partial(ConvContentEncoder, **SMALL), speaker_encoder=partial(ConvSpeakerEncoder, **SMALL),
+    )  # fmt: skip
+    assert not module.fitted
+    module.calibrate(iter([0.1 * torch.randn(16000)]))
+    assert module.fitted
+    assert module.voice.content_encoder.chain.normalizer.mean.mean() < -1
+
+
+class Recorder(ContentEncoder):
+    """Remembers the lengths that it was given."""
+
+    takes = "audio"
+    channels = 1
+    frame_rate = 50.0
+    sample_rate = 16000
+
+    def __init__(self, dims):
+        super().__init__()
+
+    def forward(self, x, lengths=None):
+        self.lengths = lengths
+        return torch.zeros(len(x), 1, x.shape[1] // 320)
+
+
+def test_encoders_of_audio_are_given_samples_and_their_own_rate():
+    def voice_of(extractor):
+        encoder = Recorder(Dims(20))
+        return Voice(extractor, ConvGenerator(Dims(20, content=1), width=8, layers=1), GriffinLim(extractor.spec),
+                     content_encoder=encoder)  # fmt: skip
+
+    voice = voice_of(MelSpectrogram(n_mels=20))
+    voice.condition(voice.analyze(0.1 * torch.randn(2, 16000), torch.tensor([100, 60])))
+    assert voice.content_encoder.lengths.tolist() == [16000, 9600]
+    with pytest.raises(SpecMismatchError, match="sample_rate is 24000 in the feature extractor but 16000 in Recorder"):
+        voice_of(MelSpectrogram(n_mels=20, sample_rate=24000, hop_length=240))
 
 
 def test_an_encoder_taught_on_other_features_is_refused(tmp_path):

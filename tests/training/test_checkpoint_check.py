@@ -32,3 +32,9 @@ def test_some_roles_may_differ():
     check_same_parts(stored, {"generator": part("A"), "vocoder": part("B")}, but={"vocoder"})
     with pytest.raises(SpecMismatchError, match="vocoder"):
         check_same_parts(stored, {"generator": part("A"), "vocoder": part("B")})
+
+
+def test_other_frozen_weights_are_told():
+    with pytest.raises(SpecMismatchError, match=r"frozen weights of content_encoder have the hash aaaa.* but bbbb"):
+        check_same_parts({"content_encoder": {**part("A"), "sha256": "a" * 64}},
+                         {"content_encoder": {**part("A"), "sha256": "b" * 64}})  # fmt: skip

@@ -1,5 +1,6 @@
 """Training of vocoders on synthetic speakers: resuming, drawn judges, likelihood, a voice's own features, joins."""
 
+from dataclasses import replace
 from functools import partial
 
 import lightning.pytorch as pl
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_voiceclone.audio.augmentation import RandomGain
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
@@ -181,12 +183,26 @@ def test_choosing_a_vocoder_for_a_voice(tmp_path):
         ({"discriminator": PatchDiscriminator}, "judges features, not waveforms"),
         ({"weights": {"likelihood": 1.0, "adversarial": 1.0}}, "Vocos gives no likelihood"),
         ({"vocoder": Coin, "discriminator": None, "weights": {"mel": 1.0}}, "no gradient comes back through Coin"),
+        ({"vocoder": Coin, "weights": {"likelihood": 1.0, "adversarial": 1.0}}, "no gradient comes back through Coin"),
         ({"weights": {"mell": 1.0}}, "no loss is called 'mell'"),
     ],
 )
 def test_what_cannot_train(changes, words):
     with pytest.raises(ConfigurationError, match=words):
         module(**changes)
+
+
+def test_stored_features_do_not_go_with_changed_audio(corpus_folder, tmp_path):
+    made, source = module(augmentation=[RandomGain()]), data(corpus_folder)
+    trainer(tmp_path, max_steps=1).fit(made, source)
+    batch = next(iter(source.train_dataloader()))
+    with pytest.raises(ConfigurationError, match="cached_features gives features of the recordings as they are"):
+        made.train()._features(replace(batch, features=torch.zeros(4, 20, 20)))
+
+
+def test_an_untrained_vocoder_is_not_judged(corpus_folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="has not been trained yet"):
+        trainer(tmp_path).validate(module(), data(corpus_folder), verbose=False)
 
 
 def test_frozen_weights_cannot_be_trained(tmp_path):

@@ -135,3 +135,11 @@ def test_broken_folders(folder, harm):
 def test_nothing_there(tmp_path):
     with pytest.raises(ConfigurationError, match="there is nothing at"):
         load_vocoder(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("harm", [{"part": {}}, {"spec": {}}])
+def test_descriptions_that_lack_what_they_need(folder, harm):
+    description = yaml.safe_load((folder / "part.yaml").read_text())
+    (folder / "part.yaml").write_text(yaml.safe_dump({**description, **harm}))
+    with pytest.raises(LVCError, match=r"has no spec|the spec lacks channels"):
+        load_vocoder(folder)

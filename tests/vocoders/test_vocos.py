@@ -37,7 +37,7 @@ def test_a_spectrum_becomes_the_frames_it_came_from():
     hop, n_fft = 160, vocoder.n_fft
     padded = torch.nn.functional.pad(audio, ((n_fft - hop) // 2,) * 2)
     frames = padded.unfold(1, n_fft, hop) * vocoder.window
-    rebuilt = vocoder._overlap_add(frames * vocoder.window)
+    rebuilt = vocoder._overlap_add(frames * vocoder.window, vocoder.window)
     edge = n_fft // 2
     assert torch.allclose(rebuilt[:, edge:-edge], audio[:, edge : rebuilt.shape[1] - edge], atol=1e-5)
 
@@ -84,6 +84,15 @@ def test_it_learns_a_recording():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_half_precision_is_near_to_single():
+    torch.manual_seed(0)
+    vocoder, features = Vocos(MelSpectrogram().spec, **SMALL).eval(), torch.randn(1, 80, 20) - 4
+    single = vocoder(features)
+    half = vocoder.bfloat16()(features.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - single).abs().max() < 0.1 * single.abs().max() + 1e-3
 
 
 def test_calibrating_again_changes_nothing():
