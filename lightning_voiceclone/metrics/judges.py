@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError, PluginError
+from lightning_voiceclone.frozen import all_weights, weights_sha256
 from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
 from lightning_voiceclone.parts import Part, describe
 
@@ -55,11 +56,9 @@ def identify(part: Part) -> Judge:
     own = getattr(part, "judge", None)
     if isinstance(own, Judge):
         return own
-    digest = hashlib.sha256()
-    for name, weight in sorted(part.state_dict().items()):
-        digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
     told = describe(part)
-    return Judge(told["name"], told["version"] or "unpackaged", digest.hexdigest())
+    # Not of its state, from which a frozen part's weights are withheld.
+    return Judge(told["name"], told["version"] or "unpackaged", weights_sha256(all_weights(part)))
 
 
 def check_speaker_judge(encoder: Part) -> SpeakerEncoder:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lightning_voiceclone.errors import ConfigurationError, UndefinedMeasureError
+from lightning_voiceclone.frozen import freeze
 from lightning_voiceclone.interfaces import Case, SpeakerEncoder
 from lightning_voiceclone.metrics.judges import identify, voice_of
 from lightning_voiceclone.metrics.speaker import (
@@ -92,6 +93,12 @@ def test_who_judges():
     with torch.no_grad():
         next(encoder.parameters()).add_(1)
     assert identify(encoder).sha256 != judge.sha256
+    changed = identify(encoder)
+    freeze(encoder)
+    assert identify(encoder) == changed  # though its state holds no weights now
+    with torch.no_grad():
+        next(encoder.parameters()).add_(1)
+    assert identify(encoder).sha256 != changed.sha256
     with pytest.raises(ConfigurationError, match="StatisticsSpeakerEncoder cannot judge voices"):
         ReferenceSimilarity(encoder)
 
