@@ -40,15 +40,18 @@ def clone_pairs(rows: Sequence[Pair], system: System, output: Path, journal: Jou
 
 def _clone_key(row: Pair, system: System) -> str:
     files = [row.source, row.reference, *system.made_from(row)]
-    return key_of("clone", row.case, [[str(path), *_state(path)] for path in files])
+    return key_of("clone", row.case, [_state(path) for path in files])
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path | None) -> tuple[str, int, int] | None:
+    """What changes with a file: its path, size and time of change."""
+    if path is None:
+        return None
     try:
         found = path.stat()
     except OSError:
-        return (-1, -1)
-    return found.st_size, found.st_mtime_ns
+        return str(path), -1, -1
+    return str(path), found.st_size, found.st_mtime_ns
 
 
 def _clone(row: Pair, system: System, output: Path) -> Entry:
@@ -99,7 +102,7 @@ def judge_pairs(
     for place, (row, clone) in enumerate(zip(rows, clones, strict=True)):
         if "error" in clone:
             continue
-        key = key_of("judge", clone["key"], row.transcript, str(row.target), str(row.genuine))
+        key = key_of("judge", clone["key"], row.transcript, _state(row.target), _state(row.genuine))
         known = journal.entries.get(key, {})
         entries[place] = clone | known
         answered = set(known.get("scores", {})) | set(known.get("reasons", {}))

@@ -1,6 +1,7 @@
 """Evaluations from end to end: what the report holds, what is done again, and what becomes of bad input."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation import panel, stages
 from lightning_voiceclone.evaluation import run as module
+from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -183,6 +185,29 @@ def test_only_what_is_missing_is_asked(pairs, converted, tmp_path, count):
     assert {case for case, _ in count} == {"0-to-2"}
     assert told["metrics"]["mcd_db"]["n"] == 6
     assert (tmp_path / "report/audio/1-to-0.clone.wav").is_file()
+
+
+def test_other_targets_and_genuine_recordings_are_judged_anew(pairs, converted, tmp_path, count):
+    lines = pairs.read_text().splitlines()
+    pairs.write_text("\n".join([f"{lines[0]}\ttarget", f"{lines[1]}\ttarget.wav", *lines[2:]]) + "\n")
+    audio, target = speech_like(1.5, speaker=1, seed=1).audio, pairs.parent / "target.wav"
+    soundfile.write(target, audio, 16000)
+    folder = converted()
+
+    def told():
+        count.clear()
+        return judged(pairs, Converted(folder), tmp_path / "report", measures=["snr_db"])[1]["cases"][0]["snr_db"]
+
+    first = told()
+    soundfile.write(target, 0.5 * audio, 16000)
+    assert told() != first
+    assert {case for case, _ in count} == {"0-to-1"}
+    rows = read_pairs(pairs).rows
+    genuine = rows[0].genuine
+    later = genuine.stat().st_mtime_ns + 10**9
+    os.utime(genuine, ns=(later, later))
+    told()
+    assert {case for case, _ in count} == {r.case for r in rows if genuine in (r.genuine, r.source, r.reference)}
 
 
 def test_refuses_a_folder_of_something_else(pairs, converted, tmp_path):
