@@ -12,7 +12,7 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
 
     Raises:
         PluginError: if no part has that name.
-        ConfigurationError: if it has no such setting.
+        ConfigurationError: if it has no such setting, or a value cannot be read.
     """
     import yaml
 
@@ -23,7 +23,14 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigurationError(f"{text!r}: expected {name}:setting=value,setting=value, found {setting!r}")
-        given[key] = yaml.safe_load(value)
+        try:
+            given[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+            reason = " ".join(str(getattr(error, "problem", None) or error).split())
+            raise ConfigurationError(
+                f"{text!r}: the value {value!r} of {key} cannot be read ({reason}); give a number, a word, true, false"
+                " or null, with no comma inside"
+            ) from error
     parameters = list(inspect.signature(cls).parameters)[len(positional) :]
     if unknown := [key for key in given if key not in parameters]:
         raise ConfigurationError(
