@@ -124,7 +124,8 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"{len(material.systems)} systems, {len(material.cases)} cases, {schedule.length} trials a listener"
               f" ({', '.join(tests)}); answers in {options.database}\nhttp://{host}:{taken.getsockname()[1]}/"
               "  (Ctrl-C ends)", flush=True)  # fmt: skip
-        config = uvicorn.Config(make_app(material, store, schedule), log_level="warning")
+        app = make_app(material, store, schedule, taken.getsockname()[0])
+        config = uvicorn.Config(app, log_level="warning")
         uvicorn.Server(config).run(sockets=[taken])
     return 0
 

@@ -1,5 +1,6 @@
 """The listening test's web server: a page, and what the page asks for. Needs the extra ``listen``."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ ASSETS = Path(__file__).parent
 COOKIE = "listener"
 COOKIE_SECONDS = 90 * 24 * 3600
 MOST_PLACES = 100
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Nothing is loaded from elsewhere; the page's own style and script stand inside it.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; media-src blob:;"
@@ -40,8 +42,11 @@ class Given(BaseModel):
     values: Annotated[list[StrictInt], Field(min_length=1, max_length=MOST_PLACES)]
 
 
-def make_app(material: Material, store: Store, schedule: Schedule) -> FastAPI:
-    """The web application.
+def make_app(material: Material, store: Store, schedule: Schedule, address: str = "127.0.0.1") -> FastAPI:
+    """The web application, served at an IP address.
+
+    At a loopback address it answers to this machine's own names only: another site's name that was made to point here
+    (DNS rebinding) would let that site's pages read and answer.
 
     A listener is known by a cookie, which ``/?listener=NAME`` sets as well, so that a test can be continued elsewhere.
     Recordings are named by the presentation and the place only; nothing that is sent tells of the systems.
@@ -60,9 +65,12 @@ def make_app(material: Material, store: Store, schedule: Schedule) -> FastAPI:
         return listener
 
     Listener = Annotated[str, Depends(listener_of)]
+    own_machine = ip_address(address).is_loopback
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
+        if own_machine and _hostname(request) not in {*LOOPBACK, address}:
+            return Response("this test is served to its own machine; open it there by 127.0.0.1 or localhost", 403)
         origin = request.headers.get("origin")
         if request.method != "GET" and origin and urlsplit(origin).netloc != request.headers.get("host"):
             return Response("this site takes no answers from other sites' pages", 403)
@@ -138,6 +146,14 @@ def fault_of(shown: Presentation, values: list[int]) -> str:
         return f"the answer has {len(values)} values, but the trial asks for {wanted}"
     wrong = next((value for value in values if not test.least <= value <= test.greatest), None)
     return "" if wrong is None else f"the value is {wrong}, but must be from {test.least} to {test.greatest}"
+
+
+def _hostname(request: Request) -> str | None:
+    """Whom the request is meant for; at any port, for it may have come through a tunnel."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname
+    except ValueError:  # of brackets that do not match
+        return None
 
 
 def _shown(shown: Presentation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
@@ -22,7 +23,7 @@ def client(make_test):
         from lightning_voiceclone.listening.server import make_app
 
         material, store, schedule = make_test(*arguments, **options)
-        return testclient.TestClient(make_app(material, store, schedule)), store
+        return testclient.TestClient(make_app(material, store, schedule), "http://localhost:7860"), store
 
     return make
 
@@ -125,7 +126,44 @@ def test_other_sites_cannot_answer(client):
     body = {"trial": browser.post("/api/listener").json()["trial"]["number"], "values": [3]}
     assert browser.post("/api/answer", json=body, headers={"Origin": "http://elsewhere"}).status_code == 403
     assert browser.post("/api/answer", json=body, headers={"Origin": "null"}).status_code == 403
-    assert browser.post("/api/answer", json=body, headers={"Origin": "http://testserver"}).status_code == 200
+    assert browser.post("/api/answer", json=body, headers={"Origin": "http://localhost:7860"}).status_code == 200
+
+
+def test_at_a_loopback_address_other_names_of_it_are_refused(client, make_test):
+    browser, store = client()
+    body = {"trial": browser.post("/api/listener").json()["trial"]["number"], "values": [3]}
+    for host in (
+        "elsewhere",
+        "elsewhere:7860",
+        "localhost.elsewhere",
+        "127.0.0.1.elsewhere:7860",
+        "[::1",
+        "",
+        "192.0.2.1",
+    ):
+        rebound = {"Host": host, "Origin": f"http://{host}"}
+        assert browser.get("/", headers=rebound).status_code == 403, host
+        assert browser.get("/api/trial", headers=rebound).status_code == 403, host
+        assert browser.post("/api/answer", json=body, headers=rebound).status_code == 403, host
+    assert store.answers() == []
+    for host in ("127.0.0.1", "127.0.0.1:7860", "LOCALHOST:9000", "localhost", "[::1]", "[::1]:7860"):
+        assert browser.get("/", headers={"Host": host}).status_code == 200, host
+    from lightning_voiceclone.listening.server import make_app
+
+    other = testclient.TestClient(make_app(*make_test(), "127.0.0.2"), "http://127.0.0.2:7860")
+    assert other.get("/").status_code == 200
+    assert other.get("/", headers={"Host": "elsewhere"}).status_code == 403
+    let_in = testclient.TestClient(make_app(*make_test(), "0.0.0.0"), "http://laboratory:7860")
+    assert let_in.get("/").status_code == 200
+
+
+def test_a_server_knows_that_it_is_at_a_loopback_address(serve, reports, tmp_path):
+    with serve(reports[0], "--database", tmp_path / "listen.sqlite") as (address, _):
+        rebound = urllib.request.Request(address, headers={"Host": "elsewhere"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(rebound, timeout=30)
+        with urllib.request.urlopen(address, timeout=30) as response:
+            assert response.status == 200
 
 
 def test_a_listener_goes_on_elsewhere_by_an_address(client):
