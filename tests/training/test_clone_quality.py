@@ -17,6 +17,8 @@ from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.evaluation import panel
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.metrics.measure import Measure
+from lightning_voiceclone.metrics.prosody import VoicingError
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
@@ -125,6 +127,101 @@ def test_what_cannot_work_is_told_before_training(corpus_folder, tmp_path, monke
         )
 
 
+def test_pairs_that_are_not_there_are_told_before_training(corpus_folder, tmp_path):
+    def refused(match, given=None, **changes):
+        stays = module()
+        before = {name: weight.clone() for name, weight in stays.state_dict().items()}
+        with pytest.raises(ConfigurationError, match=match):
+            trainer(tmp_path, callbacks=[quality(**changes)]).fit(stays, given or data(corpus_folder))
+        assert all(torch.equal(weight, before[name]) for name, weight in stays.state_dict().items())
+
+    refused("there is no table of pairs at .*misspelt.tsv", pairs=str(tmp_path / "misspelt.tsv"))
+    table = tmp_path / "pairs.tsv"
+    speech = corpus_folder / "speaker0/take0.wav"
+    table.write_text(f"case\tsource\treference\na\t{speech}\tmisspelt.wav\n")
+    refused("the case 'a' of .* names .*misspelt.wav, where there is no file", pairs=str(table))
+    single = data(corpus_folder)
+    make = single._dataset
+
+    def one_recording(split, stored):
+        made = make(split, stored)
+        if split == "validation":
+            made.recordings.utterances = made.recordings.utterances[:1]
+        return made
+
+    single._dataset = one_recording
+    refused("needs two validation recordings of 1.0 s, .* finds fewer among 1", given=single)
+
+
+def test_what_breaks_down_is_left_out_and_training_goes_on(corpus_folder, tmp_path, caplog, monkeypatch):
+    score = VoicingError.score
+
+    def failing(measure, case):
+        if case.name == "fails":
+            raise IndexError("not foreseen")
+        return score(measure, case)
+
+    monkeypatch.setattr(VoicingError, "score", failing)
+    table, lost = tmp_path / "pairs.tsv", tmp_path / "lost.wav"
+    speech = [corpus_folder / f"speaker{number}/take0.wav" for number in (0, 1)]
+    lost.write_bytes(speech[0].read_bytes())
+    rows = [("gone", lost, speech[1]), ("fails", *speech), ("breaks", speech[1], speech[0]), ("works", *speech)]
+    table.write_text("case\tsource\treference\n" + "".join(f"{a}\t{b}\t{c}\n" for a, b, c in rows))
+    callback = quality(pairs=str(table), count=4)
+    cloned = callback._cloned
+
+    def breaking(trained, case):
+        if case.name == "breaks":
+            raise RuntimeError("out of\nmemory")
+        return cloned(trained, case)
+
+    monkeypatch.setattr(callback, "_cloned", breaking)
+    trained = module()
+    monkeypatch.setattr(trained, "on_train_start", lost.unlink)
+    ran = trainer(tmp_path, callbacks=[callback], max_steps=4)
+    ran.fit(trained, data(corpus_folder))
+    assert ran.global_step == 4
+    told = [record.getMessage() for record in caplog.records if record.name.endswith("clone_quality")]
+    assert len(told) == 3
+    assert told[0].startswith("CloneQuality leaves gone out: ")
+    assert told[0].endswith("lost.wav: there is no such file")
+    assert told[1:] == ["CloneQuality: no voicing_error of fails: failed: IndexError: not foreseen",
+                        "CloneQuality leaves breaks out: RuntimeError: out of memory"]  # fmt: skip
+    assert all(math.isfinite(figure) for figure in callback.figures.values())
+
+
+def test_figures_that_cannot_be_computed_are_not_a_number(corpus_folder, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(VoicingError, "summarize", lambda *_: 1 / 0)
+    callback = quality()
+    ran = trainer(tmp_path, callbacks=[callback], max_steps=4)
+    ran.fit(module(), data(corpus_folder))
+    assert ran.global_step == 4
+    assert all(math.isnan(figure) for figure in callback.figures.values())
+    assert "CloneQuality has no figures at step 4: ZeroDivisionError" in caplog.text
+
+
+def test_the_first_process_waits_for_no_other(corpus_folder, tmp_path, monkeypatch):
+    """Measures bring processes together when they compute; here only one of them measures."""
+    monkeypatch.setattr(Measure, "sync", lambda *_, should_sync=True, **__: pytest.fail("waits") if should_sync else 0)
+    callback = quality()
+    trainer(tmp_path, callbacks=[callback], max_steps=4).fit(module(), data(corpus_folder))
+    assert all(math.isfinite(figure) for figure in callback.figures.values())
+
+
+def test_a_failure_of_the_first_process_ends_the_others_too(tmp_path):
+    told = []
+    voice = SimpleNamespace(content_encoder=1, listens=True, spec=SimpleNamespace(sample_rate=16000))
+    strategy = SimpleNamespace(broadcast=lambda value: told.append(value) or told[0])
+    with pytest.raises(ConfigurationError, match="there is no table of pairs"):
+        quality(pairs="misspelt.tsv").on_fit_start(
+            SimpleNamespace(is_global_zero=True, strategy=strategy), SimpleNamespace(voice=voice)
+        )
+    with pytest.raises(ConfigurationError, match="the first process could not begin: there is no table of pairs"):
+        quality(pairs="misspelt.tsv").on_fit_start(
+            SimpleNamespace(is_global_zero=False, strategy=strategy), SimpleNamespace(voice=voice)
+        )
+
+
 def test_pairs_are_drawn_alike_and_of_different_speakers():
     utterances = [SimpleNamespace(speaker=str(i % 3), seconds=0.5 if i == 4 else 2.0) for i in range(12)]
     pairs = _drawn(utterances, 5, seed=1)
@@ -132,3 +229,12 @@ def test_pairs_are_drawn_alike_and_of_different_speakers():
     assert len(pairs) == 5
     assert all(utterances[a].speaker != utterances[b].speaker for a, b in pairs)
     assert 4 not in np.array(pairs)
+
+
+def test_no_recording_is_its_own_reference():
+    alone = [SimpleNamespace(speaker="a", seconds=2.0) for _ in range(3)]
+    for seed in range(20):
+        pairs = _drawn(alone, 3, seed)
+        assert len(pairs) == 3
+        assert all(first != second for first, second in pairs)
+    assert _drawn([*alone[:1], SimpleNamespace(speaker="a", seconds=0.5)], 2, seed=0) == []
