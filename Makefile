@@ -19,7 +19,7 @@ help:
 	@echo "make demo    train a small voice for $(DEMO_MINUTES) minutes (DEMO_MINUTES), clone with it, write demo/index.html"
 	@echo "make test    run every test"
 	@echo "make lint    check style and types"
-	@echo "make benchmarks   print the figures of the README (half an hour; speech in SPEECH=$(SPEECH))"
+	@echo "make benchmarks   print the figures of the README (an hour; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo and caches"
 	@echo "PYTHON=python3.12 make ... chooses the interpreter that .venv is made with"
 
@@ -37,6 +37,10 @@ lint: .venv/.installed-dev
 benchmarks: .venv/.installed-judges
 	$(BENCH)/features.py
 	$(BENCH)/training_step.py $(RECIPE)
+	$(BENCH)/training_step.py --config recipes/vocoder_vocos.yaml --data.root $(SPEECH)/index.tsv
+	$(BENCH)/vocoder_speed.py
+	$(BENCH)/vocoder_overfitting.py $(SPEECH)/LJSpeech/wavs/LJ001-0001.flac
+	$(BENCH)/copy_synthesis.py --pairs $(SPEECH)/eval_pairs.tsv --output runs/copy_synthesis
 	$(BENCH)/memory.py $(RECIPE)
 	$(BENCH)/overfitting.py $(RECIPE)
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
