@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -265,9 +266,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(corpus, tmp_path, sign, wor
         shutil.copy(corpus / "s0" / "0.wav", corpus / "s2" / f"more{number}.wav")
     output = tmp_path / "out"
     command = [sys.executable, "-m", "lightning_voiceclone", "prepare", "SpeakerFolders", str(corpus), "--rate", "8000"]
+    # Where the tests run in the background the shell has them ignore Ctrl-C, and what they start as well.
     process = subprocess.Popen(
-        [*command, "--workers", workers, "--output", str(output)], stderr=subprocess.PIPE, text=True
-    )
+        [*command, "--workers", workers, "--output", str(output)], stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     journal = output / "progress.jsonl"
     limit = time.monotonic() + 60
     while not (journal.exists() and journal.read_bytes().count(b"\n") >= 8):
