@@ -269,7 +269,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(corpus, tmp_path, sign, wor
     # Where the tests run in the background the shell has them ignore Ctrl-C, and what they start as well.
     process = subprocess.Popen(
         [*command, "--workers", workers, "--output", str(output)], stderr=subprocess.PIPE, text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads run here
     )  # fmt: skip
     journal = output / "progress.jsonl"
     limit = time.monotonic() + 60
