@@ -164,8 +164,11 @@ class _Mel(_Spectral):
 
     def _mel(self, frames: Tensor) -> Tensor:
         power = self._power(frames)
-        blocks = [getattr(self, f"filters{index}").to(power.dtype) for index in range(len(self._stretches))]
-        return torch.cat([power[..., used] @ block for used, block in zip(self._stretches, blocks, strict=True)], -1)
+        # Bands before frames, as the features are laid out in the end: nothing is left to transpose.
+        bins = power.flatten(0, -2).T
+        blocks = [getattr(self, f"filters{index}").T.to(power.dtype) for index in range(len(self._stretches))]
+        bands = torch.cat([block @ bins[used] for used, block in zip(self._stretches, blocks, strict=True)])
+        return bands.T.unflatten(0, power.shape[:-1])
 
 
 class MelSpectrogram(_Mel):
