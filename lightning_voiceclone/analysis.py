@@ -53,6 +53,11 @@ class Normalizer(nn.Module):
         self.scale.copy_(values.std(dim=1, keepdim=True).clamp_min(1e-5))
         self.fitted.fill_(True)
 
+    def fit_once(self, batches: Iterable[Tensor]) -> None:
+        """As :meth:`fit`, unless that was done before, here or where the weights come from."""
+        if not self.fitted:
+            self.fit(batches)
+
     def forward(self, features: Tensor) -> Tensor:
         """Normalised features (B, F, T)."""
         return (features - self.mean) / self.scale

@@ -131,8 +131,7 @@ class ConvContentEncoder(ContentEncoder):
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
-        if not self.chain.normalizer.fitted:
-            self.chain.normalizer.fit(features)
+        self.chain.normalizer.fit_once(features)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, ceil(T / stride)) of features (B, F, T); 0 in the padding. Its norm is that of C ones."""
@@ -189,8 +188,7 @@ class ConvSpeakerEncoder(SpeakerEncoder):
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
-        if not self.chain.normalizer.fitted:
-            self.chain.normalizer.fit(features)
+        self.chain.normalizer.fit_once(features)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embedding (B, D) of features (B, F, T)."""

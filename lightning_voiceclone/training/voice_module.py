@@ -190,8 +190,7 @@ class VoiceModule(AdversarialModule):
     def calibrate(self, recordings: Iterable[Tensor]) -> None:
         """Fit the normaliser, and those of the encoders, to the features of some recordings, unless that was done."""
         features = [self.feature_extractor(audio[None]) for audio in recordings]
-        if not self.voice.normalizer.fitted:
-            self.voice.normalizer.fit(features)
+        self.voice.normalizer.fit_once(features)
         for encoder in (self.voice.content_encoder, self.voice.speaker_encoder):
             if encoder is not None:
                 encoder.calibrate(features)

@@ -11,7 +11,7 @@ from lightning_voiceclone.analysis import Normalizer
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.networks.conditioning import check_positive
+from lightning_voiceclone.networks.conditioning import check_odd, check_positive
 from lightning_voiceclone.networks.convnext import ConvNeXtBlock
 from lightning_voiceclone.spec import AudioSpec
 
@@ -71,8 +71,7 @@ class Vocos(Vocoder):
     ):
         super().__init__()
         check_positive("Vocos", width=width, hidden=hidden, layers=layers, kernel_size=kernel_size, step=step)
-        if not kernel_size % 2:
-            raise ConfigurationError(f"Vocos: kernel_size is {kernel_size}; it must be odd")
+        check_odd("Vocos", kernel_size=kernel_size)
         self.spec, self.step = spec, step
         self.n_fft = n_fft or 4 * spec.hop_length
         if self.n_fft % 2 or self.n_fft < 2 * spec.hop_length or (self.n_fft - spec.hop_length) % 2:
@@ -101,8 +100,7 @@ class Vocos(Vocoder):
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
-        if not self.normalizer.fitted:
-            self.normalizer.fit(features)
+        self.normalizer.fit_once(features)
 
     def forward(self, features: Tensor) -> Tensor:
         """Audio (B, T * hop) of features (B, F, T) in the extractor's own units; in [-1, 1] out of training.
