@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.frozen import all_weights
-from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.voice import Voice
@@ -43,12 +42,12 @@ def save_voice(voice: Voice, folder: str | Path) -> None:
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
-def load_voice(path: str | Path, vocoder: Vocoder | None = None) -> Voice:
+def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
     """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
 
     Args:
         path: of the folder or checkpoint.
-        vocoder: takes the place of the voice's own.
+        vocoder: name of the one that speaks instead of the voice's own, as ``lvc clone --vocoder`` takes it.
 
     Raises:
         ConfigurationError: if there is nothing at the path, or nothing that can be read as a voice.
@@ -57,10 +56,14 @@ def load_voice(path: str | Path, vocoder: Vocoder | None = None) -> Voice:
     """
     path = Path(path)
     description, weights = _read(path)
-    voice = Voice.from_description(description, vocoder)
+    other = None
     if vocoder is not None:
+        from lightning_voiceclone.vocoders.choice import choose_vocoder  # which loads parts by this module's functions
+
+        other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]))
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("vocoder.")}
-        weights |= {f"vocoder.{name}": tensor for name, tensor in all_weights(vocoder).items()}
+        weights |= {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
+    voice = Voice.from_description(description, other)
     try:
         voice.load_state_dict(weights)
     except RuntimeError as error:
@@ -68,15 +71,6 @@ def load_voice(path: str | Path, vocoder: Vocoder | None = None) -> Voice:
     voice.eval().requires_grad_(False)
     prepare_parts(voice)
     return voice
-
-
-def read_spec(path: str | Path) -> AudioSpec:
-    """What the features of a stored voice mean.
-
-    Raises:
-        ConfigurationError: as :func:`load_voice`.
-    """
-    return AudioSpec.from_mapping(_read(Path(path))[0]["spec"])
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -36,13 +36,9 @@ def run(argv: list[str]) -> int:
     import torch
 
     from lightning_voiceclone.audio.recordings import read_audio, write_audio
-    from lightning_voiceclone.storage import load_voice, read_spec
-    from lightning_voiceclone.vocoders.choice import choose_vocoder
+    from lightning_voiceclone.storage import load_voice
 
-    vocoder = None
-    if options.vocoder is not None:
-        vocoder = choose_vocoder(options.vocoder, read_spec(options.checkpoint))
-    voice = load_voice(options.checkpoint, vocoder)
+    voice = load_voice(options.checkpoint, options.vocoder)
     try:
         voice = voice.to(options.device)
     except (RuntimeError, AssertionError) as error:

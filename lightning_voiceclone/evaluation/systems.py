@@ -206,11 +206,9 @@ class Converted(System):
 
 
 def _load(checkpoint: Path, vocoder: str | None, device: str) -> Any:
-    from lightning_voiceclone.storage import load_voice, read_spec
-    from lightning_voiceclone.vocoders.choice import choose_vocoder
+    from lightning_voiceclone.storage import load_voice
 
-    other = None if vocoder is None else choose_vocoder(vocoder, read_spec(checkpoint))
-    return _moved(load_voice(checkpoint, other), device)
+    return _moved(load_voice(checkpoint, vocoder), device)
 
 
 def _moved(part: nn.Module, device: str) -> Any:
