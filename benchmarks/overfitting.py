@@ -28,7 +28,9 @@ def main() -> None:
     batch = first_batch(data)
     with torch.no_grad():
         source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
-        condition = voice.condition(source, voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+        condition = voice.condition(
+            source, voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+        )
     dims = Dims(voice.spec.channels, voice.content_encoder.channels, voice.speaker_encoder.channels,
                 pitch=True, energy=True, frame_rate=voice.spec.frame_rate)  # fmt: skip
     print(f"a batch of {len(source.features)} x {source.features.shape[-1]} frames of speech, {STEPS} steps")

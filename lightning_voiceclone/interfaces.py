@@ -38,7 +38,9 @@ class Condition:
         voicing: (B, T) from 0 (noise) to 1 (periodic).
         energy: (B, T) natural logarithm of the RMS, less its mean over the utterance.
         speaker: (B, D) who says it.
-        reference_frames: (B, R, F) features of the reference.
+        reference_frames: (B, R, F) features of the reference, normalised.
+        reference_content: (B, C, R) what the reference says, frame by frame.
+        reference_lengths: (B,) frames of the reference that are real.
         style: (B, S) how it is said, for generators that know styles.
         noise: (B, Z) or (B, Z, T), standard normal.
     """
@@ -50,6 +52,8 @@ class Condition:
     energy: Tensor | None = None
     speaker: Tensor | None = None
     reference_frames: Tensor | None = None
+    reference_content: Tensor | None = None
+    reference_lengths: Tensor | None = None
     style: Tensor | None = None
     noise: Tensor | None = None
 

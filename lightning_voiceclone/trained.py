@@ -21,13 +21,14 @@ FORMAT = 1
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
 ROLES = ("vocoder", "student.encoder")  # under which checkpoints hold a part that was trained by itself
-FREE = ("pretrained", "finetune")  # arguments that say where weights come from, not what they are
+SOURCES = ("pretrained", "start")  # arguments that say where weights come from
+FREE = (*SOURCES, "finetune")  # arguments that do not say what the weights are
 
 
 def description_of(part: Part, spec: AudioSpec) -> dict[str, Any]:
     """How to make a part again, as a plain mapping, with what the features that it takes mean."""
     made = describe(part)
-    made["arguments"] = {name: None if name == "pretrained" else value for name, value in made["arguments"].items()}
+    made["arguments"] = {name: None if name in SOURCES else value for name, value in made["arguments"].items()}
     return {"format": FORMAT, "version": __version__, "spec": spec.to_mapping(), "part": made}
 
 

@@ -1,7 +1,6 @@
 """A voice: everything that cloning loads, and the one way from recordings to features to a waveform."""
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from lightning_voiceclone.analysis import (
 )
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.frozen import check_weights, describe_with_weights
+from lightning_voiceclone.identity import Identity
 from lightning_voiceclone.interfaces import (
     Condition,
     ContentEncoder,
@@ -35,6 +35,7 @@ from lightning_voiceclone.spec import AudioSpec, check_join
 
 FORMAT = 1
 LEAST_REFERENCE_SECONDS = 1.0
+REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 VOICED = 0.5  # voicing above which a frame counts as voiced
 
 
@@ -101,7 +102,8 @@ class Voice(nn.Module):
                         f"{field} is {ours} in the feature extractor but {theirs} in {name}; give both the same value"
                     )
         supplied = {
-            "content": self.content_encoder, "speaker": self.speaker_encoder, "reference_frames": self.content_encoder,
+            "content": self.content_encoder, "speaker": self.speaker_encoder, "reference_frames": True,
+            "reference_content": self.content_encoder, "reference_lengths": True,
             "f0": self.pitch, "voicing": self.pitch, "energy": self.energy, "noise": self.noise,
         }  # fmt: skip
         if lacking := sorted(need for need in self.generator.needs if not supplied.get(need)):
@@ -113,7 +115,7 @@ class Voice(nn.Module):
     @property
     def listens(self) -> bool:
         """Whether a reference makes a difference."""
-        return self.speaker_encoder is not None or "reference_frames" in self.generator.needs
+        return self.speaker_encoder is not None or bool(REFERENCE & self.generator.needs)
 
     @property
     def margin(self) -> int:
@@ -167,17 +169,17 @@ class Voice(nn.Module):
     def condition(
         self,
         source: Analysis,
-        reference: Analysis | None = None,
+        identity: Identity | None = None,
         *,
         register_from: Tensor | None = None,
         content_transforms: Sequence[FeatureTransform] = (),
         random: torch.Generator | None = None,
     ) -> Condition:
-        """What the generator is told, to say the source's words in the reference's voice.
+        """What the generator is told, to say the source's words in the voice of a reference.
 
         Args:
             source: the words, their timing and melody.
-            reference: the voice.
+            identity: the voice (:meth:`identify`); None for the source's own.
             register_from: (B,) the median f0 in Hz to which the source's melody is moved; None leaves it.
             content_transforms: applied to the features that the content encoder hears, in training.
             random: where noise is drawn from; None for torch's own state.
@@ -185,15 +187,12 @@ class Voice(nn.Module):
         frames = source.features.shape[-1]
         fields: dict[str, Any] = {}
         if self.content_encoder is not None:
-            heard = source.features
-            for transform in content_transforms:
-                heard = transform(heard)
-            content = self.content_encoder(*self._told(self.content_encoder, heard, source))
-            fields["content"] = stretch(content, frames, self.content_encoder.frame_rate, self.spec.frame_rate)
-        if self.speaker_encoder is not None:
-            fields["speaker"] = self.embed(reference or source)
-        if "reference_frames" in self.generator.needs:
-            fields["reference_frames"] = (reference or source).features.transpose(1, 2)
+            fields["content"] = self.content(source, content_transforms)
+        if self.listens:
+            identity = identity or self.identify(source)
+            told = {"speaker": identity.speaker, "reference_frames": identity.frames,
+                    "reference_content": identity.content, "reference_lengths": identity.lengths}  # fmt: skip
+            fields |= {name: value for name, value in told.items() if name == "speaker" or name in self.generator.needs}
         if self.pitch is not None:
             fields |= {"f0": move_register(source.f0, register_from), "voicing": source.voicing}
         if self.energy is not None:
@@ -202,6 +201,31 @@ class Voice(nn.Module):
             shape = (len(source.features), self.noise, frames)
             fields["noise"] = torch.randn(shape, generator=random, device=source.features.device)
         return Condition(source.lengths, **fields)
+
+    def content(self, analysis: Analysis, transforms: Sequence[FeatureTransform] = ()) -> Tensor:
+        """What is said (B, C, T), frame by frame; ``transforms`` change the features that the encoder hears.
+
+        Raises:
+            ConfigurationError: if the voice has no content encoder.
+        """
+        if self.content_encoder is None:
+            raise ConfigurationError("this voice has no content encoder; train one with model.content_encoder")
+        heard = analysis.features
+        for transform in transforms:
+            heard = transform(heard)
+        content = self.content_encoder(*self._told(self.content_encoder, heard, analysis))
+        return stretch(content, heard.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
+
+    def identify(self, reference: Analysis) -> Identity:
+        """What the voice's parts want to know of references, one row each."""
+        needs = self.generator.needs
+        return Identity(
+            reference.lengths,
+            speaker=None if self.speaker_encoder is None else self.embed(reference),
+            frames=reference.features.transpose(1, 2) if "reference_frames" in needs else None,
+            content=self.content(reference) if "reference_content" in needs else None,
+            register=None if reference.f0 is None else median_f0(reference.f0),
+        )
 
     def embed(self, reference: Analysis) -> Tensor:
         """Speaker embedding (B, D) of references.
@@ -259,16 +283,9 @@ class Voice(nn.Module):
         for reference in references:
             check_audio(reference, self.spec, "a reference", LEAST_REFERENCE_SECONDS)
         said = self.analyze(source[None])
-        voice = self.analyze(*pad_together(list(references), self.spec.hop_length))
-        register = median_f0(voice.f0).nanmedian()[None] if voice.f0 is not None else None
+        identity = self.identify(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
         random = torch.Generator(source.device).manual_seed(seed)
-        condition = self.condition(said, voice, register_from=register, random=random)
-        if condition.speaker is not None:
-            weights = voice.lengths / voice.lengths.sum()
-            condition = dataclasses.replace(condition, speaker=(condition.speaker * weights[:, None]).sum(0)[None])
-        if condition.reference_frames is not None:
-            frames = [row[: int(length)] for row, length in zip(condition.reference_frames, voice.lengths, strict=True)]
-            condition = dataclasses.replace(condition, reference_frames=torch.cat(frames)[None])
+        condition = self.condition(said, identity, register_from=identity.register, random=random)
         return self.vocode(self.generator(condition))[0].clamp(-1, 1)
 
     def description(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class Batch:
         reference_lengths: (B,) frames of it that are real.
         names: of the utterances (speaker/recording), with the second at which the crop begins.
         margin: frames on either side of each crop.
+        bandwidth: (B,) Hz above which the recordings have nothing; None where that is not known.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
     """
 
@@ -26,6 +27,7 @@ class Batch:
     reference_lengths: Tensor
     names: list[str]
     margin: int
+    bandwidth: Tensor | None = None
     features: Tensor | None = None
 
     def head(self, count: int) -> "Batch":
@@ -37,5 +39,6 @@ class Batch:
             self.reference_lengths[:count],
             self.names[:count],
             self.margin,
+            None if self.bandwidth is None else self.bandwidth[:count],
             None if self.features is None else self.features[:count],
         )

@@ -43,12 +43,18 @@ class VoiceDataModule(pl.LightningDataModule):
         manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are not looked at then.
         segment_seconds: length of a crop; at least one frame.
         reference_seconds: length of the crop from which the speaker is known.
+        reference_elsewhere: how often the reference is of another recording than the crop, where the speaker has one;
+            else it stands apart from the crop in the same recording.
         batch_size: crops a step, in each process.
         validation: speakers (or utterances, see ``split_by``) that are kept for validation; a share if below 1; null
             for what the corpus itself declares.
         test: likewise for ``lvc test``.
         split_by: speaker or utterance; null for speaker where there are two or more.
         speakers: use these speakers only; null for all.
+        speeds: at which each training recording is played too, as a tape is, by a speaker who was never recorded:
+            0.87 is a taller one, 1.15 a shorter one.
+        speaker_seconds: most seconds of one speaker in an epoch, drawn anew in each, so that those who were recorded
+            for hours do not drown the others; null for all.
         seed: of the split, of the order and of the crops.
         workers: processes that read recordings; 0 reads in the training process, which is best while all recordings
             fit into memory.
@@ -63,11 +69,14 @@ class VoiceDataModule(pl.LightningDataModule):
         manifest: str | None = None,
         segment_seconds: float = 1.28,
         reference_seconds: float = 2.0,
+        reference_elsewhere: float = 0.5,
         batch_size: int = 16,
         validation: float | None = 0.05,
         test: float | None = None,
         split_by: str | None = None,
         speakers: list[str] | None = None,
+        speeds: list[float] | None = None,
+        speaker_seconds: float | None = None,
         seed: int = 0,
         workers: int = 0,
         cache_megabytes: float = 1024,
@@ -79,9 +88,19 @@ class VoiceDataModule(pl.LightningDataModule):
         self.manifest_folder = manifest
         self.segment_seconds = segment_seconds
         self.reference_seconds = reference_seconds
+        self.reference_elsewhere = reference_elsewhere
         self.batch_size = batch_size
         self.shares: dict[str, Any] = {"validation": validation, "test": test, "split_by": split_by}
         self.speakers = speakers
+        self.speeds = speeds or []
+        self.speaker_seconds = speaker_seconds
+        if bad := [speed for speed in self.speeds if not 0.5 <= speed <= 2]:
+            raise ConfigurationError(f"data.speeds has {bad[0]}; each must be from 0.5 to 2, as 0.87 or 1.15")
+        if self.speeds and cached_features:
+            raise ConfigurationError(
+                "data.speeds changes the recordings, whose features data.cached_features would take as they are; set one"
+                " of the two aside"
+            )
         self.seed = seed
         self.workers = workers
         self.cache_megabytes = cache_megabytes
@@ -161,8 +180,10 @@ class VoiceDataModule(pl.LightningDataModule):
                     f" it has {', '.join(sorted(known)[:10])}{', …' if len(known) > 10 else ''}"
                 )
             utterances = [utterance for utterance in utterances if utterance.speaker in self.speakers]
+        if split == "train":
+            utterances = [*utterances, *(u.played(speed) for speed in self.speeds for u in utterances)]
         recordings = Recordings(utterances, self._manifest.root, self.grid.spec.sample_rate, self.cache_megabytes)
-        return SegmentDataset(recordings, self.grid, stored)
+        return SegmentDataset(recordings, self.grid, stored, self.reference_elsewhere)
 
     # Loaders ---------------------------------------------------------------------------------------------------------
 
@@ -182,6 +203,8 @@ class VoiceDataModule(pl.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             segment=None if drawn else self.grid.segment,
+            speakers=[utterance.speaker for utterance in utterances],
+            most=self._most() if drawn else None,
         )
         return ResumableLoader(
             dataset,
@@ -192,6 +215,12 @@ class VoiceDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             progress=self._progress,
         )
+
+    def _most(self) -> int | None:
+        """Segments of one speaker in an epoch."""
+        if self.speaker_seconds is None:
+            return None
+        return max(round(self.speaker_seconds * self.grid.spec.frame_rate / self.grid.segment), 1)
 
     def _progress(self) -> int:
         assert self.trainer is not None

@@ -32,6 +32,7 @@ class Utterance:
         bandwidth_hz: frequency above which the file has nothing.
         hash: SHA-256 of the file, hexadecimal.
         split: train, validation or test.
+        speed: at which the file is played, as a tape is: start and end are seconds of what is heard then. Not stored.
     """
 
     path: str
@@ -43,6 +44,12 @@ class Utterance:
     bandwidth_hz: float
     hash: str
     split: str
+    speed: float = 1.0
+
+    def played(self, speed: float) -> "Utterance":
+        """The same at another speed: pitch and formants move together, and the speaker is another one."""
+        return replace(self, speed=speed, speaker=f"{self.speaker}@{speed:g}", start=self.start / speed,
+                       end=self.end / speed, bandwidth_hz=self.bandwidth_hz * speed)  # fmt: skip
 
     @property
     def seconds(self) -> float:

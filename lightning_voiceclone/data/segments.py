@@ -76,7 +76,9 @@ class Recordings:
         return self._decode(utterance, utterance.start + start / self.sample_rate, end)
 
     def _decode(self, utterance: Utterance, start: float, end: float) -> NDArray[np.float32]:
-        return read_audio(self.root / utterance.path, self.sample_rate, start=start, end=end)[0]
+        speed = utterance.speed
+        rate = round(self.sample_rate / speed)
+        return read_audio(self.root / utterance.path, rate, start=start * speed, end=end * speed)[0]
 
 
 class SegmentDataset(Dataset[Any]):
@@ -87,6 +89,7 @@ class SegmentDataset(Dataset[Any]):
         grid: lengths.
         features: gives the stored features (F, T) of an utterance in the extractor's units, or None to compute them
             from the crop in training.
+        elsewhere: how often a reference is taken from another utterance of the speaker, where there is one.
     """
 
     def __init__(
@@ -94,10 +97,12 @@ class SegmentDataset(Dataset[Any]):
         recordings: Recordings,
         grid: Grid,
         features: Callable[[Utterance], NDArray[np.float32]] | None = None,
+        elsewhere: float = 0.5,
     ) -> None:
         self.recordings = recordings
         self.grid = grid
         self.features = features
+        self.elsewhere = elsewhere
         self._by_speaker = defaultdict(list)
         for index, utterance in enumerate(recordings.utterances):
             self._by_speaker[utterance.speaker].append(index)
@@ -118,6 +123,7 @@ class SegmentDataset(Dataset[Any]):
             "length": length,
             "reference": reference,
             "reference_length": reference_length,
+            "bandwidth": np.float32(utterance.bandwidth_hz),
             "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
         }
         if self.features is not None:
@@ -126,12 +132,12 @@ class SegmentDataset(Dataset[Any]):
         return item
 
     def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[NDArray[np.float32], int]:
-        """A crop of another utterance of the speaker, half of the time, else of this one apart from the source."""
+        """A crop of another utterance of the speaker, or of this one apart from the source."""
         wanted = self.grid.reference
         if wanted == 0:
             return np.zeros(0, np.float32), 0
         others = [other for other in self._by_speaker[self.recordings.utterances[index].speaker] if other != index]
-        if others and rng.random() < 0.5:
+        if others and rng.random() < self.elsewhere:
             index = rng.choice(others)
             total = self.grid.frames(self.recordings.utterances[index])
             start, size = rng.randint(0, max(total - wanted, 0)), min(wanted, total)
@@ -185,6 +191,7 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         reference_lengths=stacked("reference_length"),
         names=[item["name"] for item in items],
         margin=margin,
+        bandwidth=stacked("bandwidth"),
         features=stacked("features") if "features" in items[0] else None,
     )
 
@@ -201,6 +208,8 @@ class SegmentSampler(Sampler[list[Draw]]):
         rank: of this process.
         world_size: number of processes; each gets its own share of every epoch.
         segment: frames of a segment where crops are to lie on a fixed grid, in order (evaluation); None to draw them.
+        speakers: of each utterance, where ``most`` limits them.
+        most: segments of one speaker in an epoch, drawn anew in each; None for all.
     """
 
     def __init__(
@@ -212,8 +221,16 @@ class SegmentSampler(Sampler[list[Draw]]):
         rank: int = 0,
         world_size: int = 1,
         segment: int | None = None,
+        speakers: Sequence[str] = (),
+        most: int | None = None,
     ) -> None:
         self.ends = np.cumsum(counts)
+        self.most = most
+        self.total = int(self.ends[-1])
+        if most is not None:
+            numbers = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
+            self.speaker = np.repeat([numbers[name] for name in speakers], counts)  # of each segment
+            self.total = int(np.minimum(np.bincount(self.speaker), most).sum())
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
@@ -223,7 +240,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         self.start = 0
 
     def __len__(self) -> int:
-        batches = int(self.ends[-1]) / (self.batch_size * self.world_size)
+        batches = self.total / (self.batch_size * self.world_size)
         return max(int(batches), 1) if self.segment is None else math.ceil(batches)
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -231,13 +248,24 @@ class SegmentSampler(Sampler[list[Draw]]):
         rng = np.random.default_rng([self.seed, self.epoch])
         need = len(self) * self.batch_size * self.world_size
         # Numbers of segments, not objects: a large corpus has millions.
-        order = np.arange(total) if self.segment is not None else np.resize(rng.permutation(total), need)
+        order = np.arange(total) if self.segment is not None else np.resize(self._drawn(total, rng), need)
         seeds = rng.integers(2**48, size=len(order))
         mine = np.arange(self.rank, len(order), self.world_size)
         for batch in range(start, len(self)):
             chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
             if len(chosen):
                 yield [self._draw(int(order[place]), int(seeds[place])) for place in chosen]
+
+    def _drawn(self, total: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Numbers of segments in a drawn order, of each speaker the first ``most``."""
+        order = rng.permutation(total)
+        if self.most is None:
+            return order
+        by_speaker = np.argsort(self.speaker[order], kind="stable")
+        counts = np.bincount(self.speaker)
+        place = np.empty(total, np.int64)  # of each in the order of its speaker
+        place[by_speaker] = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+        return order[place < self.most]
 
     def _draw(self, number: int, seed: int) -> Draw:
         index = int(np.searchsorted(self.ends, number, side="right"))

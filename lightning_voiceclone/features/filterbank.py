@@ -43,6 +43,18 @@ def mel_filterbank(spec: AudioSpec) -> Tensor:
     return filters.float()
 
 
+def channel_frequencies(spec: AudioSpec) -> Tensor | None:
+    """(F,) Hz that each channel of the features stands for; None where channels are no frequencies, as of MFCC."""
+    if spec.kind == "stft":
+        assert spec.n_fft is not None, "a spectral spec has all of its fields"
+        return torch.arange(spec.channels) * (spec.sample_rate / spec.n_fft)
+    if spec.kind == "mel":
+        filters = mel_filterbank(spec)
+        hertz = torch.linspace(0, spec.sample_rate / 2, len(filters))
+        return (hertz @ filters) / filters.sum(0).clamp(min=1e-12)
+    return None
+
+
 # Slaney's scale (Auditory Toolbox, 1998): 3 mel for 200 Hz up to 1 kHz, above it 27 mel for a factor of 6.4.
 _LOG_START, _LINEAR, _LOG_STEP = 1000.0, 3 / 200, math.log(6.4) / 27
 

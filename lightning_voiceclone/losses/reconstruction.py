@@ -25,10 +25,13 @@ def masked_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
     return difference.sum() / (mask.sum() * fake.shape[1]).clamp(min=1)
 
 
-def feature_matching(real_maps: Sequence[Sequence[Tensor]], fake_maps: Sequence[Sequence[Tensor]]) -> Tensor:
+def feature_matching(
+    real_maps: Sequence[Sequence[Tensor]], fake_maps: Sequence[Sequence[Tensor]], *, unpaired: int = 0
+) -> Tensor:
     """Mean over all maps but the logits of the mean absolute difference of real and fake; a scalar.
 
-    Larsen et al. 2016; in this form Kumar et al. 2019, equation 4. No gradient flows into the real maps.
+    Larsen et al. 2016; in this form Kumar et al. 2019, equation 4. No gradient flows into the real maps. The first
+    ``unpaired`` rows are left out: their fake is not meant to equal their real.
 
     Raises:
         ConfigurationError: if the two come from different discriminators, or give nothing but logits.
@@ -39,7 +42,7 @@ def feature_matching(real_maps: Sequence[Sequence[Tensor]], fake_maps: Sequence[
             f" {[len(maps) for maps in fake_maps]}; take both from one discriminator"
         )
     distances = [
-        F.l1_loss(fake, real.detach())
+        F.l1_loss(fake[unpaired:], real[unpaired:].detach())
         for real_judge, fake_judge in zip(real_maps, fake_maps, strict=True)
         for real, fake in zip(real_judge[:-1], fake_judge[:-1], strict=True)
     ]

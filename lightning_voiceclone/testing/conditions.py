@@ -35,7 +35,21 @@ def random_condition(dims: Dims, lengths: Sequence[int], *, seed: int = 0, noise
         energy=normal(rows, frames) if dims.energy else None,
         speaker=normal(rows, dims.speaker) if dims.speaker else None,
         noise=noise if dims.noise else None,
+        **_references(dims, rows, random),  # type: ignore[arg-type]
     )
+
+
+def _references(dims: Dims, rows: int, random: torch.Generator) -> dict[str, Tensor]:
+    """References of several lengths, the padding random too; where there is content to find in them."""
+    if not dims.content:
+        return {}
+    lengths = 10 + torch.arange(rows) % 3
+    frames = int(lengths.max())
+    return {
+        "reference_frames": torch.randn(rows, frames, dims.features, generator=random),
+        "reference_content": torch.randn(rows, dims.content, frames, generator=random),
+        "reference_lengths": lengths,
+    }
 
 
 def change(condition: Condition, **of_field: object) -> Condition:

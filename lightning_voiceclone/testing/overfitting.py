@@ -26,7 +26,10 @@ def speech_batch(dims: Dims, *, rows: int = 4, seconds: float = 0.5, seed: int =
     condition = Condition(lengths=torch.full((rows,), frames))
     if dims.content:
         encoder = InstanceNormContentEncoder(Dims(dims.features), channels=dims.content, width=32, layers=1, stride=1)
-        condition = replace(condition, content=encoder(features).detach())
+        content = encoder(features).detach()
+        # As reference another row: its frames are of no use, and must not be in the way.
+        condition = replace(condition, content=content, reference_frames=features.roll(1, 0).transpose(1, 2),
+                            reference_content=content.roll(1, 0), reference_lengths=condition.lengths)  # fmt: skip
     if dims.pitch:
         condition = replace(condition, f0=f0, voicing=(f0 > 0).to(features.dtype))
     if dims.energy:

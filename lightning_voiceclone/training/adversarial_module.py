@@ -119,6 +119,11 @@ class AdversarialModule(pl.LightningModule):
         """Frames of audio that are needed on either side of a crop."""
         return self.feature_extractor.margin
 
+    @property
+    def companions(self) -> list[nn.Module]:
+        """What else trains with the generator's side, for the training alone; a trained voice does not have it."""
+        return []
+
     @abstractmethod
     def advice(self, checkpoint: Path) -> str:
         """What to do with a finished checkpoint, with the command."""
@@ -128,7 +133,8 @@ class AdversarialModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer a player, the generator's first, each with its scheduler if there is one."""
         make_generator, make_discriminator, make_scheduler = self._make_optimizers
-        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad]
+        beside = [p for module in self.companions for p in module.parameters()]
+        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad] + beside
         optimizers = [make_generator(trained)]
         if self.discriminator is not None:
             optimizers.append(make_discriminator(self.discriminator.parameters()))
@@ -178,7 +184,7 @@ class AdversarialModule(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One batch: the fake is made once; the discriminator judges it detached, then the generator answers."""
         step = self.global_step
-        playing = self.discriminator is not None and step >= self.steps.warmup
+        playing = self.playing
         turn = step // self.steps.accumulate + 1
         generator_moves = not playing or turn % self.steps.discriminator_steps == 0
         with torch.set_grad_enabled(generator_moves):
@@ -190,6 +196,11 @@ class AdversarialModule(pl.LightningModule):
         if generator_moves:
             self._generator_step(pair, step, playing)
         self._count_batch()
+
+    @property
+    def playing(self) -> bool:
+        """Whether the discriminator plays in the step that comes or runs."""
+        return self.discriminator is not None and self.global_step >= self.steps.warmup
 
     def _discriminator_step(self, pair: Pair, step: int) -> None:
         assert self.discriminator is not None
@@ -229,7 +240,7 @@ class AdversarialModule(pl.LightningModule):
         if "feature_matching" in self.weights:
             with torch.no_grad():
                 real_maps = self.discriminator(pair.real, pair.condition)
-            losses["feature_matching"] = feature_matching(real_maps, fake_maps)
+            losses["feature_matching"] = feature_matching(real_maps, fake_maps, unpaired=pair.unpaired)
         return losses
 
     @contextmanager

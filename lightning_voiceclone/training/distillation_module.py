@@ -1,6 +1,7 @@
 """Teaching a small encoder what a large one hears, so that cloning needs only the small one."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ class DistillationModule(AdversarialModule):
         feature_extractor: of the features that the student hears, in its own units.
         encoder: the student: a content or speaker encoder that takes features and is not ``normalized``.
         teacher: of the same kind; frozen.
+        common_augmentation: transforms of the training audio that both hear, such as speakers made by RandomSpeed.
         augmentation: transforms of the audio that the student hears in training, which keep its shape and its timing.
         content_transforms: transforms of the features that it hears in training.
         weights: of the losses, by name.
@@ -74,6 +76,7 @@ class DistillationModule(AdversarialModule):
         feature_extractor: FeatureExtractor | None = None,
         encoder: Callable[[Dims], Encoder] = ConvContentEncoder,
         teacher: Callable[[Dims], Encoder] | None = None,
+        common_augmentation: list[AudioTransform] | None = None,
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
         weights: dict[str, float] = {"distance": 1.0},  # noqa: B006 (shown by --help; never changed)
@@ -105,6 +108,8 @@ class DistillationModule(AdversarialModule):
         self.student = student
         self._teacher = [knows.requires_grad_(False).eval()]  # in a list: checkpoints of ours are not to hold it
         self.scale = Normalizer(knows.channels)  # of the teacher's channels
+        check_augmentation(common_augmentation or [])
+        self.common_augmentation = nn.ModuleList(common_augmentation or [])
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
 
@@ -130,6 +135,8 @@ class DistillationModule(AdversarialModule):
         """What the teacher says, and what the student says."""
         frames = batch.audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         with torch.no_grad():
+            for transform in self.common_augmentation if self.training else ():
+                batch = replace(batch, audio=transform(batch.audio, self.spec.sample_rate))
             answer = self.scale(self._answer(batch, frames))
             heard = self._heard(batch, frames)
         told = _over_time(self.student(heard, batch.lengths))

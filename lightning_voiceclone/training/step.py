@@ -46,12 +46,14 @@ class Pair:
         fake: the generator's, of the same shape, with gradients.
         condition: what the generator was told.
         losses: the generator's own losses by name, each a scalar, not weighted yet.
+        unpaired: so many rows at the beginning are not meant to equal the real ones, and no distance to them counts.
     """
 
     real: Tensor
     fake: Tensor
     condition: Condition
     losses: Mapping[str, Tensor] = field(default_factory=dict)
+    unpaired: int = 0
 
 
 @contextmanager

@@ -158,8 +158,10 @@ class VocoderModule(AdversarialModule):
             return self.extractor(audio)[..., batch.margin : batch.margin + frames], inner
         voice = self._teacher[0].to(audio.device)
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
-        reference = voice.analyze(batch.reference, batch.reference_lengths, prosody=False) if self.listens else None
-        return voice.normalizer.inverse(voice.generator(voice.condition(source, reference))), inner
+        identity = None
+        if self.listens:
+            identity = voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+        return voice.normalizer.inverse(voice.generator(voice.condition(source, identity))), inner
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,29 @@
 from collections.abc import Iterable, Sized
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import AudioTransform, ContentEncoder, Discriminator, Generator, Vocoder
+from lightning_voiceclone.interfaces import (
+    AudioTransform,
+    ContentEncoder,
+    Discriminator,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
 from lightning_voiceclone.spec import AudioSpec
 
 
-def absent_losses(spec: AudioSpec, content: ContentEncoder | None, generator: Generator) -> dict[str, str]:
+def absent_losses(
+    spec: AudioSpec, content: ContentEncoder | None, speaker: SpeakerEncoder | None, generator: Generator
+) -> dict[str, str]:
     """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
     absent = {}
+    for name, encoder in (("content", content), ("speaker", speaker)):
+        if reason := _no_judge(name, encoder):
+            absent[name] = reason
+    if content is None or speaker is None or not _trained(content):
+        absent["confusion"] = (
+            "it takes the voice out of the content, and needs a speaker encoder and a content encoder that is trained"
+        )
     if "kl" not in generator.loss_names:
         absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
     if spec.kind != "waveform":
@@ -18,6 +34,39 @@ def absent_losses(spec: AudioSpec, content: ContentEncoder | None, generator: Ge
         reason = "without a content encoder the voice is made from noise alone, and there is nothing to compare with"
         absent |= {"reconstruction": reason, "spectral": reason}
     return absent
+
+
+def _no_judge(name: str, encoder: ContentEncoder | SpeakerEncoder | None) -> str | None:
+    """Why an encoder cannot tell whether what was made is right; None if it can."""
+    if encoder is None:
+        return f"there is no {name} encoder to hear what was made"
+    if encoder.takes == "audio":
+        return f"{type(encoder).__name__} hears audio, and what was made is features; use an encoder of features"
+    if _trained(encoder):
+        return (
+            f"{type(encoder).__name__} is trained too and would learn to be content with anything; give it pretrained"
+            " weights"
+        )
+    return None
+
+
+def _trained(encoder: ContentEncoder | SpeakerEncoder) -> bool:
+    return any(weight.requires_grad for weight in encoder.parameters())
+
+
+def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> None:
+    """Refuse to exchange voices where there are none, or where nothing would say what is to come of it.
+
+    Raises:
+        ConfigurationError: names the setting.
+    """
+    if not 0 <= swap <= 1:
+        raise ConfigurationError(f"model.swap is {swap}; it must be from 0 to 1")
+    if swap and (not listens or content is None):
+        raise ConfigurationError(
+            f"model.swap is {swap}, but only a voice with a content encoder that listens to a reference can speak in"
+            " another speaker's; set it to 0, or add both encoders"
+        )
 
 
 def check_augmentation(transforms: Iterable[AudioTransform]) -> None:

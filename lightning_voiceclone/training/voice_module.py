@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from lightning_voiceclone.analysis import Analysis
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.identity import Identity
 from lightning_voiceclone.interfaces import (
     AdversarialLoss,
     AudioTransform,
+    Condition,
     ContentEncoder,
     Dims,
     Discriminator,
@@ -26,6 +29,7 @@ from lightning_voiceclone.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
+from lightning_voiceclone.losses.consistency import SpeakerConfusion, cosine_distance
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.metrics.moments import ChannelMoments
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
@@ -33,15 +37,19 @@ from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.checkpoint_check import check_same_parts
+from lightning_voiceclone.training.exchange import Exchange
 from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.voice_checks import (
     absent_losses,
     check_augmentation,
     check_stored_features,
+    check_swap,
     check_way_back,
 )
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
+
+OWN_LOSSES = {"reconstruction", "spectral", "speaker", "content", "confusion"}
 
 
 class VoiceModule(AdversarialModule):
@@ -49,11 +57,15 @@ class VoiceModule(AdversarialModule):
 
     With a content encoder it clones: what a crop of a recording says, in the voice of another crop of the same
     speaker, must become that crop again (reconstruction) and pass as real (adversarial). Without one it is the
-    textbook's GAN: speech features from noise alone.
+    textbook's GAN: speech features from noise alone. A share of each batch (``swap``) speaks in another speaker's voice
+    once the discriminator plays: it must pass as real beside that speaker's reference.
 
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
-    discriminator) and the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error.
+    discriminator), speaker (cosine distance of the speaker that is heard in what was made), content (of what is heard
+    to be said; in the exchanged rows where there are any), confusion (a classifier of speakers, against which a content
+    encoder in training learns to hide them) and the generator's own (kl of VAEGenerator). A name that is misspelt or
+    has no effect is an error. Where a recording has nothing above some frequency, nothing is learnt from it there.
 
     Args:
         feature_extractor: what the generator must produce; owns rate, hop and width.
@@ -70,6 +82,8 @@ class VoiceModule(AdversarialModule):
         content_transforms: transforms of the features that the content encoder hears in training, so that it learns
             to ignore what they change.
         target_transforms: transforms of the real features in training, of what the generator is to produce.
+        swap: share of the rows of a batch that speak in another row's voice.
+        speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.
@@ -92,6 +106,8 @@ class VoiceModule(AdversarialModule):
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
         target_transforms: list[FeatureTransform] | None = None,
+        swap: float = 0.0,
+        speaker_noise: float = 0.0,
         weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
@@ -111,14 +127,15 @@ class VoiceModule(AdversarialModule):
         judge = discriminator(dims) if discriminator else None
         check_augmentation(augmentation or [])
         check_way_back(judge, voice.vocoder)
-        absent = absent_losses(spec, content, made)
+        check_swap(swap, voice.listens, content)
+        absent = absent_losses(spec, content, speaker, made)
         super().__init__(
             voice,
             judge,
             adversarial_loss or LeastSquaresLoss(),
             name="voice",
             weights=weights,
-            own_losses=({"reconstruction", "spectral"} - set(absent)) | made.loss_names,
+            own_losses=(OWN_LOSSES - set(absent)) | made.loss_names,
             absent=absent,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
@@ -126,6 +143,9 @@ class VoiceModule(AdversarialModule):
             steps=steps,
         )
         self.voice = voice
+        self.swap, self.speaker_noise = swap, speaker_noise
+        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in self.weights else None
+        self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
         self.target_transforms = nn.ModuleList(target_transforms or [])
@@ -156,23 +176,69 @@ class VoiceModule(AdversarialModule):
     def make_pair(self, batch: Batch) -> Pair:
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
+        identity = None if reference is None else self.voice.identify(reference)
+        exchange = Exchange.of(len(batch.audio), self.swap if self.training and self.playing else 0.0)
+        index = exchange.index(batch.audio.device)
+        wanted = None if identity is None else identity.rows(index)
         transforms: Any = self.content_transforms if self.training else ()
-        condition = self.voice.condition(source, reference, content_transforms=transforms)
+        condition = self.voice.condition(
+            source,
+            wanted if wanted is None or not self.training else wanted.with_noise(self.speaker_noise),
+            register_from=None if wanted is None else exchange.register(wanted),
+            content_transforms=transforms,
+        )
         fake, losses = self.voice.generator.forward_with_losses(condition)
+        condition = exchange.condition(condition, reference, index)
         mask = condition.mask(fake.shape[-1])
         fake = fake * mask
-        real = source.features
+        real = exchange.real(source, reference, index) * mask
         if self.training:
             for transform in self.target_transforms:
                 real = transform(real) * mask
-        losses = dict(losses)
-        if "reconstruction" in self.weights:
-            losses["reconstruction"] = masked_l1(fake, real, mask)
-        if self.spectral is not None:
-            losses["spectral"] = self.spectral(self.voice.vocode(fake), source.audio)
+        real = torch.where(self._heard(batch, index), real, fake.detach())
+        losses = dict(losses) | self._own_losses(source, fake, real, condition, wanted, exchange.swapped)
         if self.discriminator is not None and self.discriminator.takes == "audio":
             real, fake = source.audio[:, None], self.voice.vocode(fake)[:, None]
-        return Pair(real, fake, condition, losses)
+        return Pair(real, fake, condition, losses, exchange.swapped)
+
+    def _heard(self, batch: Batch, index: Tensor) -> Tensor:
+        """(B, F, 1) or (1, 1, 1), whether the recordings have anything at the frequency of each channel."""
+        if batch.bandwidth is None or self.frequencies is None:
+            return torch.ones(1, 1, 1, dtype=torch.bool, device=batch.audio.device)
+        assert isinstance(self.frequencies, Tensor)
+        return (self.frequencies <= batch.bandwidth[index, None])[:, :, None]
+
+    def _own_losses(
+        self, source: Analysis, fake: Tensor, real: Tensor, condition: Condition, wanted: Identity | None, swapped: int
+    ) -> dict[str, Tensor]:
+        """Those that no discriminator gives, as far as they have a weight."""
+        losses, mask = {}, condition.mask(fake.shape[-1])
+        if "reconstruction" in self.weights:
+            losses["reconstruction"] = masked_l1(fake[swapped:], real[swapped:], mask[swapped:])
+        if self.spectral is not None:
+            losses["spectral"] = self.spectral(self.voice.vocode(fake), source.audio)
+        if "speaker" in self.weights:
+            assert wanted is not None
+            assert wanted.speaker is not None
+            made = self.voice.embed(replace(source, features=fake, lengths=condition.lengths))
+            losses["speaker"] = cosine_distance(made, wanted.speaker)
+        if "content" in self.weights:
+            rows = slice(0, swapped or len(fake))
+            lengths = condition.lengths[rows]
+            with torch.no_grad():
+                said = self.voice.content(replace(source, features=source.features[rows], lengths=lengths))
+            heard = self.voice.content(replace(source, features=fake[rows], lengths=lengths))
+            losses["content"] = cosine_distance(heard, said, mask[rows])
+        if self.confusion is not None:
+            assert condition.content is not None
+            assert condition.speaker is not None
+            losses["confusion"] = self.confusion(condition.content, condition.speaker, mask)
+        return losses
+
+    @property
+    def companions(self) -> list[nn.Module]:
+        """The classifier of speakers, if it is asked for."""
+        return [] if self.confusion is None else [self.confusion]
 
     def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
         audio, reference = batch.audio, batch.reference
@@ -183,7 +249,13 @@ class VoiceModule(AdversarialModule):
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
         if not self.voice.listens:
             return source, None
-        return source, self.voice.analyze(reference, batch.reference_lengths, prosody=False)
+        prosody = self.training and self.swap > 0  # for the register of the voice that is taken
+        return source, self.voice.analyze(reference, batch.reference_lengths, prosody=prosody)
+
+    def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
+        """The crops, and what the generator is told of each to say it again in the voice of its reference crop."""
+        source, reference = self._analyze(batch)
+        return source, self.voice.condition(source, None if reference is None else self.voice.identify(reference))
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
@@ -205,15 +277,15 @@ class VoiceModule(AdversarialModule):
 
     def _evaluate(self, batch: Batch, stage: str) -> None:
         with self.averaged():
-            source, reference = self._analyze(batch)
-            condition = self.voice.condition(source, reference)
+            source, condition = self._evaluated(batch)
             fake = self.voice.generator(condition)
         mask = condition.mask(fake.shape[-1])
         if self.voice.content_encoder is None:
             self.moments.update(source.features, fake, mask)
             return
         inverse = self.voice.normalizer.inverse
-        distance = masked_l1(inverse(fake), inverse(source.features), mask)
+        real = torch.where(self._heard(batch, torch.arange(len(fake), device=fake.device)), source.features, fake)
+        distance = masked_l1(inverse(fake), inverse(real), mask)
         self.log(f"{stage}/{self.spec.kind}_l1", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
@@ -232,8 +304,7 @@ class VoiceModule(AdversarialModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
         """Speak each crop again in the voice of its reference crop; (name, (N,) samples) each."""
         with self.averaged():
-            source, reference = self._analyze(batch)
-            audio = self.voice.vocode(self.voice.generator(self.voice.condition(source, reference)))
+            audio = self.voice.vocode(self.voice.generator(self._evaluated(batch)[1]))
         hop = self.spec.hop_length
         rows = zip(batch.names, audio, batch.lengths, strict=True)
         return [(name, row[: int(frames) * hop]) for name, row, frames in rows]

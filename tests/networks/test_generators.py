@@ -6,6 +6,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerator
+from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.generators.transformer import TransformerGenerator, rotate
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
 from lightning_voiceclone.parts import Dims
@@ -34,6 +35,11 @@ class TestConvGeneratorOfThreeFrames(GeneratorConformance):
     arguments = {"width": 16, "layers": 2, "kernel_size": 3, "frames_per_step": 3, "dilations": (2, 1)}
 
 
+class TestReferenceGenerator(GeneratorConformance):
+    part = ReferenceGenerator
+    arguments = {"width": 24, "layers": 3, "heads": 3, "head_width": 8, "look_up": (0, 2)}
+
+
 class TestRecurrentGenerator(GeneratorConformance):
     part = RecurrentGenerator
     arguments = {"hidden": 16}
@@ -57,6 +63,7 @@ class TestVAEGenerator(GeneratorConformance):
 SMALL = {
     MLPGenerator: {"hidden": 96},
     ConvGenerator: {"width": 64, "layers": 3},
+    ReferenceGenerator: {"width": 48, "layers": 2},
     RecurrentGenerator: {"hidden": 64, "layers": 1},
     TransformerGenerator: {"width": 64, "layers": 2},
     VAEGenerator: {"width": 48, "layers": 1, "latent": 16},

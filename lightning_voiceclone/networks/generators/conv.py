@@ -19,6 +19,12 @@ from lightning_voiceclone.networks.residual import ResidualBlock, cycle_dilation
 from lightning_voiceclone.parts import Dims
 
 
+def to_steps(x: Tensor, frames_per_step: int) -> Tensor:
+    """(B, I, T) to (B, I * frames_per_step, steps), padded with zeros to whole steps."""
+    x = F.pad(x, (0, -x.shape[-1] % frames_per_step))
+    return rearrange(x, "b c (s f) -> b (f c) s", f=frames_per_step)
+
+
 class ConvGenerator(Generator):
     """Residual dilated convolutions over time, modulated by the speaker (FiLM, Perez et al. 2018) in each block.
 
@@ -78,19 +84,18 @@ class ConvGenerator(Generator):
         """Features (B, F, T)."""
         x = self.inputs(condition)
         frames = x.shape[-1]
-        x = self._to_steps(x)
+        x = to_steps(x, self.frames_per_step)
         steps = (condition.lengths + self.frames_per_step - 1) // self.frames_per_step
         mask = reach_mask(steps, x.shape[-1])
         x = self.enter(x)
-        for block in self.blocks:
-            x = block(x, mask, condition)
+        for index, block in enumerate(self.blocks):
+            x = block(self._before_block(index, x, condition), mask, condition)
         x = F.silu(self.modulation(self.norm(x), condition))
         return self._to_frames(self.leave(x))[:, :, :frames]
 
-    def _to_steps(self, x: Tensor) -> Tensor:
-        """(B, I, T) to (B, I * frames_per_step, steps), padded with zeros to whole steps."""
-        x = F.pad(x, (0, -x.shape[-1] % self.frames_per_step))
-        return rearrange(x, "b c (s f) -> b (f c) s", f=self.frames_per_step)
+    def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
+        """What the block of that number is given of x (B, width, steps): here x itself."""
+        return x
 
     def _to_frames(self, x: Tensor) -> Tensor:
         """(B, F * frames_per_step, steps) to (B, F, steps * frames_per_step)."""

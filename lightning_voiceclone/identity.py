@@ -1,0 +1,57 @@
+"""Who is to speak: what a voice keeps of its references."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What references tell of their speakers, one row each; what no part of the voice asks for is None.
+
+    Args:
+        lengths: (B,) frames of the references that are real.
+        speaker: (B, D) embedding.
+        frames: (B, R, F) features, normalised.
+        content: (B, C, R) what the references say, frame by frame.
+        register: (B,) median of f0 in Hz; NaN where nothing is voiced.
+    """
+
+    lengths: Tensor
+    speaker: Tensor | None = None
+    frames: Tensor | None = None
+    content: Tensor | None = None
+    register: Tensor | None = None
+
+    def _there(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def rows(self, index: Tensor) -> "Identity":
+        """The rows of those numbers."""
+        return Identity(**{name: value[index] for name, value in self._there().items()})
+
+    def together(self) -> "Identity":
+        """One row: several references of one speaker as one.
+
+        Embeddings are averaged by length, frames stand one after another, the register is the references' median.
+        """
+        counts = self.lengths.tolist()
+        made: dict[str, Tensor] = {"lengths": self.lengths.sum()[None]}
+        if self.speaker is not None:
+            made["speaker"] = (self.speaker * (self.lengths / self.lengths.sum())[:, None]).sum(0)[None]
+        if self.frames is not None:
+            made["frames"] = torch.cat([row[:count] for row, count in zip(self.frames, counts, strict=True)])[None]
+        if self.content is not None:
+            rows = [row[:, :count] for row, count in zip(self.content, counts, strict=True)]
+            made["content"] = torch.cat(rows, 1)[None]
+        if self.register is not None:
+            made["register"] = self.register.nanmedian()[None]
+        return Identity(**made)
+
+    def with_noise(self, deviation: float) -> "Identity":
+        """The same with normal noise on the embedding, drawn from torch's own state."""
+        if self.speaker is None or not deviation:
+            return self
+        return replace(self, speaker=self.speaker + deviation * torch.randn_like(self.speaker))

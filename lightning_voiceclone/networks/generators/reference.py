@@ -1,0 +1,141 @@
+"""A generator that looks up in the reference how its speaker sounds."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.interfaces import Condition
+from lightning_voiceclone.networks.conditioning import (
+    ChannelNorm,
+    begin_small,
+    check_positive,
+    keep,
+    promised,
+    reach_mask,
+)
+from lightning_voiceclone.networks.generators.conv import ConvGenerator, to_steps
+from lightning_voiceclone.parts import Dims
+
+SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # of the heads at first, by which they weigh the likeness of what is said
+QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length
+
+
+class ReferenceAttention(nn.Module):
+    """Frames of the reference, weighed by how like the moments are at which they were said.
+
+    The scores of a head are its sharpness times the cosine of the source's and the reference's content, which finds
+    the frames that retrieval (kNN-VC, Baas et al. 2023) would find before anything is learnt, plus query . key /
+    sqrt(head_width) (Vaswani et al. 2017), in which pitch and level can have a say. Its values are the reference's
+    frames. What comes out also tells how like the found frames were.
+
+    Args:
+        dims: widths; ``dims.content`` must not be 0.
+        width: channels of the generator.
+        frames_per_step: of the generator.
+        heads: sets of scores.
+        head_width: channels of a query, a key and a value.
+    """
+
+    def __init__(self, dims: Dims, width: int, *, frames_per_step: int, heads: int, head_width: int):
+        super().__init__()
+        self.dims, self.frames_per_step, self.heads = dims, frames_per_step, heads
+        frames = dims.features * frames_per_step
+        self.sharpness = nn.Parameter(torch.tensor([math.log(SHARPNESS[h % len(SHARPNESS)]) for h in range(heads)]))
+        self.norm = ChannelNorm(width)
+        self.query = nn.Linear(width, heads * head_width)
+        self.key = nn.Linear(dims.content + frames, heads * head_width)
+        self.value = nn.Linear(frames, heads * head_width)
+        self.out = nn.Linear(heads * (head_width + 1), width)
+        begin_small(self.query)  # at first the likeness alone decides
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        """What is found for each step of x (B, width, steps), of the same shape."""
+        lengths = promised(condition, "reference_lengths", 1)
+        said = self._content(promised(condition, "content", 3, self.dims.content), condition.lengths)
+        there = self._content(promised(condition, "reference_content", 3, self.dims.content), lengths)
+        frames = promised(condition, "reference_frames", 3).transpose(1, 2)
+        frames = keep(frames, reach_mask(lengths, frames.shape[2]))
+        frames = to_steps(frames, self.frames_per_step).transpose(1, 2)
+        mask = reach_mask((lengths + self.frames_per_step - 1) // self.frames_per_step, frames.shape[1])
+        key = self._heads(self.key(torch.cat([there, frames], 2)))
+        value = self._heads(self.value(frames))
+        query = self._heads(self.query(self.norm(x).transpose(1, 2)))
+        found = [
+            self._look_up(query[:, :, part], said[:, part], key, value, there, mask)
+            for part in (slice(start, start + QUERIES) for start in range(0, x.shape[2], QUERIES))
+        ]
+        return self.out(torch.cat(found, 1)).transpose(1, 2)
+
+    def _look_up(self, query: Tensor, said: Tensor, key: Tensor, value: Tensor, there: Tensor, mask: Tensor) -> Tensor:
+        """(B, steps, heads * (head_width + 1)): values and likeness, each weighed."""
+        likeness = (said @ there.transpose(1, 2))[:, None]
+        scores = likeness * self.sharpness.exp()[:, None, None] + query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        weights = scores.masked_fill(~mask[:, None], -math.inf).softmax(3)
+        found = torch.cat([weights @ value, (weights * likeness).sum(3, keepdim=True)], 3)
+        return found.transpose(1, 2).flatten(2)
+
+    def _content(self, content: Tensor, lengths: Tensor) -> Tensor:
+        """(B, steps, C) of unit length, of content (B, C, T) of which ``lengths`` (B,) frames are real."""
+        content = keep(content, reach_mask(lengths, content.shape[2]))
+        frames = F.pad(content, (0, -content.shape[2] % self.frames_per_step))
+        return F.normalize(frames.unflatten(2, (-1, self.frames_per_step)).mean(3), dim=1).transpose(1, 2)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class ReferenceGenerator(ConvGenerator):
+    """ConvGenerator that looks up in the reference, by attention, how its speaker says the like of each step.
+
+    What the speaker embedding cannot hold, the reference itself tells: its frames where what it says is nearest to
+    what is to be said. A longer reference, or several, have more to be found in. As for the reference, the context
+    is all of it; as for the source, it is finite as ConvGenerator's.
+
+    Args:
+        dims: widths of the inputs and of the features. Without content there is nothing to look up by, and this is a
+            ConvGenerator.
+        width: channels inside.
+        layers: residual blocks.
+        kernel_size: steps that a convolution sees; odd.
+        dilations: distances between those steps, one a block, taken in turn from the first again.
+        frames_per_step: frames that a step reads and emits.
+        dropout: share of the numbers dropped in training.
+        heads: sets of scores, each of which finds frames of its own.
+        head_width: channels of what each head finds.
+        look_up: blocks before which it is looked up; the first is 0.
+
+    Raises:
+        ConfigurationError: if a number is out of range or dims promise no input.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        width: int = 192,
+        layers: int = 6,
+        kernel_size: int = 5,
+        dilations: tuple[int, ...] = (1, 2, 4),
+        frames_per_step: int = 2,
+        dropout: float = 0.0,
+        heads: int = 4,
+        head_width: int = 64,
+        look_up: tuple[int, ...] = (1,),
+    ):
+        super().__init__(dims, width=width, layers=layers, kernel_size=kernel_size, dilations=dilations,
+                         frames_per_step=frames_per_step, dropout=dropout)  # fmt: skip
+        check_positive(type(self).__name__, heads=heads, head_width=head_width)
+        self.attention = nn.ModuleDict()
+        if dims.content:
+            self.needs |= {"reference_frames", "reference_content", "reference_lengths"}
+            for index in look_up:
+                self.attention[str(index)] = ReferenceAttention(
+                    dims, width, frames_per_step=frames_per_step, heads=heads, head_width=head_width
+                )
+
+    def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
+        if str(index) not in self.attention:
+            return x
+        return x + self.attention[str(index)](x, condition)

@@ -1,0 +1,58 @@
+"""Training crops in other voices than their own: who speaks in whose, and what that is judged beside."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.analysis import Analysis
+from lightning_voiceclone.identity import Identity
+from lightning_voiceclone.interfaces import Condition
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The first ``swapped`` rows of a batch speak in the voice of the row after them, the others in their own.
+
+    Args:
+        rows: of the batch.
+        swapped: of them that are exchanged, in which nothing says how they must sound.
+    """
+
+    rows: int
+    swapped: int
+
+    @classmethod
+    def of(cls, rows: int, share: float) -> "Exchange":
+        """With that share of the rows, rounded down; none where there is no other voice to take."""
+        return cls(rows, int(rows * share) if rows > 1 else 0)
+
+    def index(self, device: torch.device) -> Tensor:
+        """(B,) number of the row in whose voice each row speaks."""
+        own = torch.arange(self.rows, device=device)
+        return torch.where(own < self.swapped, (own + 1) % self.rows, own)
+
+    def register(self, identity: Identity) -> Tensor | None:
+        """(B,) median f0 in Hz that each melody is moved to; NaN, which moves nothing, for rows in their own voice."""
+        if identity.register is None or not self.swapped:
+            return None
+        own = torch.arange(self.rows, device=identity.register.device) >= self.swapped
+        return identity.register.masked_fill(own, torch.nan)
+
+    def real(self, source: Analysis, reference: Analysis | None, index: Tensor) -> Tensor:
+        """(B, F, T) what the fake stands beside: the crop itself, or of exchanged rows their reference."""
+        if reference is None or not self.swapped:
+            return source.features
+        frames = source.features.shape[2]
+        other = reference.features[index[: self.swapped], :, :frames]
+        return torch.cat([F.pad(other, (0, frames - other.shape[2])), source.features[self.swapped :]])
+
+    def condition(self, condition: Condition, reference: Analysis | None, index: Tensor) -> Condition:
+        """The condition with as many frames of exchanged rows as their reference has too."""
+        if reference is None or not self.swapped:
+            return condition
+        lengths = condition.lengths.clone()
+        theirs = reference.lengths[index[: self.swapped]].to(lengths)
+        lengths[: self.swapped] = torch.minimum(lengths[: self.swapped], theirs)
+        return replace(condition, lengths=lengths)
