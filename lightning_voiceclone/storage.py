@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.frozen import all_weights
+from lightning_voiceclone.packing import pack, unpack
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.voice import Voice
@@ -20,25 +21,32 @@ DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
 
 
-def save_voice(voice: Voice, folder: str | Path) -> None:
+def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
     """Write a voice folder, whole or not at all.
 
     It holds all that it needs but weights that ship with a package; those that a path refers to are copied into it.
+
+    Args:
+        voice: to be written.
+        folder: where to; a voice folder there is replaced.
+        bits: of a stored weight: 32, 16 or 8 (see ``packing.pack``).
+
+    Raises:
+        ConfigurationError: if something else is at the folder's place.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
     with whole_folder(folder) as temporary:
-        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in voice.state_dict().items()}
+        weights = dict(voice.state_dict())
         description = voice.description()
         for role, part in description["parts"].items():
             if "sha256" in part and part["arguments"].get("pretrained", "default") != "default":
-                weights |= {f"{role}.{name}": tensor.cpu().contiguous().clone()
-                            for name, tensor in all_weights(getattr(voice, role)).items()}  # fmt: skip
+                weights |= {f"{role}.{name}": tensor for name, tensor in all_weights(getattr(voice, role)).items()}
                 part["arguments"]["pretrained"] = None
                 del part["sha256"]
         # Written by us: what safetensors says of a full disk does not tell that it is full.
-        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(pack(weights, bits)))
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
@@ -131,7 +139,7 @@ def read_folder(
             raise ConfigurationError(f"{folder} is no folder of {what}: it has no {name}; lvc save writes one")
     try:
         told = yaml.safe_load((folder / description).read_text(encoding="utf-8"))
-        return told, safetensors.torch.load_file(folder / weights)
+        return told, unpack(safetensors.torch.load_file(folder / weights))
     except (yaml.YAMLError, SafetensorError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{folder} cannot be read as {what}: {error}") from error
 

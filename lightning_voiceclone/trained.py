@@ -13,6 +13,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.frozen import all_weights, freeze
+from lightning_voiceclone.packing import pack
 from lightning_voiceclone.parts import Part, build, describe, prepare_parts, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.storage import read_checkpoint, read_folder, trained_weights
@@ -32,8 +33,8 @@ def description_of(part: Part, spec: AudioSpec) -> dict[str, Any]:
     return {"format": FORMAT, "version": __version__, "spec": spec.to_mapping(), "part": made}
 
 
-def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, half: bool = False) -> None:
-    """Write a part's folder, whole or not at all; ``half`` stores the weights in 16 bits.
+def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, bits: int = 32) -> None:
+    """Write a part's folder, whole or not at all, with weights of so many bits: 32, 16 or 8 (see ``packing.pack``).
 
     Raises:
         ConfigurationError: if something else is at the folder's place.
@@ -41,9 +42,7 @@ def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, half: bool = F
     folder = Path(folder)
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and holds no {DESCRIPTION}; name another with --output")
-    weights = {name: tensor.cpu().contiguous().clone() for name, tensor in all_weights(part).items()}
-    if half:
-        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    weights = pack(all_weights(part), bits)
     with whole_folder(folder) as temporary:
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         text = yaml.safe_dump(description_of(part, spec), sort_keys=False)

@@ -11,13 +11,13 @@ def run(argv: list[str]) -> int:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt of lvc fit")
     parser.add_argument("--output", required=True, metavar="FOLDER",
                         help="where to write; a folder of the same kind there is replaced")  # fmt: skip
-    parser.add_argument("--half", action="store_true", help="store the weights in 16 bits (of a vocoder or encoder)")
+    parser.add_argument("--bits", type=int, default=32, choices=(32, 16, 8),
+                        help="of a stored weight; fewer make the folder smaller and change little")  # fmt: skip
     options = parser.parse_args(argv)
     from pathlib import Path
 
     from torch import nn
 
-    from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.spec import AudioSpec
     from lightning_voiceclone.storage import load_voice, read_checkpoint, save_voice
     from lightning_voiceclone.trained import load_part, read_part, role_of, save_part
@@ -28,14 +28,12 @@ def run(argv: list[str]) -> int:
         description, _ = read_part(path)
         spec = AudioSpec.from_mapping(description["spec"])
         part = load_part(path, description["part"]["kind"])
-        save_part(part, spec, options.output, half=options.half)
+        save_part(part, spec, options.output, bits=options.bits)
         made: nn.Module = part
     else:
-        if options.half:
-            raise ConfigurationError("--half is for a vocoder or an encoder; leave it out for a voice")
         made = voice = load_voice(path)
         spec = voice.spec
-        save_voice(voice, options.output)
+        save_voice(voice, options.output, bits=options.bits)
     count = sum(parameter.numel() for parameter in made.parameters())
     print(f"{options.output}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
     return 0

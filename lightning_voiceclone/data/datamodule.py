@@ -98,8 +98,8 @@ class VoiceDataModule(pl.LightningDataModule):
             raise ConfigurationError(f"data.speeds has {bad[0]}; each must be from 0.5 to 2, as 0.87 or 1.15")
         if self.speeds and cached_features:
             raise ConfigurationError(
-                "data.speeds changes the recordings, whose features data.cached_features would take as they are; set one"
-                " of the two aside"
+                "data.speeds changes the recordings, whose features data.cached_features would take as they are; set"
+                " one of the two aside"
             )
         self.seed = seed
         self.workers = workers

@@ -153,7 +153,8 @@ class ConvSpeakerEncoder(SpeakerEncoder):
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
         stride: frames of features to one step.
-        pretrained: a folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+        pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
+            folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:
@@ -161,6 +162,7 @@ class ConvSpeakerEncoder(SpeakerEncoder):
     """
 
     normalized = False
+    shipped = ("lightning_voiceclone", "weights/speaker")
 
     def __init__(
         self,

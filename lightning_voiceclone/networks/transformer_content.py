@@ -37,7 +37,8 @@ class TransformerContentEncoder(ContentEncoder):
         heads: of the attention.
         reach: steps of 2 frames on either side that a block attends to.
         start: Whisper's weights to begin from: tiny.en, or a folder, as for WhisperContentEncoder; null for fresh ones.
-        pretrained: a folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+        pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
+            folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:
@@ -46,6 +47,7 @@ class TransformerContentEncoder(ContentEncoder):
 
     capabilities = frozenset({"streamable"})
     normalized = False
+    shipped = ("lightning_voiceclone", "weights/content")
 
     def __init__(
         self,

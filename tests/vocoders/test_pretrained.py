@@ -39,7 +39,7 @@ def test_a_folder_brings_it_back(trained, folder):
 
 
 def test_half_the_bytes_and_nearly_the_same(trained, tmp_path):
-    save_part(trained, trained.spec, tmp_path / "half", half=True)
+    save_part(trained, trained.spec, tmp_path / "half", bits=16)
     features = torch.randn(1, 80, 12)
     assert torch.allclose(load_vocoder(tmp_path / "half")(features), trained(features), atol=2e-3)
     assert all(t.dtype == torch.float16 for t in load_file(tmp_path / "half/weights.safetensors").values()

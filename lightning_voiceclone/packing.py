@@ -1,0 +1,54 @@
+"""Weights in fewer bits, for files: what is read back is single precision again."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.errors import ConfigurationError
+
+Bits = Literal[32, 16, 8]
+SCALE = ".int8_scale"  # of the tensor whose name stands before it
+LEAST = 4096  # numbers of a tensor that is worth 8 bits; what is smaller keeps 16
+
+
+def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """Weights to be written, on the CPU.
+
+    Args:
+        weights: by name.
+        bits: of a floating-point number. 8 are for matrices and kernels, each row of which (what makes one output) is
+            divided by its greatest absolute value over 127 and rounded; their errors are at most half of that. What
+            else there is gets 16, and so do those for which 16 is asked.
+
+    Raises:
+        ConfigurationError: for another number of bits.
+    """
+    if bits not in get_args(Bits):
+        raise ConfigurationError(f"weights can be stored in {', '.join(map(str, get_args(Bits)))} bits, not {bits}")
+    packed: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        tensor = tensor.detach().cpu().contiguous().clone()
+        if bits == 32 or not tensor.is_floating_point():
+            packed[name] = tensor
+        elif bits == 8 and tensor.ndim > 1 and tensor.numel() >= LEAST:
+            rows = tensor.float().flatten(1)
+            scale = (rows.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
+            packed[name] = (rows / scale[:, None]).round().to(torch.int8).reshape(tensor.shape)
+            packed[name + SCALE] = scale
+        else:
+            packed[name] = tensor.half()
+    return packed
+
+
+def unpack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as :func:`pack` was given them, all floating-point ones in single precision."""
+    unpacked = {}
+    for name, tensor in weights.items():
+        if name.endswith(SCALE):
+            continue
+        if (scale := weights.get(name + SCALE)) is not None:
+            tensor = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
+        unpacked[name] = tensor.float() if tensor.dtype == torch.float16 else tensor
+    return unpacked
