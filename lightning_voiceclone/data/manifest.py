@@ -154,7 +154,8 @@ def _schema() -> Any:
     import pyarrow as pa
 
     arrow = {str: pa.string(), float: pa.float64(), int: pa.int64()}
-    return pa.schema([pa.field(field.name, arrow[field.type], nullable=False) for field in fields(Utterance)])  # type: ignore[index]
+    stored = [field for field in fields(Utterance) if field.name != "speed"]
+    return pa.schema([pa.field(field.name, arrow[field.type], nullable=False) for field in stored])  # type: ignore[index]
 
 
 Row = TypeVar("Row", Utterance, Recording)

@@ -37,6 +37,21 @@ def test_what_is_written_is_read(tmp_path):
         read.of_split("dev")
 
 
+def test_played_at_another_speed_by_hand():
+    played = replace(utterance(1), bandwidth_hz=7000.0).played(1.25)
+    assert (played.start, played.end, played.seconds) == (0.4, 1.8, 1.4)
+    assert (played.speed, played.speaker, played.bandwidth_hz) == (1.25, "a@1.25", 8750.0)
+    assert (played.path, played.text, played.rate) == ("a/1.wav", "é, tab\t|", 16000)
+    assert played.name.startswith("a_1.25/1-")
+    assert len({utterance(1).name, played.name, utterance(1).played(0.87).name}) == 3
+
+
+def test_the_speed_is_not_stored(tmp_path):
+    Manifest(tmp_path, (utterance(1, split="train"),)).write(tmp_path / "m.parquet")
+    assert "speed" not in parquet.read_schema(tmp_path / "m.parquet").names
+    assert Manifest.read(tmp_path / "m.parquet").utterances[0].speed == 1.0
+
+
 def test_a_folder_with_its_own_recordings_can_be_moved(tmp_path):
     Manifest(tmp_path / "old", (utterance(1, split="train"),)).write(tmp_path / "old" / "m.parquet")
     (tmp_path / "old").rename(tmp_path / "new")
