@@ -1,6 +1,8 @@
 """Crops: which, where, and that a crop with its margin is a piece of the whole."""
 
 import random
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,10 +32,16 @@ class InMemory:
         return self.audios[index][start:stop]
 
 
-def dataset(seconds=(3.0, 3.0, 0.3), speakers=("a", "b", "c"), segment=50, reference=80, margin=3):
+def dataset(seconds=(3.0, 3.0, 0.3), speakers=("a", "b", "c"), segment=50, reference=80, margin=3, **settings):
     audios = [speech_like(s, speaker=i, seed=i).audio for i, s in enumerate(seconds)]
     spec = MelSpectrogram().spec
-    return SegmentDataset(InMemory(audios, speakers), Grid(spec, segment, reference, margin))
+    return SegmentDataset(InMemory(audios, speakers), Grid(spec, segment, reference, margin), **settings)
+
+
+def is_from(crop, audio):
+    """Whether a crop that begins where a frame does is of this recording."""
+    starts = range(0, len(audio) - len(crop) + 1, HOP)
+    return any(audio[start] == crop[0] and np.array_equal(audio[start : start + len(crop)], crop) for start in starts)
 
 
 def test_features_of_a_crop_are_a_slice_of_the_whole():
@@ -75,15 +83,22 @@ def test_reference_lies_apart_from_the_source_where_there_is_room(total):
         assert size == 80 or roomiest < 80
 
 
-def test_reference_comes_from_another_recording_of_the_speaker_about_half_of_the_time():
-    data = dataset(seconds=(3.0, 3.0, 3.0), speakers=("a", "a", "b"))
-    other = data.recordings.read(1)
-    hits = 0
-    for seed in range(200):
-        reference = data[Draw(0, seed)]["reference"]
-        windows = np.lib.stride_tricks.sliding_window_view(other, len(reference))[::HOP]
-        hits += bool((np.abs(windows - reference).max(1) == 0).any())
-    assert 70 <= hits <= 130
+@pytest.mark.parametrize(
+    ("settings", "least", "most"),
+    [({}, 70, 130), ({"elsewhere": 0.0}, 0, 0), ({"elsewhere": 0.25}, 30, 70), ({"elsewhere": 1.0}, 200, 200)],
+)
+def test_reference_comes_from_another_recording_of_the_speaker_as_often_as_asked(settings, least, most):
+    data = dataset(seconds=(3.0, 3.0, 3.0), speakers=("a", "a", "b"), **settings)
+    own, other = data.recordings.read(0), data.recordings.read(1)
+    references = [data[Draw(0, seed)]["reference"] for seed in range(200)]
+    hits = sum(is_from(reference, other) for reference in references)
+    assert least <= hits <= most
+    assert sum(is_from(reference, own) for reference in references if not is_from(reference, other)) == 200 - hits
+
+
+def test_a_speaker_of_one_recording_is_their_own_reference():
+    data = dataset(elsewhere=1.0)
+    assert all(is_from(data[Draw(1, seed)]["reference"], data.recordings.read(1)) for seed in range(20))
 
 
 def test_crop_beyond_the_end_is_mirrored_then_silent():
@@ -119,6 +134,32 @@ def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes
     assert bool(recordings._kept) == (megabytes > 0)
 
 
+@pytest.mark.parametrize("megabytes", [0, 10])
+def test_a_recording_played_faster_is_higher_and_shorter(tmp_path, megabytes):
+    soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000), 16000)
+    utterance = replace(InMemory([np.zeros(32000)], "a").utterances[0], path="a.wav")
+    recordings = Recordings([utterance.played(1.25), utterance.played(0.8), utterance], tmp_path, 16000, megabytes)
+    for index, (seconds, hertz) in enumerate([(1.6, 550), (2.5, 352), (2.0, 440)]):
+        audio = recordings.read(index)
+        assert len(audio) == seconds * 16000
+        spectrum = np.abs(np.fft.rfft(audio[4000:20000] * np.hanning(16000)))  # 1 s: a bin is 1 Hz
+        assert spectrum.argmax() == hertz
+    faster = recordings.read(0)
+    np.testing.assert_allclose(recordings.read(0, 8000, 12000), faster[8000:12000], atol=1e-3)
+    assert len(recordings.read(0, 25000, 30000)) == 600
+
+
+def test_a_stretch_played_slower_is_that_stretch(tmp_path):
+    click = np.zeros(16000, np.float32)
+    click[8000] = 0.5
+    soundfile.write(tmp_path / "a.wav", click, 16000)
+    whole = InMemory([click], "a").utterances[0]
+    stretch = replace(whole, path="a.wav", start=0.4, end=0.6).played(0.5)  # 0.8 s to 1.2 s of what is heard
+    audio = Recordings([stretch], tmp_path, 16000, 0).read(0)
+    assert len(audio) == 6400
+    assert np.abs(audio).argmax() == 3200
+
+
 def batches(sampler, epoch=0):
     sampler.epoch = epoch
     return list(sampler)
@@ -152,6 +193,48 @@ def test_processes_share_an_epoch_out():
     assert not set(parts[0]) & set(parts[1])
     assert set(parts[0]) | set(parts[1]) == whole
     assert len(parts[0]) == len(parts[1])
+
+
+COUNTS, SPEAKERS = [6, 5, 2, 9], ["a", "b", "c", "a"]  # segments: a has 15, b 5, c 2
+
+
+def test_no_speaker_has_more_than_the_most_segments_of_an_epoch():
+    sampler = SegmentSampler(COUNTS, 2, seed=0, speakers=SPEAKERS, most=4)
+    assert sampler.total == 4 + 4 + 2
+    assert len(sampler) == 5
+    for epoch in range(20):
+        visits = [draw.index for batch in batches(sampler, epoch) for draw in batch]
+        spoken = Counter(SPEAKERS[index] for index in visits)
+        assert spoken == {"a": 4, "b": 4, "c": 2}
+        assert all(times <= COUNTS[index] for index, times in Counter(visits).items())
+
+
+def test_a_limited_epoch_is_drawn_anew_and_follows_from_the_seed():
+    sampler = SegmentSampler(COUNTS, 2, seed=0, speakers=SPEAKERS, most=4)
+    drawn = [Counter(draw.index for batch in batches(sampler, epoch) for draw in batch) for epoch in range(200)]
+    assert len({tuple(sorted(epoch.items())) for epoch in drawn}) > 3
+    # Of the four segments of speaker a 9 in 15 are of the second recording, in the long run.
+    assert sum(epoch[3] for epoch in drawn) / 800 == pytest.approx(9 / 15, abs=0.06)
+    again = SegmentSampler(COUNTS, 2, seed=0, speakers=SPEAKERS, most=4)
+    assert batches(again, 7) == batches(sampler, 7)
+    sampler.start = 2
+    assert batches(sampler, 7) == batches(again, 7)[2:]
+
+
+def test_a_limit_that_nobody_reaches_changes_nothing():
+    assert batches(SegmentSampler(COUNTS, 2, seed=3, speakers=SPEAKERS, most=15)) == batches(
+        SegmentSampler(COUNTS, 2, seed=3)
+    )
+
+
+def test_processes_share_a_limited_epoch_out():
+    settings = {"speakers": SPEAKERS, "most": 4}
+    whole = {d for b in batches(SegmentSampler(COUNTS, 1, seed=0, **settings)) for d in b}
+    parts = [SegmentSampler(COUNTS, 1, seed=0, rank=rank, world_size=2, **settings) for rank in (0, 1)]
+    draws = [[draw for batch in batches(part) for draw in batch] for part in parts]
+    assert [len(part) for part in parts] == [len(part) for part in draws] == [5, 5]
+    assert not set(draws[0]) & set(draws[1])
+    assert set(draws[0]) | set(draws[1]) == whole
 
 
 def test_evaluation_walks_a_fixed_grid():
