@@ -1,7 +1,5 @@
 """Encoders with weights from elsewhere, on tiny random models in the same formats."""
 
-import struct
-
 import numpy as np
 import pytest
 import torch
@@ -13,41 +11,7 @@ from lightning_voiceclone.networks.pipelines import TorchaudioContentEncoder
 from lightning_voiceclone.networks.whisper import WhisperContentEncoder, read_model
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.signals import speech_like
-
-WIDTH, HIDDEN, POSITIONS = 128, 32, 100
-
-
-def array(name, values, kind=4):
-    data = np.asarray(values, {1: np.int8, 4: np.float16}[kind])
-    encoded = name.encode() + b"\0"
-    head = struct.pack("<H", len(encoded)) + encoded + struct.pack("<B", data.ndim)
-    return head + struct.pack(f"<{data.ndim}I", *data.shape) + struct.pack("<BI", kind, data.nbytes) + data.tobytes()
-
-
-def write_model(folder, *, spec="WhisperSpec", blocks=2, kind=4):
-    """A Whisper model with random weights, as CTranslate2 writes it."""
-    rng = np.random.default_rng(0)
-    shapes = {"conv1/weight": (WIDTH, 80, 3), "conv1/bias": (WIDTH,), "conv2/weight": (WIDTH, WIDTH, 3),
-              "conv2/bias": (WIDTH,), "layer_norm/gamma": (WIDTH,), "layer_norm/beta": (WIDTH,),
-              "position_encodings/encodings": (POSITIONS, WIDTH)}  # fmt: skip
-    for index in range(blocks):
-        shapes |= {
-            f"layer_{index}/{name}": shape
-            for name, shape in {
-                "self_attention/layer_norm/gamma": (WIDTH,), "self_attention/layer_norm/beta": (WIDTH,),
-                "self_attention/linear_0/weight": (3 * WIDTH, WIDTH), "self_attention/linear_0/bias": (3 * WIDTH,),
-                "self_attention/linear_1/weight": (WIDTH, WIDTH), "self_attention/linear_1/bias": (WIDTH,),
-                "ffn/layer_norm/gamma": (WIDTH,), "ffn/layer_norm/beta": (WIDTH,),
-                "ffn/linear_0/weight": (HIDDEN, WIDTH), "ffn/linear_0/bias": (HIDDEN,),
-                "ffn/linear_1/weight": (WIDTH, HIDDEN), "ffn/linear_1/bias": (WIDTH,),
-            }.items()
-        }  # fmt: skip
-    arrays = [array(f"encoder/{name}", 0.2 * rng.standard_normal(shape), kind) for name, shape in shapes.items()]
-    arrays.append(array("decoder/embeddings/weight", rng.standard_normal((4, 4))))
-    name = spec.encode() + b"\0"
-    text = struct.pack("<IH", 6, len(name)) + name + struct.pack("<II", 3, len(arrays)) + b"".join(arrays)
-    (folder / "model.bin").write_bytes(text + struct.pack("<I", 0))
-    return str(folder)
+from lightning_voiceclone.testing.whisper_files import HIDDEN, WIDTH, write_whisper
 
 
 def speech(seconds=1.0, rows=1):
@@ -55,7 +19,7 @@ def speech(seconds=1.0, rows=1):
 
 
 def test_whisper_is_what_torchs_own_layers_compute(tmp_path):
-    encoder = WhisperContentEncoder(Dims(80), model=write_model(tmp_path))
+    encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     weights = {
         name: torch.from_numpy(value.astype(np.float32)) for name, value in read_model(tmp_path / "model.bin").items()
     }
@@ -89,7 +53,7 @@ def test_whisper_is_what_torchs_own_layers_compute(tmp_path):
 
 
 def test_whispers_rows_do_not_hear_the_padding_of_others(tmp_path):
-    encoder = WhisperContentEncoder(Dims(80), model=write_model(tmp_path))
+    encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     audio = speech(1.0)
     padded = torch.cat([audio[:, :8000], torch.zeros(1, 8000)], 1)
     alone, together = encoder(audio[:, :8000]), encoder(padded, torch.tensor([8000]))
@@ -113,7 +77,7 @@ def test_whispers_spectrogram_is_whispers():
 
 
 def test_whispers_weights_are_referred_to_and_not_copied(tmp_path):
-    encoder = WhisperContentEncoder(Dims(80), model=write_model(tmp_path), blocks=1)
+    encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path), blocks=1)
     assert len(encoder.blocks) == 1
     assert encoder.norm is None
     assert encoder.channels == WIDTH
@@ -131,20 +95,20 @@ def test_whispers_weights_are_referred_to_and_not_copied(tmp_path):
 )
 def test_models_that_are_not_whispers(tmp_path, harm, words):
     with pytest.raises(ConfigurationError, match=words):
-        WhisperContentEncoder(Dims(80), model=write_model(tmp_path, **harm))
+        WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path, **harm))
 
 
 def test_missing_and_cut_models(tmp_path):
     with pytest.raises(ConfigurationError, match=r"is no folder of a Whisper model: it has no model\.bin"):
         WhisperContentEncoder(Dims(80), model=str(tmp_path))
-    write_model(tmp_path)
+    write_whisper(tmp_path)
     (tmp_path / "model.bin").write_bytes((tmp_path / "model.bin").read_bytes()[:5000])
     with pytest.raises(ConfigurationError, match="cut short"):
         WhisperContentEncoder(Dims(80), model=str(tmp_path))
 
 
 def test_more_than_whisper_hears_at_once(tmp_path):
-    encoder = WhisperContentEncoder(Dims(80), model=write_model(tmp_path))
+    encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     with pytest.raises(ConfigurationError, match=r"at most 2 s at once, but got 3\.0 s"):
         encoder(speech(3.0))
     with pytest.raises(ConfigurationError, match="blocks is 3"):
