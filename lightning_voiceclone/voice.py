@@ -296,6 +296,8 @@ class Voice(nn.Module):
             arguments = parts[name]["arguments"]
             if not part.frozen_sha256 and "pretrained" in arguments:  # trained further since: the voice has its weights
                 arguments["pretrained"] = None
+            if "start" in arguments:  # which was long ago: the weights are the voice's own, or those of pretrained
+                arguments["start"] = None
         return {
             "format": FORMAT,
             "version": __version__,

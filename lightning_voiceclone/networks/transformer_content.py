@@ -1,6 +1,7 @@
 """A content encoder cut down from Whisper's: the project's own features, finite context, a narrow outlet."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import ContentEncoder
 from lightning_voiceclone.networks.conditioning import check_positive, keep, reach_mask
 from lightning_voiceclone.networks.local_attention import LocalTransformerBlock
-from lightning_voiceclone.networks.whisper import WhisperContentEncoder
+from lightning_voiceclone.networks.whisper import WhisperBlock, WhisperContentEncoder
 from lightning_voiceclone.parts import Dims
 
 # ln of a mel band's magnitude (slaney norm, n_fft 1024) to Whisper's (log10 of its power + 4) / 4; the summand is what
@@ -100,15 +101,15 @@ class TransformerContentEncoder(ContentEncoder):
         """Take over the first blocks of Whisper's encoder.
 
         Raises:
-            ConfigurationError: if the widths are others than Whisper's.
+            ConfigurationError: if the sizes are others than Whisper's.
         """
-        theirs = whisper.first.weight.shape[:2]
-        ours = self.first.weight.shape[:2]
-        if theirs != ours or len(whisper.blocks) < len(self.blocks):
+        mine, other = cast(LocalTransformerBlock, self.blocks[0]), cast(WhisperBlock, whisper.blocks[0])
+        ours = _sizes(self.first, mine.expand, mine.attention.heads, len(self.blocks))
+        theirs = _sizes(whisper.first, other.expand, other.heads, len(whisper.blocks))
+        if {**theirs, "layers": 0} != {**ours, "layers": 0} or theirs["layers"] < ours["layers"]:
             raise ConfigurationError(
-                f"{type(self).__name__} has {ours[1]} bands, width {ours[0]} and {len(self.blocks)} layers, but the"
-                f" Whisper model to start from has {theirs[1]}, {theirs[0]} and {len(whisper.blocks)}; set width and"
-                " layers to its own (at most), and use 80 mel bands"
+                f"{type(self).__name__} has {_told(ours)}, but the Whisper model to start from has {_told(theirs)};"
+                " set them to its own (layers to as many at most), and use 80 mel bands"
             )
         self.first.load_state_dict(whisper.first.state_dict())
         assert self.second.bias is not None
@@ -117,10 +118,20 @@ class TransformerContentEncoder(ContentEncoder):
         taps = F.pad(whisper.second.weight, (1, 1))
         self.second.weight.copy_((taps[..., :-1] + taps[..., 1:]) / 2)
         self.position.copy_(whisper.positions[:POSITIONS].mean(0))
-        for block, other in zip(self.blocks, whisper.blocks, strict=False):
-            weights = other.state_dict()
+        for block, source in zip(self.blocks, whisper.blocks, strict=False):
+            weights = source.state_dict()
             renamed = {f"attention.{name}" if name.startswith(("joint.", "out.")) else name: value
                        for name, value in weights.items()}  # fmt: skip
             block.load_state_dict({**renamed, "attention.bias": block.state_dict()["attention.bias"]})
         if whisper.norm is not None:
             self.norm.load_state_dict(whisper.norm.state_dict())
+
+
+def _sizes(first: nn.Conv1d, expand: nn.Linear, heads: int, layers: int) -> dict[str, int]:
+    """What must agree for weights to be taken over; heads show in no shape."""
+    width, bands = first.weight.shape[:2]
+    return {"bands": bands, "width": width, "hidden": expand.out_features, "heads": heads, "layers": layers}
+
+
+def _told(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{name} {size}" for name, size in sizes.items())
