@@ -1,16 +1,19 @@
+import math
+
 import pytest
 import torch
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.networks.generators import reference
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerator
-from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
+from lightning_voiceclone.networks.generators.reference import SHARPNESS, ReferenceAttention, ReferenceGenerator
 from lightning_voiceclone.networks.generators.transformer import TransformerGenerator, rotate
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
 from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, random_condition
+from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, change, random_condition
 from lightning_voiceclone.testing.conformance import GeneratorConformance
 from lightning_voiceclone.testing.overfitting import overfit, speech_batch
 
@@ -119,6 +122,108 @@ def test_speaker_is_heard():
         assert (generator(one) - generator(mixed)).abs().max() > 1e-4, part.__name__
 
 
+# Looking up in the reference ------------------------------------------------------------------------------------------
+
+
+def looking(frames_per_step=1, heads=2, **changes):
+    """Attention and the x that asks, a reference in which each frame says something of its own, and its source."""
+    torch.manual_seed(0)
+    attention = ReferenceAttention(CLONING, 24, frames_per_step=frames_per_step, heads=heads, head_width=8).eval()
+    condition = random_condition(CLONING, [12, 9])
+    return attention, torch.randn(2, 24, 12 // frames_per_step), change(condition, **changes)
+
+
+def found(attention, x, condition):
+    """What is found (B, steps, heads, head_width + 1), before it is brought to the generator's width."""
+    caught = []
+    with attention.out.register_forward_pre_hook(lambda module, args: caught.append(args[0])):
+        attention(x, condition)
+    return caught[0].unflatten(2, (attention.heads, -1))
+
+
+@torch.no_grad()
+def test_what_was_said_in_the_reference_is_found_there():
+    attention, x, condition = looking()
+    place = torch.tensor([3, 0, 9, 9, 5, 1, 2, 8, 7, 4, 6, 3])
+    content = 2.5 * condition.reference_content[:, :, place]  # louder or not: the direction counts
+    attention.sharpness.fill_(math.log(3000.0))
+    values = attention.value(condition.reference_frames).unflatten(2, (2, 8))[:, place]
+    told = found(attention, x, change(condition, content=content, lengths=torch.tensor([12, 12])))
+    torch.testing.assert_close(told[..., :8], values, rtol=0, atol=1e-4)
+    torch.testing.assert_close(told[..., 8], torch.ones(2, 12, 2), rtol=0, atol=1e-5)  # how like it is
+
+
+@torch.no_grad()
+def test_what_is_found_by_hand():
+    attention, x, condition = looking()
+    told = found(attention, x, condition)
+    said = torch.nn.functional.normalize(condition.content, dim=1)
+    there = torch.nn.functional.normalize(condition.reference_content, dim=1)
+    frames = condition.reference_frames
+    for row, step, head in ((0, 0, 0), (0, 11, 1), (1, 8, 0)):
+        count = int(condition.reference_lengths[row])
+        likeness = said[row, :, step] @ there[row, :, :count]
+        part = slice(8 * head, 8 * head + 8)
+        key = attention.key(torch.cat([there[row].T, frames[row]], 1))[:count, part]
+        query = attention.query(attention.norm(x).transpose(1, 2))[row, step, part]
+        weights = (SHARPNESS[head] * likeness + key @ query / 8**0.5).softmax(0)
+        expected = torch.cat([weights @ attention.value(frames[row])[:count, part], (weights @ likeness)[None]])
+        torch.testing.assert_close(told[row, step, head], expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames_per_step", [1, 2, 3])
+def test_the_padding_of_the_reference_changes_nothing(frames_per_step):
+    attention, x, condition = looking(frames_per_step, reference_lengths=torch.tensor([11, 8]))
+    frames, content = condition.reference_frames.clone(), condition.reference_content.clone()
+    for row, length in enumerate([11, 8]):
+        frames[row, length:], content[row, :, length:] = float("nan"), 1e4
+    scrambled = change(condition, reference_frames=frames, reference_content=content)
+    assert torch.equal(attention(x, scrambled), attention(x, condition))
+    cut = {name: getattr(condition, name)[1:] for name in ("content", "reference_frames", "reference_content")}
+    alone = change(condition, lengths=condition.lengths[1:], content=cut["content"],
+                   reference_frames=cut["reference_frames"][:, :8], reference_content=cut["reference_content"][..., :8],
+                   reference_lengths=torch.tensor([8]))  # fmt: skip
+    torch.testing.assert_close(attention(x[1:], alone), attention(x, condition)[1:], rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames_per_step", [1, 2])
+def test_the_order_of_what_was_said_in_the_reference_does_not_matter(frames_per_step):
+    attention, x, condition = looking(frames_per_step, reference_lengths=torch.tensor([10, 10]))
+    order = torch.tensor([7, 2, 9, 0, 4, 1, 8, 3, 6, 5]) if frames_per_step == 1 else torch.tensor(
+        [6, 7, 0, 1, 8, 9, 4, 5, 2, 3]
+    )  # fmt: skip
+    moved = change(condition, reference_frames=condition.reference_frames[:, order],
+                   reference_content=condition.reference_content[..., order])  # fmt: skip
+    torch.testing.assert_close(attention(x, moved), attention(x, condition), rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_looked_up_in_parts_as_at_once(monkeypatch):
+    attention, x, condition = looking()
+    whole = attention(x, condition)
+    for count in (1, 5, 12):
+        monkeypatch.setattr(reference, "QUERIES", count)
+        torch.testing.assert_close(attention(x, condition), whole, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_reference_is_heard_and_only_where_there_is_content_to_look_up_by():
+    torch.manual_seed(0)
+    generator = ReferenceGenerator(CLONING, width=16, layers=2).eval()
+    condition = random_condition(CLONING, [12, 9])
+    other = change(condition, reference_frames=condition.reference_frames.roll(1, 0))
+    assert (generator(other) - generator(condition)).abs().max() > 1e-3
+    assert {"reference_frames", "reference_content", "reference_lengths"} <= generator.needs
+    plain = ReferenceGenerator(NOISE_ONLY, width=16, layers=2)
+    assert plain.needs == {"noise"}
+    torch.manual_seed(0)
+    conv = ConvGenerator(NOISE_ONLY, width=16, layers=2).eval()
+    conv.load_state_dict(plain.state_dict())
+    assert torch.equal(plain.eval()(random_condition(NOISE_ONLY, [9])), conv(random_condition(NOISE_ONLY, [9])))
+
+
 def test_rotary_products_depend_on_distance_alone():
     torch.manual_seed(0)
     query, key = torch.randn(8, dtype=torch.float64), torch.randn(8, dtype=torch.float64)
@@ -146,11 +251,15 @@ def test_vae_draws_in_training_and_not_in_eval():
         (TransformerGenerator, {"width": 30, "heads": 4}, "width 30 .* 32"),
         (RecurrentGenerator, {"cell": "elman"}, "elman.*gru, lstm"),
         (MLPGenerator, {"layers": 1}, "layers"),
+        (ReferenceGenerator, {"heads": 0}, "heads is 0"),
+        (ReferenceGenerator, {"head_width": 0}, "head_width is 0"),
+        (ReferenceGenerator, {"layers": 3, "look_up": (1, 3)}, r"look_up has 3.*blocks 0 to 2"),
+        (ReferenceGenerator, {"look_up": (-1,)}, "look_up has -1"),
     ],
 )
 def test_values_that_cannot_work_are_named(part, arguments, told):
     with pytest.raises(ConfigurationError, match=told):
-        part(NOISE_ONLY, **arguments)
+        part(CLONING if part is ReferenceGenerator else NOISE_ONLY, **arguments)
 
 
 @pytest.mark.parametrize("part", SMALL, ids=lambda part: part.__name__)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Condition
 from lightning_voiceclone.networks.conditioning import (
     ChannelNorm,
@@ -127,6 +128,11 @@ class ReferenceGenerator(ConvGenerator):
         super().__init__(dims, width=width, layers=layers, kernel_size=kernel_size, dilations=dilations,
                          frames_per_step=frames_per_step, dropout=dropout)  # fmt: skip
         check_positive(type(self).__name__, heads=heads, head_width=head_width)
+        if bad := [index for index in look_up if not 0 <= index < layers]:
+            raise ConfigurationError(
+                f"{type(self).__name__}: look_up has {bad[0]}, but there are the blocks 0 to {layers - 1}; name some of"
+                " those"
+            )
         self.attention = nn.ModuleDict()
         if dims.content:
             self.needs |= {"reference_frames", "reference_content", "reference_lengths"}
