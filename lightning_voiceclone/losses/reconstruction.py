@@ -31,7 +31,7 @@ def feature_matching(
     """Mean over all maps but the logits of the mean absolute difference of real and fake; a scalar.
 
     Larsen et al. 2016; in this form Kumar et al. 2019, equation 4. No gradient flows into the real maps. The first
-    ``unpaired`` rows are left out: their fake is not meant to equal their real.
+    ``unpaired`` rows are left out: their fake is not meant to equal their real; 0 if those are all.
 
     Raises:
         ConfigurationError: if the two come from different discriminators, or give nothing but logits.
@@ -42,7 +42,7 @@ def feature_matching(
             f" {[len(maps) for maps in fake_maps]}; take both from one discriminator"
         )
     distances = [
-        F.l1_loss(fake[unpaired:], real[unpaired:].detach())
+        F.l1_loss(fake[unpaired:], real[unpaired:].detach()) if unpaired < len(fake) else 0 * fake.sum()
         for real_judge, fake_judge in zip(real_maps, fake_maps, strict=True)
         for real, fake in zip(real_judge[:-1], fake_judge[:-1], strict=True)
     ]

@@ -42,11 +42,19 @@ class Exchange:
 
     def real(self, source: Analysis, reference: Analysis | None, index: Tensor) -> Tensor:
         """(B, F, T) what the fake stands beside: the crop itself, or of exchanged rows their reference."""
-        if reference is None or not self.swapped:
-            return source.features
-        frames = source.features.shape[2]
-        other = reference.features[index[: self.swapped], :, :frames]
-        return torch.cat([F.pad(other, (0, frames - other.shape[2])), source.features[self.swapped :]])
+        return self._beside(source.features, None if reference is None else reference.features, index)
+
+    def audio(self, source: Analysis, reference: Analysis | None, index: Tensor) -> Tensor:
+        """(B, N) the samples of the same."""
+        return self._beside(source.audio, None if reference is None else reference.audio, index)
+
+    def _beside(self, own: Tensor, other: Tensor | None, index: Tensor) -> Tensor:
+        """Rows of ``own``, of which the exchanged ones are the other's, brought to the same length."""
+        if other is None or not self.swapped:
+            return own
+        length = own.shape[-1]
+        taken = other[index[: self.swapped], ..., :length]
+        return torch.cat([F.pad(taken, (0, length - taken.shape[-1])), own[self.swapped :]])
 
     def condition(self, condition: Condition, reference: Analysis | None, index: Tensor) -> Condition:
         """The condition with as many frames of exchanged rows as their reference has too."""

@@ -197,8 +197,13 @@ class VoiceModule(AdversarialModule):
                 real = transform(real) * mask
         real = torch.where(self._heard(batch, index), real, fake.detach())
         losses = dict(losses) | self._own_losses(source, fake, real, condition, wanted, exchange.swapped)
+        if self.confusion is not None:
+            assert condition.content is not None
+            assert identity is not None
+            assert identity.speaker is not None  # of those whose content it is, whoever is to say it
+            losses["confusion"] = self.confusion(condition.content, identity.speaker, mask)
         if self.discriminator is not None and self.discriminator.takes == "audio":
-            real, fake = source.audio[:, None], self.voice.vocode(fake)[:, None]
+            real, fake = exchange.audio(source, reference, index)[:, None], self.voice.vocode(fake)[:, None]
         return Pair(real, fake, condition, losses, exchange.swapped)
 
     def _heard(self, batch: Batch, index: Tensor) -> Tensor:
@@ -211,12 +216,12 @@ class VoiceModule(AdversarialModule):
     def _own_losses(
         self, source: Analysis, fake: Tensor, real: Tensor, condition: Condition, wanted: Identity | None, swapped: int
     ) -> dict[str, Tensor]:
-        """Those that no discriminator gives, as far as they have a weight."""
+        """Those of what was made that no discriminator gives, as far as they have a weight."""
         losses, mask = {}, condition.mask(fake.shape[-1])
         if "reconstruction" in self.weights:
             losses["reconstruction"] = masked_l1(fake[swapped:], real[swapped:], mask[swapped:])
-        if self.spectral is not None:
-            losses["spectral"] = self.spectral(self.voice.vocode(fake), source.audio)
+        if self.spectral is not None and swapped < len(fake):
+            losses["spectral"] = self.spectral(self.voice.vocode(fake[swapped:]), source.audio[swapped:])
         if "speaker" in self.weights:
             assert wanted is not None
             assert wanted.speaker is not None
@@ -229,10 +234,6 @@ class VoiceModule(AdversarialModule):
                 said = self.voice.content(replace(source, features=source.features[rows], lengths=lengths))
             heard = self.voice.content(replace(source, features=fake[rows], lengths=lengths))
             losses["content"] = cosine_distance(heard, said, mask[rows])
-        if self.confusion is not None:
-            assert condition.content is not None
-            assert condition.speaker is not None
-            losses["confusion"] = self.confusion(condition.content, condition.speaker, mask)
         return losses
 
     @property

@@ -46,6 +46,17 @@ def test_feature_matching_moves_the_fake_alone():
     assert fake.grad.tolist() == pytest.approx([1 / 3] * 3)
 
 
+def test_feature_matching_leaves_out_rows_that_have_no_counterpart():
+    real = [[torch.tensor([[1.0], [2.0]]), torch.tensor([[5.0]])]]
+    fake = [[torch.tensor([[9.0], [5.0]], requires_grad=True), torch.tensor([[5.0]])]]
+    assert feature_matching(real, fake).item() == pytest.approx((8 + 3) / 2)
+    loss = feature_matching(real, fake, unpaired=1)
+    loss.backward()
+    assert loss.item() == 3.0
+    assert fake[0][0].grad.tolist() == [[0.0], [1.0]]
+    assert feature_matching(real, fake, unpaired=2).item() == 0.0  # and not a mean of nothing
+
+
 def test_feature_matching_refuses_logits_alone_and_other_judges():
     map_ = torch.zeros(1)
     with pytest.raises(ConfigurationError, match="besides the logits"):

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 def analysis(rows, frames, lengths, first):
     """Features (rows, 2, frames) that are ``first`` and upward, and say in their hundreds whose they are."""
     features = first + 100.0 * torch.arange(rows)[:, None, None] + torch.arange(frames) + torch.zeros(rows, 2, 1)
-    return Analysis(torch.zeros(rows, 160 * frames), features, torch.tensor(lengths))
+    return Analysis(features[:, 0].repeat_interleave(160, 1), features, torch.tensor(lengths))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,7 @@ def test_exchanged_rows_stand_beside_the_reference_that_they_take_after():
     assert real[:, 0].tolist() == [
         [1100.0, 1101.0, 1102.0, 1103.0], [1200.0, 1201.0, 1202.0, 1203.0], [200.0, 201.0, 202.0, 203.0],
     ]  # fmt: skip
+    assert torch.equal(exchange.audio(source, longer, index), real[:, 0].repeat_interleave(160, 1))
     real = exchange.real(source, shorter, index)
     assert real[:, 1].tolist() == [[1100.0, 1101.0, 0.0, 0.0], [1200.0, 1201.0, 0.0, 0.0], [200.0, 201.0, 202.0, 203.0]]
 
@@ -79,6 +80,7 @@ def test_without_exchange_nothing_changes():
     reference = analysis(2, 6, [1, 1], 1000.0)
     none = Exchange.of(2, 0.0)
     assert none.real(source, reference, none.index(CPU)) is source.features
+    assert none.audio(source, reference, none.index(CPU)) is source.audio
     assert none.condition(condition, reference, none.index(CPU)) is condition
     alone = Exchange(2, 2)
     assert alone.real(source, None, alone.index(CPU)) is source.features

@@ -11,23 +11,29 @@ import pytest
 import torch
 
 from lightning_voiceclone.audio.augmentation import RandomGain
+from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.data.prepare import prepare
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.augmentation import WarpFrequency
+from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, MelSpectrogram
 from lightning_voiceclone.features.waveform import Waveform
+from lightning_voiceclone.interfaces import Condition, ContentEncoder, SpeakerEncoder
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.discriminators.waveform import MultiPeriodDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
+from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
+from lightning_voiceclone.networks.pooling import masked_mean_and_deviation
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.storage import load_voice
+from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.training.callbacks import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.step import StepSettings
@@ -66,6 +72,43 @@ def small_trainer(folder, **changes):
     return pl.Trainer(**{**settings, **changes})
 
 
+class LowBands(ContentEncoder):
+    """Says what the four lowest bands are, and learns nothing."""
+
+    channels = 4
+    frame_rate = 100.0
+
+    def __init__(self, dims):
+        super().__init__()
+
+    def forward(self, x, lengths=None):
+        return x[:, :4]
+
+
+class Spectrum(SpeakerEncoder):
+    """Says the mean of each band, and learns nothing."""
+
+    channels = 20
+
+    def __init__(self, dims):
+        super().__init__()
+
+    def forward(self, x, lengths=None):
+        return masked_mean_and_deviation(x, Condition(lengths).mask(x.shape[2]) > 0)[0]
+
+
+def crops(rows=4, seconds=0.5, margin=3):
+    """A batch of several speakers, each with a reference of as many frames."""
+    samples = round(seconds * 16000)
+    audio = [torch.from_numpy(speech_like(2.0, speaker=row, seed=row).audio) for row in range(rows)]
+    frames = torch.full((rows,), samples // 160)
+    return Batch(
+        torch.stack([row[: samples + 2 * margin * 160] for row in audio]), frames,
+        torch.stack([row[16000 : 16000 + samples] for row in audio]), frames.clone(),
+        [f"{row}" for row in range(rows)], margin,
+    )  # fmt: skip
+
+
 class SaveAt(pl.Callback):
     def __init__(self, step, path):
         self.step, self.path = step, path
@@ -81,15 +124,21 @@ def assert_same_state(left, right):
         assert torch.equal(value, right[name]), name
 
 
-@pytest.mark.parametrize("step", [4, 14, 16])
-def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step):
+EXCHANGING = {
+    "swap": 0.5, "speaker_noise": 0.3, "generator": partial(ReferenceGenerator, width=8, layers=2, dropout=0.1),
+    "weights": {"reconstruction": 5.0, "adversarial": 1.0, "confusion": 1.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "changes"), [(4, {}), (14, {}), (16, {}), (4, EXCHANGING)])
+def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step, changes):
     """Fourteen batches an epoch: the checkpoint stands within an epoch, at its end, and in the second one."""
     path = tmp_path / "middle.ckpt"
-    whole = small_module()
+    whole = small_module(**changes)
     trainer = small_trainer(tmp_path, max_steps=18, callbacks=[SaveAt(step, path)])
     trainer.fit(whole, small_data(corpus_folder))
     assert trainer.num_training_batches == 14
-    resumed = small_module()
+    resumed = small_module(**changes)
     again = small_trainer(tmp_path, max_steps=18)
     again.fit(resumed, small_data(corpus_folder), ckpt_path=path)
     assert again.global_step == 18
@@ -162,11 +211,194 @@ def test_pitch_on_another_grid_is_refused():
         ({"weights": {"adversarial": 1.0, "spectral": 1.0}}, "it compares waveforms"),
         ({"content_encoder": None, "weights": {"adversarial": 1.0, "reconstruction": 1.0}}, "from noise alone"),
         ({"weights": {"reconstructoin": 1.0}}, "did you mean reconstruction"),
+        ({"weights": {"adversarial": 1.0, "speaker": 1.0}}, "StatisticsSpeakerEncoder is trained too .* give it"),
+        ({"weights": {"adversarial": 1.0, "content": 1.0}}, "InstanceNormContentEncoder is trained too .* give it"),
+        (
+            {"weights": {"adversarial": 1.0, "speaker": 1.0}, "speaker_encoder": None},
+            "there is no speaker encoder to hear what was made",
+        ),
+        (
+            {"weights": {"adversarial": 1.0, "confusion": 1.0}, "content_encoder": LowBands},
+            "needs a speaker encoder and a content encoder that is trained",
+        ),
+        ({"weights": {"adversarial": 1.0, "confusion": 1.0}, "speaker_encoder": None}, "needs a speaker encoder"),
+        ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
+        ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a voice .* set it to 0"),
     ],
 )
 def test_weights_without_effect_are_refused(changes, words):
     with pytest.raises(ConfigurationError, match=words):
         small_module(**changes)
+
+
+# Exchanged voices -----------------------------------------------------------------------------------------------------
+
+
+def exchanging(**changes):
+    settings = {"swap": 0.5, "generator": partial(ConvGenerator, width=8, layers=2), "content_transforms": []}
+    return small_module(**{**settings, **changes}).train()
+
+
+def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compared():
+    module, batch = exchanging(), crops()
+    torch.manual_seed(0)
+    pair = module.make_pair(batch)
+    source, reference = module._analyze(batch)
+    assert pair.unpaired == 2
+    assert torch.equal(pair.real, torch.cat([reference.features[1:3], source.features[2:]]))
+    told = module.voice.identify(reference).speaker
+    assert torch.equal(pair.condition.speaker, told[[1, 2, 2, 3]])
+    assert torch.equal(pair.condition.content, module.voice.content(source))
+    f0, registers = pair.condition.f0, module.voice.identify(reference).register
+    for row, register in ((0, registers[1]), (1, registers[2])):
+        torch.testing.assert_close(f0[row][f0[row] > 0].median(), register, rtol=1e-5, atol=0)
+    assert torch.equal(f0[2:], source.f0[2:])
+    expected = (pair.fake[2:] - pair.real[2:]).abs().mean()
+    torch.testing.assert_close(pair.losses["reconstruction"], expected)
+
+
+def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
+    module, batch = exchanging(), crops()
+    pair = module.make_pair(batch)
+    source, reference = module._analyze(batch)
+    identity = module.voice.identify(reference)
+
+    def reconstruction(real):
+        return module._own_losses(source, pair.fake, real, pair.condition, identity, 2)["reconstruction"].item()
+
+    first, last = pair.real.clone(), pair.real.clone()
+    first[:2] += 100
+    last[3:] += 100
+    assert reconstruction(first) == reconstruction(pair.real)
+    assert reconstruction(last) > reconstruction(pair.real) + 10
+
+
+def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays():
+    batch = crops()
+    assert exchanging().make_pair(batch).unpaired == 2
+    assert exchanging().eval().make_pair(batch).unpaired == 0
+    assert exchanging(steps=StepSettings(warmup=1)).make_pair(batch).unpaired == 0
+    assert exchanging().make_pair(batch.head(1)).unpaired == 0  # nobody else is there
+    waiting = exchanging(discriminator=None, weights={"reconstruction": 1.0})
+    assert waiting.make_pair(batch).unpaired == 0
+
+
+def test_the_content_is_told_from_the_speaker_whose_it_is():
+    """Not from the one in whose voice it is to be said: that one is not to be heard in it anyway."""
+    module, batch = exchanging(weights={"adversarial": 1.0, "confusion": 1.0}), crops()
+    pair = module.make_pair(batch)
+    source, reference = module._analyze(batch)
+    own = module.voice.embed(reference)
+    expected = module.confusion(module.voice.content(source), own, torch.ones(4, 1, 50))
+    torch.testing.assert_close(pair.losses["confusion"], expected)
+    assert abs(pair.losses["confusion"] - module.confusion(pair.condition.content, own[[1, 2, 2, 3]],
+                                                           torch.ones(4, 1, 50))) > 1e-3  # fmt: skip
+
+
+def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
+    module = exchanging(swap=1.0)
+    pair = module.make_pair(crops())
+    assert pair.unpaired == 4
+    assert pair.losses["reconstruction"].item() == 0
+    trainer = small_trainer(tmp_path, max_steps=2)
+    trainer.fit(module, small_data(corpus_folder))
+    assert trainer.callback_metrics["train/feature_matching"] == 0
+    assert all(value.isfinite() for value in trainer.callback_metrics.values())
+
+
+def test_waveforms_are_exchanged_and_compared_as_features_are():
+    module = exchanging(
+        feature_extractor=Waveform(hop_length=160), vocoder=Unframe,
+        discriminator=partial(MultiPeriodDiscriminator, width=4), weights={"adversarial": 1.0, "spectral": 1.0},
+        pitch=None, energy=None,
+    )  # fmt: skip
+    batch = crops()
+    batch.reference = batch.reference[:, : 30 * 160]
+    batch.reference_lengths[:] = 30
+    pair = module.make_pair(batch)
+    source, _ = module._analyze(batch)
+    assert torch.equal(pair.real[:2, 0, : 30 * 160], batch.reference[1:3])
+    assert not pair.real[:2, 0, 30 * 160 :].any()
+    assert torch.equal(pair.real[2:, 0], source.audio[2:])
+    assert pair.condition.lengths.tolist() == [30, 30, 50, 50]
+    torch.testing.assert_close(pair.losses["spectral"], module.spectral(pair.fake[2:, 0], source.audio[2:]))
+
+
+def test_noise_on_the_speaker_is_of_the_training_alone():
+    batch = crops()
+    plain, noisy = exchanging(swap=0.0), exchanging(swap=0.0, speaker_noise=0.5)
+    own = plain.make_pair(batch).condition.speaker
+    assert not torch.allclose(noisy.make_pair(batch).condition.speaker, own, atol=0.05)
+    torch.testing.assert_close(
+        noisy.eval().make_pair(batch).condition.speaker, plain.eval().make_pair(batch).condition.speaker
+    )
+
+
+def test_what_was_made_is_heard_again():
+    """Losses of frozen encoders by hand: of the speaker in all rows, of the content in those that are exchanged."""
+    module = exchanging(
+        content_encoder=LowBands, speaker_encoder=Spectrum, weights={"adversarial": 1.0, "speaker": 1.0, "content": 1.0}
+    )
+    pair = module.make_pair(crops())
+    source, reference = module._analyze(crops())
+    told, wanted = pair.fake.mean(2), reference.features.mean(2)[[1, 2, 2, 3]]
+    cosine = torch.nn.functional.cosine_similarity
+    torch.testing.assert_close(pair.losses["speaker"], (1 - cosine(told, wanted, 1)).mean())
+    heard, said = pair.fake[:2, :4], source.features[:2, :4]
+    torch.testing.assert_close(pair.losses["content"], (1 - cosine(heard, said, 1)).mean())
+    (pair.losses["speaker"] + pair.losses["content"]).backward()
+    assert module.voice.generator.leave.weight.grad.any()
+    alone = module.eval().make_pair(crops())  # nothing is exchanged: all rows count
+    expected = (1 - cosine(alone.fake[:, :4], source.features[:, :4], 1)).mean()
+    torch.testing.assert_close(alone.losses["content"], expected)
+
+
+# Recordings without high frequencies ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_learnt_where_a_recording_has_nothing():
+    module = small_module(
+        content_encoder=LowBands, speaker_encoder=Spectrum, content_transforms=[],
+        weights={"reconstruction": 1.0, "adversarial": 1.0, "feature_matching": 1.0, "speaker": 1.0, "content": 1.0},
+        generator=partial(ConvGenerator, width=8, layers=2), noise=0,
+    ).train()  # fmt: skip
+    high = channel_frequencies(module.spec) > 6500
+    assert high.tolist() == [False] * 19 + [True]
+    batch = crops(rows=2)
+    batch.features = torch.randn(2, 20, 50)
+
+    def losses(changed, *bandwidths):
+        batch.features[:, changed] += 3
+        batch.bandwidth = torch.tensor(bandwidths)
+        pair = module.make_pair(batch)
+        batch.features[:, changed] -= 3
+        judged = [maps[-1] for maps in module.discriminator(pair.real, pair.condition)]
+        return {
+            name: loss.item()
+            for name, loss in {
+                **pair.losses, **module._judged(pair), "judged": judged[0].mean(),
+                "discriminator": module.adversarial_loss.discriminator(judged, judged),
+            }.items()
+        }  # fmt: skip
+
+    none = torch.zeros(20, dtype=torch.bool)
+    expected = losses(none, 6500.0, 6500.0)
+    assert losses(high, 6500.0, 6500.0) == pytest.approx(expected, rel=1e-5)
+    for moved in (losses(high, 6500.0, 8000.0), losses(~high, 6500.0, 6500.0)):
+        for name in ("reconstruction", "feature_matching", "judged"):
+            assert moved[name] != pytest.approx(expected[name], rel=1e-4), name
+    batch.bandwidth = torch.tensor([6500.0, 8000.0])
+    pair = module.make_pair(batch)
+    assert torch.equal(pair.real[0, -1], pair.fake[0, -1])
+    assert torch.equal(pair.real[1], batch.features[1])
+
+
+def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
+    module, batch = exchanging(swap=0.25), crops()
+    batch.bandwidth = torch.tensor([8000.0, 6500.0, 8000.0, 8000.0])
+    pair = module.make_pair(batch)
+    alike = (pair.real == pair.fake).all(2)[:, -1]
+    assert alike.tolist() == [True, True, False, False]
 
 
 def test_a_voice_that_was_never_trained_is_not_judged(corpus_folder, tmp_path):
