@@ -1,9 +1,10 @@
 """Who is to speak: what a voice keeps of its references."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,14 @@ class Identity:
     content: Tensor | None = None
     register: Tensor | None = None
 
-    def _there(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """What is there, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     def rows(self, index: Tensor) -> "Identity":
         """The rows of those numbers."""
-        return Identity(**{name: value[index] for name, value in self._there().items()})
+        return Identity(**{name: value[index] for name, value in self.tensors().items()})
 
     def together(self) -> "Identity":
         """One row: several references of one speaker as one.
@@ -55,3 +57,31 @@ class Identity:
         if self.speaker is None or not deviation:
             return self
         return replace(self, speaker=self.speaker + deviation * torch.randn_like(self.speaker))
+
+
+class OwnIdentity(nn.Module):
+    """The identity (one row) of the speaker to whom a voice was adapted, kept among its weights.
+
+    Args:
+        identity: of that speaker.
+    """
+
+    def __init__(self, identity: Identity):
+        super().__init__()
+        for name, value in identity.tensors().items():
+            self.register_buffer(name, value.clone())
+
+    def identity(self) -> Identity:
+        """As it was given."""
+        return Identity(**dict(self.named_buffers()))
+
+    def shapes(self) -> dict[str, list[int]]:
+        """Of each tensor, by name: what a voice writes down."""
+        return {name: list(value.shape) for name, value in self.named_buffers()}
+
+    @classmethod
+    def of_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> "OwnIdentity":
+        """Room for an identity of those shapes, to be filled with weights."""
+        kinds = {"lengths": torch.int64}
+        made = {name: torch.zeros(*shape, dtype=kinds.get(name, torch.float32)) for name, shape in shapes.items()}
+        return cls(Identity(**made))

@@ -50,11 +50,14 @@ def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
+SHIPPED = Path(__file__).with_name("weights") / "voice"
+
+
 def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
     """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
 
     Args:
-        path: of the folder or checkpoint.
+        path: of the folder or checkpoint; "default" for the one that ships.
         vocoder: name of the one that speaks instead of the voice's own, as ``lvc clone --vocoder`` takes it.
 
     Raises:
@@ -62,7 +65,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
         PluginError: if a part's class is not installed; names the package.
         SpecMismatchError: if the installed extractor means something else than the stored spec says.
     """
-    path = Path(path)
+    path = SHIPPED if str(path) == "default" else Path(path)
     description, weights = _read(path)
     other = None
     if vocoder is not None:

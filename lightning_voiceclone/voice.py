@@ -19,7 +19,7 @@ from lightning_voiceclone.analysis import (
 )
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.frozen import check_weights, describe_with_weights
-from lightning_voiceclone.identity import Identity
+from lightning_voiceclone.identity import Identity, OwnIdentity
 from lightning_voiceclone.interfaces import (
     Condition,
     ContentEncoder,
@@ -30,6 +30,7 @@ from lightning_voiceclone.interfaces import (
     Vocoder,
     check_rate,
 )
+from lightning_voiceclone.pacing import check_manner, paced
 from lightning_voiceclone.parts import Part, build
 from lightning_voiceclone.spec import AudioSpec, check_join
 
@@ -79,6 +80,7 @@ class Voice(nn.Module):
         self.energy = energy
         self.noise = noise
         self.normalizer = Normalizer(self.spec.channels)
+        self.own: OwnIdentity | None = None
         self._check()
 
     @property
@@ -250,23 +252,37 @@ class Voice(nn.Module):
         return self.vocoder(self.normalizer.inverse(features))
 
     @torch.inference_mode()
-    def clone(self, source: Tensor, references: Sequence[Tensor], sample_rate: int, *, seed: int = 0) -> Tensor:
+    def clone(
+        self,
+        source: Tensor,
+        references: Sequence[Tensor],
+        sample_rate: int,
+        *,
+        seed: int = 0,
+        pitch_shift: float = 0.0,
+        speed: float = 1.0,
+    ) -> Tensor:
         """The words of the source in the voice of the references.
 
         Args:
             source: (N,) samples in [-1, 1].
-            references: recordings (N,) of one speaker, of any lengths; together they are the voice.
+            references: recordings (N,) of one speaker, of any lengths; together they are the voice. None for a voice
+                that was adapted to a speaker and is to speak as that one.
             sample_rate: of all of them, in Hz.
             seed: the same seed gives the same samples.
+            pitch_shift: semitones above the register of the references.
+            speed: times as fast as the source.
 
         Returns:
-            (N // hop * hop,) samples.
+            (round(N // hop / speed) * hop,) samples.
 
         Raises:
             SpecMismatchError: if the rate is not the voice's.
             RecordingError: if a recording is too short, silent or not finite.
-            ConfigurationError: if the voice has nothing to hear the source with.
+            ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, or if pitch
+                or speed are out of range.
         """
+        check_manner(pitch_shift, speed)
         if sample_rate != self.spec.sample_rate:
             raise SpecMismatchError(
                 f"audio is declared at {sample_rate} Hz but this voice speaks at {self.spec.sample_rate} Hz;"
@@ -283,10 +299,22 @@ class Voice(nn.Module):
         for reference in references:
             check_audio(reference, self.spec, "a reference", LEAST_REFERENCE_SECONDS)
         said = self.analyze(source[None])
-        identity = self.identify(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
+        identity = self._identity(references)
+        register = None if identity.register is None else identity.register * 2 ** (pitch_shift / 12)
         random = torch.Generator(source.device).manual_seed(seed)
-        condition = self.condition(said, identity, register_from=identity.register, random=random)
+        condition = paced(self.condition(said, identity, register_from=register, random=random), speed)
         return self.vocode(self.generator(condition))[0].clamp(-1, 1)
+
+    def _identity(self, references: Sequence[Tensor]) -> Identity:
+        """That of the references together, or the voice's own where there are none."""
+        if references:
+            return self.identify(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
+        if self.own is None:
+            raise ConfigurationError(
+                "there is no reference, and this voice is not adapted to a speaker; give it one (lvc adapt makes a"
+                " voice that needs none)"
+            )
+        return self.own.identity()
 
     def description(self) -> dict[str, Any]:
         """How to make this voice again (without its weights), as a plain mapping."""
@@ -304,7 +332,7 @@ class Voice(nn.Module):
             "spec": self.spec.to_mapping(),
             "noise": self.noise,
             "parts": parts,
-        }
+        } | ({} if self.own is None else {"own": self.own.shapes()})
 
     @classmethod
     def from_description(cls, description: dict[str, Any], vocoder: Vocoder | None = None) -> "Voice":
@@ -330,6 +358,8 @@ class Voice(nn.Module):
         for name in parts.keys() - given.keys():
             check_weights(name, described[name], parts[name])
         voice = cls(**parts, noise=description["noise"])
+        if "own" in description:
+            voice.own = OwnIdentity.of_shapes(description["own"])
         check_join(
             "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec
         )

@@ -20,6 +20,7 @@ COMMANDS = {
     "test": (TRAINING, "evaluate a checkpoint on the test split"),
     "predict": (TRAINING, "speak crops of the test split again and write them as WAV"),
     "clone": ("lightning_voiceclone.cli.clone", "say the words of one recording in the voice of another"),
+    "adapt": ("lightning_voiceclone.cli.adapt", "train a voice further on half a minute of one speaker"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a voice folder, which loads without Lightning"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
     "evaluate": ("lightning_voiceclone.cli.evaluate", "judge clones of many pairs: figures, and a page to look at"),

@@ -63,7 +63,7 @@ class WhisperContentEncoder(ContentEncoder):
         self.register_buffer("positions", _tensor(weights["encoder/position_encodings/encodings"]), persistent=False)
         self.first = _loaded(nn.Conv1d(MELS, width, 3, padding=1), weights, "encoder/conv1/{}")
         self.second = _loaded(nn.Conv1d(width, width, 3, stride=2, padding=1), weights, "encoder/conv2/{}")
-        self.blocks = nn.ModuleList(WhisperBlock(weights, index) for index in range(blocks or count))
+        self.blocks = nn.ModuleList(WhisperBlock.loaded(weights, index) for index in range(blocks or count))
         self.norm = None if blocks else _loaded(nn.LayerNorm(width), weights, "encoder/layer_norm/{}")
         freeze(self)
 
@@ -104,22 +104,33 @@ class WhisperBlock(nn.Module):
     """One block: x + attention(norm(x)), then x + dense(norm(x)); of Vaswani et al. 2017 with the norms first.
 
     Args:
-        weights: of the whole model, by CTranslate2's names.
-        index: of the block.
+        width: channels; a multiple of 64, the width of a head.
+        hidden: channels between the two dense layers.
     """
 
-    def __init__(self, weights: dict[str, np.ndarray], index: int):
+    def __init__(self, width: int, hidden: int):
         super().__init__()
-        base = f"encoder/layer_{index}/"
-        width = len(weights["encoder/conv1/bias"])
-        hidden = len(weights[f"{base}ffn/linear_0/bias"])
         self.heads = width // HEAD_WIDTH
-        self.attention_norm = _loaded(nn.LayerNorm(width), weights, base + "self_attention/layer_norm/{}")
-        self.joint = _loaded(nn.Linear(width, 3 * width), weights, base + "self_attention/linear_0/{}")
-        self.out = _loaded(nn.Linear(width, width), weights, base + "self_attention/linear_1/{}")
-        self.dense_norm = _loaded(nn.LayerNorm(width), weights, base + "ffn/layer_norm/{}")
-        self.expand = _loaded(nn.Linear(width, hidden), weights, base + "ffn/linear_0/{}")
-        self.contract = _loaded(nn.Linear(hidden, width), weights, base + "ffn/linear_1/{}")
+        self.attention_norm = nn.LayerNorm(width)
+        self.joint = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.dense_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, hidden)
+        self.contract = nn.Linear(hidden, width)
+
+    @classmethod
+    def loaded(cls, weights: dict[str, np.ndarray], index: int) -> "WhisperBlock":
+        """The block of that number, of a whole model's weights by CTranslate2's names."""
+        base = f"encoder/layer_{index}/"
+        block = cls(len(weights["encoder/conv1/bias"]), len(weights[f"{base}ffn/linear_0/bias"]))
+        names = {
+            "attention_norm": "self_attention/layer_norm", "joint": "self_attention/linear_0",
+            "out": "self_attention/linear_1", "dense_norm": "ffn/layer_norm", "expand": "ffn/linear_0",
+            "contract": "ffn/linear_1",
+        }  # fmt: skip
+        for ours, theirs in names.items():
+            _loaded(getattr(block, ours), weights, f"{base}{theirs}/{{}}")
+        return block
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(B, T', C) as x; keys outside the mask (B, 1, 1, T') have no part in the others."""

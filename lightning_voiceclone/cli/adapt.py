@@ -1,0 +1,57 @@
+"""``lvc adapt``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        "lvc adapt",
+        description="Train a voice a little further on recordings of one speaker, from 10 seconds to 10 minutes, and"
+        " write it as a folder that speaks as that one: lvc clone --checkpoint VOICE --source a.wav --output c.wav"
+        " needs no reference then.",
+    )
+    made.add_argument(
+        "--data", required=True, metavar="FOLDER", help="recordings of one speaker (WAV, FLAC, OGG, MP3), at any depth"
+    )
+    made.add_argument("--output", required=True, metavar="VOICE", help="folder to write; a voice there is replaced")
+    made.add_argument(
+        "--checkpoint",
+        default="default",
+        metavar="PATH",
+        help="voice to begin from: a .ckpt of lvc fit or a voice folder (default: the one that ships)",
+    )
+    made.add_argument("--steps", type=int, default=300, help="of training, 8 crops each (default: 300)")
+    made.add_argument("--learning-rate", type=float, default=1e-4, metavar="RATE", help="of AdamW (default: 1e-4)")
+    made.add_argument("--seed", type=int, default=0, help="of the crops and of dropout (default: 0)")
+    made.add_argument("--denoise", default="auto", metavar="WHEN", help="auto, on or off, as of lvc clone")
+    made.add_argument("--bits", type=int, default=16, choices=(32, 16, 8), help="of a stored weight (default: 16)")
+    return made
+
+
+def run(argv: list[str]) -> int:
+    """Adapt a voice."""
+    options = parser().parse_args(argv)
+    from lightning_voiceclone.errors import ConfigurationError
+    from lightning_voiceclone.hearing import check_denoise
+    from lightning_voiceclone.storage import DESCRIPTION, load_voice, save_voice
+
+    check_denoise(options.denoise)
+    if options.steps < 1:
+        raise ConfigurationError(f"--steps is {options.steps}; it must be at least 1")
+    output = Path(options.output)
+    if output.exists() and not (output / DESCRIPTION).is_file():  # told before minutes of training, not after
+        raise ConfigurationError(f"{output} is there already and is not a voice folder; name another with --output")
+    from lightning_voiceclone.training.adaptation import adapt, recordings_in
+
+    recordings = recordings_in(Path(options.data))
+    voice = adapt(
+        load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,
+        seed=options.seed, denoise=options.denoise, tell=lambda note: print(f"note: {note}", file=sys.stderr),
+    )  # fmt: skip
+    save_voice(voice, output, bits=options.bits)
+    print(f"{output}: adapted to {len(recordings)} recording(s); hear it with\n"
+          f"  lvc clone --checkpoint {output} --source a.wav --output c.wav")  # fmt: skip
+    return 0

@@ -1,0 +1,61 @@
+"""Saying it faster or slower: the frames of a condition, laid out anew in time."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.interfaces import Condition
+
+SPEEDS = (0.25, 4.0)
+SHIFTS = (-24.0, 24.0)
+
+
+def check_manner(pitch_shift: float, speed: float) -> None:
+    """Refuse what would no longer be speech.
+
+    Raises:
+        ConfigurationError: names the setting and its range.
+    """
+    if not SPEEDS[0] <= speed <= SPEEDS[1]:
+        raise ConfigurationError(f"speed is {speed:g}; it must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}, 1 is as said")
+    if not SHIFTS[0] <= pitch_shift <= SHIFTS[1]:
+        raise ConfigurationError(
+            f"pitch_shift is {pitch_shift:g} semitones; it must be from {SHIFTS[0]:g} to {SHIFTS[1]:g}, 0 is as said"
+        )
+
+
+def paced(condition: Condition, speed: float) -> Condition:
+    """The condition of one utterance, said ``speed`` times as fast: T frames become round(T / speed), at least 1.
+
+    What is said, voicing, energy and noise are drawn between frames; f0 is taken from the nearest frame, as there is
+    nothing between a tone and no tone. 1 changes nothing.
+    """
+    if speed == 1:
+        return condition
+    frames = int(condition.lengths.max())
+    wanted = max(round(frames / speed), 1)
+
+    def between(x: Tensor | None) -> Tensor | None:
+        if x is None or (x.ndim == 2 and x.shape[-1] != frames):
+            return x
+        wide = x if x.ndim == 3 else x[:, None]
+        laid = F.interpolate(wide, wanted, mode="linear", align_corners=False)
+        return laid if x.ndim == 3 else laid[:, 0]
+
+    f0 = condition.f0
+    if f0 is not None:
+        f0 = F.interpolate(f0[:, None], wanted, mode="nearest-exact")[:, 0]
+    return replace(
+        condition,
+        lengths=torch.full_like(condition.lengths, wanted),
+        content=between(condition.content),
+        f0=f0,
+        voicing=between(condition.voicing),
+        energy=between(condition.energy),
+        noise=between(condition.noise)
+        if condition.noise is not None and condition.noise.ndim == 3
+        else condition.noise,
+    )

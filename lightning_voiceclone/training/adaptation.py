@@ -1,0 +1,148 @@
+"""Few-shot adaptation: a voice trained a little further on the recordings of one speaker, whom it then speaks as."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.analysis import pad_together
+from lightning_voiceclone.audio.recordings import AUDIO_SUFFIXES, read_audio, write_audio
+from lightning_voiceclone.data.corpora import SpeakerFolders
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.hearing import embedder, hear_references, hear_source
+from lightning_voiceclone.identity import OwnIdentity
+from lightning_voiceclone.training.step import StepSettings
+from lightning_voiceclone.training.voice_module import VoiceModule
+from lightning_voiceclone.voice import Voice
+
+LEAST_SECONDS = 5.0
+CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """Paths of the recordings below a folder, in order.
+
+    Raises:
+        ConfigurationError: if there are none.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not found:
+        raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder}; name a folder of one speaker's")
+    return found
+
+
+def adapt(
+    voice: Voice,
+    recordings: Sequence[Path],
+    *,
+    steps: int = 300,
+    learning_rate: float = 1e-4,
+    seed: int = 0,
+    denoise: str = "auto",
+    progress: bool = True,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Voice:
+    """A voice that is the given one, trained further on one speaker, and that needs no reference to speak as that one.
+
+    Only the generator is trained: each crop must become itself again, told what it says and who says it by the
+    encoders as they are, and must sound like the speaker to the voice's own ear where that one is not trained either.
+
+    Args:
+        voice: with a content encoder, that listens to references; it is changed.
+        recordings: of one speaker, of 5 s together at least; half a minute is good, more than some minutes adds little.
+        steps: of training.
+        learning_rate: of AdamW.
+        seed: of crops and dropout.
+        denoise: as of ``hear_source``.
+        progress: whether to show a bar.
+        tell: is given notes on the recordings, a line each.
+
+    Raises:
+        RecordingError: if a recording cannot be heard, or there is too little of them.
+        ConfigurationError: if the voice cannot clone.
+    """
+    if voice.content_encoder is None or not voice.listens:
+        raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
+    rate = voice.spec.sample_rate
+    heard = [(str(path), torch.from_numpy(read_audio(path, rate)[0])) for path in recordings]
+    seconds = sum(len(audio) for _, audio in heard) / rate
+    if seconds < LEAST_SECONDS:
+        raise RecordingError(f"the recordings last {seconds:.1f} s together; adaptation needs {LEAST_SECONDS:g} s")
+    references, notes = hear_references(heard, voice.spec, denoise=denoise, embed=embedder(voice))
+    for note in notes:
+        tell(note)
+    clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
+    voice.requires_grad_(False).generator.requires_grad_(True)
+    module = _module(voice, learning_rate)
+    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
+        for number, audio in enumerate(clean):
+            write_audio(Path(folder) / "corpus/speaker" / f"{number:05}.wav", audio.numpy(), rate)
+        data = VoiceDataModule(
+            SpeakerFolders, f"{folder}/corpus", segment_seconds=CROP_SECONDS, reference_seconds=REFERENCE_SECONDS,
+            reference_elsewhere=0.75, batch_size=BATCH, validation=None, seed=seed,
+        )  # fmt: skip
+        pl.seed_everything(seed, verbose=False)
+        _trainer(steps, progress).fit(module, data)
+    with module.averaged(), torch.inference_mode():
+        weights = {name: value.clone() for name, value in voice.generator.state_dict().items()}
+    voice.generator.load_state_dict(weights)
+    voice.eval().requires_grad_(False)
+    voice.own = _own(voice, references)
+    return voice
+
+
+def _module(voice: Voice, learning_rate: float) -> VoiceModule:
+    """The voice in training; its parts are the voice's own."""
+    weights = {"reconstruction": 20.0}
+    speaker = voice.speaker_encoder
+    if speaker is not None and speaker.takes == "features":
+        weights["speaker"] = 5.0
+
+    def given(part: Any) -> Callable[[Any], Any] | None:
+        return None if part is None else lambda dims: part
+
+    module = VoiceModule(
+        voice.feature_extractor, lambda dims: voice.generator, content_encoder=given(voice.content_encoder),
+        speaker_encoder=given(speaker), pitch=voice.pitch, energy=voice.energy, vocoder=lambda spec: voice.vocoder,
+        noise=voice.noise, speaker_noise=0.1, weights=weights,
+        generator_optimizer=partial(torch.optim.AdamW, lr=learning_rate, betas=(0.8, 0.99)),
+        steps=StepSettings(average=0.98),
+    )  # fmt: skip
+    module.voice.normalizer.load_state_dict(voice.normalizer.state_dict())
+    return module
+
+
+def _trainer(steps: int, progress: bool) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="auto", devices=1, max_steps=steps, max_epochs=-1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=progress, enable_model_summary=False, use_distributed_sampler=False,
+        num_sanity_val_steps=0, limit_val_batches=0,
+    )  # fmt: skip
+
+
+@contextmanager
+def _cache_in(folder: str) -> Iterator[None]:
+    """What is prepared of the recordings goes away with them."""
+    before = os.environ.get("LVC_CACHE")
+    os.environ["LVC_CACHE"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LVC_CACHE"]
+        else:
+            os.environ["LVC_CACHE"] = before
+
+
+@torch.inference_mode()
+def _own(voice: Voice, references: list[Tensor]) -> OwnIdentity:
+    voice.cpu()
+    return OwnIdentity(voice.identify(voice.analyze(*pad_together(references, voice.spec.hop_length))).together())
