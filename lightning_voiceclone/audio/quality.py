@@ -1,0 +1,193 @@
+"""How fit a recording is to clone from, measured of its samples alone: noise, voice, clipping, band, steady tones."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_voiceclone.features.framing import by_chunks, frame
+from lightning_voiceclone.features.prosody import Pitch
+
+FRAME_SECONDS = 0.032
+BAND_HZ = 500.0
+FLOOR_SMOOTHING = 3  # frames, 0.05 s: shorter than the pauses between words
+FLOOR_BIAS = 1.44  # mean over 5th percentile of white noise, in such bands and so smoothed
+LEVEL_SMOOTHING = 7  # frames, 0.1 s: half a syllable
+CLEAN_DB = 60.0  # more speech over noise than this is not told apart
+VOICED = 0.5  # voicing that noise does not reach, and speech at 0 dB does in its vowels
+TELEPHONE_HZ = 4000.0
+TONE_SECONDS = 0.3  # for which a note is held; a speaker's pitch seldom stays within a bin of 8 Hz so long
+TONE_DB = 14.0  # of a held note over what is around it
+TONES_HZ = (150.0, 3000.0)
+LEAST_PARTIALS = 4
+LEAST_TONES_SECONDS = 3.0  # less may have no pause, in which music is told from vowels
+AUDIBLE = 3e-3  # of the mean power: weaker tones are a sound card's
+QUIET_SHARE = 0.4  # of the frames: there a speaker's own steady vowels are not, and music goes on
+BLOCK_SECONDS = 30.0  # analysed at once, so that memory does not grow much with the recording
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of a recording.
+
+    Args:
+        step: samples from one frame to the next.
+        power: (T,) mean square of each frame.
+        voiced: (T,) bool, whether it has a pitch of speech.
+        snr: speech over steady noise in dB, at most 60.
+        modulation: by how much the level between 250 and 4000 Hz moves, as syllables do, in dB (standard deviation).
+        clipped: share of samples at a flat top, from 0 to 1.
+        treble: power a band above 4.25 kHz over that from 2 to 3.75 kHz, in dB; infinite where the rate has no treble.
+        tones: share of the quiet frames in which several notes are held, from 0 to 1.
+        sample_rate: in Hz.
+    """
+
+    step: int
+    power: NDArray[np.float32]
+    voiced: NDArray[np.bool_]
+    snr: float
+    modulation: float
+    clipped: float
+    treble: float
+    tones: float
+    sample_rate: int
+
+    @property
+    def voiced_seconds(self) -> float:
+        """Seconds that are voiced."""
+        return float(self.voiced.sum()) * self.step / self.sample_rate
+
+    def voiced_within(self, spans: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+        """(T',) ``voiced`` of spans of samples, one after the other."""
+        return np.concatenate([self.voiced[begin // self.step : end // self.step] for begin, end in spans])
+
+
+def measure(audio: Tensor, sample_rate: int) -> Quality:
+    """Measure (N,) samples in [-1, 1], at least one frame (32 ms) of them."""
+    audio = audio.detach().float().cpu()
+    n_fft = 2 ** round(math.log2(FRAME_SECONDS * sample_rate))
+    step = n_fft // 2
+    bands = _bands(audio, n_fft, step, sample_rate)
+    noise = _noise(bands)
+    total = bands.sum(axis=0)
+    pitch = Pitch(sample_rate=sample_rate, hop_length=step, n_fft=2 * n_fft)(audio[None])[0, 1].numpy()
+    return Quality(
+        step=step,
+        power=total,
+        voiced=(pitch > VOICED) & (total > noise),
+        snr=_snr(total, noise),
+        modulation=_modulation(bands[: round(4000 / BAND_HZ)].sum(axis=0), sample_rate / step),
+        clipped=clipped_share(audio.numpy()),
+        treble=_treble(bands, sample_rate),
+        tones=_tones(audio, n_fft, sample_rate),
+        sample_rate=sample_rate,
+    )
+
+
+def _bands(audio: Tensor, n_fft: int, step: int, sample_rate: int) -> NDArray[np.float32]:
+    """Mean square (bands, T) in bands of 250 Hz, without what lies below the lowest voice."""
+    window = torch.hann_window(n_fft)
+    scale = 2 / (n_fft * float(window.square().sum()))
+    edges = torch.arange(0, sample_rate / 2 + 1, BAND_HZ) * n_fft / sample_rate
+    edges = edges.round().long()
+    edges[0] = max(1, round(60 * n_fft / sample_rate))
+
+    def reduce(frames: Tensor) -> Tensor:
+        total = torch.fft.rfft(frames * window).abs().square().cumsum(-1)
+        return total[..., edges[1:] - 1].diff(dim=-1, prepend=total[..., edges[:1] - 1]) * scale
+
+    return by_chunks(frame(audio[None], n_fft, step), reduce)[0].numpy()
+
+
+def _smooth(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Moving mean over the last axis, whose ends are repeated."""
+    before, after = width // 2, width - 1 - width // 2
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(before + 1, after)], mode="edge")
+    total = np.cumsum(padded, axis=-1, dtype=np.float64)
+    return ((total[..., width:] - total[..., :-width]) / width).astype(np.float32)
+
+
+def _noise(bands: NDArray[np.float32]) -> float:
+    """Mean square of the steady noise.
+
+    Every band is quiet at another time (Martin 2001): where speech leaves no pause in all bands, it does in each.
+    """
+    sounding = bands[:, bands.sum(axis=0) > 1e-12]  # digital silence is an editor's, not the room's
+    if not sounding.shape[1]:
+        return 0.0
+    return float(FLOOR_BIAS * np.percentile(_smooth(sounding, FLOOR_SMOOTHING), 5, axis=1).sum())
+
+
+def _snr(total: NDArray[np.float32], noise: float) -> float:
+    """Level of what is louder than noise over it, in dB."""
+    active = total[total > 0.03 * total.mean()]
+    if not len(active):
+        return 0.0
+    speech = max(float(active.mean()) - noise, 0.0)
+    return 10 * math.log10(max(speech / max(noise, 10 ** (-CLEAN_DB / 10) * speech, 1e-20), 1e-2))
+
+
+def _modulation(level: NDArray[np.float32], frame_rate: float) -> float:
+    """Standard deviation in dB of the level, between about 2 and 5 Hz: syllables come four a second."""
+    decibels = 10 * np.log10(np.maximum(_smooth(level, LEVEL_SMOOTHING), max(1e-4 * float(level.mean()), 1e-12)))
+    return float((decibels - _smooth(decibels, round(frame_rate / 2) | 1)).std())
+
+
+def clipped_share(audio: NDArray[np.float32]) -> float:
+    """Share of samples at a flat top: of (N,), those that pile up where the waveform should go on rising.
+
+    Fewer samples lie near the peak of unclipped speech than below it. Clipping piles them up there, and resampling
+    afterwards makes a hump of the pile, at some distance from the peak.
+    """
+    magnitude = np.abs(audio)
+    counts = np.histogram(magnitude, bins=100, range=(0, max(float(magnitude.max(initial=0)), 1e-9)))[0]
+    shares = np.cumsum(np.concatenate([[0], counts])) / max(len(audio), 1)
+    best = 0.0
+    for top in range(60, 101):
+        pile, below = shares[top] - shares[top - 6], shares[top - 6] - shares[top - 18]
+        if pile > below:
+            best = max(best, float(pile))
+    return best
+
+
+def _treble(bands: NDArray[np.float32], sample_rate: int) -> float:
+    edge = round(TELEPHONE_HZ / BAND_HZ)
+    above, below = bands[edge + 1 :].mean(axis=1), bands[edge // 2 : edge - 1].mean(axis=1)
+    if len(above) < 4:
+        return math.inf
+    return 10 * math.log10(max(float(above.max()), 1e-20) / max(float(below.mean()), 1e-16))
+
+
+def _tones(audio: Tensor, n_fft: int, sample_rate: int) -> float:
+    """Share of the quiet frames in which at least 4 partials are held."""
+    if len(audio) < LEAST_TONES_SECONDS * sample_rate:
+        return 0.0
+    size, step, block = 4 * n_fft, n_fft, round(BLOCK_SECONDS * sample_rate)
+    span = round(TONE_SECONDS * sample_rate / step)
+    found = [_held(piece, size, step, span, sample_rate) for piece in audio.split(block)
+             if len(piece) >= (span + 1) * step]  # fmt: skip
+    partials, level = (np.concatenate(some) for some in zip(*found, strict=True))
+    quiet = level <= np.quantile(level, QUIET_SHARE)
+    return float(((partials >= LEAST_PARTIALS) & (level > AUDIBLE * level.mean()))[quiet].mean())
+
+
+def _held(
+    audio: Tensor, size: int, step: int, span: int, sample_rate: int
+) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
+    """How many partials are held through each ``span`` frames (T,), and the mean power (T,) of these."""
+    low, high = (round(edge * size / sample_rate) for edge in TONES_HZ)
+    window = torch.hann_window(size)
+
+    def spectrum(frames: Tensor) -> Tensor:
+        return torch.fft.rfft(frames * window).abs().square()[..., low:high]
+
+    power = by_chunks(frame(audio[None], size, step), spectrum)[0].numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(power, span, axis=1)
+    lowest = 10 * np.log10(windows.min(axis=-1) + 1e-12)
+    above = lowest - _smooth(lowest.T, 33).T
+    peaks = (lowest[1:-1] >= lowest[:-2]) & (lowest[1:-1] >= lowest[2:]) & (above[1:-1] > TONE_DB)
+    return peaks.sum(axis=0), windows.sum(axis=0).mean(axis=-1)

@@ -1,0 +1,137 @@
+"""Which stretches of recordings are used: the clearest of long ones, and of two speakers the one who speaks longer."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_voiceclone.audio.quality import Quality
+
+PIECE_SECONDS = 2.0  # chosen or not as a whole
+AROUND_PIECES = 2  # on either side, among which the room's noise is looked for
+FADE_SECONDS = 0.01
+WINDOW_SECONDS = 1.6  # of which a speaker is told
+WINDOW_STEP_SECONDS = 0.4
+LEAST_VOICED_SHARE = 0.15  # of a window that says who speaks
+LEAST_WINDOWS = 6
+LEAST_TURN_SHARE = 0.15  # of the windows: less is a cough, or a door
+APART = 1.0  # least of the distances between two speakers, over the greatest within each, both but for a tenth
+MOST_CHANGES = 0.15  # of the windows: sounds of one speaker alternate faster than speakers take turns
+BATCH = 32  # windows embedded at once
+Span = tuple[int, int]
+Embed = Callable[[Tensor], Tensor]
+
+
+def clearest(qualities: Sequence[Quality], sample_rate: int, seconds: float) -> list[list[Span]]:
+    """Spans of samples of each recording, in order and ``seconds`` long together, in which the voice is clearest.
+
+    Pieces of 2 s are ranked by the share of them that is voiced times the level of that over the noise around it.
+    """
+    ranked = []
+    for index, quality in enumerate(qualities):
+        size = round(PIECE_SECONDS * sample_rate / quality.step)
+        scores = _scores(quality, size)
+        ranked += [(score, index, place * size * quality.step, (place + 1) * size * quality.step)
+                   for place, score in enumerate(scores)]  # fmt: skip
+    ranked.sort(key=lambda piece: (-piece[0], piece[1:]))
+    chosen: list[list[Span]] = [[] for _ in qualities]
+    for _, index, begin, end in sorted(ranked[: int(seconds / PIECE_SECONDS)], key=lambda piece: piece[1:]):
+        spans = chosen[index]
+        if spans and spans[-1][1] == begin:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((begin, end))
+    return chosen
+
+
+def _scores(quality: Quality, size: int) -> NDArray[np.float64]:
+    """How clear the voice is in each piece of ``size`` frames."""
+    count = len(quality.power) // size
+    power = quality.power[: count * size].reshape(count, size).astype(np.float64)
+    voiced = quality.voiced[: count * size].reshape(count, size)
+    scores = np.zeros(count)
+    for place in np.flatnonzero(voiced.any(axis=1)):
+        floor = np.percentile(power[max(place - AROUND_PIECES, 0) : place + AROUND_PIECES + 1], 5)
+        clarity = 10 * np.log10(power[place][voiced[place]].mean() / max(floor, 1e-10))
+        scores[place] = voiced[place].mean() * np.clip(clarity, 0, 40)
+    return scores
+
+
+def join(audio: Tensor, spans: Sequence[Span], sample_rate: int) -> Tensor:
+    """The spans of audio (N,), one after the other, faded where they were cut so that nothing clicks."""
+    if spans == [(0, len(audio))]:
+        return audio
+    pieces = [audio[begin:end].clone() for begin, end in spans]
+    slope = torch.linspace(0, 1, round(FADE_SECONDS * sample_rate), device=audio.device)
+    for piece in pieces:
+        fade = slope[: len(piece) // 2]
+        piece[: len(fade)] *= fade
+        piece[len(piece) - len(fade) :] *= fade.flip(0)
+    return torch.cat(pieces)
+
+
+def longer_speaker(audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, embed: Embed) -> list[Span] | None:
+    """Spans of audio (N,) in which the one of two speakers speaks who speaks longer; None if only one is heard.
+
+    Windows of 1.6 s are embedded and parted in two. Two speakers are heard if the groups are further apart than wide,
+    whatever the encoder's own scale, and take turns that last longer than sounds do.
+
+    Args:
+        audio: of any length.
+        voiced: (T,) frames, spread evenly over the audio.
+        sample_rate: in Hz.
+        embed: from audio (B, N) to embeddings (B, D) of its speakers.
+    """
+    size, step = round(WINDOW_SECONDS * sample_rate), round(WINDOW_STEP_SECONDS * sample_rate)
+    begins = np.arange(0, len(audio) - size + 1, step)
+    frames = len(voiced) / max(len(audio), 1)
+    shares = np.array([voiced[int(begin * frames) : int((begin + size) * frames)].mean() for begin in begins])
+    begins = begins[shares >= LEAST_VOICED_SHARE]
+    if len(begins) < LEAST_WINDOWS:
+        return None
+    windows = audio.unfold(0, size, 1)[torch.from_numpy(begins).to(audio.device)]
+    embedded = torch.cat([embed(some) for some in windows.split(BATCH)]).detach().cpu().double()
+    groups, apart = part_in_two(torch.nn.functional.normalize(embedded, dim=1).numpy(), begins, size)
+    longer = groups.mean() >= 0.5
+    changes = (groups[1:] != groups[:-1]).mean()
+    if apart < APART or changes > MOST_CHANGES or min(groups.mean(), 1 - groups.mean()) < LEAST_TURN_SHARE:
+        return None
+    return _turns(groups == longer, begins, size, step)
+
+
+def part_in_two(embedded: NDArray[np.float64], begins: NDArray[np.int_], size: int) -> tuple[NDArray[np.bool_], float]:
+    """Groups (W,) of embeddings (W, D) of unit length by two means, and how much further apart they are than wide."""
+    likeness = embedded @ embedded.T
+    first, second = np.unravel_index(likeness.argmin(), likeness.shape)
+    centres = embedded[[first, second]]
+    groups = np.zeros(len(embedded), dtype=bool)
+    for _ in range(20):
+        nearer = embedded @ centres[1] > embedded @ centres[0]
+        if (nearer == groups).all() or nearer.all() or not nearer.any():
+            break
+        groups = nearer
+        centres = np.stack([embedded[~groups].mean(axis=0), embedded[groups].mean(axis=0)])
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True).clip(1e-12)
+    apart = np.abs(begins[:, None] - begins) >= size  # windows that overlap are alike whoever speaks
+    same = groups[:, None] == groups
+    if not (apart & same).any() or not (apart & ~same).any():
+        return groups, 0.0
+    between, within = np.percentile(1 - likeness[apart & ~same], 10), np.percentile(1 - likeness[apart & same], 90)
+    return groups, float(between / max(within, 1e-9))
+
+
+def _turns(chosen: NDArray[np.bool_], begins: NDArray[np.int_], size: int, step: int) -> list[Span] | None:
+    """Spans around the middles of windows that are chosen, as are the windows before and after; None if there are none.
+
+    A window at the border of two turns has both speakers.
+    """
+    inner = chosen & np.append(chosen[1:], True) & np.insert(chosen[:-1], 0, True)
+    spans: list[Span] = []
+    for begin in begins[inner] + (size - step) // 2:
+        if spans and begin - spans[-1][1] < step:
+            spans[-1] = (spans[-1][0], int(begin + step))
+        else:
+            spans.append((int(begin), int(begin + step)))
+    return spans or None
