@@ -1,6 +1,7 @@
 """``lvc clone``."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from lightning_voiceclone.errors import ConfigurationError
@@ -25,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--vocoder", metavar="WHICH",
                       help="speak with this one instead of the voice's own: default for the one that ships, a vocoder"
                       " folder or checkpoint, or the name of one that needs no training (GriffinLim)")  # fmt: skip
+    made.add_argument("--denoise", default="auto", metavar="WHEN",
+                      help="auto for recordings whose speech is less than 15 dB above the noise, on for all, off for"
+                      " none (default: auto)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the noise, where the voice has any (default: 0)")
     made.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, mps (default: cpu)")
     return made
@@ -36,8 +40,10 @@ def run(argv: list[str]) -> int:
     import torch
 
     from lightning_voiceclone.audio.recordings import read_audio, write_audio
+    from lightning_voiceclone.hearing import check_denoise, embedder, hear_references, hear_source
     from lightning_voiceclone.storage import load_voice
 
+    check_denoise(options.denoise)
     voice = load_voice(options.checkpoint, options.vocoder)
     try:
         voice = voice.to(options.device)
@@ -46,7 +52,16 @@ def run(argv: list[str]) -> int:
     rate = voice.spec.sample_rate
     read = [torch.from_numpy(read_audio(Path(path), rate)[0]).to(options.device)
             for path in [options.source, *options.reference]]  # fmt: skip
-    cloned = voice.clone(read[0], read[1:], rate, seed=options.seed)
+    source = hear_source(read[0], voice.spec, options.source, denoise=options.denoise)
+    references, notes = hear_references(
+        list(zip(options.reference, read[1:], strict=True)),
+        voice.spec,
+        denoise=options.denoise,
+        embed=embedder(voice),
+    )
+    for note in (*source.notes, *notes):
+        print(f"note: {note}", file=sys.stderr)
+    cloned = voice.clone(source.audio, references, rate, seed=options.seed)
     write_audio(options.output, cloned.cpu().numpy(), rate)
     print(f"{options.output}: {len(cloned) / rate:.2f} s at {rate} Hz")
     return 0

@@ -13,6 +13,7 @@ from lightning_voiceclone.audio.recordings import check_recording, read_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.frozen import all_weights, weights_sha256
+from lightning_voiceclone.hearing import embedder, hear_references, hear_source
 from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
 from lightning_voiceclone.metrics.judges import file_sha256, identify
 from lightning_voiceclone.parts import describe
@@ -73,13 +74,16 @@ class ClonedBy(System):
         """Path and hash of the checkpoint, the vocoder, and the seed."""
         return {"kind": self.kind, "name": f"{self.checkpoint}, {type(self.voice.vocoder).__name__}",
                 "sha256": path_sha256(self.checkpoint), "vocoder_sha256": _weights_sha256(self.voice.vocoder),
-                "seed": self.seed, "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
+                "seed": self.seed, "denoise": "auto",
+                "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
 
     def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
-        """Clone the pair."""
-        rate = self.voice.spec.sample_rate
-        source, reference = (_tensor(path, rate, self.device) for path in (pair.source, pair.reference))
-        return self.voice.clone(source, [reference], rate, seed=self.seed).cpu().numpy(), rate
+        """Clone the pair, heard as ``lvc clone`` hears it by default; its notes are not shown."""
+        spec = self.voice.spec
+        source, reference = (_tensor(path, spec.sample_rate, self.device) for path in (pair.source, pair.reference))
+        said = hear_source(source, spec, str(pair.source)).audio
+        voices, _ = hear_references([(str(pair.reference), reference)], spec, embed=embedder(self.voice))
+        return self.voice.clone(said, voices, spec.sample_rate, seed=self.seed).cpu().numpy(), spec.sample_rate
 
     def speaker_encoders(self) -> list[Judge]:
         """That of the voice."""
