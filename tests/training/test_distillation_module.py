@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from lightning_voiceclone.audio.augmentation import RandomGain, RandomSpeed
+from lightning_voiceclone.audio.preprocessing import NormalizePeak
+from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
@@ -16,6 +18,7 @@ from lightning_voiceclone.interfaces import ContentEncoder, SpeakerEncoder
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.convnext import ConvContentEncoder, ConvSpeakerEncoder
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
+from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.trained import load_part
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.distillation_module import DistillationModule
@@ -111,6 +114,40 @@ def test_the_teacher_hears_what_is_and_the_student_what_was_changed(corpus_folde
     assert torch.allclose((heard - quiet)[heard > -6], torch.tensor(2.302585), atol=0.01)  # 20 dB
 
 
+def test_what_is_common_teacher_and_student_both_hear_in_training(monkeypatch):
+    made = module(common_augmentation=[RandomGain(-20, -20, probability=1.0)],
+                  augmentation=[RandomGain(-6, -6, probability=1.0)])  # fmt: skip
+    audio = torch.from_numpy(speech_like(0.6).audio)[None]
+    batch = Batch(audio, torch.tensor([54]), torch.zeros(1, 0), torch.zeros(1), ["a"], 3)
+    heard = []
+    for part in (made.teacher, made.extractor):
+        part.register_forward_pre_hook(lambda part, args: heard.append(args[0].abs().max().item()))
+    loudest = audio.abs().max().item()
+    made.train().make_pair(batch)
+    # The teacher hears 20 dB less, the student 26: its gain comes on top.
+    assert heard == pytest.approx([loudest * 10 ** (-20 / 20), loudest * 10 ** (-26 / 20)], rel=1e-4)
+    heard.clear()
+    made.eval().make_pair(batch)
+    assert heard == pytest.approx([loudest, loudest])
+    assert torch.equal(batch.audio, audio)  # not changed in place
+
+
+def test_what_moves_sounds_in_time_may_be_common_to_both():
+    made = module(
+        common_augmentation=[RandomSpeed(2.0, 2.0, probability=1.0)], encoder=partial(ConvContentEncoder, **SMALL)
+    )
+    made.calibrate([torch.from_numpy(speech_like(1.0).audio)])
+    audio = torch.from_numpy(speech_like(1.02, seed=1).audio)[None]
+    batch = Batch(audio, torch.tensor([96]), torch.zeros(1, 0), torch.zeros(1), ["a"], 3)
+    torch.manual_seed(0)
+    pair = made.train().make_pair(batch)
+    played = made.common_augmentation[0](audio, 16000)
+    assert not torch.equal(played, audio)
+    inner = played[:, 3 * 160 : -3 * 160]
+    torch.testing.assert_close(pair.real, made.scale(made.teacher(inner)))
+    assert pair.real.shape == (1, 2, 48)
+
+
 def test_resuming_is_bit_exact(corpus_folder, tmp_path):
     whole, resumed = module(), module()
     fitted(whole, corpus_folder, tmp_path, max_steps=8)
@@ -140,6 +177,7 @@ def test_a_checkpoint_of_another_student_is_refused(corpus_folder, tmp_path):
         ({"teacher": Register}, "Register is of speaker_encoders and cannot teach ConvContentEncoder"),
         ({"encoder": InstanceNormContentEncoder}, "InstanceNormContentEncoder cannot be taught by itself"),
         ({"augmentation": [RandomSpeed()]}, "RandomSpeed moves sounds in time"),
+        ({"common_augmentation": [NormalizePeak()]}, "NormalizePeak works on whole recordings"),
         ({"encoder": ConvSpeakerEncoder, "teacher": StatisticsSpeakerEncoder}, "use a teacher of audio"),
     ],
 )

@@ -1,0 +1,102 @@
+"""What the DataModule makes of a corpus: played at other speeds, and no speaker drowning the others."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from lightning_voiceclone.data.corpora import SpeakerFolders
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Speakers who say 8 s, 2 s and 2 s, each a tone; the last is kept for validation."""
+    for speaker, seconds, hertz in (("long", 8, 440), ("short", 2, 300), ("other", 2, 500)):
+        for take in range(2):
+            path = tmp_path / "corpus" / speaker / f"{take}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            samples = np.arange(round(seconds / 2 * 16000))
+            soundfile.write(path, 0.3 * np.sin(2 * np.pi * (hertz + take) * samples / 16000), 16000)
+    return tmp_path / "corpus"
+
+
+def set_up(root, **settings):
+    """The DataModule as a Trainer leaves it, without one."""
+    data = VoiceDataModule(SpeakerFolders, str(root), segment_seconds=0.5, reference_seconds=0.5, batch_size=2,
+                           validation=1, **settings)  # fmt: skip
+    data.prepare_data()
+    module = SimpleNamespace(spec=MelSpectrogram().spec, listens=True, margin=3)
+    connector = SimpleNamespace(use_distributed_sampler=False)
+    data.trainer = SimpleNamespace(world_size=1, global_rank=0, lightning_module=module,
+                                   _accelerator_connector=connector)  # fmt: skip
+    data.setup("fit")
+    return data
+
+
+def spoken(data, loader, epoch=0):
+    """How many segments of each speaker an epoch has."""
+    loader.batch_sampler.epoch = epoch
+    utterances = loader.dataset.recordings.utterances
+    return Counter(utterances[draw.index].speaker for batch in loader.batch_sampler for draw in batch)
+
+
+def test_training_recordings_are_played_at_other_speeds_too(root):
+    data = set_up(root, speeds=[0.8, 1.25])
+    plain = set_up(root)
+    train, validation = data.datasets["train"].recordings, data.datasets["validation"].recordings
+    known = [utterance.speaker for utterance in plain.datasets["train"].recordings.utterances]
+    assert [utterance.speaker for utterance in train.utterances] == [
+        *known, *(f"{name}@0.8" for name in known), *(f"{name}@1.25" for name in known),
+    ]  # fmt: skip
+    assert validation.utterances == plain.datasets["validation"].recordings.utterances  # who is judged is as recorded
+    count = len(known)
+    for index in range(count):
+        hertz = [np.abs(np.fft.rfft(train.read(index + place * count)[:8000])).argmax() * 2 for place in range(3)]
+        assert hertz == pytest.approx([hertz[0], 0.8 * hertz[0], 1.25 * hertz[0]], abs=4)  # bins are 2 Hz wide
+
+
+def test_a_reference_of_a_played_speaker_is_played_alike(root):
+    data = set_up(root, speeds=[0.8], reference_elsewhere=1.0, cache_megabytes=0)
+    dataset = data.datasets["train"]
+    for draw in next(iter(data.train_dataloader().batch_sampler)):
+        item, utterance = dataset[draw], dataset.recordings.utterances[draw.index]
+        heard = [np.abs(np.fft.rfft(part[:8000])).argmax() * 2 for part in (item["audio"][480:], item["reference"])]
+        assert heard[0] == pytest.approx(heard[1], abs=4)
+        assert item["bandwidth"] == pytest.approx(utterance.bandwidth_hz)
+
+
+def test_no_speaker_has_more_than_their_seconds_in_an_epoch(root):
+    whole = set_up(root).train_dataloader()
+    speakers = {utterance.speaker for utterance in whole.dataset.recordings.utterances}
+    data = set_up(root, speaker_seconds=1.5)
+    loader = data.train_dataloader()
+    assert len(loader) < len(whole)
+    for epoch in range(3):
+        counts = spoken(data, loader, epoch)
+        assert set(counts) == speakers
+        assert max(counts.values()) == 3  # of 0.5 s
+    assert max(spoken(data, whole).values()) > 3
+    assert sum(spoken(data, data.val_dataloader()).values()) == sum(
+        spoken(data, set_up(root).val_dataloader()).values()
+    )
+
+
+def test_less_than_a_segment_of_a_speaker_is_one(root):
+    data = set_up(root, speaker_seconds=0.1)
+    assert set(spoken(data, data.train_dataloader()).values()) == {1}
+
+
+@pytest.mark.parametrize("speed", [0.4, 2.5, 0.0, -1.0])
+def test_speeds_that_are_no_voice_are_refused(speed):
+    with pytest.raises(ConfigurationError, match=rf"data\.speeds has {speed}; each must be from 0\.5 to 2"):
+        VoiceDataModule(speeds=[1.1, speed])
+
+
+def test_speeds_and_stored_features_are_refused_together(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"data\.speeds changes the recordings.*set one of the two aside"):
+        VoiceDataModule(manifest=str(tmp_path), cached_features=True, speeds=[1.1])
