@@ -1,6 +1,7 @@
 """A content encoder cut down from Whisper's: the project's own features, finite context, a narrow outlet."""
 
 import math
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -50,6 +51,7 @@ class TransformerContentEncoder(ContentEncoder):
     capabilities = frozenset({"streamable"})
     normalized = False
     shipped = ("lightning_voiceclone", "weights/content")
+    calibrated: Tensor
 
     def __init__(
         self,
@@ -85,20 +87,38 @@ class TransformerContentEncoder(ContentEncoder):
         self.blocks = nn.ModuleList(WhisperBlock(width, hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, channels)
+        self.register_buffer("calibrated", torch.tensor(False))
         if start is not None and pretrained in (None, "none"):
             self._begin_with(WhisperContentEncoder(dims, model=start))
         self.use_pretrained(pretrained, trainable=finetune)
 
+    @torch.no_grad()
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Let the bottleneck begin with the principal components of what it narrows, unless that was done before."""
+        if self.calibrated:
+            return
+        hidden = torch.cat([self._hidden(x, None)[0].flatten(0, 1) for x in features]).double()
+        mean = hidden.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov((hidden - mean).T))
+        chosen = (vectors[:, -self.channels :] * values[-self.channels :].clamp_min(1e-8).rsqrt()).T
+        self.leave.weight.copy_(chosen)
+        self.leave.bias.copy_(-chosen @ mean)
+        self.calibrated.fill_(True)
+
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, ceil(T / 2)) of features (B, F, T); 0 in the padding. Its norm is that of C ones."""
+        hidden, mask = self._hidden(x, lengths)
+        return keep(F.layer_norm(self.leave(hidden), (self.channels,)).transpose(1, 2), mask[:, None])
+
+    def _hidden(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the bottleneck narrows (B, T', width), and which steps (B, T') are real."""
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         mask = reach_mask(lengths, x.shape[2])
         x = F.gelu(self.first(keep(TO_WHISPER_SCALE * x + TO_WHISPER_SHIFT, mask)))
         x = F.gelu(self.second(F.pad(keep(x, mask), (0, x.shape[2] % 2)))).transpose(1, 2)
         mask = reach_mask((lengths + 1) // 2, x.shape[1])[:, 0]
-        content = F.layer_norm(self.leave(self.norm(self._attend(x, mask))), (self.channels,))
-        return keep(content.transpose(1, 2), mask[:, None])
+        return self.norm(self._attend(x, mask)), mask
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T', width) of x, through the blocks; ``mask`` (B, T') tells the steps that are real."""

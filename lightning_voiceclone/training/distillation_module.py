@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -33,6 +33,7 @@ from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.voice_checks import check_augmentation
 
 Encoder = ContentEncoder | SpeakerEncoder
+RIDGE = 1e-2  # for each frame
 
 
 class _Student(nn.Module):
@@ -182,6 +183,22 @@ class DistillationModule(AdversarialModule):
         self.scale.fit(_over_time(answer) for answer in answers)
         if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to tell the spread of each number
             self.scale.scale.fill_(self.scale.scale.square().mean().sqrt())
+        else:
+            self._fit_head(features, answers)
+
+    @torch.no_grad()
+    def _fit_head(self, features: list[Tensor], answers: list[Tensor]) -> None:
+        """Begin with the linear map from the student's bottleneck to the teacher's answers that errs least."""
+        student, teacher = cast(ContentEncoder, self.student.encoder), cast(ContentEncoder, self.teacher)
+        told = [stretch(student(x), answer.shape[2], student.frame_rate, teacher.frame_rate)
+                for x, answer in zip(features, answers, strict=True)]  # fmt: skip
+        x = torch.cat([row.transpose(1, 2).flatten(0, 1) for row in told]).double()
+        wanted = torch.cat([self.scale(a).transpose(1, 2).flatten(0, 1) for a in answers]).double()
+        x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
+        ridge = RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        weights = torch.linalg.solve(x.T @ x + ridge, x.T @ wanted)
+        self.student.head.weight.copy_(weights[:-1].T)
+        self.student.head.bias.copy_(weights[-1])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the distance of what the averaged weights say of recordings that were not trained on."""
