@@ -15,7 +15,7 @@ from lightning_voiceclone.features.spectral import MelSpectrogram
 
 @pytest.fixture
 def root(tmp_path):
-    """Speakers who say 8 s, 2 s and 2 s, each a tone; the last is kept for validation."""
+    """Speakers who say 8 s, 2 s and 2 s, each recording a tone of its own."""
     for speaker, seconds, hertz in (("long", 8, 440), ("short", 2, 300), ("other", 2, 500)):
         for take in range(2):
             path = tmp_path / "corpus" / speaker / f"{take}.wav"
