@@ -6,7 +6,8 @@ Prints, of real speech that no voice here was trained with: the equal-error rate
 recordings of LibriSpeech test-other (goal: below 1%); the corpus word error rate over the distinct sources of
 eval_pairs.tsv (goal: at most 11.5%); for each measure, its answers to a corruption that grows (goal: they never rise
 and fall); and with ``--time``, the minutes and the memory of all measures over the pairs, and over the same pairs three
-times (goal: at most 12 minutes on 2 processors for the pairs, and the same memory: longer recordings would need more). Needs the extras ``judges`` and ``pesq``.
+times (goal: at most 12 minutes on 2 processors for the pairs, and the same memory). Needs the extras ``judges`` and
+``pesq``.
 """
 
 import argparse
