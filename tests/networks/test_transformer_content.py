@@ -22,8 +22,8 @@ from lightning_voiceclone.trained import load_part, save_part
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 
-SMALL = {"channels": 6, "width": 12, "hidden": 16, "layers": 2, "heads": 3, "reach": 4}
-OF_WHISPER = {"channels": 6, "width": WIDTH, "hidden": HIDDEN, "layers": 1, "heads": 2, "reach": 40}
+SMALL = {"channels": 6, "width": 64, "hidden": 16, "layers": 2, "core": 4, "edge": 2}
+OF_WHISPER = {"channels": 6, "width": WIDTH, "hidden": HIDDEN, "layers": 1, "core": 40, "edge": 10}
 
 
 class TestTransformerContentEncoder(ContentEncoderConformance):
@@ -31,9 +31,14 @@ class TestTransformerContentEncoder(ContentEncoderConformance):
     arguments = SMALL
 
 
-class TestTransformerContentEncoderOfLongReach(ContentEncoderConformance):
+class TestTransformerContentEncoderOfOneWindow(ContentEncoderConformance):
     part = TransformerContentEncoder
-    arguments = {**SMALL, "reach": 50, "layers": 1}
+    arguments = {**SMALL, "core": 50, "layers": 1}
+
+
+class TestTransformerContentEncoderWithoutEdges(ContentEncoderConformance):
+    part = TransformerContentEncoder
+    arguments = {**SMALL, "core": 7, "edge": 0}
 
 
 def small(**changes):
@@ -41,27 +46,83 @@ def small(**changes):
     return TransformerContentEncoder(Dims(20), **{**SMALL, **changes}).eval()
 
 
-def test_context_is_what_is_seen_rounded_up_to_whole_steps():
-    encoder, x = small(), torch.randn(1, 20, 120, dtype=torch.float64)
-    encoder.double()
-    moved = x.clone()
-    moved[..., 60] += 5
-    seen = (encoder(moved) - encoder(x)).abs().amax(1)[0].nonzero().flatten().tolist()
-    # Step s hears frames 2 s - 2 to 2 s + 3, and two blocks 8 steps more to either side.
-    assert seen == list(range(29 - 8, 31 + 8 + 1))
-    assert encoder.context == (2 * 2 * 4 + 4, 2 * 2 * 4 + 4)
-    left = 60 - 2 * seen[0]  # frames that the first of them sees to its right, the last one to its left
-    right = 2 * seen[-1] + 1 - 60
-    assert max(left, right) <= encoder.context[0] < max(left, right) + 2
+@torch.no_grad()
+def test_context_is_what_is_seen_rounded_up_to_whole_windows():
+    encoder, x = small().double(), torch.randn(1, 20, 120, dtype=torch.float64)
+    whole, left, right = encoder(x), 0, 0
+    for frame in range(56, 64):  # wherever in a window
+        moved = x.clone()
+        moved[..., frame] += 5
+        seen = (encoder(moved) - whole).abs().amax(1)[0].nonzero().flatten().tolist()
+        assert seen == list(range(seen[0], seen[-1] + 1))
+        assert (seen[0] % 4, seen[-1] % 4) == (0, 3)  # a window is changed as a whole
+        if frame == 60:  # is heard by steps 29 to 31, which the windows of steps 24 to 35 see
+            assert (seen[0], seen[-1]) == (24, 35)
+        left, right = max(left, 2 * seen[-1] + 1 - frame), max(right, frame - 2 * seen[0])
+    # The first step of a window sees 5 steps after it, and step s hears frames 2 s - 2 to 2 s + 3.
+    assert (left, right) == (13, 13)
+    assert encoder.context == (16, 16)
+    assert small(core=8, edge=0).context == (32, 32)  # of 15 + 4
 
 
-@pytest.mark.parametrize("begin", [0, 2, 50, 58])
-def test_chunks_that_begin_at_even_frames_give_what_the_whole_gives(begin):
+@torch.no_grad()
+@pytest.mark.parametrize("begin", [0, 8, 48, 56, 104])
+def test_chunks_that_begin_where_windows_do_give_what_the_whole_gives(begin):
     encoder, x = small(), torch.randn(1, 20, 121)
-    reach, whole = encoder.context[0], encoder(x)
+    reach, whole = int(encoder.context[0]), encoder(x)
     first = max(begin - reach, 0)
     chunk = encoder(x[..., first : begin + 30 + reach])[..., (begin - first) // 2 :][..., :15]
-    torch.testing.assert_close(chunk, whole[..., begin // 2 : begin // 2 + 15], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        chunk, whole[..., begin // 2 : begin // 2 + 15][..., : chunk.shape[2]], rtol=0, atol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_windows_are_full_attention_within_them_step_by_step():
+    encoder, x = small(), torch.randn(1, 22, 64)
+    real = torch.arange(22) < 21
+    together = encoder._attend(x, real[None])
+    for step in range(21):
+        begin = step // 4 * 4 - 2
+        there = [place for place in range(begin, begin + 8) if 0 <= place < 21]
+        window = x[:, there] + encoder.positions[[place - begin for place in there]]
+        for block in encoder.blocks:
+            window = block(window, None)
+        torch.testing.assert_close(together[:, step], window[:, there.index(step)], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_one_window_hears_what_several_would():
+    """A recording that fits into a core is not put into windows, and must not sound otherwise beside a longer one."""
+    encoder, x = small(), torch.randn(2, 20, 8)
+    longer = torch.cat([x, torch.randn(2, 20, 30)], 2)
+    torch.testing.assert_close(encoder(longer, torch.tensor([8, 38]))[0, :, :4], encoder(x)[0], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_padding_beyond_whole_windows_is_finite_and_zero():
+    encoder, x = small(), torch.randn(2, 20, 60)
+    content = encoder(x, torch.tensor([60, 3]))
+    assert content.isfinite().all()
+    assert not content[1, :, 2:].any()
+    assert content[1, :, :2].abs().min() > 0
+
+
+@torch.no_grad()
+def test_calibrated_the_bottleneck_holds_the_principal_components():
+    encoder, x = small(channels=3), [torch.randn(2, 20, 200), torch.randn(1, 20, 100)]
+    encoder.calibrate(x)
+    hidden = torch.cat([encoder._hidden(part, None)[0].flatten(0, 1) for part in x])
+    narrowed = encoder.leave(hidden).double()
+    torch.testing.assert_close(narrowed.mean(0), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-3)
+    torch.testing.assert_close(torch.cov(narrowed.T), torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-3)
+    # Torch's own decomposition finds as much variance in as many directions.
+    directions = torch.linalg.svd((hidden - hidden.mean(0)).double(), full_matrices=False)[2][:3]
+    ours = torch.nn.functional.normalize(encoder.leave.weight.double(), dim=1)
+    torch.testing.assert_close((ours @ directions.T).square().sum(1), torch.ones(3, dtype=torch.float64))
+    weight = encoder.leave.weight.clone()
+    encoder.calibrate([torch.randn(1, 20, 100)])
+    assert torch.equal(encoder.leave.weight, weight)  # once
 
 
 def test_an_odd_number_of_frames_ends_as_one_that_is_padded():
@@ -85,8 +146,9 @@ def test_frame_rate_is_half_of_the_features():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"heads": 5}, "width is 12, which 5 heads do not divide"),
-        ({"reach": 0}, "reach is 0; it must be at least 1"),
+        ({"width": 96}, "width is 96 .* must be a multiple of 64"),
+        ({"edge": -1}, "edge is -1"),
+        ({"core": 0}, "core is 0; it must be at least 1"),
         ({"layers": 0}, "layers is 0"),
         ({"channels": 0}, "channels is 0"),
     ],
@@ -109,10 +171,11 @@ def test_its_first_block_does_what_whispers_does(tmp_path):
     encoder, whisper = begun(tmp_path), WhisperContentEncoder(Dims(80), model=str(tmp_path))
     ours, theirs = encoder.blocks[0], whisper.blocks[0]
     for name, weight in theirs.state_dict(keep_vars=True).items():
-        found = ours.get_parameter(f"attention.{name}" if name.split(".")[0] in ("joint", "out") else name)
-        assert torch.equal(found, weight), name
-    x = torch.randn(2, 30, WIDTH)  # all within the reach
-    torch.testing.assert_close(ours(x, torch.ones(2, 30, 1)), theirs(x, None), rtol=1e-5, atol=1e-4)
+        assert torch.equal(ours.get_parameter(name), weight), name
+    x = torch.randn(2, 30, WIDTH)  # within a core
+    placed = x + whisper.positions[10:40]
+    told = encoder._attend(x, torch.ones(2, 30, dtype=torch.bool))
+    torch.testing.assert_close(told, theirs(placed, None), rtol=1e-5, atol=1e-4)
     assert torch.equal(encoder.norm.weight, whisper.norm.weight)
     assert all(weight.requires_grad for weight in encoder.parameters())
 
@@ -126,7 +189,7 @@ def test_its_front_hears_half_a_frame_later_what_whispers_hears(tmp_path):
     whole = F.conv1d(x := encoder.first(x), whisper.second.weight, whisper.second.bias, padding=1)
     between = (whole[..., :-1] + whole[..., 1:]) / 2
     torch.testing.assert_close(encoder.second(x)[..., 1:-1], between[..., 2:-1:2], rtol=0, atol=1e-4)
-    torch.testing.assert_close(encoder.position, whisper.positions.mean(0))
+    assert torch.equal(encoder.positions, whisper.positions[:60])
 
 
 @torch.no_grad()
@@ -136,27 +199,29 @@ def test_of_the_real_whisper_too():
     except LVCError as error:
         pytest.skip(str(error))
     encoder = TransformerContentEncoder(Dims(80, frame_rate=100.0), layers=1, start="tiny.en").eval()
-    assert torch.equal(encoder.blocks[0].attention.joint.weight, whisper.blocks[0].joint.weight)
+    assert torch.equal(encoder.blocks[0].joint.weight, whisper.blocks[0].joint.weight)
     # What it hears of speech, on its own features and its own grid, is nearly what Whisper hears.
     audio = torch.from_numpy(speech_like(2.0, seed=1).audio)[None]
     features = MelSpectrogram()(audio)
-    leave = torch.nn.Identity()
-    encoder.blocks, encoder.norm, encoder.leave, encoder.channels = (
-        torch.nn.ModuleList(),
-        leave,
-        leave,
-        whisper.channels,
-    )
+    encoder.leave, encoder.channels = torch.nn.Identity(), whisper.channels
     hidden = F.gelu(whisper.second(F.gelu(whisper.first(whisper._mel(audio)))))[..., :100].transpose(1, 2)
-    theirs = F.layer_norm(hidden + whisper.positions[:128].mean(0), (whisper.channels,)).transpose(1, 2)
-    assert F.cosine_similarity(encoder(features), theirs, dim=1).mean() > 0.9
+    theirs = whisper.norm(whisper.blocks[0](hidden + whisper.positions[32:132], None))
+    ours = encoder(features)
+    theirs = F.layer_norm(theirs, (whisper.channels,)).transpose(1, 2)
+    assert F.cosine_similarity(ours, theirs, dim=1).mean() > 0.9
 
 
-@pytest.mark.parametrize(("name", "value"), [("width", 64), ("layers", 3), ("heads", 4), ("hidden", 16)])
+@pytest.mark.parametrize(("name", "value"), [("width", 64), ("layers", 3), ("hidden", 16)])
 def test_other_sizes_than_whispers_are_told(tmp_path, name, value):
     theirs = {**OF_WHISPER, "layers": 2}[name]
     with pytest.raises(ConfigurationError, match=rf"has .*{name} {value}\b.*to start from has .*{name} {theirs}\b"):
         begun(tmp_path, **{name: value})
+
+
+def test_longer_windows_than_whispers_positions_are_told(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"has .*positions 101,.* to start from has .*positions 100;"):
+        begun(tmp_path, core=81)
+    assert len(begun(tmp_path, core=80).positions) == 100
 
 
 def test_other_bands_than_whispers_are_told(tmp_path):
@@ -204,5 +269,5 @@ def test_finetuned_weights_are_trained_and_fresh_ones_of_other_settings_refused(
     make = partial(TransformerContentEncoder, Dims(20), pretrained=str(tmp_path / "content"))
     assert all(weight.requires_grad for weight in make(**SMALL, finetune=True).parameters())
     assert not any(weight.requires_grad for weight in make(**SMALL).parameters())
-    with pytest.raises(ConfigurationError, match="reach is 5 but 4 in the pretrained weights"):
-        make(**{**SMALL, "reach": 5})
+    with pytest.raises(ConfigurationError, match="core is 5 but 4 in the pretrained weights"):
+        make(**{**SMALL, "core": 5})
