@@ -75,6 +75,10 @@ class TransformerContentEncoder(ContentEncoder):
                 f"{name}: width is {width} and edge is {edge}; width must be a multiple of {HEAD_WIDTH}, and edge at"
                 " least 0"
             )
+        if channels > width:
+            raise ConfigurationError(
+                f"{name}: channels is {channels}, and nothing would be narrowed; it must be at most width, {width}"
+            )
         self.channels, self.core, self.edge = channels, core, edge
         self.frame_rate = dims.frame_rate / 2
         # The last step of a window is seen by its first, and convolutions see 2 frames; in whole windows, so that a
