@@ -13,13 +13,17 @@ def parser() -> argparse.ArgumentParser:
         "lvc clone", description="Write the words of a source recording in the voice of reference recordings."
     )
     made.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="a .ckpt of lvc fit or a voice folder of lvc save"
+        "--checkpoint",
+        default="default",
+        metavar="PATH",
+        help="a .ckpt of lvc fit, or a voice folder of lvc save or lvc adapt (default: the voice that ships)",
     )
     made.add_argument(
         "--source", required=True, metavar="FILE", help="whose words and melody to say (WAV, FLAC, OGG, MP3)"
     )
-    made.add_argument("--reference", required=True, nargs="+", metavar="FILE",
-                      help="whose voice to say them in: recordings of one speaker, at least 1 s each")  # fmt: skip
+    made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
+                      help="whose voice to say them in: recordings of one speaker, at least 1 s each; several or longer"
+                      " ones make the voice better. A voice of lvc adapt needs none")  # fmt: skip
     made.add_argument(
         "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
     )
@@ -29,6 +33,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--denoise", default="auto", metavar="WHEN",
                       help="auto for recordings whose speech is less than 15 dB above the noise, on for all, off for"
                       " none (default: auto)")  # fmt: skip
+    made.add_argument("--pitch-shift", type=float, default=0.0, metavar="SEMITONES",
+                      help="higher or lower than the reference speaks (default: 0)")  # fmt: skip
+    made.add_argument("--speed", type=float, default=1.0, metavar="FACTOR",
+                      help="faster or slower than the source; 1.25 takes a fifth less time (default: 1)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the noise, where the voice has any (default: 0)")
     made.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, mps (default: cpu)")
     return made
@@ -53,15 +61,21 @@ def run(argv: list[str]) -> int:
     read = [torch.from_numpy(read_audio(Path(path), rate)[0]).to(options.device)
             for path in [options.source, *options.reference]]  # fmt: skip
     source = hear_source(read[0], voice.spec, options.source, denoise=options.denoise)
-    references, notes = hear_references(
-        list(zip(options.reference, read[1:], strict=True)),
-        voice.spec,
-        denoise=options.denoise,
-        embed=embedder(voice),
+    references, notes = (
+        hear_references(
+            list(zip(options.reference, read[1:], strict=True)),
+            voice.spec,
+            denoise=options.denoise,
+            embed=embedder(voice),
+        )
+        if options.reference
+        else ([], ())
     )
     for note in (*source.notes, *notes):
         print(f"note: {note}", file=sys.stderr)
-    cloned = voice.clone(source.audio, references, rate, seed=options.seed)
+    cloned = voice.clone(
+        source.audio, references, rate, seed=options.seed, pitch_shift=options.pitch_shift, speed=options.speed
+    )
     write_audio(options.output, cloned.cpu().numpy(), rate)
     print(f"{options.output}: {len(cloned) / rate:.2f} s at {rate} Hz")
     return 0
