@@ -19,6 +19,7 @@ from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.testing.signals import speech_like
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+OVERLAYS = {"librispeech_stft": "librispeech.yaml", "clone_base": "clone_small.yaml"}  # each on top of the other
 RECIPES = sorted(path for path in (REPOSITORY / "recipes").glob("*.yaml"))
 SMALL = [
     "--config", str(REPOSITORY / "recipes/librispeech.yaml"), "--data.corpus", "SpeakerFolders",
@@ -73,7 +74,7 @@ def skip_without_its_plugin(recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipes_resolve(recipe, capsys):
-    base = ["--config", str(REPOSITORY / "recipes/librispeech.yaml")] if recipe.stem == "librispeech_stft" else []
+    base = ["--config", str(REPOSITORY / "recipes" / OVERLAYS[recipe.stem])] if recipe.stem in OVERLAYS else []
     skip_without_its_plugin(recipe.stem)
     settings = printed_config(capsys, *base, "--config", str(recipe))["model"]["init_args"]
     made = next(settings[name] for name in ("generator", "vocoder", "encoder") if name in settings)
