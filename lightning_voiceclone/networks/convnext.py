@@ -153,8 +153,7 @@ class ConvSpeakerEncoder(SpeakerEncoder):
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
         stride: frames of features to one step.
-        pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
-            folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+        pretrained: a folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:
@@ -162,7 +161,6 @@ class ConvSpeakerEncoder(SpeakerEncoder):
     """
 
     normalized = False
-    shipped = ("lightning_voiceclone", "weights/speaker")
 
     def __init__(
         self,

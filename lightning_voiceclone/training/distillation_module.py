@@ -183,8 +183,19 @@ class DistillationModule(AdversarialModule):
         self.scale.fit(_over_time(answer) for answer in answers)
         if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to tell the spread of each number
             self.scale.scale.fill_(self.scale.scale.square().mean().sqrt())
+            self._take_over(answers)
         else:
             self._fit_head(features, answers)
+
+    @torch.no_grad()
+    def _take_over(self, answers: list[Tensor]) -> None:
+        """Begin by taking the student's embedding for the teacher's, where they are as wide."""
+        head, width = self.student.head, self.student.encoder.channels
+        if head.out_features != width:
+            return
+        length = torch.cat(answers).norm(dim=1).mean() / width**0.5  # the student's has a mean square of 1
+        head.weight.copy_(torch.eye(width) * length / self.scale.scale)
+        head.bias.copy_((-self.scale.mean / self.scale.scale)[:, 0])
 
     @torch.no_grad()
     def _fit_head(self, features: list[Tensor], answers: list[Tensor]) -> None:
