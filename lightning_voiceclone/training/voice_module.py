@@ -63,7 +63,7 @@ class VoiceModule(AdversarialModule):
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
     discriminator), speaker (cosine distance of the speaker that is heard in what was made), content (of what is heard
-    to be said; in the exchanged rows where there are any), confusion (a classifier of speakers, against which a content
+    to be said; where rows are exchanged, in these alone), confusion (a classifier of speakers, against which a content
     encoder in training learns to hide them) and the generator's own (kl of VAEGenerator). A name that is misspelt or
     has no effect is an error. Where a recording has nothing above some frequency, nothing is learnt from it there.
 
@@ -227,7 +227,8 @@ class VoiceModule(AdversarialModule):
             assert wanted.speaker is not None
             made = self.voice.embed(replace(source, features=fake, lengths=condition.lengths))
             losses["speaker"] = cosine_distance(made, wanted.speaker)
-        if "content" in self.weights:
+        # Other rows are told by their reconstruction what to say, and an encoder costs more than the generator.
+        if "content" in self.weights and (swapped or not (self.swap and self.training)):
             rows = slice(0, swapped or len(fake))
             lengths = condition.lengths[rows]
             with torch.no_grad():
