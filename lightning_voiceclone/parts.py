@@ -12,6 +12,8 @@ from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.spec import AudioSpec
 
+IN_USE = frozenset({"refine"})  # arguments that act when a part is used, neither on its weights nor on their training
+
 
 @dataclass(frozen=True)
 class Dims:
@@ -139,16 +141,21 @@ def build(description: Mapping[str, Any]) -> Part:
 
 
 def same_making(left: Any, right: Any) -> bool:
-    """Whether two descriptions make the same part, whichever versions of its package wrote them down."""
-    return _without_versions(left) == _without_versions(right)
+    """Whether two descriptions make the same part, whichever versions of its package wrote them down.
+
+    Arguments that act in use alone (``IN_USE``) may differ.
+    """
+    return _that_matters(left) == _that_matters(right)
 
 
-def _without_versions(value: Any) -> Any:
+def _that_matters(value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_versions(item) for item in value]
+        return [_that_matters(item) for item in value]
     if isinstance(value, Mapping):
-        kept = value if {"kind", "name", "arguments"} - set(value) else {k: value[k] for k in ("name", "arguments")}
-        return {key: _without_versions(item) for key, item in kept.items()}
+        if not {"kind", "name", "arguments"} - set(value):
+            arguments = {name: item for name, item in value["arguments"].items() if name not in IN_USE}
+            value = {"name": value["name"], "arguments": arguments}
+        return {key: _that_matters(item) for key, item in value.items()}
     return value
 
 

@@ -14,9 +14,14 @@ from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.networks.conditioning import check_odd, check_positive
 from lightning_voiceclone.networks.convnext import ConvNeXtBlock
 from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
+from lightning_voiceclone.vocoders.overlap_add import overlap_add
 
 LOUDEST = 100.0  # magnitude of a bin; a full-scale sinusoid of 1,024 samples has 256
 HALVES = (torch.float16, torch.bfloat16)  # of which there are no complex numbers everywhere
+# Over 13 recordings (PESQ, DNSMOS) 0 iterations gave 2.89 and 2.87, 2 gave 3.06 and 2.84, 5 gave 3.13 and 2.77: what is
+# won in closeness is lost in smoothness.
+REFINE = 2
 QUIET = -5.0  # natural logarithm of the magnitude at which bins begin where no mel envelope says better
 
 
@@ -29,6 +34,9 @@ class Vocos(Vocoder):
     al. 2024), phases are those at the middle of the frame (which vary slowly from bin to bin), and features are
     normalised by channel with the statistics of the training recordings.
 
+    Out of training, what the network says is drawn to the mel bands that it was given, in ``refine`` iterations
+    (:class:`~lightning_voiceclone.vocoders.mel_projection.MelProjection`); its phases and fine structure stay.
+
     The context is finite: chunks that begin at a multiple of ``step`` frames give what the whole gives.
 
     Args:
@@ -39,6 +47,8 @@ class Vocos(Vocoder):
         kernel_size: steps that each convolution sees; odd.
         step: frames that one step of the backbone takes in and gives out.
         n_fft: samples of the frames that are given out; null for four hops.
+        refine: iterations of it; 0 for what the network alone says. Needs mel bands; null for 2 with these and 0
+            with other features. Trained weights take any.
         pretrained: "default" for the weights that ship with the package (16 kHz, 80 mel, hop 160), a folder or
             checkpoint of a trained one, or none for fresh weights. Pretrained weights are frozen, unless
             ``finetune`` is set.
@@ -66,6 +76,7 @@ class Vocos(Vocoder):
         kernel_size: int = 7,
         step: int = 2,
         n_fft: int | None = None,
+        refine: int | None = None,
         pretrained: str | None = None,
         finetune: bool = False,
     ):
@@ -81,6 +92,8 @@ class Vocos(Vocoder):
             )
         self.grid = step
         reach = (layers + 1) * (kernel_size // 2) * step + math.ceil(self.n_fft / spec.hop_length / 2) + step
+        self.projection, self.refine = _projection(spec, refine)
+        reach += self.refine * self.projection.reach if self.projection else 0
         self.context = (reach, reach)
         bins = self.n_fft // 2 + 1
         self.normalizer = Normalizer(spec.channels)
@@ -115,8 +128,12 @@ class Vocos(Vocoder):
         real, imaginary = magnitude * phase.cos() * signs, magnitude * phase.sin() * signs
         window = self.window.to(real.dtype)
         frames = torch.fft.irfft(torch.complex(real, imaginary), n=self.n_fft) * window
-        audio = self._overlap_add(frames, window).to(features.dtype)
-        return audio if self.training else audio.clamp(-1, 1)
+        audio = overlap_add(frames, window, self.spec.hop_length)
+        if self.training:
+            return audio.to(features.dtype)
+        if self.projection is not None:
+            audio = self.projection(audio, features.to(audio.dtype), self.refine)
+        return audio.clamp(-1, 1).to(features.dtype)
 
     def _spectrum(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Magnitude and phase (B, T, n_fft // 2 + 1)."""
@@ -131,14 +148,18 @@ class Vocos(Vocoder):
         logarithm = shape + features.transpose(1, 2) @ self.bands_to_bins + self.band_gain
         return logarithm.clamp(max=math.log(LOUDEST)).exp(), phase
 
-    def _overlap_add(self, frames: Tensor, window: Tensor) -> Tensor:
-        """Frames (B, T, n_fft), windowed, to audio (B, T * hop); divided by the sum of the squared windows."""
-        hop, count, cut = self.spec.hop_length, frames.shape[1], (self.n_fft - self.spec.hop_length) // 2
-        squares = window.square()[:, None].expand(-1, count)[None]
-        size = (1, (count - 1) * hop + self.n_fft)
-        both = torch.cat([frames.transpose(1, 2), squares])
-        summed = F.fold(both, size, (1, self.n_fft), stride=(1, hop))[:, 0, 0, cut : cut + count * hop]
-        return summed[:-1] / summed[-1].clamp(min=1e-3)
+
+def _projection(spec: AudioSpec, refine: int | None) -> tuple[MelProjection | None, int]:
+    """What refines, if anything does, and in how many iterations."""
+    able = can_project(spec)
+    if refine is None:
+        refine = REFINE if able else 0
+    if refine < 0 or (refine and not able):
+        raise ConfigurationError(
+            f"Vocos: refine is {refine} with features of the kind {spec.kind}, but must be at least 0, and 0 unless the"
+            " features are mel bands in the extractor's own units whose windows overlap by half; leave it out"
+        )
+    return (MelProjection(spec) if refine else None), refine
 
 
 def _envelope(spec: AudioSpec, n_fft: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,88 @@
+"""A waveform drawn towards the mel bands that it should have: what refines a vocoder that has learnt."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lightning_voiceclone.features.filterbank import analysis_window, mel_filterbank
+from lightning_voiceclone.features.framing import frame
+from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.vocoders.overlap_add import overlap_add
+
+LARGEST = 10.0  # factor of a band, and its inverse, in one iteration: bands that no phases can have must not ring
+TINY = 1e-20
+
+
+def can_project(spec: AudioSpec) -> bool:
+    """Whether features of that spec are mel bands in the extractor's own units, whose windows overlap by half."""
+    return spec.kind == "mel" and spec.normalization is None and 2 * spec.hop_length <= (spec.win_length or 0)
+
+
+class MelProjection(nn.Module):
+    """Audio (B, T * hop) to audio of the same shape, whose mel bands are nearer to those given (B, F, T).
+
+    Griffin-Lim's alternation (Griffin & Lim 1984) with another set on one side: not the spectra of fixed magnitudes,
+    which mel bands do not tell, but those whose mel bands are the given ones. Each iteration takes the short-time
+    spectrum that the features are of, multiplies every bin by the ratio of wanted to present bands, averaged over the
+    bands it is in (one multiplicative update of Lee & Seung 2001), leaves the phases, and transforms back to the
+    waveform whose spectrum is nearest. What the bands do not tell, the fine structure and the phases, stays that of
+    the audio as far as overlapping frames agree on it.
+
+    Nothing is learnt. ``reach`` is how many frames on either side of a frame have a part in it, for each iteration.
+
+    Args:
+        spec: of the features; see :func:`can_project`.
+    """
+
+    window: Tensor
+    filters: Tensor
+    shares: Tensor
+    unheard: Tensor
+
+    def __init__(self, spec: AudioSpec):
+        super().__init__()
+        assert spec.n_fft is not None, "a mel spec has all of its fields"
+        self.spec, self.n_fft = spec, spec.n_fft
+        # A sample is in the frames up to this far away, and each of them has samples up to this far away.
+        self.reach = 2 * math.ceil((spec.n_fft - spec.hop_length) / 2 / spec.hop_length)
+        filters = mel_filterbank(spec)
+        shares = filters / filters.amax(0)  # bands of equal height weigh equally, whatever the spec's norm
+        total = shares.sum(1, keepdim=True)
+        self.register_buffer("window", analysis_window(spec), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("shares", (shares / total.clamp(min=TINY)).T.contiguous(), persistent=False)
+        self.register_buffer("unheard", (total[:, 0] == 0).float(), persistent=False)  # bins of no band stay
+
+    def forward(self, audio: Tensor, features: Tensor, iterations: int) -> Tensor:
+        """Audio (B, T * hop) after that many iterations, of audio (B, T * hop) and features (B, F, T)."""
+        for _ in range(iterations):
+            audio = self.inverse(self.project(self.spectrum(audio), features))
+        return audio
+
+    def spectrum(self, audio: Tensor) -> Tensor:
+        """Complex spectrum (B, T, n_fft // 2 + 1) of audio (B, T * hop), framed as the features are."""
+        return torch.fft.rfft(frame(audio, self.n_fft, self.spec.hop_length) * self.window.to(audio.dtype))
+
+    def project(self, spectrum: Tensor, features: Tensor) -> Tensor:
+        """The spectrum (B, T, n_fft // 2 + 1) with magnitudes scaled towards the mel bands of features (B, F, T)."""
+        power = float(self.spec.power or 1)
+        # The slope of a root at silence is infinite.
+        squares = (spectrum.real.square() + spectrum.imag.square()).clamp(min=torch.finfo(spectrum.real.dtype).tiny)
+        bands = squares.pow(power / 2) @ self.filters.to(squares.dtype)
+        ratio = self._wanted(features.transpose(1, 2)) / bands.clamp(min=self.spec.floor or TINY)
+        gain = ratio.clamp(1 / LARGEST, LARGEST) @ self.shares.to(squares.dtype) + self.unheard.to(squares.dtype)
+        return spectrum * (gain if power == 1 else gain.pow(1 / power))
+
+    def inverse(self, spectrum: Tensor) -> Tensor:
+        """Audio (B, T * hop) whose spectrum is nearest, by least squares, to one (B, T, n_fft // 2 + 1)."""
+        window = self.window.to(spectrum.real.dtype)
+        return overlap_add(torch.fft.irfft(spectrum, n=self.n_fft) * window, window, self.spec.hop_length)
+
+    def _wanted(self, features: Tensor) -> Tensor:
+        """Mel bands (B, T, F) before the logarithm, between the spec's floor and what sound in [-1, 1] can have."""
+        loudest = float(self.n_fft) ** float(self.spec.power or 1)
+        if self.spec.log is not None:
+            base = math.e if self.spec.log == "e" else 10.0
+            features = (features.clamp(max=math.log(loudest, base)) * math.log(base)).exp()
+        return features.clamp(self.spec.floor or 0, loudest)
