@@ -53,6 +53,11 @@ def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
 SHIPPED = Path(__file__).with_name("weights") / "voice"
 
 
+def voice_path(name: str | Path) -> Path:
+    """Where the voice of that name is: "default" is the one that ships, anything else a path."""
+    return SHIPPED if str(name) == "default" else Path(name)
+
+
 def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
     """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
 
@@ -65,7 +70,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
         PluginError: if a part's class is not installed; names the package.
         SpecMismatchError: if the installed extractor means something else than the stored spec says.
     """
-    path = SHIPPED if str(path) == "default" else Path(path)
+    path = voice_path(path)
     description, weights = _read(path)
     other = None
     if vocoder is not None:

@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the report")
     what = made.add_argument_group("what is judged, one of these")
     what.add_argument(
-        "--checkpoint", metavar="PATH", help="a .ckpt of lvc fit or a voice folder, which clones the pairs"
+        "--checkpoint",
+        metavar="PATH",
+        help="what clones the pairs: a .ckpt, a voice folder, or default for the voice that ships",
     )
     what.add_argument("--converted", metavar="DIR", help="files CASE.wav that some other system made")
     what.add_argument(

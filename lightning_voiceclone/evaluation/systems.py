@@ -18,6 +18,7 @@ from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
 from lightning_voiceclone.metrics.judges import file_sha256, identify
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import check_join
+from lightning_voiceclone.storage import load_voice, voice_path
 
 LEAST_SECONDS = 0.1  # of a recording that can be judged
 
@@ -53,7 +54,7 @@ class ClonedBy(System):
     """A voice that clones.
 
     Args:
-        checkpoint: a .ckpt of ``lvc fit`` or a voice folder of ``lvc save``.
+        checkpoint: a .ckpt of ``lvc fit``, a voice folder of ``lvc save``, or "default" for the voice that ships.
         vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
         seed: of the noise, where the voice has any.
         device: where to compute.
@@ -67,7 +68,7 @@ class ClonedBy(System):
     def __init__(
         self, checkpoint: str | Path, *, vocoder: str | None = None, seed: int = 0, device: str = "cpu"
     ) -> None:
-        self.checkpoint, self.seed, self.device = Path(checkpoint), seed, device
+        self.checkpoint, self.seed, self.device = voice_path(checkpoint), seed, device
         self.voice = _load(self.checkpoint, vocoder, device)
 
     def describe(self) -> dict[str, Any]:
@@ -115,7 +116,7 @@ class Copy(System):
         device: str = "cpu",
     ) -> None:
         check_join("the feature extractor", extractor.spec, "the vocoder", vocoder.spec)
-        self.checkpoint, self.device = None if checkpoint is None else Path(checkpoint), device
+        self.checkpoint, self.device = None if checkpoint is None else voice_path(checkpoint), device
         self.extractor, self.vocoder = _moved(extractor.eval(), device), _moved(vocoder.eval(), device)
 
     @classmethod
@@ -126,7 +127,7 @@ class Copy(System):
             LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
         """
         if checkpoint is not None:
-            voice = _load(Path(checkpoint), vocoder, device)
+            voice = _load(voice_path(checkpoint), vocoder, device)
             return cls(voice.feature_extractor, voice.vocoder, checkpoint=checkpoint, device=device)
         from lightning_voiceclone.features.spectral import MelSpectrogram
         from lightning_voiceclone.vocoders.choice import choose_vocoder
@@ -210,8 +211,6 @@ class Converted(System):
 
 
 def _load(checkpoint: Path, vocoder: str | None, device: str) -> Any:
-    from lightning_voiceclone.storage import load_voice
-
     return _moved(load_voice(checkpoint, vocoder), device)
 
 
