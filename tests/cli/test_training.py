@@ -182,8 +182,8 @@ def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folde
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("--reference", "short.wav"), "a reference lasts 0.50 s, at least 1 s are needed"),
-        (("--reference", "silent.wav"), "a reference is silent"),
+        (("--reference", "short.wav"), "short.wav lasts 0.50 s, at least 1 s are needed"),
+        (("--reference", "silent.wav"), "silent.wav is silent"),
         (("--source", "missing.wav"), "missing.wav"),
         (("--checkpoint", "nowhere"), "there is no voice at nowhere"),
         (("--output", "/dev/null/c.wav"), "/dev/null"),
