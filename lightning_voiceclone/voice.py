@@ -270,7 +270,7 @@ class Voice(nn.Module):
                 that was adapted to a speaker and is to speak as that one.
             sample_rate: of all of them, in Hz.
             seed: the same seed gives the same samples.
-            pitch_shift: semitones above the register of the references.
+            pitch_shift: semitones above the register of the references, or of the source where they have no pitch.
             speed: times as fast as the source.
 
         Returns:
@@ -279,10 +279,15 @@ class Voice(nn.Module):
         Raises:
             SpecMismatchError: if the rate is not the voice's.
             RecordingError: if a recording is too short, silent or not finite.
-            ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, or if pitch
-                or speed are out of range.
+            ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, if pitch or
+                speed are out of range, or if the voice is not told the pitch that is to be shifted.
         """
         check_manner(pitch_shift, speed)
+        if pitch_shift and "f0" not in self.generator.needs:
+            raise ConfigurationError(
+                f"pitch_shift is {pitch_shift:g}, but this voice is not told the pitch: it cannot say it higher or"
+                " lower; leave pitch_shift at 0"
+            )
         if sample_rate != self.spec.sample_rate:
             raise SpecMismatchError(
                 f"audio is declared at {sample_rate} Hz but this voice speaks at {self.spec.sample_rate} Hz;"
@@ -300,10 +305,16 @@ class Voice(nn.Module):
             check_audio(reference, self.spec, "a reference", LEAST_REFERENCE_SECONDS)
         said = self.analyze(source[None])
         identity = self._identity(references)
-        register = None if identity.register is None else identity.register * 2 ** (pitch_shift / 12)
+        register = None if said.f0 is None else self._register(said.f0, identity) * 2 ** (pitch_shift / 12)
         random = torch.Generator(source.device).manual_seed(seed)
         condition = paced(self.condition(said, identity, register_from=register, random=random), speed)
         return self.vocode(self.generator(condition))[0].clamp(-1, 1)
+
+    @staticmethod
+    def _register(f0: Tensor, identity: Identity) -> Tensor:
+        """(B,) the median f0 in Hz to speak at: the references', or the source's own where they have none."""
+        own = median_f0(f0)
+        return own if identity.register is None else torch.where(identity.register.isnan(), own, identity.register)
 
     def _identity(self, references: Sequence[Tensor]) -> Identity:
         """That of the references together, or the voice's own where there are none."""

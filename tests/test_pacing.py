@@ -5,9 +5,84 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lightning_voiceclone.analysis import median_f0
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.prosody import Energy, Pitch
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.identity import OwnIdentity
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.pacing import check_manner, paced
+from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.conditions import EVERYTHING, random_condition
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.voice import Voice
+
+
+def speech(seconds, speaker=0):
+    return torch.from_numpy(speech_like(seconds, speaker=speaker).audio)
+
+
+@pytest.fixture
+def told():
+    """A voice that clones 1.01 s, and what its generator was told the last time."""
+    torch.manual_seed(0)
+    extractor, dims = MelSpectrogram(n_mels=20), Dims(20)
+    voice = Voice(extractor, ConvGenerator(Dims(20, 4, 8, 2, True, True), width=8, layers=1),
+                  GriffinLim(extractor.spec, iterations=2), pitch=Pitch(), energy=Energy(), noise=2,
+                  content_encoder=InstanceNormContentEncoder(dims, channels=4, width=8, layers=1),
+                  speaker_encoder=StatisticsSpeakerEncoder(dims, channels=8, width=8, layers=1)).eval()  # fmt: skip
+    seen = {}
+    voice.generator.register_forward_pre_hook(lambda _, inputs: seen.update(condition=inputs[0]))
+
+    def clone(references=None, **manner):
+        audio = voice.clone(speech(1.01), [speech(1.5, 3)] if references is None else references, 16000, **manner)
+        return audio, seen["condition"]
+
+    clone.voice = voice
+    return clone
+
+
+@pytest.mark.parametrize(("speed", "frames"), [(1.0, 101), (2.0, 50), (0.5, 202), (4.0, 25), (0.25, 404)])
+def test_a_clone_lasts_as_its_speed_says(told, speed, frames):
+    audio, condition = told(speed=speed)
+    assert len(audio) == frames * 160
+    assert condition.lengths.tolist() == [frames]
+    for field in (condition.content, condition.f0, condition.voicing, condition.energy, condition.noise):
+        assert field.shape[-1] == frames
+
+
+def test_twelve_semitones_double_the_pitch_that_the_generator_is_told(told):
+    _, as_it_is = told()
+    _, higher = told(pitch_shift=12)
+    torch.testing.assert_close(higher.f0, 2 * as_it_is.f0)
+    assert torch.equal(higher.voicing, as_it_is.voicing)
+    assert torch.equal(higher.content, as_it_is.content)
+    reference = told.voice.analyze(speech(1.5, 3)[None])
+    torch.testing.assert_close(median_f0(higher.f0), 2 * median_f0(reference.f0))
+
+
+def test_the_pitch_of_an_adapted_voice_is_its_own(told):
+    told.voice.own = OwnIdentity(told.voice.identify(told.voice.analyze(speech(1.5, 3)[None])).together())
+    torch.testing.assert_close(told([], pitch_shift=-12)[1].f0, told(pitch_shift=-12)[1].f0)
+    assert len(told([], speed=2.0)[0]) == 50 * 160
+
+
+def test_where_the_reference_has_no_pitch_the_source_keeps_its_own_and_is_shifted_too(told):
+    whisper = 0.1 * torch.randn(24000, generator=torch.Generator().manual_seed(0))
+    own = told.voice.analyze(speech(1.01)[None, :16160])
+    assert median_f0(told.voice.analyze(whisper[None]).f0).isnan().all()
+    torch.testing.assert_close(told([whisper])[1].f0, own.f0)
+    torch.testing.assert_close(told([whisper], pitch_shift=12)[1].f0, 2 * own.f0)
+
+
+def test_a_voice_that_is_not_told_the_pitch_refuses_to_shift_it(told):
+    told.voice.generator.needs -= {"f0"}
+    with pytest.raises(ConfigurationError, match="pitch_shift is 3, but this voice is not told the pitch"):
+        told(pitch_shift=3)
+    assert len(told()[0]) == 101 * 160
 
 
 def test_twice_as_fast_takes_half_the_frames():

@@ -39,13 +39,12 @@ def run(argv: list[str]) -> int:
     from lightning_voiceclone.storage import DESCRIPTION, load_voice, save_voice
 
     check_denoise(options.denoise)
-    if options.steps < 1:
-        raise ConfigurationError(f"--steps is {options.steps}; it must be at least 1")
     output = Path(options.output)
     if output.exists() and not (output / DESCRIPTION).is_file():  # told before minutes of training, not after
         raise ConfigurationError(f"{output} is there already and is not a voice folder; name another with --output")
-    from lightning_voiceclone.training.adaptation import adapt, recordings_in
+    from lightning_voiceclone.training.adaptation import adapt, check_settings, recordings_in
 
+    check_settings(options.steps, options.learning_rate, options.seed)
     recordings = recordings_in(Path(options.data))
     voice = adapt(
         load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,

@@ -1,7 +1,12 @@
 """Few-shot adaptation: a voice trained a little further on the recordings of one speaker, whom it then speaks as."""
 
+import logging
+import math
 import os
+import signal
 import tempfile
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +15,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_voiceclone.analysis import pad_together
@@ -19,12 +26,16 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.hearing import embedder, hear_references, hear_source
 from lightning_voiceclone.identity import OwnIdentity
+from lightning_voiceclone.parts import prepare_parts
+from lightning_voiceclone.progress import progress_bar
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.training.voice_module import VoiceModule
 from lightning_voiceclone.voice import Voice
 
 LEAST_SECONDS = 5.0
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
+GREATEST_SEED = 2**32 - 1
+ENVIRONMENT = ("LVC_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # what an adaptation sets for its own time
 
 
 def recordings_in(folder: Path) -> list[Path]:
@@ -37,6 +48,20 @@ def recordings_in(folder: Path) -> list[Path]:
     if not found:
         raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder}; name a folder of one speaker's")
     return found
+
+
+def check_settings(steps: int, learning_rate: float, seed: int) -> None:
+    """Refuse settings that cannot work, before a voice is loaded for them.
+
+    Raises:
+        ConfigurationError: names the setting and its range.
+    """
+    if steps < 1:
+        raise ConfigurationError(f"steps is {steps}; it must be at least 1")
+    if not (learning_rate > 0 and math.isfinite(learning_rate)):
+        raise ConfigurationError(f"the learning rate is {learning_rate:g}; it must be above 0, as 1e-4")
+    if not 0 <= seed <= GREATEST_SEED:
+        raise ConfigurationError(f"the seed is {seed}; it must be from 0 to {GREATEST_SEED}")
 
 
 def adapt(
@@ -62,13 +87,15 @@ def adapt(
         learning_rate: of AdamW.
         seed: of crops and dropout.
         denoise: as of ``hear_source``.
-        progress: whether to show a bar.
+        progress: whether to show a bar on the error output, if that is a terminal.
         tell: is given notes on the recordings, a line each.
 
     Raises:
         RecordingError: if a recording cannot be heard, or there is too little of them.
-        ConfigurationError: if the voice cannot clone.
+        ConfigurationError: if the voice cannot clone, or a setting is out of range.
+        KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
+    check_settings(steps, learning_rate, seed)
     if voice.content_encoder is None or not voice.listens:
         raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
     rate = voice.spec.sample_rate
@@ -81,21 +108,24 @@ def adapt(
         tell(note)
     clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
     voice.requires_grad_(False).generator.requires_grad_(True)
-    module = _module(voice, learning_rate)
-    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
+    with tempfile.TemporaryDirectory() as folder, isolate_rng(), _environment(folder):
+        pl.seed_everything(seed, verbose=False)  # before the module, which keeps it for its steps
+        module = _module(voice, learning_rate)
         for number, audio in enumerate(clean):
             write_audio(Path(folder) / "corpus/speaker" / f"{number:05}.wav", audio.numpy(), rate)
         data = VoiceDataModule(
             SpeakerFolders, f"{folder}/corpus", segment_seconds=CROP_SECONDS, reference_seconds=REFERENCE_SECONDS,
             reference_elsewhere=0.75, batch_size=BATCH, validation=None, seed=seed,
         )  # fmt: skip
-        pl.seed_everything(seed, verbose=False)
-        _trainer(steps, progress).fit(module, data)
+        with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
+            _trainer(steps, advance).fit(module, data)
     with module.averaged(), torch.inference_mode():
         weights = {name: value.clone() for name, value in voice.generator.state_dict().items()}
     voice.generator.load_state_dict(weights)
-    voice.eval().requires_grad_(False)
+    voice.eval()
     voice.own = _own(voice, references)
+    voice.eval().requires_grad_(False)
+    prepare_parts(voice)  # which training took back
     return voice
 
 
@@ -120,26 +150,64 @@ def _module(voice: Voice, learning_rate: float) -> VoiceModule:
     return module
 
 
-def _trainer(steps: int, progress: bool) -> pl.Trainer:
+class _Advance(Callback):
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.advance = advance
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """A step is done."""
+        self.advance(1)
+
+
+def _trainer(steps: int, advance: Callable[[int], None]) -> pl.Trainer:
     return pl.Trainer(
         accelerator="auto", devices=1, max_steps=steps, max_epochs=-1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=progress, enable_model_summary=False, use_distributed_sampler=False,
-        num_sanity_val_steps=0, limit_val_batches=0,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+        num_sanity_val_steps=0, limit_val_batches=0, callbacks=[_Advance(advance)],
     )  # fmt: skip
 
 
 @contextmanager
-def _cache_in(folder: str) -> Iterator[None]:
-    """What is prepared of the recordings goes away with them."""
-    before = os.environ.get("LVC_CACHE")
+def _quiet() -> Iterator[None]:
+    """Leave out what Lightning says of the machine, its services and its loaders."""
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _environment(folder: str) -> Iterator[None]:
+    """What is prepared of the recordings goes away with them, and the seed is nobody else's."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ["LVC_CACHE"] = folder
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["LVC_CACHE"]
-        else:
-            os.environ["LVC_CACHE"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM be KeyboardInterrupt: Lightning ends the process, after SIGTERM with status 0."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    except SystemExit as ended:
+        raise KeyboardInterrupt from ended
+    finally:
+        if handler is not None:  # Lightning ignores further ones for good
+            signal.signal(signal.SIGINT, handler)
 
 
 @torch.inference_mode()

@@ -1,6 +1,8 @@
 """A voice trained further on one speaker."""
 
 import copy
+import os
+import tempfile
 
 import pytest
 import soundfile
@@ -46,11 +48,16 @@ def test_only_the_generator_learns_and_the_voice_needs_no_reference_then(folder,
     old, new = before.state_dict(), after.state_dict()
     moved = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert moved == {"generator"}
+    assert not any(parameter.requires_grad for parameter in after.parameters())
+    assert not any(part.training for part in after.modules())
     save_voice(after, tmp_path / "adapted")
     source = torch.from_numpy(speech_like(1.0, speaker=1).audio)
     said = after.clone(source, [], 16000)
     assert torch.equal(load_voice(tmp_path / "adapted").clone(source, [], 16000), said)
     assert len(said) == 16000
+    assert len(after.clone(source, [], 16000, speed=2)) == 8000
+    given = [torch.from_numpy(speech_like(2.0, speaker=5).audio)]
+    assert not torch.equal(after.clone(source, given, 16000), said)  # a reference is heard where there is one
     with pytest.raises(ConfigurationError, match="there is no reference, and this voice is not adapted"):
         before.clone(source, [], 16000)
 
@@ -58,6 +65,73 @@ def test_only_the_generator_learns_and_the_voice_needs_no_reference_then(folder,
 def test_the_same_seed_gives_the_same_voice(folder):
     one, two = (adapt(voice(), recordings_in(folder), steps=2, progress=False).state_dict() for _ in range(2))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_another_seed_is_another_voice_and_stays_behind(folder):
+    environment, state = dict(os.environ), torch.get_rng_state()
+    one = adapt(voice(), recordings_in(folder), steps=2, progress=False).state_dict()
+    other = adapt(voice(), recordings_in(folder), steps=2, seed=7, progress=False).state_dict()
+    assert any(not torch.equal(value, other[name]) for name, value in one.items())
+    again = adapt(voice(), recordings_in(folder), steps=2, progress=False).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in one.items())
+    assert dict(os.environ) == environment
+    torch.manual_seed(0)  # as voice() left it
+    voice()
+    expected = torch.rand(3)
+    torch.set_rng_state(state)
+    adapt(voice(), recordings_in(folder), steps=1, progress=False)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_it_comes_nearer_to_the_speaker(folder):
+    before = voice()
+    audio = torch.from_numpy(speech_like(4.0, speaker=3, seed=0).audio)
+
+    def error(voice):
+        with torch.inference_mode():
+            analysis = voice.analyze(audio[None])
+            return float((voice.generator(voice.condition(analysis)) - analysis.features).abs().mean())
+
+    after = adapt(copy.deepcopy(before), recordings_in(folder), steps=30, learning_rate=3e-3, progress=False)
+    assert error(after) < 0.95 * error(before)
+
+
+def test_an_interruption_leaves_nothing_behind(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = voice()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    one.generator.register_forward_pre_hook(interrupt)
+    environment = dict(os.environ)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(one, recordings_in(folder), steps=2, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    assert dict(os.environ) == environment
+
+
+def test_many_short_recordings_are_enough(tmp_path):
+    for number in range(5):
+        soundfile.write(tmp_path / f"{number}.wav", speech_like(1.2, speaker=3, seed=number).audio, 16000)
+    adapted = adapt(voice(), recordings_in(tmp_path), steps=2, progress=False)
+    assert int(adapted.own.identity().lengths) == 600
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"steps": 0}, "steps is 0"), ({"learning_rate": 0.0}, "learning rate is 0"), ({"seed": -1}, "seed is -1")],
+)
+def test_settings_out_of_range_are_refused(folder, settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        adapt(voice(), recordings_in(folder), progress=False, **{"steps": 1, **settings})
+
+
+def test_a_voice_that_cannot_clone_is_refused(folder):
+    deaf = voice()
+    deaf.content_encoder = None
+    with pytest.raises(ConfigurationError, match="this voice cannot clone"):
+        adapt(deaf, recordings_in(folder), steps=1, progress=False)
 
 
 def test_too_little_is_refused(tmp_path):

@@ -1,0 +1,127 @@
+"""What a clone costs: the part ``speed`` of ``cloning.py``."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.audio.recordings import read_audio, write_audio
+from lightning_voiceclone.evaluation.pairs import read_pairs
+from lightning_voiceclone.hearing import embedder, hear_references, hear_source
+from lightning_voiceclone.parts import Part, describe
+from lightning_voiceclone.storage import load_voice, voice_path
+from lightning_voiceclone.voice import Voice
+
+SOURCE_SECONDS, REFERENCE_SECONDS = 10, 8
+THREADS, ROUNDS, COMMANDS = 2, 5, 3
+RATE = 16000
+# In the new process, whose own peak this is: the one that getrusage tells of begins with its parent's.
+PEAK = """
+import resource, sys
+from pathlib import Path
+from lightning_voiceclone.cli.main import main
+if main(sys.argv[1:]):
+    sys.exit(1)
+status = Path("/proc/self/status")
+lines = status.read_text().splitlines() if status.is_file() else []
+peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+unit = 1024 if sys.platform == "darwin" else 1
+print("PEAK", peaks[0] if peaks else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)
+"""
+
+
+def print_speed(options: argparse.Namespace) -> None:
+    """Times of a loaded voice and of the command, memory, and size."""
+    with TemporaryDirectory() as folder:
+        source, reference = recordings(options, Path(folder))
+        print(f"speed, {SOURCE_SECONDS} s of source, {REFERENCE_SECONDS} s of reference, {THREADS} threads:")
+        print_loaded(load_voice(options.voice), source, reference)
+        clone = ["clone", "--checkpoint", str(voice_path(options.voice)), "--source", str(source), "--reference",
+                 str(reference), "--output", f"{folder}/clone.wav"]  # fmt: skip
+        print_commands(clone)
+    print_size(options.voice)
+
+
+def recordings(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
+    """A source and a reference of another speaker, of utterances one after another, cut to their lengths."""
+    rows = read_pairs(options.pairs).rows
+    made = []
+    for speaker, seconds in ((rows[0].source_speaker, SOURCE_SECONDS), (rows[0].target_speaker, REFERENCE_SECONDS)):
+        files = sorted((options.speech / "LibriSpeech/test-other" / speaker).rglob("*.flac"))
+        audio = torch.cat([torch.from_numpy(read_audio(path, RATE)[0]) for path in files])[: seconds * RATE]
+        made.append(folder / f"{speaker}.wav")
+        write_audio(made[-1], audio.numpy(), RATE)
+    return made[0], made[1]
+
+
+def print_loaded(voice: Voice, source: Path, reference: Path) -> None:
+    """Real-time factors of everything between reading and writing, and whether equal seeds give equal samples."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    spec = voice.spec
+    said, heard = (torch.from_numpy(read_audio(path, spec.sample_rate)[0]) for path in (source, reference))
+
+    def clone(seed: int) -> Tensor:
+        voices, _ = hear_references([("the reference", heard)], spec, embed=embedder(voice))
+        return voice.clone(hear_source(said, spec).audio, voices, spec.sample_rate, seed=seed)
+
+    first, seconds, equal = clone(0), [], True
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        again = clone(0)
+        seconds.append(time.perf_counter() - begun)
+        equal = equal and torch.equal(first, again)
+    torch.set_num_threads(before)
+    factors = sorted(each * spec.sample_rate / len(said) for each in seconds)
+    tell("real-time factor of a loaded voice, all in", statistics.median(factors), "at most 0.10", 0.10,
+         f"median of {ROUNDS}, {factors[0]:.3f} to {factors[-1]:.3f}")  # fmt: skip
+    print(f"  equal samples for equal seeds, {ROUNDS + 1} clones: {'reached' if equal else 'not reached'}", flush=True)
+
+
+def tell(name: str, value: float, goal: str, most: float, how: str, places: int = 3) -> None:
+    reached = "reached" if value <= most else "not reached"
+    print(f"  {name} {value:.{places}f} ({how}); goal {goal}: {reached}", flush=True)
+
+
+def print_commands(clone: list[str]) -> None:
+    """Wall seconds of ``lvc clone``, start-up and all, and the most memory that one held."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
+    seconds = []
+    for _ in range(COMMANDS):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "lightning_voiceclone", *clone], env=environment, check=True,
+                       stdout=subprocess.DEVNULL)  # fmt: skip
+        seconds.append(time.perf_counter() - begun)
+    tell("seconds of lvc clone from the shell", statistics.median(seconds), "at most 6", 6.0,
+         f"median of {COMMANDS}, {min(seconds):.2f} to {max(seconds):.2f}", 2)  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", PEAK, *clone], env=environment, check=True, stdout=subprocess.PIPE,
+                          text=True)  # fmt: skip
+    peak = int(done.stdout.split("PEAK")[1]) * 1024 / 1e9
+    tell("GB of peak resident memory of lvc clone", peak, "at most 1", 1.0, "one process")
+
+
+def print_size(name: str) -> None:
+    """Megabytes of the weights that cloning loads, of the voice and of the parts to which it refers."""
+    path = voice_path(name)
+    sizes = {path.name: weights_in(path)}
+    for role, part in load_voice(path).named_children():
+        if isinstance(part, Part) and part.shipped and describe(part)["arguments"].get("pretrained") == "default":
+            package, folder = part.shipped
+            sizes[role] = weights_in(Path(str(resources.files(package).joinpath(folder))))
+    how = ", ".join(f"{role} {size:.2f}" for role, size in sizes.items())
+    if path.is_file():
+        how += "; a checkpoint, which holds what training needs too: lvc save writes a voice folder"
+    tell("MB of weights", sum(sizes.values()), "at most 20", 20.0, how, 2)
+
+
+def weights_in(path: Path) -> float:
+    files = [path] if path.is_file() else path.glob("*.safetensors")
+    return sum(file.stat().st_size for file in files) / 1e6
