@@ -19,7 +19,7 @@ help:
 	@echo "make demo    train a small voice for $(DEMO_MINUTES) minutes (DEMO_MINUTES), clone with it, write demo/index.html"
 	@echo "make test    run every test"
 	@echo "make lint    check style and types"
-	@echo "make benchmarks   print the figures of the README (an hour; speech in SPEECH=$(SPEECH))"
+	@echo "make benchmarks   print the figures of the README (some hours; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo and caches"
 	@echo "PYTHON=python3.12 make ... chooses the interpreter that .venv is made with"
 
@@ -46,6 +46,7 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
 	$(BENCH)/judges.py --speech $(SPEECH) --time runs/judges
 	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
+	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
