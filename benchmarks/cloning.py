@@ -163,7 +163,8 @@ class ClonedFromNoise(ClonedBy):
             noisy = AddNoise(NOISE_DB, NOISE_DB, noise="pink", probability=1.0)(torch.from_numpy(audio)[None], rate)[0]
             path = Path(folder) / f"{self.role}.wav"
             write_audio(path, noisy.numpy(), rate)
-            return super().speak(replace(pair, **{self.role: path}))
+            noise: dict[str, Any] = {self.role: path}
+            return super().speak(replace(pair, **noise))
 
 
 def print_noise(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
 from lightning_voiceclone.evaluation.systems import path_sha256
 from lightning_voiceclone.hearing import embedder, hear_references, hear_source
 from lightning_voiceclone.interfaces import Case
-from lightning_voiceclone.metrics.judges import voice_of
+from lightning_voiceclone.metrics.judges import identify, voice_of
 from lightning_voiceclone.metrics.words import WordErrorRate
 from lightning_voiceclone.recognizers.speaker import ResemblyzerSpeakerEncoder
 from lightning_voiceclone.recognizers.whisper import WhisperRecognizer
@@ -40,6 +40,11 @@ class Ear:
     def __init__(self) -> None:
         self.encoder = ResemblyzerSpeakerEncoder()
         self.words = WordErrorRate(WhisperRecognizer())
+
+    @property
+    def names(self) -> list[str]:
+        """Who judges: their opinions are kept under it."""
+        return [str(identify(self.encoder)), str(self.words.judge)]
 
     def likeness(self, clone: Tensor, others: Sequence[Path]) -> float:
         """Mean cosine of a clone to recordings."""
@@ -113,7 +118,7 @@ def print_references(options: argparse.Namespace) -> None:
     journal, sha256 = journal_in(options.output / "references"), path_sha256(voice_path(options.voice))
     found = []
     for pair in pairs:
-        key = key_of("references", sha256, pair.case, str(pair.source), str(pair.reference), MORE)
+        key = key_of("references", ear.names, sha256, pair.case, str(pair.source), str(pair.reference), MORE)
         if key not in journal.entries:
             four, held_out = split(pair, utterances(options, pair.target_speaker))
             likeness = {name: ear.likeness(spoken(voice, pair.source, given), held_out)
@@ -146,7 +151,7 @@ class Outcome:
 
 def print_adaptation(options: argparse.Namespace) -> None:
     """Adapted against zero-shot, speaker by speaker."""
-    every = read_pairs(options.pairs)
+    every, ear = read_pairs(options.pairs), Ear()
     speakers = sorted({row.target_speaker for row in every.rows})[: options.speakers]
     journal, sha256 = journal_in(options.output / "adaptation"), path_sha256(voice_path(options.voice))
     print(f"adaptation, {SECONDS:g} s of each of {len(speakers)} speakers, {options.steps} steps, zero-shot and then"
@@ -156,9 +161,9 @@ def print_adaptation(options: argparse.Namespace) -> None:
     minutes = []
     for speaker in speakers:
         rows = of_speaker(every, speaker, options.limit)
-        key = key_of("adaptation", sha256, options.steps, SECONDS, speaker, [row.case for row in rows])
+        key = key_of("adaptation", ear.names, sha256, options.steps, SECONDS, speaker, [row.case for row in rows])
         if key not in journal.entries:
-            journal.append([(key, adapted_to(options, speaker, rows))])
+            journal.append([(key, adapted_to(options, ear, speaker, rows))])
         entry = journal.entries[key]
         minutes.append(entry["minutes"])
         pairs += rows
@@ -182,14 +187,14 @@ def of_speaker(pairs: Pairs, speaker: str, limit: int | None) -> tuple[Pair, ...
     return Pairs(pairs.path, pairs.sha256, rows).limited(limit).rows
 
 
-def adapted_to(options: argparse.Namespace, speaker: str, rows: Sequence[Pair]) -> dict[str, Any]:
+def adapted_to(options: argparse.Namespace, ear: Ear, speaker: str, rows: Sequence[Pair]) -> dict[str, Any]:
     """What the journal keeps of a speaker; the adapted weights are thrown away."""
     with TemporaryDirectory() as folder:
         recordings = utterances(options, speaker)
         given = list(first_seconds(recordings, Path(folder)))
         seconds = sum(len(samples(path, RATE)) for path in given) / RATE
         others = [path for path in recordings if path.stem not in {used.stem for used in given}]
-        ear, zero = Ear(), load_voice(options.voice)
+        zero = load_voice(options.voice)
         before = [judged(ear, zero, row, given, others) for row in rows]
         begun = time.monotonic()
         ours = adapt(load_voice(options.voice), given, steps=options.steps, progress=False)
