@@ -76,7 +76,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
     if vocoder is not None:
         from lightning_voiceclone.vocoders.choice import choose_vocoder  # which loads parts by this module's functions
 
-        other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]))
+        other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]), generated=True)
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("vocoder.")}
         weights |= {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
     voice = Voice.from_description(description, other)

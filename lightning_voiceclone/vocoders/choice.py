@@ -21,22 +21,24 @@ def load_vocoder(path: str | Path) -> Vocoder:
     return vocoder
 
 
-def choose_vocoder(name: str, spec: AudioSpec) -> Vocoder:
+def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vocoder:
     """The vocoder that ``--vocoder`` names, for features of that spec.
 
     Args:
         name: "default" for the Vocos that ships, a folder or checkpoint of a trained one, or the short name of an
             installed class that needs no training, such as GriffinLim.
         spec: of the features that it is given.
+        generated: whether a generator makes them. To those of recordings the Vocos that ships is drawn (its
+            ``refine``), as they are of a sound.
 
     Raises:
         ConfigurationError: if there is none of that name.
         SpecMismatchError: if it is for other features; names the field and both values.
     """
-    from lightning_voiceclone.vocoders.vocos import Vocos
+    from lightning_voiceclone.vocoders.vocos import REFINE, Vocos
 
     if name == "default":
-        return Vocos(spec, pretrained=name).eval()
+        return Vocos(spec, pretrained=name, refine=0 if generated else REFINE).eval()
     if not Path(name).exists() and name in {plugin.name for plugin in plugins.installed() if plugin.kind == "vocoders"}:
         made = plugins.find("vocoders", name).load()(spec)
         if any(True for _ in made.parameters()):

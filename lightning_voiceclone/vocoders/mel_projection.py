@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.features.filterbank import analysis_window, mel_filterbank
-from lightning_voiceclone.features.framing import frame
+from lightning_voiceclone.features.framing import CHUNK_FRAMES, frame
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.vocoders.overlap_add import overlap_add
 
 LARGEST = 10.0  # factor of a band, and its inverse, in one iteration: bands that no phases can have must not ring
 TINY = 1e-20
+MOMENTUM = 0.85  # with 24 iterations PESQ 3.51; with 0.99 3.41; 1.3 goes astray
 
 
 def can_project(spec: AudioSpec) -> bool:
@@ -25,14 +26,15 @@ class MelProjection(nn.Module):
     Griffin-Lim's alternation (Griffin & Lim 1984) with another set on one side: not the spectra of fixed magnitudes,
     which mel bands do not tell, but those whose mel bands are the given ones. Each iteration takes the short-time
     spectrum that the features are of, multiplies every bin by the ratio of wanted to present bands, averaged over the
-    bands it is in (one multiplicative update of Lee & Seung 2001), leaves the phases, and transforms back to the
-    waveform whose spectrum is nearest. What the bands do not tell, the fine structure and the phases, stays that of
-    the audio as far as overlapping frames agree on it.
+    bands it is in (one multiplicative update of Lee & Seung 2001), leaves the phases, transforms back to the waveform
+    whose spectrum is nearest, and lets it go on in the direction in which it moved (fast Griffin-Lim; Perraudin, Balazs
+    & Sondergaard 2013). What the bands do not tell, the fine structure and the phases, begins as the audio's.
 
     Nothing is learnt. ``reach`` is how many frames on either side of a frame have a part in it, for each iteration.
 
     Args:
         spec: of the features; see :func:`can_project`.
+        momentum: of fast Griffin-Lim, from 0 (the original method) to below 1.
     """
 
     window: Tensor
@@ -40,10 +42,10 @@ class MelProjection(nn.Module):
     shares: Tensor
     unheard: Tensor
 
-    def __init__(self, spec: AudioSpec):
+    def __init__(self, spec: AudioSpec, *, momentum: float = MOMENTUM):
         super().__init__()
         assert spec.n_fft is not None, "a mel spec has all of its fields"
-        self.spec, self.n_fft = spec, spec.n_fft
+        self.spec, self.n_fft, self.momentum = spec, spec.n_fft, momentum
         # A sample is in the frames up to this far away, and each of them has samples up to this far away.
         self.reach = 2 * math.ceil((spec.n_fft - spec.hop_length) / 2 / spec.hop_length)
         filters = mel_filterbank(spec)
@@ -56,33 +58,38 @@ class MelProjection(nn.Module):
 
     def forward(self, audio: Tensor, features: Tensor, iterations: int) -> Tensor:
         """Audio (B, T * hop) after that many iterations, of audio (B, T * hop) and features (B, F, T)."""
+        wanted, ahead = self.bands(features), audio
         for _ in range(iterations):
-            audio = self.inverse(self.project(self.spectrum(audio), features))
+            before, audio = audio, self._nearer(ahead, wanted)
+            ahead = audio + self.momentum * (audio - before)  # as good as of spectra, which are linear, and faster
         return audio
 
-    def spectrum(self, audio: Tensor) -> Tensor:
-        """Complex spectrum (B, T, n_fft // 2 + 1) of audio (B, T * hop), framed as the features are."""
-        return torch.fft.rfft(frame(audio, self.n_fft, self.spec.hop_length) * self.window.to(audio.dtype))
+    def _nearer(self, audio: Tensor, wanted: Tensor) -> Tensor:
+        """Audio (B, T * hop) of one iteration, some frames at a time: memory for all of them is slow to be had."""
+        frames = frame(audio, self.n_fft, self.spec.hop_length)
+        most = max(CHUNK_FRAMES * torch.get_num_threads() // len(frames), 1)
+        window = self.window.to(audio.dtype)
+        parts = [
+            torch.fft.irfft(self.project(torch.fft.rfft(some * window), bands), n=self.n_fft) * window
+            for some, bands in zip(frames.split(most, 1), wanted.split(most, 1), strict=True)
+        ]
+        return overlap_add(torch.cat(parts, 1), window, self.spec.hop_length)
 
-    def project(self, spectrum: Tensor, features: Tensor) -> Tensor:
-        """The spectrum (B, T, n_fft // 2 + 1) with magnitudes scaled towards the mel bands of features (B, F, T)."""
-        power = float(self.spec.power or 1)
-        # The slope of a root at silence is infinite.
-        squares = (spectrum.real.square() + spectrum.imag.square()).clamp(min=torch.finfo(spectrum.real.dtype).tiny)
-        bands = squares.pow(power / 2) @ self.filters.to(squares.dtype)
-        ratio = self._wanted(features.transpose(1, 2)) / bands.clamp(min=self.spec.floor or TINY)
-        gain = ratio.clamp(1 / LARGEST, LARGEST) @ self.shares.to(squares.dtype) + self.unheard.to(squares.dtype)
-        return spectrum * (gain if power == 1 else gain.pow(1 / power))
-
-    def inverse(self, spectrum: Tensor) -> Tensor:
-        """Audio (B, T * hop) whose spectrum is nearest, by least squares, to one (B, T, n_fft // 2 + 1)."""
-        window = self.window.to(spectrum.real.dtype)
-        return overlap_add(torch.fft.irfft(spectrum, n=self.n_fft) * window, window, self.spec.hop_length)
-
-    def _wanted(self, features: Tensor) -> Tensor:
+    def bands(self, features: Tensor) -> Tensor:
         """Mel bands (B, T, F) before the logarithm, between the spec's floor and what sound in [-1, 1] can have."""
-        loudest = float(self.n_fft) ** float(self.spec.power or 1)
+        features, loudest = features.transpose(1, 2), float(self.n_fft) ** float(self.spec.power or 1)
         if self.spec.log is not None:
             base = math.e if self.spec.log == "e" else 10.0
             features = (features.clamp(max=math.log(loudest, base)) * math.log(base)).exp()
         return features.clamp(self.spec.floor or 0, loudest)
+
+    def project(self, spectrum: Tensor, wanted: Tensor) -> Tensor:
+        """The spectrum (B, T, n_fft // 2 + 1) with magnitudes scaled towards mel bands (B, T, F)."""
+        power = float(self.spec.power or 1)
+        parts = torch.view_as_real(spectrum).square()
+        # The slope of a root at silence is infinite.
+        squares = (parts[..., 0] + parts[..., 1]).clamp(min=torch.finfo(parts.dtype).tiny)
+        heard = (squares.sqrt() if power == 1 else squares.pow(power / 2)) @ self.filters.to(squares.dtype)
+        ratio = (wanted / heard.clamp(min=self.spec.floor or TINY)).clamp(1 / LARGEST, LARGEST)
+        gain = ratio @ self.shares.to(squares.dtype) + self.unheard.to(squares.dtype)
+        return spectrum * (gain if power == 1 else gain.pow(1 / power))
