@@ -2,11 +2,11 @@
 
     python benchmarks/copy_synthesis.py --pairs ../shared/speech/eval_pairs.tsv --output FOLDER
 
-The distinct sources as they are, and through Vocos (the one that ships, or --vocoder), Griffin-Lim with 60 iterations
-and, where lvc-world is installed, WORLD: PESQ, STOI, DNSMOS, mel distance and corpus word error rate, and the
-differences from Vocos, paired, with 95% intervals clustered over speakers. Goals: DNSMOS of Vocos within 0.35 of the
-recordings' and above Griffin-Lim's, PESQ not below Griffin-Lim's, WER at most 0.02 above the recordings'. Needs the
-extra ``judges``. May be interrupted, and goes on where it stopped.
+The distinct sources as they are, and through Vocos (the one that ships, refined and as its network alone speaks, or
+--vocoder), Griffin-Lim with 60 iterations and, where lvc-world is installed, WORLD: PESQ, STOI, DNSMOS, mel distance
+and corpus word error rate, and the differences from Vocos, paired, with 95% intervals clustered over speakers. Goals:
+DNSMOS of Vocos within 0.35 of the recordings' and above Griffin-Lim's, PESQ not below Griffin-Lim's, WER at most 0.02
+above the recordings'. Needs the extra ``judges``. May be interrupted, and goes on where it stopped.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import Copy, GroundTruth, System
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.vocoders.vocos import Vocos
 
 MEASURES = ("pesq_wb", "stoi", "dnsmos_ovrl", "wer")
 
@@ -61,6 +62,8 @@ def systems(vocoder: str) -> Iterator[tuple[str, System]]:
     """The vocoder first: the others are compared with it."""
     mel = MelSpectrogram()
     yield "vocos", Copy.named(vocoder=vocoder)
+    if vocoder == "default":
+        yield "vocos, unrefined", Copy(mel, Vocos(mel.spec, pretrained=vocoder))
     yield "recordings", GroundTruth()
     yield "griffin-lim", Copy(mel, GriffinLim(mel.spec, iterations=60))
     if "World" in {plugin.name for plugin in plugins.installed()}:

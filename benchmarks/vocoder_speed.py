@@ -21,6 +21,7 @@ from lightning_voiceclone import plugins  # noqa: E402
 from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
 from lightning_voiceclone.interfaces import Vocoder  # noqa: E402
 from lightning_voiceclone.testing.signals import speech_like  # noqa: E402
+from lightning_voiceclone.vocoders.vocos import REFINE  # noqa: E402
 
 SECONDS, ROUNDS, SAMPLES = 10.0, 3, 2000
 MEL = MelSpectrogram()
@@ -39,11 +40,12 @@ def seconds_of(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
     return time.perf_counter() - start, result
 
 
-def real_time_factor(name: str, features: Tensor) -> None:
-    vocoder = made(name)
+def real_time_factor(name: str, features: Tensor, **settings: object) -> None:
+    vocoder = made(name, **settings)
     vocoder.prepare_inference()
     vocoder(features)
     median = statistics.median(seconds_of(lambda: vocoder(features))[0] for _ in range(ROUNDS))
+    name = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
     print(f"{name}: {median:.3f} s for {SECONDS:g} s, {median / SECONDS:.4f} of real time ({THREADS} threads)")
 
 
@@ -88,6 +90,7 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     features = MEL(torch.from_numpy(speech_like(SECONDS).audio)[None])
     real_time_factor("Vocos", features)
+    real_time_factor("Vocos", features, refine=REFINE)
     if "HiFiGAN" in INSTALLED:
         hifigan(features, "v1", ROUNDS)
         hifigan(features, "v2", ROUNDS)
