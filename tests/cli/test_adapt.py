@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -124,13 +125,20 @@ def test_an_interruption_leaves_the_voice_that_was_there(folder, number):
     before = (folder / "someone/weights.safetensors").read_bytes()
     (folder / "temporary").mkdir()
     command = ["adapt", "--checkpoint", "voice", "--data", "speaker", "--output", "someone", "--steps", "100000"]
-    process = subprocess.Popen([sys.executable, "-c", BEGINS, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-                               env={**os.environ, "TMPDIR": str(folder / "temporary")})  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGINS, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(folder / "temporary")},
+        # Where the tests run in the background, a shell has them and their children ignore Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads run here
+    )  # fmt: skip
     deadline = time.monotonic() + 240
     while not (folder / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(number)
-    out, err = process.communicate(timeout=240)
+    try:
+        out, err = process.communicate(timeout=240)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == b"lvc: interrupted"
     assert all(line.startswith(b"note: ") for line in err.splitlines()[:-1])
