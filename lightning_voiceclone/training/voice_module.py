@@ -177,7 +177,7 @@ class VoiceModule(AdversarialModule):
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
         identity = None if reference is None else self.voice.identify(reference)
-        exchange = Exchange.of(len(batch.audio), self.swap if self.training and self.playing else 0.0)
+        exchange = Exchange.of(len(batch.audio), self._share)
         index = exchange.index(batch.audio.device)
         wanted = None if identity is None else identity.rows(index)
         transforms: Any = self.content_transforms if self.training else ()
@@ -251,8 +251,13 @@ class VoiceModule(AdversarialModule):
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
         if not self.voice.listens:
             return source, None
-        prosody = self.training and self.swap > 0  # for the register of the voice that is taken
+        prosody = self._share > 0  # for the register of the voice that is taken
         return source, self.voice.analyze(reference, batch.reference_lengths, prosody=prosody)
+
+    @property
+    def _share(self) -> float:
+        """Of a batch's rows that speak in another's voice in this step."""
+        return self.swap if self.training and self.playing else 0.0
 
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
         """The crops, and what the generator is told of each to say it again in the voice of its reference crop."""
