@@ -71,7 +71,7 @@ def spoken(voice: Voice, source: Path, references: Sequence[Path]) -> Tensor:
     spec = voice.spec
     said = hear_source(samples(source, spec.sample_rate), spec, str(source)).audio
     named = [(str(path), samples(path, spec.sample_rate)) for path in references]
-    voices = hear_references(named, spec, embed=embedder(voice))[0] if named else []
+    voices, _ = hear_references(named, spec, embed=embedder(voice))
     clone = voice.clone(said, voices, spec.sample_rate).numpy()
     return torch.from_numpy(soxr.resample(clone, spec.sample_rate, RATE, quality="HQ"))
 

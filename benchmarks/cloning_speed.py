@@ -11,9 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from cloning_speakers import RATE, samples, utterances
 from torch import Tensor
 
-from lightning_voiceclone.audio.recordings import read_audio, write_audio
+from lightning_voiceclone.audio.recordings import write_audio
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.hearing import embedder, hear_references, hear_source
 from lightning_voiceclone.parts import Part, describe
@@ -22,7 +23,6 @@ from lightning_voiceclone.voice import Voice
 
 SOURCE_SECONDS, REFERENCE_SECONDS = 10, 8
 THREADS, ROUNDS, COMMANDS = 2, 5, 3
-RATE = 16000
 # In the new process, whose own peak this is: the one that getrusage tells of begins with its parent's.
 PEAK = """
 import resource, sys
@@ -55,8 +55,7 @@ def recordings(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
     rows = read_pairs(options.pairs).rows
     made = []
     for speaker, seconds in ((rows[0].source_speaker, SOURCE_SECONDS), (rows[0].target_speaker, REFERENCE_SECONDS)):
-        files = sorted((options.speech / "LibriSpeech/test-other" / speaker).rglob("*.flac"))
-        audio = torch.cat([torch.from_numpy(read_audio(path, RATE)[0]) for path in files])[: seconds * RATE]
+        audio = torch.cat([samples(path, RATE) for path in utterances(options, speaker)])[: seconds * RATE]
         made.append(folder / f"{speaker}.wav")
         write_audio(made[-1], audio.numpy(), RATE)
     return made[0], made[1]
@@ -67,7 +66,7 @@ def print_loaded(voice: Voice, source: Path, reference: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     spec = voice.spec
-    said, heard = (torch.from_numpy(read_audio(path, spec.sample_rate)[0]) for path in (source, reference))
+    said, heard = (samples(path, spec.sample_rate) for path in (source, reference))
 
     def clone(seed: int) -> Tensor:
         voices, _ = hear_references([("the reference", heard)], spec, embed=embedder(voice))

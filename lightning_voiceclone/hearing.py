@@ -91,7 +91,7 @@ def hear_references(
     """The references as the voice is to be learnt from them, and notes, a line each.
 
     Args:
-        references: what notes and errors call each, and its samples (N,) in [-1, 1] at the spec's rate.
+        references: what notes and errors call each, and its samples (N,) in [-1, 1] at the spec's rate; may be none.
         spec: of the voice.
         denoise: "auto" for those whose speech is less than 15 dB above the noise, "on", or "off".
         embed: from audio (B, N) to embeddings (B, D) of speakers, such as :func:`embedder` makes; without one, two

@@ -1,6 +1,7 @@
 """Saying it faster or slower: the frames of a condition, laid out anew in time."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,24 +39,20 @@ def paced(condition: Condition, speed: float) -> Condition:
     frames = int(condition.lengths.max())
     wanted = max(round(frames / speed), 1)
 
-    def between(x: Tensor | None) -> Tensor | None:
-        if x is None or (x.ndim == 2 and x.shape[-1] != frames):
-            return x
+    def laid(x: Tensor | None, **how: Any) -> Tensor | None:
+        if x is None:
+            return None
         wide = x if x.ndim == 3 else x[:, None]
-        laid = F.interpolate(wide, wanted, mode="linear", align_corners=False)
-        return laid if x.ndim == 3 else laid[:, 0]
+        return F.interpolate(wide, wanted, **how).reshape(*x.shape[:-1], wanted)
 
-    f0 = condition.f0
-    if f0 is not None:
-        f0 = F.interpolate(f0[:, None], wanted, mode="nearest-exact")[:, 0]
+    between: dict[str, Any] = {"mode": "linear", "align_corners": False}
+    of_utterance = condition.noise is not None and condition.noise.ndim == 2
     return replace(
         condition,
         lengths=torch.full_like(condition.lengths, wanted),
-        content=between(condition.content),
-        f0=f0,
-        voicing=between(condition.voicing),
-        energy=between(condition.energy),
-        noise=between(condition.noise)
-        if condition.noise is not None and condition.noise.ndim == 3
-        else condition.noise,
+        content=laid(condition.content, **between),
+        f0=laid(condition.f0, mode="nearest-exact"),
+        voicing=laid(condition.voicing, **between),
+        energy=laid(condition.energy, **between),
+        noise=condition.noise if of_utterance else laid(condition.noise, **between),
     )

@@ -21,6 +21,16 @@ DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
 
 
+def check_place(folder: Path) -> None:
+    """Refuse a folder that is no voice's, where one is to be written: before the work, if that takes long.
+
+    Raises:
+        ConfigurationError: if something else is there.
+    """
+    if folder.exists() and not (folder / DESCRIPTION).is_file():
+        raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
+
+
 def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
     """Write a voice folder, whole or not at all.
 
@@ -35,8 +45,7 @@ def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
         ConfigurationError: if something else is at the folder's place.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / DESCRIPTION).is_file():
-        raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
+    check_place(folder)
     with whole_folder(folder) as temporary:
         weights = dict(voice.state_dict())
         description = voice.description()

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchaudio.functional import phase_vocoder
 
-from lightning_voiceclone.audio.recordings import AUDIO_SUFFIXES, read_audio
+from lightning_voiceclone.audio.recordings import read_audio, recordings_below
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import AudioTransform
 
@@ -263,7 +263,7 @@ class AddReverberation(_RowTransform):
 
 
 def _recordings_in(folder: str, expected: str) -> list[Path]:
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = recordings_below(folder)
     if not found:
         raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder!r}; expected {expected}")
     return found

@@ -52,6 +52,11 @@ class RecordingFacts:
     clipped: float
 
 
+def recordings_below(folder: PathLike) -> list[Path]:
+    """Paths of what can be decoded below a folder, at any depth, in order."""
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+
+
 def read_audio(
     path: PathLike, sample_rate: int | None = None, *, start: float = 0.0, end: float | None = None, mono: bool = True
 ) -> tuple[np.ndarray, int]:

@@ -34,14 +34,12 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Adapt a voice."""
     options = parser().parse_args(argv)
-    from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.hearing import check_denoise
-    from lightning_voiceclone.storage import DESCRIPTION, load_voice, save_voice
+    from lightning_voiceclone.storage import check_place, load_voice, save_voice
 
     check_denoise(options.denoise)
     output = Path(options.output)
-    if output.exists() and not (output / DESCRIPTION).is_file():  # told before minutes of training, not after
-        raise ConfigurationError(f"{output} is there already and is not a voice folder; name another with --output")
+    check_place(output)  # told before minutes of training, not after
     from lightning_voiceclone.training.adaptation import adapt, check_settings, recordings_in
 
     check_settings(options.steps, options.learning_rate, options.seed)

@@ -61,15 +61,11 @@ def run(argv: list[str]) -> int:
     read = [torch.from_numpy(read_audio(Path(path), rate)[0]).to(options.device)
             for path in [options.source, *options.reference]]  # fmt: skip
     source = hear_source(read[0], voice.spec, options.source, denoise=options.denoise)
-    references, notes = (
-        hear_references(
-            list(zip(options.reference, read[1:], strict=True)),
-            voice.spec,
-            denoise=options.denoise,
-            embed=embedder(voice),
-        )
-        if options.reference
-        else ([], ())
+    references, notes = hear_references(
+        list(zip(options.reference, read[1:], strict=True)),
+        voice.spec,
+        denoise=options.denoise,
+        embed=embedder(voice),
     )
     for note in (*source.notes, *notes):
         print(f"note: {note}", file=sys.stderr)

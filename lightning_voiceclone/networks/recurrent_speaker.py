@@ -14,6 +14,7 @@ from lightning_voiceclone.networks.conditioning import check_positive, keep, rea
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.spec import AudioSpec
 
+RATE, N_FFT = 16000, 1024
 POWER = 1.0  # sum over Resemblyzer's bands in speech of -30 dB, the level to which it brings recordings
 LOUDEST = 4.0  # natural logarithm of a band's magnitude beyond which no sound within [-1, 1] comes
 
@@ -123,16 +124,16 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
 
 def _merged(features: int, bands: int) -> Tensor:
     """(bands, features): the power in Resemblyzer's bands of that in ours, both evenly spaced in mel up to 8 kHz."""
-    ours = channel_frequencies(_mel(features, 1024))
+    ours = channel_frequencies(_mel(features))
     assert ours is not None
-    theirs = mel_filterbank(_mel(bands, 1024))
-    bins = (ours / (16000 / 1024)).round().long().clamp(max=len(theirs) - 1)
+    theirs = mel_filterbank(_mel(bands))
+    bins = (ours / (RATE / N_FFT)).round().long().clamp(max=len(theirs) - 1)
     widths = torch.gradient(ours)[0]
     return (theirs[bins] * widths[:, None]).T
 
 
-def _mel(bands: int, n_fft: int) -> AudioSpec:
+def _mel(bands: int) -> AudioSpec:
     return AudioSpec(
-        kind="mel", channels=bands, sample_rate=16000, hop_length=160, n_fft=n_fft, win_length=n_fft, window="hann",
-        n_mels=bands, fmin=0.0, fmax=8000.0, mel_scale="slaney", mel_norm="slaney", power=1.0,
+        kind="mel", channels=bands, sample_rate=RATE, hop_length=160, n_fft=N_FFT, win_length=N_FFT, window="hann",
+        n_mels=bands, fmin=0.0, fmax=RATE / 2, mel_scale="slaney", mel_norm="slaney", power=1.0,
     )  # fmt: skip

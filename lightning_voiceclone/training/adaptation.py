@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_voiceclone.analysis import pad_together
-from lightning_voiceclone.audio.recordings import AUDIO_SUFFIXES, read_audio, write_audio
+from lightning_voiceclone.audio.recordings import read_audio, recordings_below, write_audio
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
@@ -44,7 +44,7 @@ def recordings_in(folder: Path) -> list[Path]:
     Raises:
         ConfigurationError: if there are none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = recordings_below(folder)
     if not found:
         raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder}; name a folder of one speaker's")
     return found
