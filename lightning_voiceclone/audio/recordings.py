@@ -16,7 +16,7 @@ import soxr
 
 from lightning_voiceclone.audio.containers import truncation
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.files import interruption_held, whole_file
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 SILENCE_DBFS = -60.0
@@ -122,7 +122,8 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
         logger.warning("%s: clipped, because samples reach %.3f; full scale is 1", path, peak)
     samples = np.clip(np.round(audio.T * 32768.0), -32768, 32767).astype(np.int16)
     encoded = io.BytesIO()  # so that a full disk is Python's own OSError, with its number, not a decoder's message
-    soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
+    with interruption_held():
+        soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
     with whole_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
-from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.files import interruption_held, whole_file
 
 CHUNK = 8  # recordings a worker takes at once: what an interruption may lose, against a message for each
 Result = tuple[str, dict[str, Any]]
@@ -72,7 +72,11 @@ def run_jobs(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[
     chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
     if workers <= 1:
         for chunk in chunks:
-            yield [(job.key, _do(job, settings)) for job in chunk]
+            results = []
+            for job in chunk:
+                with interruption_held():
+                    results.append((job.key, _do(job, settings)))
+            yield results
         return
     # Forking a process that has used torch's threads may hang; a server that has not is forked instead, or nothing.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"

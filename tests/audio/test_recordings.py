@@ -1,6 +1,8 @@
+import io
 import itertools
 import logging
 import os
+import signal
 import struct
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import soundfile
 import soxr
 
+from lightning_voiceclone.audio import recordings
 from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
@@ -106,6 +109,24 @@ def test_what_lies_beyond_full_scale_is_clipped_with_a_warning(tmp_path, caplog)
         write_audio(tmp_path / "a.wav", np.array([0.5, 1.5, -2.0]), 16000)
     assert "2.000" in caplog.text
     np.testing.assert_allclose(read_audio(tmp_path / "a.wav")[0], [0.5, 1.0, -1.0], atol=1e-4)
+
+
+def test_ctrl_c_while_a_file_is_encoded_is_not_lost(tmp_path, monkeypatch):
+    class Interrupted(io.BytesIO):
+        def write(self, data):
+            if not self.tell():
+                signal.raise_signal(signal.SIGINT)
+            return super().write(data)
+
+    monkeypatch.setattr(recordings.io, "BytesIO", Interrupted)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_audio(tmp_path / "a.flac", np.zeros(1000, np.float32), 8000)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
