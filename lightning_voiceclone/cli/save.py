@@ -2,6 +2,8 @@
 
 import argparse
 
+PARTS = ("content_encoder", "speaker_encoder", "vocoder")
+
 
 def run(argv: list[str]) -> int:
     """Turn a checkpoint into a voice folder, or into that of a vocoder or encoder."""
@@ -13,23 +15,34 @@ def run(argv: list[str]) -> int:
                         help="where to write; a folder of the same kind there is replaced")  # fmt: skip
     parser.add_argument("--bits", type=int, default=32, choices=(32, 16, 8),
                         help="of a stored weight; fewer make the folder smaller and change little")  # fmt: skip
+    parser.add_argument("--part", choices=PARTS,
+                        help="of a voice only this one, for others to be built with (pretrained: FOLDER)")  # fmt: skip
     options = parser.parse_args(argv)
     from pathlib import Path
 
     from torch import nn
 
+    from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.spec import AudioSpec
     from lightning_voiceclone.storage import load_voice, read_checkpoint, save_voice
     from lightning_voiceclone.trained import load_part, read_part, role_of, save_part
 
     path = Path(options.checkpoint)
     checkpoint = read_checkpoint(path) if path.is_file() else {}
-    if role_of(checkpoint):
+    if options.part:
+        voice = load_voice(path)
+        part = getattr(voice, options.part)
+        if part is None:
+            raise ConfigurationError(f"the voice {path} has no {options.part}")
+        spec = voice.spec
+        save_part(part, spec, options.output, bits=options.bits)
+        made: nn.Module = part
+    elif role_of(checkpoint):
         description, _ = read_part(path)
         spec = AudioSpec.from_mapping(description["spec"])
         part = load_part(path, description["part"]["kind"])
         save_part(part, spec, options.output, bits=options.bits)
-        made: nn.Module = part
+        made = part
     else:
         made = voice = load_voice(path)
         spec = voice.spec

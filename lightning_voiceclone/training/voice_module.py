@@ -46,6 +46,7 @@ from lightning_voiceclone.training.voice_checks import (
     check_swap,
     check_way_back,
 )
+from lightning_voiceclone.training.warm_start import begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 
@@ -84,6 +85,8 @@ class VoiceModule(AdversarialModule):
         target_transforms: transforms of the real features in training, of what the generator is to produce.
         swap: share of the rows of a batch that speak in another row's voice.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
+        start: checkpoint or folder of a voice with the same generator to begin with the weights of, or "default";
+            null to begin afresh. Encoders that train, and the discriminator, begin with its own where they are alike.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.
@@ -108,6 +111,7 @@ class VoiceModule(AdversarialModule):
         target_transforms: list[FeatureTransform] | None = None,
         swap: float = 0.0,
         speaker_noise: float = 0.0,
+        start: str | None = None,
         weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
@@ -125,6 +129,8 @@ class VoiceModule(AdversarialModule):
         voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
                       energy=energy, noise=noise)  # fmt: skip
         judge = discriminator(dims) if discriminator else None
+        if start is not None:
+            begin_with(voice, judge, start)
         check_augmentation(augmentation or [])
         check_way_back(judge, voice.vocoder)
         check_swap(swap, voice.listens, content)

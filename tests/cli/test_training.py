@@ -16,7 +16,9 @@ import yaml
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.storage import load_voice
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.trained import load_part
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {"librispeech_stft": "librispeech.yaml", "clone_base": "clone_small.yaml"}  # each on top of the other
@@ -166,6 +168,16 @@ def test_a_voice_folder_loads_without_lightning(trained, folder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "80 []"
+
+
+def test_a_part_of_a_voice_is_saved_for_others_to_be_built_with(trained, folder, capsys):
+    checkpoint = trained / "checkpoints/last.ckpt"
+    assert main(["save", str(checkpoint), "--part", "content_encoder", "--output", "content"]) == 0
+    saved, theirs = load_part("content", "content_encoders"), load_voice(checkpoint).content_encoder
+    features = torch.randn(1, 80, 40)
+    assert torch.equal(saved(features), theirs(features))
+    assert main(["save", str(checkpoint), "--part", "vocoder", "--output", "content"]) == 0
+    assert load_part("content", "vocoders").spec == load_voice(checkpoint).spec
 
 
 def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folder, capsys):

@@ -1,0 +1,95 @@
+"""Beginning with the weights of a trained voice."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.prosody import Energy, Pitch
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
+from lightning_voiceclone.storage import save_voice
+from lightning_voiceclone.training.voice_module import VoiceModule
+
+
+def module(seed, **changes):
+    torch.manual_seed(seed)
+    settings = {
+        "feature_extractor": MelSpectrogram(n_mels=20),
+        "generator": partial(ConvGenerator, width=8, layers=2),
+        "discriminator": partial(PatchDiscriminator, width=4, layers=2),
+        "content_encoder": partial(InstanceNormContentEncoder, channels=4, width=8, layers=1),
+        "speaker_encoder": partial(StatisticsSpeakerEncoder, channels=8, width=8, layers=1),
+        "pitch": Pitch(),
+        "energy": Energy(),
+        "weights": {"reconstruction": 5.0, "adversarial": 1.0},
+    }
+    return VoiceModule(**{**settings, **changes})
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Of a module whose averages differ from its weights, with the module."""
+    trained = module(1)
+    with torch.no_grad():
+        for name, buffer in trained.average.named_buffers():
+            if name != "updates":
+                buffer.add_(0.25)
+        trained.voice.normalizer.fit_once([torch.randn(1, 20, 50) + 3])
+    stored = {"state_dict": trained.state_dict(), "pytorch-lightning_version": "2.0"}
+    trained.on_save_checkpoint(stored)
+    path = tmp_path / "trained.ckpt"
+    torch.save(stored, path)
+    return path, trained
+
+
+def differences(left, right):
+    theirs = right.state_dict()
+    return max(float((value.float() - theirs[name].float()).abs().max()) for name, value in left.state_dict().items())
+
+
+def test_begins_with_averaged_weights_and_the_discriminator(checkpoint):
+    path, trained = checkpoint
+    begun = module(2, start=str(path))
+    with trained.averaged():
+        for role in ("generator", "content_encoder", "speaker_encoder", "normalizer"):
+            assert differences(getattr(begun.voice, role), getattr(trained.voice, role)) == 0, role
+    assert differences(begun.discriminator, trained.discriminator) == 0
+    with begun.averaged():  # its average begins there too
+        now = begun.voice.generator.state_dict()
+    with trained.averaged():
+        assert all(torch.equal(value, now[name]) for name, value in trained.voice.generator.state_dict().items())
+
+
+def test_parts_of_another_making_begin_afresh(checkpoint):
+    path, trained = checkpoint
+    wider = {"speaker_encoder": partial(StatisticsSpeakerEncoder, channels=8, width=12, layers=1)}
+    begun = module(2, start=str(path), discriminator=partial(PatchDiscriminator, width=8, layers=2), **wider)
+    fresh = module(2, discriminator=partial(PatchDiscriminator, width=8, layers=2), **wider)
+    assert differences(begun.voice.speaker_encoder, fresh.voice.speaker_encoder) == 0
+    assert differences(begun.discriminator, fresh.discriminator) == 0
+    with trained.averaged():
+        assert differences(begun.voice.generator, trained.voice.generator) == 0
+
+
+def test_begins_with_a_folder_without_a_discriminator(checkpoint, tmp_path):
+    _, trained = checkpoint
+    save_voice(trained.voice, tmp_path / "voice")
+    begun, fresh = module(2, start=str(tmp_path / "voice")), module(2)
+    assert differences(begun.voice.generator, trained.voice.generator) == 0
+    assert differences(begun.discriminator, fresh.discriminator) == 0
+
+
+def test_another_generator_or_other_features_are_refused(checkpoint):
+    path, _ = checkpoint
+    with pytest.raises(ConfigurationError, match=r"width=8.*but here it is.*width=16") as caught:
+        module(2, start=str(path), generator=partial(ConvGenerator, width=16, layers=2))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SpecMismatchError, match=r"channels is 20.*but 24"):
+        module(2, start=str(path), feature_extractor=MelSpectrogram(n_mels=24))
+    with pytest.raises(ConfigurationError, match="no voice at"):
+        module(2, start=str(path.with_name("absent.ckpt")))
