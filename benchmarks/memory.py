@@ -3,11 +3,14 @@
     python benchmarks/memory.py --config recipes/librispeech.yaml --data.root ../shared/speech/LibriSpeech
 
 Prints the growth from the end of the third epoch to the end of the last (goal: at most 2%), and that of a straight line
-through all epochs between, since what the allocator happens to hold differs by some percent from one to the next. The
-recordings' caches are filled before, the allocator's in the first epochs. Whatever follows is passed on to the recipe.
-A run that ends before its last epoch (Ctrl-C, a time limit's SIGTERM) has no figure, and ends non-zero.
+through all epochs between. The recordings' caches are filled before, the allocator's in the first epochs; what the C
+library's allocator merely keeps at hand, which comes and goes by some percent, is given back before each weighing
+(malloc_trim). Whatever follows is passed on to the recipe. A run that ends before its last epoch (Ctrl-C, a time
+limit's SIGTERM) has no figure, and ends non-zero.
 """
 
+import contextlib
+import ctypes
 import gc
 import os
 import statistics
@@ -23,6 +26,9 @@ EPOCHS, BATCHES, SETTLED = 20, 20, 3
 
 
 def resident_megabytes() -> float:
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # other C libraries than glibc have none
+        ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -40,7 +46,6 @@ class Scale(pl.Callback):
                 dataset.recordings.read(index)
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        gc.collect()
         self.megabytes.append(resident_megabytes())
 
 

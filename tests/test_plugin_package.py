@@ -127,9 +127,13 @@ def test_its_own_tests_pass(installed, source):
 
 
 @pytest.mark.parametrize(
-    ("package", "name"), [("lvc-hifigan", "HiFiGAN"), ("lvc-wavenet", "WaveNet"), ("lvc-world", "World")]
-)
-def test_vocoder_packages_install_and_pass_their_own_tests(environment, tmp_path, package, name):
+    ("package", "name"),
+    [
+        ("lvc-hifigan", "HiFiGAN"), ("lvc-wavenet", "WaveNet"), ("lvc-world", "World"),
+        ("lvc-supervector", "SupervectorSpeakerEncoder"),
+    ],
+)  # fmt: skip
+def test_other_packages_install_and_pass_their_own_tests(environment, tmp_path, package, name):
     if package == "lvc-world":
         pytest.importorskip("pyworld", reason="pyworld is not installed", exc_type=ImportError)
     copied = copied_package(package, tmp_path)
