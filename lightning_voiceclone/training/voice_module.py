@@ -85,8 +85,8 @@ class VoiceModule(AdversarialModule):
         target_transforms: transforms of the real features in training, of what the generator is to produce.
         swap: share of the rows of a batch that speak in another row's voice.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
-        start: checkpoint or folder of a voice with the same generator to begin with the weights of, or "default";
-            null to begin afresh. Encoders that train, and the discriminator, begin with its own where they are alike.
+        start: checkpoint or folder of a voice, or "default", to begin with the weights of, as far as they have the same
+            names and shapes: those of the generator, of encoders that train, and of the discriminator; null for none.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.

@@ -1,17 +1,16 @@
 """Beginning a training with the weights of another one."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from torch import nn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.frozen import all_weights
 from lightning_voiceclone.interfaces import Discriminator
-from lightning_voiceclone.parts import Part, describe, same_making
+from lightning_voiceclone.parts import Part
 from lightning_voiceclone.spec import check_join
 from lightning_voiceclone.storage import load_voice, read_checkpoint, voice_path
-from lightning_voiceclone.trained import FREE
 from lightning_voiceclone.voice import Voice
 
 ENCODERS = ("content_encoder", "speaker_encoder")
@@ -20,8 +19,9 @@ ENCODERS = ("content_encoder", "speaker_encoder")
 def begin_with(voice: Voice, discriminator: Discriminator | None, start: str) -> None:
     """Give a voice that is to be trained the weights of a trained one, averaged where there are averages.
 
-    Encoders that train begin with its encoders, where those are made alike; frozen ones keep their own weights. The
-    discriminator begins with the checkpoint's, where there is one that is made alike; folders of voices have none.
+    Weights of the same name and shape are taken over: in the generator, in encoders of the same class that train
+    (frozen ones keep their own), and in the discriminator, where ``start`` is a checkpoint that has one. A line for
+    each says how many. So a generator may have a layer more or less than that which it begins with.
 
     Args:
         voice: to be trained.
@@ -29,50 +29,33 @@ def begin_with(voice: Voice, discriminator: Discriminator | None, start: str) ->
         start: checkpoint or folder of a voice, or "default" for the one that ships.
 
     Raises:
-        ConfigurationError: if there is no voice, or its generator is another one.
+        ConfigurationError: if there is no voice, or no weight of its generator fits.
         SpecMismatchError: if its features mean something else; names the field and both values.
     """
     theirs = load_voice(start)
     check_join(f"the voice to start from ({start})", theirs.spec, "this configuration", voice.spec)
-    if not _alike(voice.generator, theirs.generator):
+    if not _take_over(voice.generator, all_weights(theirs.generator), "generator"):
         raise ConfigurationError(
-            f"start: the generator of {start} is {_told(theirs.generator)} but here it is {_told(voice.generator)};"
-            " weights of the one do not fit the other"
+            f"start: no weight of the {type(theirs.generator).__name__} of {start} fits this"
+            f" {type(voice.generator).__name__}; start from a voice whose generator is of its class and width"
         )
-    _copy(theirs.generator, voice.generator)
-    _copy(theirs.normalizer, voice.normalizer)
+    voice.normalizer.load_state_dict(all_weights(theirs.normalizer))
     for role in ENCODERS:
         ours, other = getattr(voice, role), getattr(theirs, role)
-        if ours is not None and other is not None and ours.frozen_sha256 is None and _alike(ours, other):
-            _copy(other, ours)
+        if ours is not None and type(ours) is type(other) and ours.frozen_sha256 is None:
+            _take_over(ours, all_weights(other), role)
     path = voice_path(start)
     if discriminator is not None and path.is_file():
-        _begin_discriminator(discriminator, read_checkpoint(path))
+        state = read_checkpoint(path)["state_dict"]
+        own = "discriminator."
+        stored = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
+        _take_over(discriminator, stored, "discriminator")
 
 
-def _begin_discriminator(discriminator: Discriminator, checkpoint: Mapping[str, Any]) -> None:
-    stored = checkpoint.get("discriminator")
-    if stored is None or not same_making(stored, describe(discriminator)):
-        return
-    own = "discriminator."
-    state = {key.removeprefix(own): value for key, value in checkpoint["state_dict"].items() if key.startswith(own)}
-    discriminator.load_state_dict(state)
-
-
-def _copy(source: nn.Module, target: nn.Module) -> None:
-    target.load_state_dict(all_weights(source))
-
-
-def _alike(ours: Part, theirs: Part) -> bool:
-    """Whether weights of the one fit the other: same class, same settings but those that say where weights are from."""
-    left, right = (_settings(part) for part in (ours, theirs))
-    return type(ours) is type(theirs) and same_making(left, right)
-
-
-def _settings(part: Part) -> dict[str, Any]:
-    return {name: value for name, value in describe(part)["arguments"].items() if name not in FREE}
-
-
-def _told(part: Part) -> str:
-    settings = {name: value for name, value in _settings(part).items() if not isinstance(value, dict)}
-    return f"{type(part).__name__}({', '.join(f'{name}={value}' for name, value in settings.items())})"
+def _take_over(part: Part, stored: Mapping[str, Tensor], role: str) -> int:
+    """How many weights of a part were replaced by those stored under the same name, with the same shape."""
+    own = part.state_dict()
+    fitting = {name: value for name, value in stored.items() if name in own and own[name].shape == value.shape}
+    part.load_state_dict(fitting, strict=False)
+    rank_zero_info(f"begins with {len(fitting)} of the {len(own)} weights of the {role}")
+    return len(fitting)

@@ -11,6 +11,8 @@ from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.generators.mlp import MLPGenerator
+from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.storage import save_voice
 from lightning_voiceclone.training.voice_module import VoiceModule
@@ -65,15 +67,31 @@ def test_begins_with_averaged_weights_and_the_discriminator(checkpoint):
         assert all(torch.equal(value, now[name]) for name, value in trained.voice.generator.state_dict().items())
 
 
-def test_parts_of_another_making_begin_afresh(checkpoint):
+def test_what_has_another_shape_begins_afresh(checkpoint):
     path, trained = checkpoint
     wider = {"speaker_encoder": partial(StatisticsSpeakerEncoder, channels=8, width=12, layers=1)}
-    begun = module(2, start=str(path), discriminator=partial(PatchDiscriminator, width=8, layers=2), **wider)
-    fresh = module(2, discriminator=partial(PatchDiscriminator, width=8, layers=2), **wider)
-    assert differences(begun.voice.speaker_encoder, fresh.voice.speaker_encoder) == 0
-    assert differences(begun.discriminator, fresh.discriminator) == 0
+    begun, fresh = module(2, start=str(path), **wider), module(2, **wider)
+    ours, theirs, new = (m.voice.speaker_encoder.state_dict() for m in (begun, trained, fresh))
+    other = [name for name in ours if ours[name].shape != theirs[name].shape]
+    assert other
+    assert all(torch.equal(ours[name], new[name]) for name in other)
     with trained.averaged():
         assert differences(begun.voice.generator, trained.voice.generator) == 0
+
+
+def test_a_generator_may_have_less_or_more_than_that_which_it_begins_with(checkpoint, tmp_path):
+    path, trained = checkpoint
+    longer = module(2, start=str(path), generator=partial(ConvGenerator, width=8, layers=3))
+    looking = module(2, start=str(path), generator=partial(ReferenceGenerator, width=8, layers=2))
+    with trained.averaged():
+        theirs = trained.voice.generator.state_dict()
+        for begun in (longer, looking):
+            ours = begun.voice.generator.state_dict()
+            assert all(torch.equal(ours[name], value) for name, value in theirs.items() if "blocks" in name)
+    save_voice(looking.voice, tmp_path / "looking")
+    plain = module(3, start=str(tmp_path / "looking"))
+    ours, theirs = plain.voice.generator.state_dict(), looking.voice.generator.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_begins_with_a_folder_without_a_discriminator(checkpoint, tmp_path):
@@ -86,8 +104,10 @@ def test_begins_with_a_folder_without_a_discriminator(checkpoint, tmp_path):
 
 def test_another_generator_or_other_features_are_refused(checkpoint):
     path, _ = checkpoint
-    with pytest.raises(ConfigurationError, match=r"width=8.*but here it is.*width=16") as caught:
-        module(2, start=str(path), generator=partial(ConvGenerator, width=16, layers=2))
+    with pytest.raises(
+        ConfigurationError, match=r"no weight of the ConvGenerator of .* fits this MLPGenerator"
+    ) as caught:
+        module(2, start=str(path), generator=partial(MLPGenerator, hidden=16, layers=2))
     assert "\n" not in str(caught.value)
     with pytest.raises(SpecMismatchError, match=r"channels is 20.*but 24"):
         module(2, start=str(path), feature_extractor=MelSpectrogram(n_mels=24))
