@@ -29,24 +29,22 @@ def run(argv: list[str]) -> int:
 
     path = Path(options.checkpoint)
     checkpoint = read_checkpoint(path) if path.is_file() else {}
-    if options.part:
-        voice = load_voice(path)
-        part = getattr(voice, options.part)
-        if part is None:
-            raise ConfigurationError(f"the voice {path} has no {options.part}")
-        spec = voice.spec
-        save_part(part, spec, options.output, bits=options.bits)
-        made: nn.Module = part
-    elif role_of(checkpoint):
+    made: nn.Module
+    if role_of(checkpoint) and not options.part:
         description, _ = read_part(path)
         spec = AudioSpec.from_mapping(description["spec"])
-        part = load_part(path, description["part"]["kind"])
+        made = part = load_part(path, description["part"]["kind"])
         save_part(part, spec, options.output, bits=options.bits)
-        made = part
     else:
         made = voice = load_voice(path)
         spec = voice.spec
-        save_voice(voice, options.output, bits=options.bits)
+        if options.part:
+            made = part = getattr(voice, options.part)
+            if part is None:
+                raise ConfigurationError(f"the voice {path} has no {options.part}")
+            save_part(part, spec, options.output, bits=options.bits)
+        else:
+            save_voice(voice, options.output, bits=options.bits)
     count = sum(parameter.numel() for parameter in made.parameters())
     print(f"{options.output}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
     return 0
