@@ -1,50 +1,79 @@
 """``lvc save``."""
 
 import argparse
+from typing import Any
 
 PARTS = ("content_encoder", "speaker_encoder", "vocoder")
 
 
 def run(argv: list[str]) -> int:
-    """Turn a checkpoint into a voice folder, or into that of a vocoder or encoder."""
+    """Turn checkpoints into a voice folder, or one into that of a vocoder or encoder."""
     parser = argparse.ArgumentParser("lvc save", description="Turn a checkpoint of lvc fit into a voice folder, or into"
                                      " the folder of a vocoder or encoder (safetensors weights and YAML), which loads"
-                                     " without Lightning.")  # fmt: skip
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt of lvc fit")
+                                     " without Lightning. Of several checkpoints of one voice, the mean of their"
+                                     " weights.")  # fmt: skip
+    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT",
+                        help="a .ckpt of lvc fit, or a voice folder; several of one voice for their mean")  # fmt: skip
     parser.add_argument("--output", required=True, metavar="FOLDER",
                         help="where to write; a folder of the same kind there is replaced")  # fmt: skip
     parser.add_argument("--bits", type=int, default=32, choices=(32, 16, 8),
                         help="of a stored weight; fewer make the folder smaller and change little")  # fmt: skip
     parser.add_argument("--part", choices=PARTS,
                         help="of a voice only this one, for others to be built with (pretrained: FOLDER)")  # fmt: skip
+    parser.add_argument("--vocoder", metavar="NAME",
+                        help="that the voice is to speak with from now on: a checkpoint or folder of one, default, or"
+                        " the name of a class that needs no training")  # fmt: skip
     options = parser.parse_args(argv)
-    from pathlib import Path
-
-    from torch import nn
-
-    from lightning_voiceclone.errors import ConfigurationError
-    from lightning_voiceclone.spec import AudioSpec
-    from lightning_voiceclone.storage import load_voice, read_checkpoint, save_voice
-    from lightning_voiceclone.trained import load_part, read_part, role_of, save_part
-
-    path = Path(options.checkpoint)
-    checkpoint = read_checkpoint(path) if path.is_file() else {}
-    made: nn.Module
-    if role_of(checkpoint) and not options.part:
-        description, _ = read_part(path)
-        spec = AudioSpec.from_mapping(description["spec"])
-        made = part = load_part(path, description["part"]["kind"])
-        save_part(part, spec, options.output, bits=options.bits)
-    else:
-        made = voice = load_voice(path)
-        spec = voice.spec
-        if options.part:
-            made = part = getattr(voice, options.part)
-            if part is None:
-                raise ConfigurationError(f"the voice {path} has no {options.part}")
-            save_part(part, spec, options.output, bits=options.bits)
-        else:
-            save_voice(voice, options.output, bits=options.bits)
+    made, spec = _saved(options)
     count = sum(parameter.numel() for parameter in made.parameters())
     print(f"{options.output}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
     return 0
+
+
+def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
+    """What was written, and the spec of its features."""
+    from pathlib import Path
+
+    from lightning_voiceclone.errors import ConfigurationError
+    from lightning_voiceclone.spec import AudioSpec
+    from lightning_voiceclone.storage import save_voice
+    from lightning_voiceclone.trained import load_part, read_part, save_part
+
+    path = Path(options.checkpoints[0])
+    if _holds_part(path):
+        if options.part or options.vocoder or options.checkpoints[1:]:
+            raise ConfigurationError(
+                f"{path} holds a vocoder or an encoder, not a voice: it is saved by itself, without --part, --vocoder"
+                " or other checkpoints"
+            )
+        description, _ = read_part(path)
+        part = load_part(path, description["part"]["kind"])
+        spec = AudioSpec.from_mapping(description["spec"])
+        save_part(part, spec, options.output, bits=options.bits)
+        return part, spec
+    voice = _voice(options)
+    if not options.part:
+        save_voice(voice, options.output, bits=options.bits)
+        return voice, voice.spec
+    part = getattr(voice, options.part)
+    if part is None:
+        raise ConfigurationError(f"the voice {path} has no {options.part}")
+    save_part(part, voice.spec, options.output, bits=options.bits)
+    return part, voice.spec
+
+
+def _holds_part(path: Any) -> bool:
+    from lightning_voiceclone.storage import read_checkpoint
+    from lightning_voiceclone.trained import role_of
+
+    return path.is_file() and bool(role_of(read_checkpoint(path)))
+
+
+def _voice(options: argparse.Namespace) -> Any:
+    """The voice of the checkpoint, or the mean of several."""
+    from lightning_voiceclone.blending import mean_voice
+    from lightning_voiceclone.storage import load_voice
+
+    first, *others = options.checkpoints
+    voice = load_voice(first, options.vocoder)
+    return mean_voice({first: voice, **{name: load_voice(name) for name in others}}) if others else voice

@@ -19,6 +19,7 @@ from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.storage import load_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.trained import load_part
+from lightning_voiceclone.vocoders.vocos import Vocos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {"librispeech_stft": "librispeech.yaml", "clone_base": "clone_small.yaml"}  # each on top of the other
@@ -168,6 +169,19 @@ def test_a_voice_folder_loads_without_lightning(trained, folder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "80 []"
+
+
+def test_several_checkpoints_are_saved_as_their_mean_with_another_vocoder(trained, folder, capsys):
+    checkpoint = str(trained / "checkpoints/last.ckpt")
+    assert main(["save", checkpoint, checkpoint, "--vocoder", "default", "--output", "mean"]) == 0
+    mean, alone = load_voice("mean"), load_voice(checkpoint)
+    assert isinstance(mean.vocoder, Vocos)
+    for name, value in mean.generator.state_dict().items():
+        assert torch.equal(value, alone.generator.state_dict()[name])
+    assert main(["save", "mean", "--part", "vocoder", "--output", "spoken"]) == 0
+    capsys.readouterr()
+    assert main(["save", "mean", "nowhere.ckpt", "--output", "other"]) == 2
+    assert "nowhere.ckpt" in capsys.readouterr().err
 
 
 def test_a_part_of_a_voice_is_saved_for_others_to_be_built_with(trained, folder, capsys):
