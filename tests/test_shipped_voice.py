@@ -30,7 +30,8 @@ def speech(seconds, speaker):
 def test_all_that_cloning_loads_is_at_most_20_megabytes():
     described = yaml.safe_load((WEIGHTS / "voice/voice.yaml").read_text())
     pretrained = {role: part["arguments"].get("pretrained") for role, part in described["parts"].items()}
-    assert pretrained["content_encoder"] == pretrained["speaker_encoder"] == pretrained["vocoder"] == "default"
+    assert pretrained["content_encoder"] == pretrained["speaker_encoder"] == "default"
+    assert pretrained["vocoder"] is None  # it has a vocoder of its own, fine-tuned on what its generator makes
     sizes = [path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")]
     assert len(sizes) == 4
     assert sum(sizes) <= 20e6
