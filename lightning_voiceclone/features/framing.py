@@ -3,6 +3,7 @@
 Frame t holds n_fft samples centred on sample (t + 1/2) * hop; N samples give exactly N // hop frames.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 CHUNK_FRAMES = 400  # a thread: of 1024 samples, their spectra (1.6 MB) stay in a core's cache, and few calls do it
+KEPT_BYTES = (32 << 20) - (64 << 10)  # just below the largest block by which glibc learns what is worth keeping
 
 
 def pad(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
@@ -40,9 +42,21 @@ def by_chunks(frames: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     most = CHUNK_FRAMES * torch.get_num_threads()
     if frames.device.type != "cpu" or frames.shape[0] * frames.shape[1] <= most:
         return function(frames).transpose(1, 2).contiguous()
+    _keep_freed_memory()
     rows = max(most // frames.shape[1], 1)
     chunks = [[function(chunk).transpose(1, 2) for chunk in some.split(most, 1)] for some in frames.split(rows)]
     return torch.cat([some[0] if len(some) == 1 else torch.cat(some, 2) for some in chunks])
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let the C library keep what a chunk gives back, for the next one.
+
+    glibc returns free memory to the system as soon as there is twice as much as the largest block that was ever freed,
+    and each chunk would then wait for thousands of fresh pages: that made features up to three times as slow, or not,
+    as other code had happened to free. One large block, never written to, settles it; elsewhere it does nothing.
+    """
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
 
 
 def at_least_single(audio: Tensor) -> Tensor:
