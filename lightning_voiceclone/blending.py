@@ -7,6 +7,7 @@ import torch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.parts import same_making
 from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice_description import describe_voice
 
 
 @torch.no_grad()
@@ -38,7 +39,7 @@ def _mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def _check_alike(first: str, one: Voice, second: str, other: Voice) -> None:
-    ours, theirs = one.description()["parts"], other.description()["parts"]
+    ours, theirs = describe_voice(one)["parts"], describe_voice(other)["parts"]
     for role in sorted((ours.keys() | theirs.keys()) - {"vocoder"}):
         left, right = ours.get(role), theirs.get(role)
         if not same_making(left, right) or (left or {}).get("sha256") != (right or {}).get("sha256"):

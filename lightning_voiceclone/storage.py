@@ -16,6 +16,7 @@ from lightning_voiceclone.packing import pack, unpack
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice_description import build_voice, describe_voice
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
@@ -48,7 +49,7 @@ def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
     check_place(folder)
     with whole_folder(folder) as temporary:
         weights = dict(voice.state_dict())
-        description = voice.description()
+        description = describe_voice(voice)
         for role, part in description["parts"].items():
             if "sha256" in part and part["arguments"].get("pretrained", "default") != "default":
                 weights |= {f"{role}.{name}": tensor for name, tensor in all_weights(getattr(voice, role)).items()}
@@ -88,7 +89,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
         other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]), generated=True)
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("vocoder.")}
         weights |= {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
-    voice = Voice.from_description(description, other)
+    voice = build_voice(description, other)
     try:
         voice.load_state_dict(weights)
     except RuntimeError as error:

@@ -1,13 +1,11 @@
 """A voice: everything that cloning loads, and the one way from recordings to features to a waveform."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_voiceclone import __version__
 from lightning_voiceclone.analysis import (
     Analysis,
     Normalizer,
@@ -18,7 +16,6 @@ from lightning_voiceclone.analysis import (
     stretch,
 )
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
-from lightning_voiceclone.frozen import check_weights, describe_with_weights
 from lightning_voiceclone.identity import Identity, OwnIdentity
 from lightning_voiceclone.interfaces import (
     Condition,
@@ -31,10 +28,8 @@ from lightning_voiceclone.interfaces import (
     check_rate,
 )
 from lightning_voiceclone.pacing import check_manner, paced
-from lightning_voiceclone.parts import Part, build
 from lightning_voiceclone.spec import AudioSpec, check_join
 
-FORMAT = 1
 LEAST_REFERENCE_SECONDS = 1.0
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 VOICED = 0.5  # voicing above which a frame counts as voiced
@@ -326,52 +321,3 @@ class Voice(nn.Module):
                 " voice that needs none)"
             )
         return self.own.identity()
-
-    def description(self) -> dict[str, Any]:
-        """How to make this voice again (without its weights), as a plain mapping."""
-        named = {name: part for name, part in self.named_children() if isinstance(part, Part)}
-        parts = {name: describe_with_weights(part) for name, part in named.items()}
-        for name, part in named.items():
-            arguments = parts[name]["arguments"]
-            if not part.frozen_sha256 and "pretrained" in arguments:  # trained further since: the voice has its weights
-                arguments["pretrained"] = None
-            if "start" in arguments:  # which was long ago: the weights are the voice's own, or those of pretrained
-                arguments["start"] = None
-        return {
-            "format": FORMAT,
-            "version": __version__,
-            "spec": self.spec.to_mapping(),
-            "noise": self.noise,
-            "parts": parts,
-        } | ({} if self.own is None else {"own": self.own.shapes()})
-
-    @classmethod
-    def from_description(cls, description: dict[str, Any], vocoder: Vocoder | None = None) -> "Voice":
-        """Make a voice, with fresh weights but those it refers to, from :meth:`description`.
-
-        Args:
-            description: as a voice folder or a checkpoint holds it.
-            vocoder: takes the place of the one described.
-
-        Raises:
-            ConfigurationError: if it was written by a newer version, or refers to a vocoder that is not here.
-            PluginError: if a part's class is not installed; names the package.
-            SpecMismatchError: if the extractor that was built does not mean what the description says.
-        """
-        if description.get("format") != FORMAT:
-            raise ConfigurationError(
-                f"the voice has format {description.get('format')!r}, this version reads {FORMAT};"
-                " update lightning-voiceclone"
-            )
-        described = copy.deepcopy(description["parts"])
-        given = {} if vocoder is None else {"vocoder": vocoder}
-        parts: dict[str, Any] = {name: given.get(name) or build(part) for name, part in described.items()}
-        for name in parts.keys() - given.keys():
-            check_weights(name, described[name], parts[name])
-        voice = cls(**parts, noise=description["noise"])
-        if "own" in description:
-            voice.own = OwnIdentity.of_shapes(description["own"])
-        check_join(
-            "the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec
-        )
-        return voice

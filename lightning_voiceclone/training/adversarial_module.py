@@ -67,21 +67,7 @@ class AdversarialModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        playing = {"adversarial", "feature_matching"}
-        reasons = dict(absent)
-        if discriminator is None:
-            reasons |= dict.fromkeys(playing, "there is no discriminator")
-        check_weights(weights, own_losses | (playing if discriminator is not None else set()), reasons)
-        if discriminator is not None and not any(weights.get(name, 0) > 0 for name in playing):
-            raise ConfigurationError(
-                "there is a discriminator, but the weights of adversarial and feature_matching are 0;"
-                " give one a weight, or set discriminator to null"
-            )
-        if steps.warmup and not any(weights.get(name, 0) > 0 for name in own_losses):
-            raise ConfigurationError(
-                f"steps.warmup is {steps.warmup}, but without the discriminator the generator has no loss to train by;"
-                " set it to 0, or give one of its own losses a weight"
-            )
+        check_weights(weights, own_losses, absent, playing=discriminator is not None, warmup=steps.warmup)
         self.discriminator = discriminator
         self.adversarial_loss = adversarial_loss
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
@@ -260,6 +246,18 @@ class AdversarialModule(pl.LightningModule):
         self.log(f"train/{name}", value.detach(), prog_bar=prog_bar)
 
     # Evaluation ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def evaluate(self, batch: Any, stage: str) -> None:
+        """Log what the averaged weights do on recordings that were not trained on, under ``stage``/NAME."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Evaluate a batch of the validation split."""
+        self.evaluate(batch, "validation")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Evaluate a batch of the test split."""
+        self.evaluate(batch, "test")
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -211,15 +211,8 @@ class DistillationModule(AdversarialModule):
         self.student.head.weight.copy_(weights[:-1].T)
         self.student.head.bias.copy_(weights[-1])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the distance of what the averaged weights say of recordings that were not trained on."""
-        self._evaluate(batch, "validation")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """As validation, on the test split."""
-        self._evaluate(batch, "test")
-
-    def _evaluate(self, batch: Batch, stage: str) -> None:
+    def evaluate(self, batch: Batch, stage: str) -> None:
+        """Log the distance of what the averaged weights say from what the teacher says."""
         with self.averaged():
             distance = self.make_pair(batch).losses["distance"]
         self.log(f"{stage}/distance", distance, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)

@@ -169,15 +169,8 @@ class VocoderModule(AdversarialModule):
         """Let the vocoder see the features of some recordings."""
         self.vocoder.calibrate(self.extractor(audio[None]) for audio in recordings)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log what the averaged weights do on recordings that were not trained on."""
-        self._evaluate(batch, "validation")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """As validation, on the test split."""
-        self._evaluate(batch, "test")
-
-    def _evaluate(self, batch: Batch, stage: str) -> None:
+    def evaluate(self, batch: Batch, stage: str) -> None:
+        """Log the distance of the waveform that is made of features, or how likely the real one is."""
         features, real = self._features(batch)
         with self.averaged():
             if "likelihood" in self.weights:

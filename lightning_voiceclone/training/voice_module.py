@@ -49,6 +49,7 @@ from lightning_voiceclone.training.voice_checks import (
 from lightning_voiceclone.training.warm_start import begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice_description import describe_voice
 
 OWN_LOSSES = {"reconstruction", "spectral", "speaker", "content", "confusion"}
 
@@ -280,15 +281,8 @@ class VoiceModule(AdversarialModule):
             if encoder is not None:
                 encoder.calibrate(features)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log what the averaged weights do on recordings that were not trained on."""
-        self._evaluate(batch, "validation")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """As validation, on the test split."""
-        self._evaluate(batch, "test")
-
-    def _evaluate(self, batch: Batch, stage: str) -> None:
+    def evaluate(self, batch: Batch, stage: str) -> None:
+        """Log how far what is made of crops is from them, in the extractor's units; without content, statistics."""
         with self.averaged():
             source, condition = self._evaluated(batch)
             fake = self.voice.generator(condition)
@@ -326,7 +320,7 @@ class VoiceModule(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the voice's description, so that the checkpoint alone is enough to clone with."""
-        checkpoint["voice"] = self.voice.description()
+        checkpoint["voice"] = describe_voice(self.voice)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
@@ -342,5 +336,5 @@ class VoiceModule(AdversarialModule):
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
         judge = None if self.discriminator is None else describe(self.discriminator)
         theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
-        ours = {**self.voice.description()["parts"], "discriminator": judge}
+        ours = {**describe_voice(self.voice)["parts"], "discriminator": judge}
         check_same_parts(theirs, ours, but={"vocoder"})  # which has no part in training

@@ -4,19 +4,27 @@ from collections.abc import Collection, Mapping
 
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
+OF_THE_GAME = ("adversarial", "feature_matching")
 
-def check_weights(weights: Mapping[str, float], available: Collection[str], absent: Mapping[str, str]) -> None:
-    """Refuse weights that would have no effect.
+
+def check_weights(
+    weights: Mapping[str, float], own: Collection[str], absent: Mapping[str, str], *, playing: bool, warmup: int
+) -> None:
+    """Refuse weights that would have no effect, and players that would have none to play by.
 
     Args:
         weights: by the loss's name.
-        available: names of the losses that this combination of parts computes.
+        own: names of the losses that this combination of parts computes without a discriminator.
         absent: names of losses that it does not, each with the reason.
+        playing: whether there is a discriminator, which gives two more.
+        warmup: steps for which it does not play.
 
     Raises:
         ConfigurationError: for an unknown name (with the nearest match), for a loss that is not computed (with the
-            reason), and for a weight below zero.
+            reason), for a weight below zero, and where either player has no loss to train by.
     """
+    available = {*own, *(OF_THE_GAME if playing else ())}
+    absent = dict(absent) if playing else {**absent, **dict.fromkeys(OF_THE_GAME, "there is no discriminator")}
     for name, weight in weights.items():
         if name not in available and name not in absent:
             raise ConfigurationError(
@@ -27,5 +35,19 @@ def check_weights(weights: Mapping[str, float], available: Collection[str], abse
             raise ConfigurationError(f"the weight of {name} is {weight}; it must not be below 0")
         if weight > 0 and name in absent:
             raise ConfigurationError(f"the weight of {name} is {weight} but would have no effect: {absent[name]}")
-    if not any(weights.get(name, 0) > 0 for name in available):
+
+    def weighed(names: Collection[str]) -> bool:
+        return any(weights.get(name, 0) > 0 for name in names)
+
+    if not weighed(available):
         raise ConfigurationError(f"no loss has a weight above 0; this model's are {', '.join(sorted(available))}")
+    if playing and not weighed(OF_THE_GAME):
+        raise ConfigurationError(
+            "there is a discriminator, but the weights of adversarial and feature_matching are 0;"
+            " give one a weight, or set discriminator to null"
+        )
+    if warmup and not weighed(own):
+        raise ConfigurationError(
+            f"steps.warmup is {warmup}, but without the discriminator the generator has no loss to train by;"
+            " set it to 0, or give one of its own losses a weight"
+        )

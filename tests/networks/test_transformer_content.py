@@ -21,6 +21,7 @@ from lightning_voiceclone.testing.whisper_files import HIDDEN, WIDTH, write_whis
 from lightning_voiceclone.trained import load_part, save_part
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice_description import describe_voice
 
 SMALL = {"channels": 6, "width": 64, "hidden": 16, "layers": 2, "core": 4, "edge": 2}
 OF_WHISPER = {"channels": 6, "width": WIDTH, "hidden": HIDDEN, "layers": 1, "core": 40, "edge": 10}
@@ -256,7 +257,7 @@ def test_a_voice_that_began_from_whisper_is_loaded_without_it(tmp_path, way):
         save_voice(voice, path := tmp_path / "voice")
     else:
         state = {f"voice.{name}": weight for name, weight in voice.state_dict().items()}
-        torch.save({"voice": voice.description(), "state_dict": state}, path := tmp_path / "voice.ckpt")
+        torch.save({"voice": describe_voice(voice), "state_dict": state}, path := tmp_path / "voice.ckpt")
     shutil.rmtree(tmp_path / "whisper")
     taken = load_voice(path)
     x = torch.randn(1, 80, 30)
