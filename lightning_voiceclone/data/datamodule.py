@@ -15,12 +15,11 @@ import torch
 from lightning_voiceclone.data.corpora import LibriSpeech
 from lightning_voiceclone.data.manifest import Manifest, Utterance
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
+from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import (
     Grid,
     Recordings,
-    ResumableLoader,
     SegmentDataset,
-    SegmentSampler,
     collate,
 )
 from lightning_voiceclone.errors import ConfigurationError

@@ -1,9 +1,8 @@
-"""Crops of recordings: which ones an epoch visits, in an order that follows from the seed, and reading them."""
+"""Crops of recordings, each with a reference of the same speaker."""
 
-import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from lightning_voiceclone.audio.recordings import read_audio
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.manifest import Utterance
+from lightning_voiceclone.data.sampling import Draw
 from lightning_voiceclone.spec import AudioSpec
 
 FULL_SCALE = 32768.0  # of 16-bit samples
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One crop to be made: of which utterance, and where; ``frame`` None is drawn from the seed."""
-
-    index: int
-    seed: int
-    frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -194,119 +185,3 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         bandwidth=stacked("bandwidth"),
         features=stacked("features") if "features" in items[0] else None,
     )
-
-
-class SegmentSampler(Sampler[list[Draw]]):
-    """Batches of draws. In training an utterance is visited once for each segment that it has room for.
-
-    The order and the crops follow from the seed and the epoch alone, so that an epoch can be entered anywhere.
-
-    Args:
-        counts: segments of each utterance.
-        batch_size: draws a batch, in each process.
-        seed: of order and crops.
-        rank: of this process.
-        world_size: number of processes; each gets its own share of every epoch.
-        segment: frames of a segment where crops are to lie on a fixed grid, in order (evaluation); None to draw them.
-        speakers: of each utterance, where ``most`` limits them.
-        most: segments of one speaker in an epoch, drawn anew in each; None for all.
-    """
-
-    def __init__(
-        self,
-        counts: Sequence[int],
-        batch_size: int,
-        seed: int,
-        *,
-        rank: int = 0,
-        world_size: int = 1,
-        segment: int | None = None,
-        speakers: Sequence[str] = (),
-        most: int | None = None,
-    ) -> None:
-        self.ends = np.cumsum(counts)
-        self.most = most
-        self.total = int(self.ends[-1])
-        if most is not None:
-            numbers = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
-            self.speaker = np.repeat([numbers[name] for name in speakers], counts)  # of each segment
-            self.total = int(np.minimum(np.bincount(self.speaker), most).sum())
-        self.batch_size = batch_size
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.segment = segment
-        self.epoch = 0
-        self.start = 0
-
-    def __len__(self) -> int:
-        batches = self.total / (self.batch_size * self.world_size)
-        return max(int(batches), 1) if self.segment is None else math.ceil(batches)
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        total, start, self.start = int(self.ends[-1]), self.start, 0
-        rng = np.random.default_rng([self.seed, self.epoch])
-        need = len(self) * self.batch_size * self.world_size
-        # Numbers of segments, not objects: a large corpus has millions.
-        order = np.arange(total) if self.segment is not None else np.resize(self._drawn(total, rng), need)
-        seeds = rng.integers(2**48, size=len(order))
-        mine = np.arange(self.rank, len(order), self.world_size)
-        for batch in range(start, len(self)):
-            chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
-            if len(chosen):
-                yield [self._draw(int(order[place]), int(seeds[place])) for place in chosen]
-
-    def _drawn(self, total: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Numbers of segments in a drawn order, of each speaker the first ``most``."""
-        order = rng.permutation(total)
-        if self.most is None:
-            return order
-        by_speaker = np.argsort(self.speaker[order], kind="stable")
-        counts = np.bincount(self.speaker)
-        place = np.empty(total, np.int64)  # of each in the order of its speaker
-        place[by_speaker] = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-        return order[place < self.most]
-
-    def _draw(self, number: int, seed: int) -> Draw:
-        index = int(np.searchsorted(self.ends, number, side="right"))
-        if self.segment is None:
-            return Draw(index, seed)
-        first = int(self.ends[index - 1]) if index else 0
-        return Draw(index, number, (number - first) * self.segment)
-
-
-class ResumableLoader(DataLoader[Any]):
-    """A DataLoader over a :class:`SegmentSampler` that counts its epochs, and can go on in the middle of one.
-
-    Args:
-        progress: gives the number of the epoch's batches that are done, when a checkpoint is written.
-    """
-
-    def __init__(self, *args: Any, progress: Callable[[], int], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._progress = progress
-        self._begun = False
-
-    @property
-    def _sampler(self) -> SegmentSampler:
-        assert isinstance(self.batch_sampler, SegmentSampler)
-        return self.batch_sampler
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Batches of the next epoch. An iterator that nobody took a batch from has not been one."""
-        if self._begun:
-            self._sampler.epoch += 1
-            self._begun = False
-        for batch in super().__iter__():
-            self._begun = True
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the epoch stands."""
-        batches = self._progress()
-        finished = batches >= len(self._sampler)
-        return {"epoch": self._sampler.epoch + finished, "batches": 0 if finished else batches}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration go on there."""
-        self._sampler.epoch, self._sampler.start = state["epoch"], state["batches"]

@@ -10,7 +10,8 @@ import soundfile
 import torch
 
 from lightning_voiceclone.data.manifest import Utterance
-from lightning_voiceclone.data.segments import Draw, Grid, Recordings, SegmentDataset, SegmentSampler, _apart
+from lightning_voiceclone.data.sampling import Draw, SegmentSampler
+from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.testing.signals import speech_like
 
