@@ -5,7 +5,7 @@
 Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
 discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv. Prints a table in Markdown: the
 figures of the recipe itself with their intervals, and of every variant the paired differences from it. Trainings and
-reports that are there already are not done again; one that was interrupted goes on where it stood. Needs the extra
+reports that are there already are not done again; one that was interrupted goes on where it stood; one that failed is named, and left out. Needs the extra
 ``judges``.
 """
 
@@ -28,8 +28,10 @@ GAME = ["--model.discriminator", "null", "--model.weights.adversarial", "0", "--
         "--model.swap", "0"]  # fmt: skip
 VARIANTS: Mapping[str, list[str]] = {
     WHOLE: [],
+    # An encoder that trains would learn to be content with anything: this one can have no content loss.
     "content by instance normalisation": [
         "--model.content_encoder", "InstanceNormContentEncoder", "--model.content_encoder.channels", "96",
+        "--model.weights.content", "0",
     ],
     "no adversarial loss": GAME,
     "no speaker loss": ["--model.weights.speaker", "0"],
@@ -49,9 +51,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="so many pairs only, evenly spread")
     options = parser.parse_args()
     with ThreadPoolExecutor(options.at_once) as pool:
-        list(pool.map(lambda name: train(options, name), VARIANTS))
-    folders = [judge(options, name) for name in VARIANTS]
-    print_table(folders)
+        trained = list(pool.map(lambda name: train(options, name), VARIANTS))
+    print_table({name: judge(options, name) for name, done in zip(VARIANTS, trained, strict=True) if done})
 
 
 def folder_of(options: argparse.Namespace, name: str) -> Path:
@@ -69,13 +70,13 @@ def last_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def train(options: argparse.Namespace, name: str) -> None:
-    """Train a variant for its minutes, or for what is left of them."""
+def train(options: argparse.Namespace, name: str) -> bool:
+    """Train a variant for its minutes, or for what is left of them; whether that came to its end."""
     folder = folder_of(options, name)
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "trained"
     if done.exists():
-        return
+        return True
     command = [sys.executable, "-m", "lightning_voiceclone", "fit", "--config", str(RECIPE),
                "--data.root", str(options.speech.resolve() / "index.tsv"), "--model.start", start_of(options),
                "--model.steps.warmup", "0", "--trainer.max_steps", "-1", "--trainer.max_time",
@@ -85,8 +86,12 @@ def train(options: argparse.Namespace, name: str) -> None:
         command += ["--ckpt_path", str(stored)]
     print(f"training: {name}", file=sys.stderr, flush=True)
     with (folder / "fit.log").open("a", encoding="utf-8") as log:
-        subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=subprocess.STDOUT)
+        status = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT).returncode
+    if status:
+        print(f"{name} failed with status {status}; see {folder / 'fit.log'}", file=sys.stderr, flush=True)
+        return False
     done.touch()
+    return True
 
 
 def judge(options: argparse.Namespace, name: str) -> Path:
@@ -99,16 +104,16 @@ def judge(options: argparse.Namespace, name: str) -> Path:
     return folder / "report"
 
 
-def print_table(folders: list[Path]) -> None:
+def print_table(folders: Mapping[str, Path]) -> None:
     """The recipe's figures, and what each variant has more or less, paired."""
-    comparison = compare(folders)
+    comparison = compare(list(folders.values()))
     metrics = {name: comparison.metrics[name] for name in MEASURES if name in comparison.metrics}
     print(f"| variant, {len(comparison.reports[0].cases)} pairs | {' | '.join(metrics)} |")
     print("|---" * (1 + len(metrics)) + "|")
     whole = comparison.reports[0].metrics
     cells = [told(metric["means"][0], whole[name]["ci95"], "") for name, metric in metrics.items()]
     print(f"| {WHOLE} | {' | '.join(cells)} |")
-    for place, name in enumerate(list(VARIANTS)[1:]):
+    for place, name in enumerate(list(folders)[1:]):
         cells = [told(metric["differences"][place], metric["ci95"][place], "+") for metric in metrics.values()]
         print(f"| {name} | {' | '.join(cells)} |")
 

@@ -9,6 +9,8 @@ from lightning_voiceclone.parts import same_making
 from lightning_voiceclone.voice import Voice
 from lightning_voiceclone.voice_description import describe_voice
 
+HALF = 2e-3  # folders of fewer bits keep statistics as half-precision numbers
+
 
 @torch.no_grad()
 def mean_voice(voices: Mapping[str, Voice]) -> Voice:
@@ -47,8 +49,13 @@ def _check_alike(first: str, one: Voice, second: str, other: Voice) -> None:
                 f"{first} and {second} have other {role}s, so their weights have no mean; name states of one training,"
                 " or of trainings that began with the same voice (model.start)"
             )
+    if one.own is not None or other.own is not None:
+        raise ConfigurationError(
+            f"{first} or {second} is adapted to a speaker, whose recordings have no mean; take the mean first, and"
+            " adapt that (lvc adapt)"
+        )
     statistics = zip(one.normalizer.state_dict().values(), other.normalizer.state_dict().values(), strict=True)
-    if not all(torch.allclose(left, right) for left, right in statistics):
+    if not all(torch.allclose(left.float(), right.float(), rtol=HALF, atol=HALF) for left, right in statistics):
         raise ConfigurationError(
             f"{first} and {second} normalise features by the statistics of other recordings, so their weights have no"
             " mean; begin one from the other (model.start)"

@@ -13,7 +13,8 @@ def run(argv: list[str]) -> int:
                                      " without Lightning. Of several checkpoints of one voice, the mean of their"
                                      " weights.")  # fmt: skip
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT",
-                        help="a .ckpt of lvc fit, or a voice folder; several of one voice for their mean")  # fmt: skip
+                        help="a .ckpt of lvc fit, or a voice folder; several of one voice for their mean, with"
+                        " the first one's vocoder")  # fmt: skip
     parser.add_argument("--output", required=True, metavar="FOLDER",
                         help="where to write; a folder of the same kind there is replaced")  # fmt: skip
     parser.add_argument("--bits", type=int, default=32, choices=(32, 16, 8),
@@ -24,6 +25,8 @@ def run(argv: list[str]) -> int:
                         help="that the voice is to speak with from now on: a checkpoint or folder of one, default, or"
                         " the name of a class that needs no training")  # fmt: skip
     options = parser.parse_args(argv)
+    if options.part not in (None, "vocoder") and options.vocoder:
+        parser.error(f"--vocoder has no effect on the {options.part}; leave it out")
     made, spec = _saved(options)
     count = sum(parameter.numel() for parameter in made.parameters())
     print(f"{options.output}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
@@ -72,8 +75,11 @@ def _holds_part(path: Any) -> bool:
 def _voice(options: argparse.Namespace) -> Any:
     """The voice of the checkpoint, or the mean of several."""
     from lightning_voiceclone.blending import mean_voice
+    from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.storage import load_voice
 
     first, *others = options.checkpoints
     voice = load_voice(first, options.vocoder)
+    if len(set(options.checkpoints)) < len(options.checkpoints):
+        raise ConfigurationError("a checkpoint is named twice, and would weigh twice in the mean; name each once")
     return mean_voice({first: voice, **{name: load_voice(name) for name in others}}) if others else voice

@@ -56,7 +56,7 @@ def _keep_freed_memory() -> None:
     and each chunk would then wait for thousands of fresh pages: that made features up to three times as slow, or not,
     as other code had happened to free. One large block, never written to, settles it; elsewhere it does nothing.
     """
-    torch.empty(KEPT_BYTES, dtype=torch.uint8)
+    torch.empty(KEPT_BYTES, dtype=torch.uint8, device="cpu")
 
 
 def at_least_single(audio: Tensor) -> Tensor:
