@@ -5,8 +5,8 @@
 Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
 discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv. Prints a table in Markdown: the
 figures of the recipe itself with their intervals, and of every variant the paired differences from it. Trainings and
-reports that are there already are not done again; one that was interrupted goes on where it stood; one that failed is named, and left out. Needs the extra
-``judges``.
+reports that are there already are not done again; one that was interrupted goes on where it stood, and one that failed
+is named and left out. Needs the extra ``judges``.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def train(options: argparse.Namespace, name: str) -> bool:
         command += ["--ckpt_path", str(stored)]
     print(f"training: {name}", file=sys.stderr, flush=True)
     with (folder / "fit.log").open("a", encoding="utf-8") as log:
-        status = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT).returncode
+        status = subprocess.run(command, check=False, cwd=folder, stdout=log, stderr=subprocess.STDOUT).returncode
     if status:
         print(f"{name} failed with status {status}; see {folder / 'fit.log'}", file=sys.stderr, flush=True)
         return False
