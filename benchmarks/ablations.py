@@ -15,7 +15,8 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+
+from cloning import figure
 
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.run import evaluate
@@ -111,19 +112,11 @@ def print_table(folders: Mapping[str, Path]) -> None:
     print(f"| variant, {len(comparison.reports[0].cases)} pairs | {' | '.join(metrics)} |")
     print("|---" * (1 + len(metrics)) + "|")
     whole = comparison.reports[0].metrics
-    cells = [told(metric["means"][0], whole[name]["ci95"], "") for name, metric in metrics.items()]
+    cells = [figure(metric["means"][0], whole[name]["ci95"]) for name, metric in metrics.items()]
     print(f"| {WHOLE} | {' | '.join(cells)} |")
     for place, name in enumerate(list(folders)[1:]):
-        cells = [told(metric["differences"][place], metric["ci95"][place], "+") for metric in metrics.values()]
+        cells = [figure(metric["differences"][place], metric["ci95"][place], "+") for metric in metrics.values()]
         print(f"| {name} | {' | '.join(cells)} |")
-
-
-def told(mean: float | None, interval: Any, sign: str) -> str:
-    """A figure with its interval, as far as they are known."""
-    if mean is None:
-        return "unknown"
-    low, high = interval or (None, None)
-    return f"{mean:{sign}.3f}" + ("" if low is None else f" ({low:{sign}.3f} to {high:{sign}.3f})")
 
 
 if __name__ == "__main__":

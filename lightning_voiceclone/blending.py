@@ -1,11 +1,11 @@
 """Several states of one voice made into one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.parts import same_making
+from lightning_voiceclone.parts import first_difference
 from lightning_voiceclone.voice import Voice
 from lightning_voiceclone.voice_description import describe_voice
 
@@ -32,23 +32,17 @@ def mean_voice(voices: Mapping[str, Voice]) -> Voice:
     theirs = [other.state_dict() for _, other in others]
     for key, value in state.items():
         if value.is_floating_point() and not key.startswith("vocoder."):
-            value.copy_(_mean([value, *(weights[key] for weights in theirs)]))
+            value.copy_(torch.stack([value, *(weights[key] for weights in theirs)]).mean(0))
     return mean
-
-
-def _mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(list(values)).mean(0)
 
 
 def _check_alike(first: str, one: Voice, second: str, other: Voice) -> None:
     ours, theirs = describe_voice(one)["parts"], describe_voice(other)["parts"]
-    for role in sorted((ours.keys() | theirs.keys()) - {"vocoder"}):
-        left, right = ours.get(role), theirs.get(role)
-        if not same_making(left, right) or (left or {}).get("sha256") != (right or {}).get("sha256"):
-            raise ConfigurationError(
-                f"{first} and {second} have other {role}s, so their weights have no mean; name states of one training,"
-                " or of trainings that began with the same voice (model.start)"
-            )
+    if role := first_difference(ours, theirs, {"vocoder"}):
+        raise ConfigurationError(
+            f"{first} and {second} have other {role}s, so their weights have no mean; name states of one training,"
+            " or of trainings that began with the same voice (model.start)"
+        )
     if one.own is not None or other.own is not None:
         raise ConfigurationError(
             f"{first} or {second} is adapted to a speaker, whose recordings have no mean; take the mean first, and"

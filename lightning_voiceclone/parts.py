@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -146,6 +146,23 @@ def same_making(left: Any, right: Any) -> bool:
     Arguments that act in use alone (``IN_USE``) may differ.
     """
     return _that_matters(left) == _that_matters(right)
+
+
+def first_difference(
+    left: Mapping[str, Mapping[str, Any] | None], right: Mapping[str, Mapping[str, Any] | None], but: Collection[str]
+) -> str | None:
+    """The first role, in alphabetical order, with parts made otherwise or with other frozen weights; None for none.
+
+    Args:
+        left: by role, how the parts of one were made (:func:`describe`); None for one that was left out.
+        right: the same of the other.
+        but: roles that may differ.
+    """
+    for role in sorted((set(left) | set(right)) - set(but)):
+        one, other = left.get(role), right.get(role)
+        if not same_making(one, other) or (one or {}).get("sha256") != (other or {}).get("sha256"):
+            return role
+    return None
 
 
 def _that_matters(value: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lightning_voiceclone.errors import SpecMismatchError
-from lightning_voiceclone.parts import same_making
+from lightning_voiceclone.parts import first_difference, same_making
 
 Descriptions = Mapping[str, Mapping[str, Any] | None]
 
@@ -22,19 +22,20 @@ def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collec
         SpecMismatchError: names the first role, in alphabetical order, with another part or other frozen weights, and
             both.
     """
-    for role in sorted((set(stored) | set(present)) - set(but)):
-        left, right = stored.get(role), present.get(role)
-        if not same_making(left, right):
-            raise SpecMismatchError(
-                f"{role} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
-                " use the configuration that the checkpoint was made with (config.yaml beside it)"
-            )
-        hashes = [(part or {}).get("sha256") for part in (left, right)]
-        if hashes[0] != hashes[1]:
-            raise SpecMismatchError(
-                f"the frozen weights of {role} have the hash {str(hashes[0])[:12]} in the checkpoint but"
-                f" {str(hashes[1])[:12]} now; bring back those that it was trained with"
-            )
+    role = first_difference(stored, present, but)
+    if role is None:
+        return
+    left, right = stored.get(role), present.get(role)
+    if not same_making(left, right):
+        raise SpecMismatchError(
+            f"{role} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
+            " use the configuration that the checkpoint was made with (config.yaml beside it)"
+        )
+    hashes = [str((part or {}).get("sha256"))[:12] for part in (left, right)]
+    raise SpecMismatchError(
+        f"the frozen weights of {role} have the hash {hashes[0]} in the checkpoint but {hashes[1]} now; bring back"
+        " those that it was trained with"
+    )
 
 
 def _told(part: Mapping[str, Any] | None) -> str:
