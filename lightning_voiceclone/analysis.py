@@ -1,14 +1,17 @@
 """What recordings are made of, frame by frame, and the small steps from them to a condition."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.interfaces import Condition
 from lightning_voiceclone.spec import AudioSpec
+
+VOICED = 0.5  # voicing above which a frame counts as voiced
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,18 @@ class Analysis:
     f0: Tensor | None = None
     voicing: Tensor | None = None
     energy: Tensor | None = None
+
+    def rows(self, which: slice | Tensor) -> "Analysis":
+        """Those rows alone."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Analysis(**{name: None if value is None else value[which] for name, value in values.items()})
+
+    @property
+    def voiced(self) -> Tensor:
+        """(B, 1, T), set for real frames that are voiced; for all real ones if the voice has no pitch extractor."""
+        frames = self.features.shape[-1]
+        mask = Condition(self.lengths).mask(frames) > 0
+        return mask if self.voicing is None else mask & (self.voicing > VOICED)[:, None]
 
 
 class Normalizer(nn.Module):

@@ -12,6 +12,7 @@ from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.spec import AudioSpec
 
+SOURCES = ("pretrained", "start")  # arguments that say where weights come from
 IN_USE = frozenset({"refine"})  # arguments that act when a part is used, neither on its weights nor on their training
 
 
@@ -159,10 +160,17 @@ def first_difference(
         but: roles that may differ.
     """
     for role in sorted((set(left) | set(right)) - set(but)):
-        one, other = left.get(role), right.get(role)
+        one, other = _but_place(left.get(role)), _but_place(right.get(role))
         if not same_making(one, other) or (one or {}).get("sha256") != (other or {}).get("sha256"):
             return role
     return None
+
+
+def _but_place(made: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """How a part was made, without the place of frozen weights: their hash tells what they are, wherever they lie."""
+    if made is None or not made.get("sha256"):
+        return made
+    return {**made, "arguments": {name: value for name, value in made["arguments"].items() if name not in SOURCES}}
 
 
 def _that_matters(value: Any) -> Any:

@@ -14,7 +14,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.frozen import all_weights, freeze
 from lightning_voiceclone.packing import pack
-from lightning_voiceclone.parts import IN_USE, Part, build, describe, prepare_parts, same_making
+from lightning_voiceclone.parts import IN_USE, SOURCES, Part, build, describe, prepare_parts, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.storage import read_checkpoint, read_folder, trained_weights
 
@@ -22,7 +22,6 @@ FORMAT = 1
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
 ROLES = ("vocoder", "student.encoder")  # under which checkpoints hold a part that was trained by itself
-SOURCES = ("pretrained", "start")  # arguments that say where weights come from
 FREE = (*SOURCES, "finetune", *IN_USE)  # arguments that do not say what the weights are
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.analysis import (
+    VOICED,
     Analysis,
     Normalizer,
     check_audio,
@@ -32,7 +33,6 @@ from lightning_voiceclone.spec import AudioSpec, check_join
 
 LEAST_REFERENCE_SECONDS = 1.0
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
-VOICED = 0.5  # voicing above which a frame counts as voiced
 
 
 class Voice(nn.Module):

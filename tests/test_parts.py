@@ -8,7 +8,7 @@ from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.interfaces import Generator, SpeakerEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
-from lightning_voiceclone.parts import Dims, build, describe
+from lightning_voiceclone.parts import Dims, build, describe, first_difference
 from lightning_voiceclone.spec import AudioSpec
 
 
@@ -65,3 +65,12 @@ def test_class_of_no_package_asks_for_its_module():
     description = {"kind": "generators", "name": "GoneGenerator", "package": None, "arguments": {}}
     with pytest.raises(PluginError, match="import the module that defines it"):
         build(description)
+
+
+def test_frozen_weights_are_the_same_wherever_they_lie():
+    def made(path, sha256):
+        return {"encoder": {"kind": "k", "name": "N", "arguments": {"width": 4, "pretrained": path}, "sha256": sha256}}
+
+    assert first_difference(made("here", "1"), made("there", "1"), ()) is None
+    assert first_difference(made("here", "1"), made("here", "2"), ()) == "encoder"
+    assert first_difference(made("here", None), made("there", None), ()) == "encoder"

@@ -101,6 +101,11 @@ class VocoderModule(AdversarialModule):
         self._teacher = [load_voice(voice)] if voice else []  # in a list: a checkpoint of ours is not to hold it
         if self._teacher:
             check_join("the feature extractor", spec, f"the voice {voice}", self._teacher[0].spec)
+            if augmentation:
+                raise ConfigurationError(
+                    "augmentation would change what the voice is to say and not the reference that it is to say it as;"
+                    " leave out model.augmentation or model.voice"
+                )
 
     @property
     def feature_extractor(self) -> FeatureExtractor:

@@ -15,7 +15,11 @@ from lightning_voiceclone.spec import AudioSpec
 
 
 def absent_losses(
-    spec: AudioSpec, content: ContentEncoder | None, speaker: SpeakerEncoder | None, generator: Generator
+    spec: AudioSpec,
+    content: ContentEncoder | None,
+    speaker: SpeakerEncoder | None,
+    generator: Generator,
+    swap: float,
 ) -> dict[str, str]:
     """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
     absent = {}
@@ -26,6 +30,8 @@ def absent_losses(
         absent["confusion"] = (
             "it takes the voice out of the content, and needs a speaker encoder and a content encoder that is trained"
         )
+    if not swap:
+        absent["statistics"] = "it is of rows that speak in another's voice, and model.swap is 0"
     if "kl" not in generator.loss_names:
         absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
     if spec.kind != "waveform":

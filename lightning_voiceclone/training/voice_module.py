@@ -14,7 +14,6 @@ from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.identity import Identity
 from lightning_voiceclone.interfaces import (
     AdversarialLoss,
     AudioTransform,
@@ -29,8 +28,7 @@ from lightning_voiceclone.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
-from lightning_voiceclone.losses.consistency import SpeakerConfusion, cosine_distance
-from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
+from lightning_voiceclone.losses.reconstruction import masked_l1
 from lightning_voiceclone.metrics.moments import ChannelMoments
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import describe
@@ -46,13 +44,11 @@ from lightning_voiceclone.training.voice_checks import (
     check_swap,
     check_way_back,
 )
+from lightning_voiceclone.training.voice_losses import NAMES, Made, VoiceLosses
 from lightning_voiceclone.training.warm_start import begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 from lightning_voiceclone.voice_description import describe_voice
-
-OWN_LOSSES = {"reconstruction", "spectral", "speaker", "content", "confusion"}
-
 
 class VoiceModule(AdversarialModule):
     """A voice in training.
@@ -64,8 +60,9 @@ class VoiceModule(AdversarialModule):
 
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
-    discriminator), speaker (cosine distance of the speaker that is heard in what was made), content (of what is heard
-    to be said; where rows are exchanged, in these alone), confusion (a classifier of speakers, against which a content
+    discriminator), speaker (cosine distance of the speaker that is heard in what was made), statistics (of exchanged
+    rows, how far the long-term spectrum of voiced frames is from the reference's), content (of what is heard to be
+    said; where rows are exchanged, in these alone), confusion (a classifier of speakers, against which a content
     encoder in training learns to hide them) and the generator's own (kl of VAEGenerator). A name that is misspelt or
     has no effect is an error. Where a recording has nothing above some frequency, nothing is learnt from it there.
 
@@ -135,14 +132,14 @@ class VoiceModule(AdversarialModule):
         check_augmentation(augmentation or [])
         check_way_back(judge, voice.vocoder)
         check_swap(swap, voice.listens, content)
-        absent = absent_losses(spec, content, speaker, made)
+        absent = absent_losses(spec, content, speaker, made, swap)
         super().__init__(
             voice,
             judge,
             adversarial_loss or LeastSquaresLoss(),
             name="voice",
             weights=weights,
-            own_losses=(OWN_LOSSES - set(absent)) | made.loss_names,
+            own_losses=(NAMES - set(absent)) | made.loss_names,
             absent=absent,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
@@ -151,12 +148,11 @@ class VoiceModule(AdversarialModule):
         )
         self.voice = voice
         self.swap, self.speaker_noise = swap, speaker_noise
-        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in self.weights else None
+        self.losses = VoiceLosses(self.weights, dims)
         self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
         self.target_transforms = nn.ModuleList(target_transforms or [])
-        self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
         self.moments = ChannelMoments(spec.channels)
 
     @property
@@ -202,52 +198,26 @@ class VoiceModule(AdversarialModule):
         if self.training:
             for transform in self.target_transforms:
                 real = transform(real) * mask
-        real = torch.where(self._heard(batch, index), real, fake.detach())
-        losses = dict(losses) | self._own_losses(source, fake, real, condition, wanted, exchange.swapped)
-        if self.confusion is not None:
-            assert condition.content is not None
-            assert identity is not None
-            assert identity.speaker is not None  # of those whose content it is, whoever is to say it
-            losses["confusion"] = self.confusion(condition.content, identity.speaker, mask)
+        heard = self._heard(batch, index)
+        real = torch.where(heard, real, fake.detach())
+        made = Made(source, reference, identity, exchange, condition, fake, real, heard,
+                    exchanging=self.training and self.swap > 0)  # fmt: skip
+        losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":
             real, fake = exchange.audio(source, reference, index)[:, None], self.voice.vocode(fake)[:, None]
         return Pair(real, fake, condition, losses, exchange.swapped)
 
     def _heard(self, batch: Batch, index: Tensor) -> Tensor:
-        """(B, F, 1) or (1, 1, 1), whether the recordings have anything at the frequency of each channel."""
+        """(B, F, 1) or (B, 1, 1), whether the recordings have anything at the frequency of each channel."""
         if batch.bandwidth is None or self.frequencies is None:
-            return torch.ones(1, 1, 1, dtype=torch.bool, device=batch.audio.device)
+            return torch.ones(len(index), 1, 1, dtype=torch.bool, device=batch.audio.device)
         assert isinstance(self.frequencies, Tensor)
         return (self.frequencies <= batch.bandwidth[index, None])[:, :, None]
-
-    def _own_losses(
-        self, source: Analysis, fake: Tensor, real: Tensor, condition: Condition, wanted: Identity | None, swapped: int
-    ) -> dict[str, Tensor]:
-        """Those of what was made that no discriminator gives, as far as they have a weight."""
-        losses, mask = {}, condition.mask(fake.shape[-1])
-        if "reconstruction" in self.weights:
-            losses["reconstruction"] = masked_l1(fake[swapped:], real[swapped:], mask[swapped:])
-        if self.spectral is not None and swapped < len(fake):
-            losses["spectral"] = self.spectral(self.voice.vocode(fake[swapped:]), source.audio[swapped:])
-        if "speaker" in self.weights:
-            assert wanted is not None
-            assert wanted.speaker is not None
-            made = self.voice.embed(replace(source, features=fake, lengths=condition.lengths))
-            losses["speaker"] = cosine_distance(made, wanted.speaker)
-        # Other rows are told by their reconstruction what to say, and an encoder costs more than the generator.
-        if "content" in self.weights and (swapped or not (self.swap and self.training)):
-            rows = slice(0, swapped or len(fake))
-            lengths = condition.lengths[rows]
-            with torch.no_grad():
-                said = self.voice.content(replace(source, features=source.features[rows], lengths=lengths))
-            heard = self.voice.content(replace(source, features=fake[rows], lengths=lengths))
-            losses["content"] = cosine_distance(heard, said, mask[rows])
-        return losses
 
     @property
     def companions(self) -> list[nn.Module]:
         """The classifier of speakers, if it is asked for."""
-        return [] if self.confusion is None else [self.confusion]
+        return [] if self.losses.confusion is None else [self.losses.confusion]
 
     def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
         audio, reference = batch.audio, batch.reference

@@ -216,6 +216,7 @@ def test_the_reference_is_heard_and_only_where_there_is_content_to_look_up_by():
     other = change(condition, reference_frames=condition.reference_frames.roll(1, 0))
     assert (generator(other) - generator(condition)).abs().max() > 1e-3
     assert {"reference_frames", "reference_content", "reference_lengths"} <= generator.needs
+    assert ReferenceGenerator(CLONING, width=16, layers=2, look_up=()).needs == ConvGenerator(CLONING).needs
     plain = ReferenceGenerator(NOISE_ONLY, width=16, layers=2)
     assert plain.needs == {"noise"}
     torch.manual_seed(0)

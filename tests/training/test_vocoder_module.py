@@ -164,6 +164,13 @@ def test_a_voice_of_other_features_is_refused(tmp_path):
         module(voice=str(tmp_path / "voice"))
 
 
+def test_a_voice_and_augmentation_are_not_to_be_had_together(tmp_path):
+    voice = Voice(MEL(), ConvGenerator(Dims(20, noise=2), width=8, layers=1), GriffinLim(MEL().spec), noise=2)
+    save_voice(voice, tmp_path / "voice")
+    with pytest.raises(ConfigurationError, match=r"leave out model\.augmentation or model\.voice"):
+        module(voice=str(tmp_path / "voice"), augmentation=[RandomGain()])
+
+
 def test_choosing_a_vocoder_for_a_voice(tmp_path):
     spec = MEL().spec
     assert isinstance(choose_vocoder("GriffinLim", spec), GriffinLim)

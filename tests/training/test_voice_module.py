@@ -222,6 +222,7 @@ def test_pitch_on_another_grid_is_refused():
             "needs a speaker encoder and a content encoder that is trained",
         ),
         ({"weights": {"adversarial": 1.0, "confusion": 1.0}, "speaker_encoder": None}, "needs a speaker encoder"),
+        ({"weights": {"adversarial": 1.0, "statistics": 1.0}}, r"another's voice, and model\.swap is 0"),
         ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
         ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a voice .* set it to 0"),
     ],
@@ -289,9 +290,9 @@ def test_the_content_is_told_from_the_speaker_whose_it_is():
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
     own = module.voice.embed(reference)
-    expected = module.confusion(module.voice.content(source), own, torch.ones(4, 1, 50))
+    expected = module.losses.confusion(module.voice.content(source), own, torch.ones(4, 1, 50))
     torch.testing.assert_close(pair.losses["confusion"], expected)
-    assert abs(pair.losses["confusion"] - module.confusion(pair.condition.content, own[[1, 2, 2, 3]],
+    assert abs(pair.losses["confusion"] - module.losses.confusion(pair.condition.content, own[[1, 2, 2, 3]],
                                                            torch.ones(4, 1, 50))) > 1e-3  # fmt: skip
 
 
@@ -321,7 +322,7 @@ def test_waveforms_are_exchanged_and_compared_as_features_are():
     assert not pair.real[:2, 0, 30 * 160 :].any()
     assert torch.equal(pair.real[2:, 0], source.audio[2:])
     assert pair.condition.lengths.tolist() == [30, 30, 50, 50]
-    torch.testing.assert_close(pair.losses["spectral"], module.spectral(pair.fake[2:, 0], source.audio[2:]))
+    torch.testing.assert_close(pair.losses["spectral"], module.losses.spectral(pair.fake[2:, 0], source.audio[2:]))
 
 
 def test_noise_on_the_speaker_is_of_the_training_alone():
@@ -351,6 +352,22 @@ def test_what_was_made_is_heard_again():
     alone = module.eval().make_pair(crops())  # nothing is exchanged: all rows count
     expected = (1 - cosine(alone.fake[:, :4], source.features[:, :4], 1)).mean()
     torch.testing.assert_close(alone.losses["content"], expected)
+
+
+def test_exchanged_rows_are_to_have_the_statistics_of_the_voice_they_take():
+    module, batch = exchanging(weights={"adversarial": 1.0, "statistics": 1.0}), crops()
+    pair = module.make_pair(batch)
+    source, reference = module._analyze(batch)
+    expected = []
+    for row in range(2):  # which speak as the rows after them
+        made = pair.fake[row][:, source.voicing[row] > 0.5]
+        wanted = reference.features[row + 1][:, reference.voicing[row + 1] > 0.5]
+        means, deviations = ((part(made) - part(wanted)).square().mean() for part in (
+            lambda x: x.mean(1), lambda x: x.std(1, unbiased=False)
+        ))  # fmt: skip
+        expected.append(means + deviations)
+    torch.testing.assert_close(pair.losses["statistics"], sum(expected) / 2, rtol=1e-3, atol=1e-4)
+    assert "statistics" not in exchanging(swap=0.1, weights=module.weights).make_pair(batch).losses  # of 4 rows none
 
 
 # Recordings without high frequencies ----------------------------------------------------------------------------------

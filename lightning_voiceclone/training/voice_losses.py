@@ -1,0 +1,118 @@
+"""What a voice learns by beside the game: how far what was made is from what was wanted."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from lightning_voiceclone.analysis import Analysis
+from lightning_voiceclone.identity import Identity
+from lightning_voiceclone.interfaces import Condition, Dims
+from lightning_voiceclone.losses.consistency import SpeakerConfusion, cosine_distance, statistics_distance
+from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
+from lightning_voiceclone.training.exchange import Exchange
+from lightning_voiceclone.voice import Voice
+
+NAMES = frozenset({"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"})
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A batch, what it was to become, and what it became.
+
+    Args:
+        source: what was to be said.
+        reference: crops of the same speakers; None for a voice that listens to none.
+        own: identity of each row's own reference; None likewise.
+        exchange: which rows were to be said in another's voice.
+        condition: what the generator was told; ``lengths`` are of the frames that count.
+        fake: (B, F, T) what it made.
+        real: (B, F, T) what that stands beside; equal to the fake where recordings have nothing.
+        heard: (B, F, 1), whether the voice that was wanted has anything in a channel.
+        exchanging: whether rows are exchanged at all, in this step or later in training.
+    """
+
+    source: Analysis
+    reference: Analysis | None
+    own: Identity | None
+    exchange: Exchange
+    condition: Condition
+    fake: Tensor
+    real: Tensor
+    heard: Tensor
+    exchanging: bool
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, 1, T), 1 for the frames that count."""
+        return self.condition.mask(self.fake.shape[-1])
+
+    @property
+    def wanted(self) -> Identity:
+        """In whose voice each row was to be said."""
+        assert self.own is not None
+        return self.own.rows(self.exchange.index(self.fake.device))
+
+
+class VoiceLosses(nn.Module):
+    """The losses of :class:`VoiceModule` that need no discriminator, by name.
+
+    Args:
+        names: of those that are asked for, of ``NAMES``.
+        dims: widths of the voice.
+    """
+
+    def __init__(self, names: Collection[str], dims: Dims):
+        super().__init__()
+        self.names = sorted(NAMES & set(names))
+        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in names else None
+        self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
+
+    def forward(self, voice: Voice, made: Made) -> dict[str, Tensor]:
+        """Scalars; one that has nothing to say of this batch is left out."""
+        found = {name: getattr(self, f"_{name}")(voice, made) for name in self.names}
+        return {name: loss for name, loss in found.items() if loss is not None}
+
+    def _reconstruction(self, voice: Voice, made: Made) -> Tensor:
+        own = slice(made.exchange.swapped, None)
+        return masked_l1(made.fake[own], made.real[own], made.mask[own])
+
+    def _spectral(self, voice: Voice, made: Made) -> Tensor | None:
+        own = slice(made.exchange.swapped, None)
+        if not len(made.fake[own]):
+            return None
+        assert self.spectral is not None
+        return self.spectral(voice.vocode(made.fake[own]), made.source.audio[own])
+
+    def _speaker(self, voice: Voice, made: Made) -> Tensor:
+        told = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
+        assert made.wanted.speaker is not None
+        return cosine_distance(told, made.wanted.speaker)
+
+    def _statistics(self, voice: Voice, made: Made) -> Tensor | None:
+        rows = slice(0, made.exchange.swapped)
+        if not made.exchange.swapped:
+            return None
+        assert made.reference is not None
+        lengths = made.condition.lengths[rows]
+        ours = replace(made.source.rows(rows), features=made.fake[rows], lengths=lengths)
+        theirs = made.reference.rows(made.exchange.index(made.fake.device)[rows])
+        heard = made.heard[rows, :, 0].expand(-1, made.fake.shape[1])
+        return statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, heard)
+
+    def _content(self, voice: Voice, made: Made) -> Tensor | None:
+        # Other rows are told by their reconstruction what to say, and an encoder costs more than the generator.
+        if made.exchanging and not made.exchange.swapped:
+            return None
+        rows = slice(0, made.exchange.swapped or len(made.fake))
+        source = replace(made.source.rows(rows), lengths=made.condition.lengths[rows])
+        said = voice.content(source).detach()
+        heard = voice.content(replace(source, features=made.fake[rows]))
+        return cosine_distance(heard, said, made.mask[rows])
+
+    def _confusion(self, voice: Voice, made: Made) -> Tensor:
+        assert self.confusion is not None
+        assert made.condition.content is not None
+        assert made.own is not None
+        assert made.own.speaker is not None  # of those whose content it is, whoever is to say it
+        return self.confusion(made.condition.content, made.own.speaker, made.mask)
