@@ -1,4 +1,5 @@
-"""What each ingredient of the cloning model is worth: trainings that lack one, at equal times from one warm start.
+"""What each ingredient of the cloning model is worth: trainings that lack one, or have one more, at equal times from one
+warm start.
 
     OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT --at-once 2
 
@@ -29,6 +30,7 @@ GAME = ["--model.discriminator", "null", "--model.weights.adversarial", "0", "--
         "--model.swap", "0"]  # fmt: skip
 VARIANTS: Mapping[str, list[str]] = {
     WHOLE: [],
+    "statistics of exchanged rows": ["--model.weights.statistics", "1"],
     # An encoder that trains would learn to be content with anything: this one can have no content loss.
     "content by instance normalisation": [
         "--model.content_encoder", "InstanceNormContentEncoder", "--model.content_encoder.channels", "96",

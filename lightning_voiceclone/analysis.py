@@ -1,7 +1,7 @@
 """What recordings are made of, frame by frame, and the small steps from them to a condition."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class Analysis:
     def rows(self, which: slice | Tensor) -> "Analysis":
         """Those rows alone."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Analysis(**{name: None if value is None else value[which] for name, value in values.items()})
+        return replace(self, **{name: value[which] for name, value in values.items() if value is not None})
 
     @property
     def voiced(self) -> Tensor:

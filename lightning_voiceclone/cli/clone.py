@@ -28,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
         "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
     )
     made.add_argument("--vocoder", metavar="WHICH",
-                      help="speak with this one instead of the voice's own: default for the vocoder that ships by itself, a vocoder"
-                      " folder or checkpoint, or the name of one that needs no training (GriffinLim)")  # fmt: skip
+                      help="speak with this one instead of the voice's own: default for the vocoder that ships by"
+                      " itself, a vocoder folder or checkpoint, or one that needs no training (GriffinLim)")  # fmt: skip
     made.add_argument("--denoise", default="auto", metavar="WHEN",
                       help="auto for recordings whose speech is less than 15 dB above the noise, on for all, off for"
                       " none (default: auto)")  # fmt: skip

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_voiceclone.analysis import VOICED
 from lightning_voiceclone.errors import RecordingError, UndefinedMeasureError
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import STFT, MelSpectrogram
 from lightning_voiceclone.interfaces import Case
 from lightning_voiceclone.metrics.waveform import parallel_pair
-from lightning_voiceclone.analysis import VOICED
 
 FRAME_SECONDS = 0.01
 BANDS = 80

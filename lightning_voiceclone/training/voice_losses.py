@@ -13,7 +13,7 @@ from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLo
 from lightning_voiceclone.training.exchange import Exchange
 from lightning_voiceclone.voice import Voice
 
-NAMES = frozenset({"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"})
+NAMES = {"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,7 @@ from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 from lightning_voiceclone.voice_description import describe_voice
 
+
 class VoiceModule(AdversarialModule):
     """A voice in training.
 

@@ -36,7 +36,9 @@ from lightning_voiceclone.storage import load_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.training.callbacks import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.exchange import Exchange
 from lightning_voiceclone.training.step import StepSettings
+from lightning_voiceclone.training.voice_losses import Made
 from lightning_voiceclone.training.voice_module import VoiceModule
 from lightning_voiceclone.vocoders.unframe import Unframe
 
@@ -263,9 +265,11 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
     identity = module.voice.identify(reference)
+    heard = torch.ones(4, 1, 1, dtype=torch.bool)
 
     def reconstruction(real):
-        return module._own_losses(source, pair.fake, real, pair.condition, identity, 2)["reconstruction"].item()
+        made = Made(source, reference, identity, Exchange(4, 2), pair.condition, pair.fake, real, heard, True)
+        return module.losses(module.voice, made)["reconstruction"].item()
 
     first, last = pair.real.clone(), pair.real.clone()
     first[:2] += 100
