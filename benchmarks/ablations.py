@@ -1,5 +1,4 @@
-"""What each ingredient of the cloning model is worth: trainings that lack one, or have one more, at equal times from one
-warm start.
+"""What each ingredient of the cloning model is worth: trainings that lack one, or have one more, at equal times.
 
     OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT --at-once 2
 

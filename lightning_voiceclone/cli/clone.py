@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--vocoder", metavar="WHICH",
                       help="speak with this one instead of the voice's own: default for the vocoder that ships by"
-                      " itself, a vocoder folder or checkpoint, or one that needs no training (GriffinLim)")  # fmt: skip
+                      " itself, a vocoder folder or checkpoint, or one without training (GriffinLim)")  # fmt: skip
     made.add_argument("--denoise", default="auto", metavar="WHEN",
                       help="auto for recordings whose speech is less than 15 dB above the noise, on for all, off for"
                       " none (default: auto)")  # fmt: skip
