@@ -47,6 +47,7 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/judges.py --speech $(SPEECH) --time runs/judges
 	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
 	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning
+	$(BENCH)/ablations.py --speech $(SPEECH) --output runs/ablations --only
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,15 +1,18 @@
 """What each ingredient of the cloning model is worth: trainings that lack one, or have one more, at equal times.
 
-    OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT --at-once 2
+    OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT [--only VARIANT …]
 
 Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
 discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv. Prints a table in Markdown: the
-figures of the recipe itself with their intervals, and of every variant the paired differences from it. Trainings and
-reports that are there already are not done again; one that was interrupted goes on where it stood, and one that failed
-is named and left out. Needs the extra ``judges``.
+figures of the recipe itself with their intervals, and of every variant the paired differences from it. Reports are kept
+in ``benchmarks/results/ablations`` (``--results``), so that variants can be trained one by one, on other days; a
+training that was interrupted goes on where it stood, and one that failed is named and left out. Needs the extra
+``judges``.
 """
 
 import argparse
+import csv
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,17 +22,20 @@ from pathlib import Path
 from cloning import figure
 
 from lightning_voiceclone.evaluation.compare import compare
+from lightning_voiceclone.evaluation.report import METRICS
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy
+from lightning_voiceclone.files import whole_folder
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/clone_small.yaml"
+RESULTS = Path(__file__).resolve().parent / "results/ablations"
 MEASURES = ("similarity_reference", "similarity_source", "nearer_reference", "wer", "dnsmos_ovrl")
-WHOLE = "the recipe"
+WHOLE, START = "the recipe", "the start itself"
 GAME = ["--model.discriminator", "null", "--model.weights.adversarial", "0", "--model.weights.feature_matching", "0",
         "--model.swap", "0"]  # fmt: skip
 VARIANTS: Mapping[str, list[str]] = {
+    START: [],
     WHOLE: [],
-    "statistics of exchanged rows": ["--model.weights.statistics", "1"],
     # An encoder that trains would learn to be content with anything: this one can have no content loss.
     "content by instance normalisation": [
         "--model.content_encoder", "InstanceNormContentEncoder", "--model.content_encoder.channels", "96",
@@ -40,25 +46,38 @@ VARIANTS: Mapping[str, list[str]] = {
     "no perturbation": ["--model.content_transforms", "null"],
     "no pseudo-speakers": ["--data.speeds", "null"],
     "no retrieval": ["--model.generator.look_up", "[]"],
+    "statistics of exchanged rows": ["--model.weights.statistics", "1"],
 }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path, required=True, help="folder with index.tsv and eval_pairs.tsv")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the runs and the reports")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=f"folder of the reports (default: {RESULTS})")
     parser.add_argument("--start", default="default", help="voice to begin with: checkpoint, folder, or default")
     parser.add_argument("--minutes", type=int, default=45, help="of each training (default: 45)")
     parser.add_argument("--at-once", type=int, default=1, help="trainings at a time; give each as many processors")
-    parser.add_argument("--limit", type=int, help="so many pairs only, evenly spread")
+    parser.add_argument("--only", nargs="*", choices=[*VARIANTS], default=[*VARIANTS], metavar="VARIANT",
+                        help=f"of {', '.join(VARIANTS)}; none to print the table alone")  # fmt: skip
     options = parser.parse_args()
     with ThreadPoolExecutor(options.at_once) as pool:
-        trained = list(pool.map(lambda name: train(options, name), VARIANTS))
-    print_table({name: judge(options, name) for name, done in zip(VARIANTS, trained, strict=True) if done})
+        list(pool.map(lambda name: run(options, name), options.only))
+    print_table({name: folder for name in VARIANTS if (folder := options.results / slug(name)).is_dir()})
+
+
+def slug(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+def run(options: argparse.Namespace, name: str) -> None:
+    """Train a variant and judge it, unless its report is there."""
+    if not (options.results / slug(name)).is_dir() and (name == START or train(options, name)):
+        judge(options, name)
 
 
 def folder_of(options: argparse.Namespace, name: str) -> Path:
-    return Path(options.output).resolve() / name.replace(" ", "-")
+    return Path(options.output).resolve() / slug(name)
 
 
 def start_of(options: argparse.Namespace) -> str:
@@ -96,28 +115,44 @@ def train(options: argparse.Namespace, name: str) -> bool:
     return True
 
 
-def judge(options: argparse.Namespace, name: str) -> Path:
-    """Folder of a variant's report."""
+def judge(options: argparse.Namespace, name: str) -> None:
+    """Clone the pairs, and keep what was found."""
     folder = folder_of(options, name)
-    checkpoint = last_checkpoint(folder)
+    checkpoint = options.start if name == START else last_checkpoint(folder)
     assert checkpoint is not None, f"{folder} has no checkpoint"
-    pairs = options.speech / "eval_pairs.tsv"
-    evaluate(pairs, ClonedBy(checkpoint), folder / "report", measures=MEASURES, limit=options.limit)
-    return folder / "report"
+    report = evaluate(options.speech / "eval_pairs.tsv", ClonedBy(checkpoint), folder / "report", measures=MEASURES,
+                      workers=1 if options.at_once > 1 else 0)  # fmt: skip
+    found = json.loads((report.folder / METRICS).read_text("utf-8"))
+    found["system"]["name"] = name
+    found["training"] = {"steps": 0 if name == START else steps_of(folder), "settings": VARIANTS[name]}
+    with whole_folder(options.results / slug(name)) as kept:
+        (kept / METRICS).write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def steps_of(folder: Path) -> int:
+    """Batches that a variant has seen, in the last line of its log."""
+    newest = max(folder.glob("runs/clone_small/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    with newest.open(encoding="utf-8") as stream:
+        return max(int(row["step"]) for row in csv.DictReader(stream)) + 1
 
 
 def print_table(folders: Mapping[str, Path]) -> None:
     """The recipe's figures, and what each variant has more or less, paired."""
-    comparison = compare(list(folders.values()))
+    if WHOLE not in folders or len(folders) < 2:
+        print(f"there is nothing to compare yet: the table needs the report of {WHOLE!r} and another one")
+        return
+    others = [name for name in folders if name != WHOLE]
+    comparison = compare([folders[name] for name in (WHOLE, *others)])
     metrics = {name: comparison.metrics[name] for name in MEASURES if name in comparison.metrics}
-    print(f"| variant, {len(comparison.reports[0].cases)} pairs | {' | '.join(metrics)} |")
-    print("|---" * (1 + len(metrics)) + "|")
+    print(f"| variant, {len(comparison.reports[0].cases)} pairs | steps | {' | '.join(metrics)} |")
+    print("|---" * (2 + len(metrics)) + "|")
     whole = comparison.reports[0].metrics
-    cells = [figure(metric["means"][0], whole[name]["ci95"]) for name, metric in metrics.items()]
-    print(f"| {WHOLE} | {' | '.join(cells)} |")
-    for place, name in enumerate(list(folders)[1:]):
-        cells = [figure(metric["differences"][place], metric["ci95"][place], "+") for metric in metrics.values()]
-        print(f"| {name} | {' | '.join(cells)} |")
+    rows = {WHOLE: [figure(metric["means"][0], whole[name]["ci95"]) for name, metric in metrics.items()]}
+    for place, name in enumerate(others):
+        rows[name] = [figure(metric["differences"][place], metric["ci95"][place], "+") for metric in metrics.values()]
+    for name, cells in rows.items():
+        steps = json.loads((folders[name] / METRICS).read_text("utf-8"))["training"]["steps"]
+        print(f"| {name} | {steps:,} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
