@@ -20,13 +20,14 @@ from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
 from lightning_voiceclone.evaluation.systems import path_sha256
 from lightning_voiceclone.hearing import embedder, hear_references, hear_source
 from lightning_voiceclone.interfaces import Case
+from lightning_voiceclone.joining import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.metrics.judges import identify, voice_of
 from lightning_voiceclone.metrics.words import WordErrorRate
 from lightning_voiceclone.recognizers.speaker import ResemblyzerSpeakerEncoder
 from lightning_voiceclone.recognizers.whisper import WhisperRecognizer
 from lightning_voiceclone.storage import load_voice, voice_path
 from lightning_voiceclone.training.adaptation import adapt
-from lightning_voiceclone.voice import LEAST_REFERENCE_SECONDS, Voice
+from lightning_voiceclone.voice import Voice
 
 RATE = 16000  # at which judges hear
 MORE = 3  # references beside the pair's

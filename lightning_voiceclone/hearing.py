@@ -13,8 +13,9 @@ from lightning_voiceclone.analysis import check_audio
 from lightning_voiceclone.audio.quality import Quality, measure
 from lightning_voiceclone.audio.stretches import Embed, Span, clearest, join, longer_speaker
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, nearest
+from lightning_voiceclone.joining import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.spec import AudioSpec
-from lightning_voiceclone.voice import LEAST_REFERENCE_SECONDS, Voice
+from lightning_voiceclone.voice import Voice
 
 DENOISE = ("auto", "on", "off")
 NOISY_DB = 15.0  # of speech over noise, below which auto denoises

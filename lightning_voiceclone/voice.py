@@ -10,13 +10,12 @@ from lightning_voiceclone.analysis import (
     VOICED,
     Analysis,
     Normalizer,
-    check_audio,
     median_f0,
     move_register,
     pad_together,
     stretch,
 )
-from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.identity import Identity, OwnIdentity
 from lightning_voiceclone.interfaces import (
     Condition,
@@ -26,12 +25,11 @@ from lightning_voiceclone.interfaces import (
     Generator,
     SpeakerEncoder,
     Vocoder,
-    check_rate,
 )
+from lightning_voiceclone.joining import check_can_clone, check_parts, check_recordings
 from lightning_voiceclone.pacing import check_manner, paced
-from lightning_voiceclone.spec import AudioSpec, check_join
+from lightning_voiceclone.spec import AudioSpec
 
-LEAST_REFERENCE_SECONDS = 1.0
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 
 
@@ -76,38 +74,12 @@ class Voice(nn.Module):
         self.noise = noise
         self.normalizer = Normalizer(self.spec.channels)
         self.own: OwnIdentity | None = None
-        self._check()
+        check_parts(self)
 
     @property
     def spec(self) -> AudioSpec:
         """What the features mean."""
         return self.feature_extractor.spec
-
-    def _check(self) -> None:
-        check_join("the feature extractor", self.spec, "the vocoder", self.vocoder.spec)
-        for name in ("content_encoder", "speaker_encoder"):
-            check_rate(getattr(self, name), self.spec)
-            if (understood := getattr(getattr(self, name), "features_spec", None)) is not None:
-                check_join("the feature extractor", self.spec, f"the pretrained {name}", understood)
-        grid = ("sample_rate", "hop_length")
-        beside = {"pitch": self.pitch, "energy": self.energy}
-        for name, extractor in ((name, part) for name, part in beside.items() if part is not None):
-            for field in grid:
-                theirs, ours = getattr(extractor.spec, field), getattr(self.spec, field)
-                if theirs != ours:
-                    raise SpecMismatchError(
-                        f"{field} is {ours} in the feature extractor but {theirs} in {name}; give both the same value"
-                    )
-        supplied = {
-            "content": self.content_encoder, "speaker": self.speaker_encoder, "reference_frames": True,
-            "reference_content": self.content_encoder, "reference_lengths": True,
-            "f0": self.pitch, "voicing": self.pitch, "energy": self.energy, "noise": self.noise,
-        }  # fmt: skip
-        if lacking := sorted(need for need in self.generator.needs if not supplied.get(need)):
-            raise ConfigurationError(
-                f"{type(self.generator).__name__} needs {', '.join(lacking)}, which no part of this voice supplies;"
-                " add the encoder or extractor for it"
-            )
 
     @property
     def listens(self) -> bool:
@@ -278,26 +250,8 @@ class Voice(nn.Module):
                 speed are out of range, or if the voice is not told the pitch that is to be shifted.
         """
         check_manner(pitch_shift, speed)
-        if pitch_shift and "f0" not in self.generator.needs:
-            raise ConfigurationError(
-                f"pitch_shift is {pitch_shift:g}, but this voice is not told the pitch: it cannot say it higher or"
-                " lower; leave pitch_shift at 0"
-            )
-        if sample_rate != self.spec.sample_rate:
-            raise SpecMismatchError(
-                f"audio is declared at {sample_rate} Hz but this voice speaks at {self.spec.sample_rate} Hz;"
-                " resample it first (read_audio does so)"
-            )
-        if self.content_encoder is None:
-            raise ConfigurationError("this voice has no content encoder: it cannot clone, only make speech from noise")
-        if not self.listens:
-            raise ConfigurationError(
-                "this voice listens to no reference: it cannot clone, only speak as it was trained to;"
-                " train one with a speaker encoder"
-            )
-        check_audio(source, self.spec, "the source", self.spec.hop_length / sample_rate)
-        for reference in references:
-            check_audio(reference, self.spec, "a reference", LEAST_REFERENCE_SECONDS)
+        check_can_clone(self, pitch_shift)
+        check_recordings(source, references, sample_rate, self.spec)
         said = self.analyze(source[None])
         identity = self._identity(references)
         register = None if said.f0 is None else self._register(said.f0, identity) * 2 ** (pitch_shift / 12)
