@@ -1,6 +1,6 @@
 """What a combination of a voice's parts cannot do in training."""
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import (
@@ -12,6 +12,7 @@ from lightning_voiceclone.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.training.weights import OF_THE_GAME
 
 
 def absent_losses(
@@ -72,6 +73,29 @@ def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> No
         raise ConfigurationError(
             f"model.swap is {swap}, but only a voice with a content encoder that listens to a reference can speak in"
             " another speaker's; set it to 0, or add both encoders"
+        )
+
+
+def check_exchange(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
+    """Refuse losses of exchanged rows where no row is exchanged: before a discriminator plays, or without one.
+
+    Raises:
+        ConfigurationError: names the losses, and what to do.
+    """
+    of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
+    if not swap or not of_exchange:
+        return
+    told = " and ".join(of_exchange)
+    if not playing:
+        raise ConfigurationError(
+            f"there is no discriminator, without which no rows are exchanged, so that {told} would have no effect; add"
+            " one, or set model.swap to 0 and statistics aside"
+        )
+    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange}
+    if warmup and not others:
+        raise ConfigurationError(
+            f"steps.warmup is {warmup}, in which no rows are exchanged, so that {told} would train nothing; set it to"
+            " 0, or give another loss a weight, such as reconstruction"
         )
 
 

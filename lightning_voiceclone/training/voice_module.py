@@ -40,6 +40,7 @@ from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.voice_checks import (
     absent_losses,
     check_augmentation,
+    check_exchange,
     check_stored_features,
     check_swap,
     check_way_back,
@@ -133,6 +134,7 @@ class VoiceModule(AdversarialModule):
         check_augmentation(augmentation or [])
         check_way_back(judge, voice.vocoder)
         check_swap(swap, voice.listens, content)
+        check_exchange(weights, swap, playing=judge is not None, warmup=steps.warmup)
         absent = absent_losses(spec, content, speaker, made, swap)
         super().__init__(
             voice,

@@ -225,6 +225,14 @@ def test_pitch_on_another_grid_is_refused():
         ),
         ({"weights": {"adversarial": 1.0, "confusion": 1.0}, "speaker_encoder": None}, "needs a speaker encoder"),
         ({"weights": {"adversarial": 1.0, "statistics": 1.0}}, r"another's voice, and model\.swap is 0"),
+        (
+            {"weights": {"adversarial": 1.0, "statistics": 1.0}, "swap": 0.5, "steps": StepSettings(warmup=1)},
+            r"warmup is 1, in which no rows are exchanged, so that statistics would train nothing; set it to 0",
+        ),
+        (
+            {"weights": {"reconstruction": 1.0, "statistics": 1.0}, "swap": 0.5, "discriminator": None},
+            r"no discriminator, without which no rows are exchanged, so that statistics would have no effect",
+        ),
         ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
         ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a voice .* set it to 0"),
     ],
