@@ -9,15 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_voiceclone.features.framing import by_chunks, frame
+from lightning_voiceclone.audio.noise import (
+    BAND_HZ,
+    band_powers,
+    frame_samples,
+    moving_mean,
+    speech_over_noise,
+    steady_noise,
+)
+from lightning_voiceclone.features.framing import by_chunks, frame, pad
 from lightning_voiceclone.features.prosody import Pitch
 
-FRAME_SECONDS = 0.032
-BAND_HZ = 500.0
-FLOOR_SMOOTHING = 3  # frames, 0.05 s: shorter than the pauses between words
-FLOOR_BIAS = 1.44  # mean over 5th percentile of white noise, in such bands and so smoothed
 LEVEL_SMOOTHING = 7  # frames, 0.1 s: half a syllable
-CLEAN_DB = 60.0  # more speech over noise than this is not told apart
 VOICED = 0.5  # voicing that noise does not reach, and speech at 0 dB does in its vowels
 TELEPHONE_HZ = 4000.0
 TONE_SECONDS = 0.3  # for which a note is held; a speaker's pitch seldom stays within a bin of 8 Hz so long
@@ -69,17 +72,17 @@ class Quality:
 def measure(audio: Tensor, sample_rate: int) -> Quality:
     """Measure (N,) samples in [-1, 1], at least one frame (32 ms) of them."""
     audio = audio.detach().float().cpu()
-    n_fft = 2 ** round(math.log2(FRAME_SECONDS * sample_rate))
+    n_fft = frame_samples(sample_rate)
     step = n_fft // 2
-    bands = _bands(audio, n_fft, step, sample_rate)
-    noise = _noise(bands)
+    bands = band_powers(pad(audio[None], n_fft, step)[0].numpy(), sample_rate)
+    noise = steady_noise(bands)
     total = bands.sum(axis=0)
     pitch = Pitch(sample_rate=sample_rate, hop_length=step, n_fft=2 * n_fft)(audio[None])[0, 1].numpy()
     return Quality(
         step=step,
         power=total,
         voiced=(pitch > VOICED) & (total > noise),
-        snr=_snr(total, noise),
+        snr=speech_over_noise(total, noise),
         modulation=_modulation(bands[: round(4000 / BAND_HZ)].sum(axis=0), sample_rate / step),
         clipped=clipped_share(audio.numpy()),
         treble=_treble(bands, sample_rate),
@@ -88,53 +91,10 @@ def measure(audio: Tensor, sample_rate: int) -> Quality:
     )
 
 
-def _bands(audio: Tensor, n_fft: int, step: int, sample_rate: int) -> NDArray[np.float32]:
-    """Mean square (bands, T) in bands of 250 Hz, without what lies below the lowest voice."""
-    window = torch.hann_window(n_fft)
-    scale = 2 / (n_fft * float(window.square().sum()))
-    edges = torch.arange(0, sample_rate / 2 + 1, BAND_HZ) * n_fft / sample_rate
-    edges = edges.round().long()
-    edges[0] = max(1, round(60 * n_fft / sample_rate))
-
-    def reduce(frames: Tensor) -> Tensor:
-        total = torch.fft.rfft(frames * window).abs().square().cumsum(-1)
-        return total[..., edges[1:] - 1].diff(dim=-1, prepend=total[..., edges[:1] - 1]) * scale
-
-    return by_chunks(frame(audio[None], n_fft, step), reduce)[0].numpy()
-
-
-def _smooth(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Moving mean over the last axis, whose ends are repeated."""
-    before, after = width // 2, width - 1 - width // 2
-    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(before + 1, after)], mode="edge")
-    total = np.cumsum(padded, axis=-1, dtype=np.float64)
-    return ((total[..., width:] - total[..., :-width]) / width).astype(np.float32)
-
-
-def _noise(bands: NDArray[np.float32]) -> float:
-    """Mean square of the steady noise.
-
-    Every band is quiet at another time (Martin 2001): where speech leaves no pause in all bands, it does in each.
-    """
-    sounding = bands[:, bands.sum(axis=0) > 1e-12]  # digital silence is an editor's, not the room's
-    if not sounding.shape[1]:
-        return 0.0
-    return float(FLOOR_BIAS * np.percentile(_smooth(sounding, FLOOR_SMOOTHING), 5, axis=1).sum())
-
-
-def _snr(total: NDArray[np.float32], noise: float) -> float:
-    """Level of what is louder than noise over it, in dB."""
-    active = total[total > 0.03 * total.mean()]
-    if not len(active):
-        return 0.0
-    speech = max(float(active.mean()) - noise, 0.0)
-    return 10 * math.log10(max(speech / max(noise, 10 ** (-CLEAN_DB / 10) * speech, 1e-20), 1e-2))
-
-
 def _modulation(level: NDArray[np.float32], frame_rate: float) -> float:
     """Standard deviation in dB of the level, between about 2 and 5 Hz: syllables come four a second."""
-    decibels = 10 * np.log10(np.maximum(_smooth(level, LEVEL_SMOOTHING), max(1e-4 * float(level.mean()), 1e-12)))
-    return float((decibels - _smooth(decibels, round(frame_rate / 2) | 1)).std())
+    decibels = 10 * np.log10(np.maximum(moving_mean(level, LEVEL_SMOOTHING), max(1e-4 * float(level.mean()), 1e-12)))
+    return float((decibels - moving_mean(decibels, round(frame_rate / 2) | 1)).std())
 
 
 def clipped_share(audio: NDArray[np.float32]) -> float:
@@ -188,6 +148,6 @@ def _held(
     power = by_chunks(frame(audio[None], size, step), spectrum)[0].numpy()
     windows = np.lib.stride_tricks.sliding_window_view(power, span, axis=1)
     lowest = 10 * np.log10(windows.min(axis=-1) + 1e-12)
-    above = lowest - _smooth(lowest.T, 33).T
+    above = lowest - moving_mean(lowest.T, 33).T
     peaks = (lowest[1:-1] >= lowest[:-2]) & (lowest[1:-1] >= lowest[2:]) & (above[1:-1] > TONE_DB)
     return peaks.sum(axis=0), windows.sum(axis=0).mean(axis=-1)

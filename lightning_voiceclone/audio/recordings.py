@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from lightning_voiceclone.audio.containers import truncation
+from lightning_voiceclone.audio.noise import band_powers, speech_over_noise, steady_noise
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.files import interruption_held, whole_file
 
@@ -22,6 +23,7 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 SILENCE_DBFS = -60.0
 BLOCK = 1 << 20  # frames decoded at once in a check, so that memory does not grow with the recording
 SPECTRUM = 1024  # samples of the frames of which the bandwidth is measured
+NOISE_BANDS = 16  # in which noise is looked for, up to 8 kHz: above there is hardly a voice
 # Samples at the lower of two rates that soxr's HQ filter may see beyond a segment; 100 already give 1e-7.
 RESAMPLING_MARGIN = 500
 QUANTIZATION_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}
@@ -41,6 +43,7 @@ class RecordingFacts:
         sha256: of the file's bytes, hexadecimal.
         peak_dbfs: greatest absolute sample in dB below full scale.
         clipped: share of samples at full scale, from 0 to 1.
+        snr_db: speech over steady noise, from -20 to 60.
     """
 
     seconds: float
@@ -50,6 +53,7 @@ class RecordingFacts:
     sha256: str
     peak_dbfs: float
     clipped: float
+    snr_db: float
 
 
 def recordings_below(folder: PathLike) -> list[Path]:
@@ -156,7 +160,7 @@ def check_recording(
     if cut:
         raise RecordingError(f"{path}: truncated: {cut}")
     with _opened(path) as file:
-        frames, peak, clipped, spectrum = _measure(file, path, start, end)
+        frames, peak, clipped, power = _measure(file, path, start, end)
         rate, channels, subtype = file.samplerate, file.channels, file.subtype
     seconds = frames / rate
     peak_dbfs = 20 * math.log10(max(peak, 1e-10))
@@ -164,8 +168,9 @@ def check_recording(
         raise RecordingError(f"{path}: silent: its peak is {peak_dbfs:.0f} dB of full scale, least {SILENCE_DBFS:.0f}")
     if seconds < min_seconds:
         raise RecordingError(f"{path}: too short: {seconds:.2f} s, least {min_seconds} s")
-    bandwidth = _bandwidth(spectrum, rate, subtype)
-    return RecordingFacts(seconds, rate, channels, bandwidth, sha256, peak_dbfs, clipped / (frames * channels))
+    bandwidth = _bandwidth(power.spectrum, rate, subtype)
+    return RecordingFacts(seconds, rate, channels, bandwidth, sha256, peak_dbfs, clipped / (frames * channels),
+                          power.snr_db)  # fmt: skip
 
 
 def _opened(path: PathLike) -> soundfile.SoundFile:
@@ -226,8 +231,8 @@ def _blocks(file: soundfile.SoundFile, path: PathLike, first: int, last: int) ->
 
 def _measure(
     file: soundfile.SoundFile, path: PathLike, start: float, end: float | None
-) -> tuple[int, float, int, np.ndarray]:
-    """Frames, peak, samples at full scale, and the mean power spectrum of the channels' mean."""
+) -> tuple[int, float, int, "_Power"]:
+    """Frames, peak, samples at full scale, and the power of the channels' mean."""
     rate = file.samplerate
     first, last = round(start * rate), file.frames if end is None else round(end * rate)
     if not file.frames:
@@ -235,26 +240,54 @@ def _measure(
     if first >= file.frames or last > file.frames + rate // 10 or last <= first:
         length = file.frames / rate
         raise RecordingError(f"{path}: the segment from {start} s to {end} s is not within its {length:.2f} s")
-    frames, peak, clipped, power, windows = 0, 0.0, 0, np.zeros(SPECTRUM // 2 + 1), 0
-    window = np.hanning(SPECTRUM).astype(np.float32)
+    frames, peak, clipped, power = 0, 0.0, 0, _Power(rate)
     for block in _blocks(file, path, first, min(last, file.frames)):
         if not np.isfinite(block).all():
             raise RecordingError(f"{path}: has samples that are NaN or infinite")
         magnitude = np.abs(block)
         frames, peak = frames + len(block), max(peak, float(magnitude.max()))
         clipped += int((magnitude >= 1 - 2**-15).sum())
-        mono = block.mean(axis=1)
-        # A window cut by the recording's end would spread over all frequencies: it is left out if it is not the only.
-        whole = len(mono) // SPECTRUM * SPECTRUM
-        mono = (mono[:whole] if whole else np.pad(mono, (0, SPECTRUM - len(mono)))).reshape(-1, SPECTRUM)
-        power += (np.abs(np.fft.rfft(mono * window)) ** 2).sum(axis=0)
-        windows += len(mono)
+        power.add(block.mean(axis=1))
     if not frames:
         raise RecordingError(f"{path}: empty: it has no samples")
     # An MP3's own count may be an estimate; its container has been judged before.
     if (missing := min(last, file.frames) - first - frames) > 0 and file.format != "MP3":
         raise RecordingError(f"{path}: truncated: its header promises {missing} samples more than are there")
-    return frames, peak, clipped, power / windows / float((window**2).sum())
+    return frames, peak, clipped, power
+
+
+class _Power:
+    """Powers of mono samples that come in blocks: their mean by frequency, and by bands how they move.
+
+    Args:
+        rate: samples a second.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.window = np.hanning(SPECTRUM).astype(np.float32)
+        self.total, self.windows = np.zeros(SPECTRUM // 2 + 1), 0
+        self.rate = rate
+        self.bands: list[np.ndarray] = []
+
+    def add(self, mono: np.ndarray) -> None:
+        """Take in (N,) samples."""
+        self.bands.append(band_powers(mono, self.rate)[:NOISE_BANDS])
+        # A window cut by the recording's end would spread over all frequencies: it is left out if it is not the only.
+        whole = len(mono) // SPECTRUM * SPECTRUM
+        mono = (mono[:whole] if whole else np.pad(mono, (0, SPECTRUM - len(mono)))).reshape(-1, SPECTRUM)
+        self.total += (np.abs(np.fft.rfft(mono * self.window)) ** 2).sum(axis=0)
+        self.windows += len(mono)
+
+    @property
+    def spectrum(self) -> np.ndarray:
+        """(bins,) in which white noise of variance v is v everywhere."""
+        return self.total / self.windows / float((self.window**2).sum())
+
+    @property
+    def snr_db(self) -> float:
+        """Speech over steady noise."""
+        bands = np.concatenate(self.bands, axis=1)
+        return speech_over_noise(bands.sum(axis=0), steady_noise(bands))
 
 
 def _bandwidth(spectrum: np.ndarray, rate: int, subtype: str) -> float:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class VoiceDataModule(pl.LightningDataModule):
             0.87 is a taller one, 1.15 a shorter one.
         speaker_seconds: most seconds of one speaker in an epoch, drawn anew in each, so that those who were recorded
             for hours do not drown the others; null for all.
+        clean_db: speech over noise from which on a recording is drawn as often as it is long; one that is 10 dB noisier
+            is drawn half as often, and so on; null for all alike.
         seed: of the split, of the order and of the crops.
         workers: processes that read recordings; 0 reads in the training process, which is best while all recordings
             fit into memory.
@@ -76,6 +78,7 @@ class VoiceDataModule(pl.LightningDataModule):
         speakers: list[str] | None = None,
         speeds: list[float] | None = None,
         speaker_seconds: float | None = None,
+        clean_db: float | None = None,
         seed: int = 0,
         workers: int = 0,
         cache_megabytes: float = 1024,
@@ -93,6 +96,7 @@ class VoiceDataModule(pl.LightningDataModule):
         self.speakers = speakers
         self.speeds = speeds or []
         self.speaker_seconds = speaker_seconds
+        self.clean_db = clean_db
         if bad := [speed for speed in self.speeds if not 0.5 <= speed <= 2]:
             raise ConfigurationError(f"data.speeds has {bad[0]}; each must be from 0.5 to 2, as 0.87 or 1.15")
         if self.speeds and cached_features:
@@ -204,6 +208,7 @@ class VoiceDataModule(pl.LightningDataModule):
             segment=None if drawn else self.grid.segment,
             speakers=[utterance.speaker for utterance in utterances],
             most=self._most() if drawn else None,
+            shares=self._shares(utterances) if drawn else (),
         )
         return ResumableLoader(
             dataset,
@@ -220,6 +225,12 @@ class VoiceDataModule(pl.LightningDataModule):
         if self.speaker_seconds is None:
             return None
         return max(round(self.speaker_seconds * self.grid.spec.frame_rate / self.grid.segment), 1)
+
+    def _shares(self, utterances: Sequence[Utterance]) -> list[float]:
+        """How often each is drawn, by how clean it is."""
+        if self.clean_db is None:
+            return []
+        return [2 ** min((utterance.snr_db - self.clean_db) / 10, 0.0) for utterance in utterances]
 
     def _progress(self) -> int:
         assert self.trainer is not None

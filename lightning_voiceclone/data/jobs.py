@@ -134,7 +134,8 @@ def _do(job: Job, settings: Settings) -> dict[str, Any]:
         facts = check_recording(job.file, min_seconds=settings.min_seconds, start=job.start, end=job.end)
         made = []
         row: dict[str, Any] = {"path": job.path, "start": job.start, "end": job.start + facts.seconds,
-               "rate": facts.rate, "bandwidth_hz": facts.bandwidth_hz, "hash": facts.sha256}  # fmt: skip
+               "rate": facts.rate, "bandwidth_hz": facts.bandwidth_hz, "snr_db": facts.snr_db,
+               "hash": facts.sha256}  # fmt: skip
         if settings.writes_audio:
             row = _written(job, settings, facts.bandwidth_hz)
             made.append(row["path"])
@@ -174,7 +175,7 @@ def _written(job: Job, settings: Settings, bandwidth: float) -> dict[str, Any]:
         reason = str(error).removeprefix(f"{settings.output / path}: ")
         raise RecordingError(f"{reason} (after the transforms)") from error
     return {"path": path, "start": 0.0, "end": facts.seconds, "rate": rate,
-            "bandwidth_hz": min(bandwidth, rate / 2), "hash": facts.sha256}  # fmt: skip
+            "bandwidth_hz": min(bandwidth, rate / 2), "snr_db": facts.snr_db, "hash": facts.sha256}  # fmt: skip
 
 
 def _extract(job: Job, settings: Settings, row: dict[str, Any]) -> str:

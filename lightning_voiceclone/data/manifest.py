@@ -30,6 +30,7 @@ class Utterance:
         text: what is said; empty where unknown.
         rate: samples a second of the file.
         bandwidth_hz: frequency above which the file has nothing.
+        snr_db: speech over steady noise, from -20 to 60.
         hash: SHA-256 of the file, hexadecimal.
         split: train, validation or test.
         speed: at which the file is played, as a tape is: start and end are seconds of what is heard then. Not stored.
@@ -42,6 +43,7 @@ class Utterance:
     text: str
     rate: int
     bandwidth_hz: float
+    snr_db: float
     hash: str
     split: str
     speed: float = 1.0

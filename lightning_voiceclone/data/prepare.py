@@ -26,6 +26,7 @@ MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
 SPEC_NAME = "spec.yaml"
+FACTS = 2  # version of what a check finds out; what an older one found is found anew
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
 WORTH_A_WORKER = 64  # recordings; for fewer, a process takes longer to start than they do
 
@@ -205,7 +206,7 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
             state = (-1, -1)
         place = (recording.path, recording.speaker, recording.start, recording.end)
         # New audio gets a new name if anything that shaped it has changed: an old manifest never names new audio.
-        audio = key_of(transforms, settings.sample_rate, str(root.resolve()), *place, *state)
+        audio = key_of(f"{FACTS} {transforms}", settings.sample_rate, str(root.resolve()), *place, *state)
         key = key_of(audio, settings.min_seconds, features)
         jobs.append(Job(key, file, *place, file_name(recording.path, recording.speaker, audio)))
     return jobs

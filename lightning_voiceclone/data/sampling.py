@@ -33,6 +33,8 @@ class SegmentSampler(Sampler[list[Draw]]):
         segment: frames of a segment where crops are to lie on a fixed grid, in order (evaluation); None to draw them.
         speakers: of each utterance, where ``most`` limits them.
         most: segments of one speaker in an epoch, drawn anew in each; None for all.
+        shares: of each utterance, how often its segments are drawn, above 0 and at most 1; none for always. A speaker
+            has as many segments in an epoch as the shares add up to, at least one.
     """
 
     def __init__(
@@ -46,14 +48,18 @@ class SegmentSampler(Sampler[list[Draw]]):
         segment: int | None = None,
         speakers: Sequence[str] = (),
         most: int | None = None,
+        shares: Sequence[float] = (),
     ) -> None:
         self.ends = np.cumsum(counts)
-        self.most = most
         self.total = int(self.ends[-1])
-        if most is not None:
+        self.shares = np.repeat(np.asarray(shares, float), counts) if len(shares) else None  # of each segment
+        self.most: NDArray[np.int64] | None = None  # of each speaker
+        if most is not None or self.shares is not None:
             numbers = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
             self.speaker = np.repeat([numbers[name] for name in speakers], counts)  # of each segment
-            self.total = int(np.minimum(np.bincount(self.speaker), most).sum())
+            room = np.maximum(np.bincount(self.speaker, self.shares).round().astype(np.int64), 1)
+            self.most = room if most is None else np.minimum(room, most)
+            self.total = int(self.most.sum())
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
@@ -81,14 +87,17 @@ class SegmentSampler(Sampler[list[Draw]]):
 
     def _drawn(self, total: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Numbers of segments in a drawn order, of each speaker the first ``most``."""
-        order = rng.permutation(total)
+        # By u^(1/share) the first are drawn by their shares (Efraimidis and Spirakis 2006).
+        shares = self.shares
+        order = rng.permutation(total) if shares is None else np.argsort(-np.log(rng.random(total)) / shares)
         if self.most is None:
             return order
         by_speaker = np.argsort(self.speaker[order], kind="stable")
         counts = np.bincount(self.speaker)
         place = np.empty(total, np.int64)  # of each in the order of its speaker
         place[by_speaker] = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-        return order[place < self.most]
+        kept = order[place < self.most[self.speaker[order]]]
+        return kept if self.shares is None else rng.permutation(kept)
 
     def _draw(self, number: int, seed: int) -> Draw:
         index = int(np.searchsorted(self.ends, number, side="right"))

@@ -13,6 +13,7 @@ import soxr
 from lightning_voiceclone.audio import recordings
 from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.testing.signals import speech_like
 
 FORMATS = ["wav", "flac", "ogg", "mp3"]
 
@@ -152,6 +153,37 @@ def test_facts(recording, suffix):
     assert facts.seconds == pytest.approx(2.0)
     assert facts.peak_dbfs == pytest.approx(20 * np.log10(np.abs(voice()).max()), abs=1.0)
     assert len(facts.sha256) == 64
+
+
+def phrases(rate):
+    """Three phrases with pauses between them, and the level of their loud frames: pauses are not speech."""
+    spoken = speech_like(1.5, sample_rate=rate, seed=3).audio
+    step = rate // 50
+    levels = np.square(spoken[: len(spoken) // step * step]).reshape(-1, step).mean(1)
+    level = levels[levels > 0.03 * levels.mean()].mean()
+    return np.concatenate([spoken, np.zeros(rate // 2, np.float32)] * 3), level
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_speech_over_noise_is_known_within_three_decibels(recording, rate):
+    speech, level = phrases(rate)
+    noise = np.random.default_rng(0).standard_normal(len(speech)) * np.sqrt(level)
+    for decibels in (5, 15, 25, 35):
+        noisy = speech + noise * 10 ** (-decibels / 20)
+        found = check_recording(recording("wav", 0.2 * noisy, rate=rate, subtype="FLOAT")).snr_db
+        assert found == pytest.approx(decibels, abs=3)
+    quiet = speech + noise * 10 ** (-50 / 20)
+    assert check_recording(recording("wav", quiet, rate=rate, subtype="FLOAT")).snr_db > 40
+
+
+def test_an_editors_silence_is_not_a_quiet_room_and_noise_is_no_speech(recording):
+    rate, (speech, level) = 16000, phrases(16000)
+    noisy = speech + np.random.default_rng(0).standard_normal(len(speech)) * np.sqrt(level / 10)
+    cut = np.concatenate([noisy, np.zeros(2 * rate), noisy])
+    plain, edited = (check_recording(recording("wav", 0.2 * audio, rate=rate)).snr_db for audio in (noisy, cut))
+    assert edited == pytest.approx(plain, abs=0.5)
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(2 * rate)
+    assert check_recording(recording("wav", hiss, rate=rate)).snr_db < 0
 
 
 def test_bandwidth_is_the_files_own_and_not_its_rates(recording):

@@ -70,6 +70,16 @@ def test_a_reference_of_a_played_speaker_is_played_alike(root):
         assert item["bandwidth"] == pytest.approx(utterance.bandwidth_hz)
 
 
+def test_noisy_recordings_are_drawn_less_often(root):
+    whole = set_up(root)
+    rooms = {utterance.snr_db for utterance in whole.datasets["train"].recordings.utterances}
+    least = min(rooms)
+    assert len(set_up(root, clean_db=least).train_dataloader()) == len(whole.train_dataloader())
+    half = set_up(root, clean_db=max(rooms) + 10.0).train_dataloader()
+    assert len(half) <= len(whole.train_dataloader()) / 2 + 1
+    assert len(set_up(root, clean_db=max(rooms) + 10.0).val_dataloader()) == len(whole.val_dataloader())
+
+
 def test_no_speaker_has_more_than_their_seconds_in_an_epoch(root):
     whole = set_up(root).train_dataloader()
     speakers = {utterance.speaker for utterance in whole.dataset.recordings.utterances}

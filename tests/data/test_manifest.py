@@ -12,7 +12,7 @@ from lightning_voiceclone.interfaces import Recording
 def utterance(number, speaker="a", split=""):
     return Utterance(
         path=f"{speaker}/{number}.wav", start=0.5, end=2.25, speaker=speaker, text="é, tab\t|", rate=16000,
-        bandwidth_hz=7500.0, hash="0" * 64, split=split,
+        bandwidth_hz=7500.0, hash="0" * 64, split=split, snr_db=40.0,
     )  # fmt: skip
 
 

@@ -392,4 +392,5 @@ def test_settings_that_cannot_work(corpus, tmp_path, options, told):
 
 def test_the_manifest_has_the_promised_columns(corpus, tmp_path):
     table = parquet.read_table(run(corpus, tmp_path / "out").manifest_path)
-    assert table.column_names == ["path", "start", "end", "speaker", "text", "rate", "bandwidth_hz", "hash", "split"]
+    facts = ["rate", "bandwidth_hz", "snr_db", "hash"]
+    assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split"]

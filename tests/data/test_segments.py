@@ -25,7 +25,7 @@ class InMemory:
         self.audios = audios
         self.utterances = [
             Utterance(path=f"{i}.wav", start=0.0, end=len(a) / 16000, speaker=s, text="", rate=16000,
-                      bandwidth_hz=8000.0, hash=str(i), split="train")
+                      bandwidth_hz=8000.0, snr_db=60.0, hash=str(i), split="train")
             for i, (a, s) in enumerate(zip(audios, speakers, strict=True))
         ]  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes
     audio = speech_like(2.0, sample_rate=rate).audio
     soundfile.write(tmp_path / "a.wav", audio, rate)
     utterance = Utterance(path="a.wav", start=0.25, end=1.75, speaker="a", text="", rate=rate, bandwidth_hz=8000.0,
-                          hash="", split="train")  # fmt: skip
+                          snr_db=60.0, hash="", split="train")  # fmt: skip
     recordings = Recordings([utterance], tmp_path, 16000, megabytes)
     whole = recordings.read(0)
     assert len(whole) == 24000
@@ -236,6 +236,23 @@ def test_processes_share_a_limited_epoch_out():
     assert [len(part) for part in parts] == [len(part) for part in draws] == [5, 5]
     assert not set(draws[0]) & set(draws[1])
     assert set(draws[0]) | set(draws[1]) == whole
+
+
+def test_segments_are_drawn_by_their_shares():
+    """Of each speaker as many as the shares add up to, and the likelier ones more often."""
+    settings = {"speakers": ["a", "a", "b", "c"], "shares": [1.0, 0.25, 0.5, 0.01]}
+    sampler = SegmentSampler([4, 8, 6, 5], 2, seed=0, **settings)
+    assert sampler.total == (4 + 2) + 3 + 1
+    drawn = [Counter(draw.index for batch in batches(sampler, epoch) for draw in batch) for epoch in range(200)]
+    assert all(epoch[0] + epoch[1] == 6 and epoch[2] == 3 and epoch[3] == 1 for epoch in drawn)
+    first, second = (sum(epoch[index] for epoch in drawn) / 200 / room for index, room in ((0, 4), (1, 8)))
+    assert 0.7 < first < 1  # each of its segments in so many epochs
+    assert first / second > 2.2
+    places = [[draw.index for batch in batches(sampler, epoch) for draw in batch].index(3) for epoch in range(200)]
+    assert np.mean(places) == pytest.approx(4.5, abs=0.8)  # rare segments do not always come last
+    limited = SegmentSampler([4, 8, 6, 5], 2, seed=0, most=2, **settings)
+    assert limited.total == 2 + 2 + 1
+    assert batches(limited, 3) == batches(SegmentSampler([4, 8, 6, 5], 2, seed=0, most=2, **settings), 3)
 
 
 def test_evaluation_walks_a_fixed_grid():
