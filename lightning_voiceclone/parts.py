@@ -160,13 +160,13 @@ def first_difference(
         but: roles that may differ.
     """
     for role in sorted((set(left) | set(right)) - set(but)):
-        one, other = _but_place(left.get(role)), _but_place(right.get(role))
+        one, other = but_place(left.get(role)), but_place(right.get(role))
         if not same_making(one, other) or (one or {}).get("sha256") != (other or {}).get("sha256"):
             return role
     return None
 
 
-def _but_place(made: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def but_place(made: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """How a part was made, without the place of frozen weights: their hash tells what they are, wherever they lie."""
     if made is None or not made.get("sha256"):
         return made

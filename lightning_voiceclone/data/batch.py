@@ -1,6 +1,6 @@
 """What a loader hands to a module."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class Batch:
         names: of the utterances (speaker/recording), with the second at which the crop begins.
         margin: frames on either side of each crop.
         bandwidth: (B,) Hz above which the recordings have nothing; None where that is not known.
+        reference_bandwidth: (B,) the same of the recordings that the references are of.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
     """
 
@@ -28,17 +29,10 @@ class Batch:
     names: list[str]
     margin: int
     bandwidth: Tensor | None = None
+    reference_bandwidth: Tensor | None = None
     features: Tensor | None = None
 
     def head(self, count: int) -> "Batch":
         """The first crops alone."""
-        return Batch(
-            self.audio[:count],
-            self.lengths[:count],
-            self.reference[:count],
-            self.reference_lengths[:count],
-            self.names[:count],
-            self.margin,
-            None if self.bandwidth is None else self.bandwidth[:count],
-            None if self.features is None else self.features[:count],
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "margin"}
+        return replace(self, **{name: value[:count] for name, value in values.items() if value is not None})

@@ -108,13 +108,15 @@ class SegmentDataset(Dataset[Any]):
         last = max(total - self.grid.segment, 0)
         begin = min(draw.frame, last) if draw.frame is not None else rng.randint(0, last)
         length = min(self.grid.segment, total)
-        reference, reference_length = self._reference(draw.index, begin, length, rng)
+        other, start, size = self._reference(draw.index, begin, length, rng)
+        missing = self.grid.reference - size
         item = {
             "audio": self._crop(draw.index, begin, self.grid.segment, self.grid.margin),
             "length": length,
-            "reference": reference,
-            "reference_length": reference_length,
+            "reference": np.pad(self._crop(other, start, size, 0), (0, missing * self.grid.spec.hop_length)),
+            "reference_length": size,
             "bandwidth": np.float32(utterance.bandwidth_hz),
+            "reference_bandwidth": np.float32(self.recordings.utterances[other].bandwidth_hz),
             "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
         }
         if self.features is not None:
@@ -122,21 +124,18 @@ class SegmentDataset(Dataset[Any]):
             item["features"] = np.pad(stored, ((0, 0), (0, self.grid.segment - stored.shape[1])))
         return item
 
-    def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[NDArray[np.float32], int]:
-        """A crop of another utterance of the speaker, or of this one apart from the source."""
+    def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[int, int, int]:
+        """Utterance, first frame and frames of a crop of another recording, or of this one apart from the source."""
         wanted = self.grid.reference
         if wanted == 0:
-            return np.zeros(0, np.float32), 0
+            return index, 0, 0
         others = [other for other in self._by_speaker[self.recordings.utterances[index].speaker] if other != index]
         if others and rng.random() < self.elsewhere:
             index = rng.choice(others)
             total = self.grid.frames(self.recordings.utterances[index])
-            start, size = rng.randint(0, max(total - wanted, 0)), min(wanted, total)
-        else:
-            total = self.grid.frames(self.recordings.utterances[index])
-            start, size = _apart(begin, length, total, wanted, rng)
-        crop = self._crop(index, start, size, 0)
-        return np.pad(crop, (0, (wanted - size) * self.grid.spec.hop_length)), size
+            return index, rng.randint(0, max(total - wanted, 0)), min(wanted, total)
+        total = self.grid.frames(self.recordings.utterances[index])
+        return index, *_apart(begin, length, total, wanted, rng)
 
     def _crop(self, index: int, begin: int, frames: int, margin: int) -> NDArray[np.float32]:
         """Frames of samples with margins: mirrored at the utterance's ends, then zeros where it is too short."""
@@ -183,5 +182,6 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         names=[item["name"] for item in items],
         margin=margin,
         bandwidth=stacked("bandwidth"),
+        reference_bandwidth=stacked("reference_bandwidth"),
         features=stacked("features") if "features" in items[0] else None,
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lightning_voiceclone.errors import SpecMismatchError
-from lightning_voiceclone.parts import first_difference, same_making
+from lightning_voiceclone.parts import but_place, first_difference, same_making
 
 Descriptions = Mapping[str, Mapping[str, Any] | None]
 
@@ -26,7 +26,7 @@ def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collec
     if role is None:
         return
     left, right = stored.get(role), present.get(role)
-    if not same_making(left, right):
+    if not same_making(but_place(left), but_place(right)):
         raise SpecMismatchError(
             f"{role} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
             " use the configuration that the checkpoint was made with (config.yaml beside it)"

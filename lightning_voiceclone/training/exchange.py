@@ -25,8 +25,8 @@ class Exchange:
 
     @classmethod
     def of(cls, rows: int, share: float) -> "Exchange":
-        """With that share of the rows, rounded down; none where there is no other voice to take."""
-        return cls(rows, int(rows * share) if rows > 1 else 0)
+        """With that share of the rows, rounded down but not to none; none where there is no other voice to take."""
+        return cls(rows, max(int(rows * share), 1) if rows > 1 and share > 0 else 0)
 
     def index(self, device: torch.device) -> Tensor:
         """(B,) number of the row in whose voice each row speaks."""
@@ -40,27 +40,29 @@ class Exchange:
         own = torch.arange(self.rows, device=identity.register.device) >= self.swapped
         return identity.register.masked_fill(own, torch.nan)
 
-    def real(self, source: Analysis, reference: Analysis | None, index: Tensor) -> Tensor:
+    def real(self, source: Analysis, reference: Analysis | None) -> Tensor:
         """(B, F, T) what the fake stands beside: the crop itself, or of exchanged rows their reference."""
-        return self._beside(source.features, None if reference is None else reference.features, index)
+        return self.beside(source.features, None if reference is None else reference.features)
 
-    def audio(self, source: Analysis, reference: Analysis | None, index: Tensor) -> Tensor:
+    def audio(self, source: Analysis, reference: Analysis | None) -> Tensor:
         """(B, N) the samples of the same."""
-        return self._beside(source.audio, None if reference is None else reference.audio, index)
+        return self.beside(source.audio, None if reference is None else reference.audio)
 
-    def _beside(self, own: Tensor, other: Tensor | None, index: Tensor) -> Tensor:
-        """Rows of ``own``, of which the exchanged ones are the other's, brought to the same length."""
+    def beside(self, own: Tensor, other: Tensor | None) -> Tensor:
+        """Rows of ``own``, of which the exchanged ones are those of the other that they take, of the same length."""
         if other is None or not self.swapped:
             return own
-        length = own.shape[-1]
-        taken = other[index[: self.swapped], ..., :length]
-        return torch.cat([F.pad(taken, (0, length - taken.shape[-1])), own[self.swapped :]])
+        taken = other[self.index(other.device)[: self.swapped]]
+        if own.ndim > 1:
+            length = own.shape[-1]
+            taken = F.pad(taken[..., :length], (0, max(length - taken.shape[-1], 0)))
+        return torch.cat([taken, own[self.swapped :]])
 
-    def condition(self, condition: Condition, reference: Analysis | None, index: Tensor) -> Condition:
+    def condition(self, condition: Condition, reference: Analysis | None) -> Condition:
         """The condition with as many frames of exchanged rows as their reference has too."""
         if reference is None or not self.swapped:
             return condition
         lengths = condition.lengths.clone()
-        theirs = reference.lengths[index[: self.swapped]].to(lengths)
+        theirs = reference.lengths[self.index(lengths.device)[: self.swapped]].to(lengths)
         lengths[: self.swapped] = torch.minimum(lengths[: self.swapped], theirs)
         return replace(condition, lengths=lengths)

@@ -32,10 +32,12 @@ def absent_losses(
             "it takes the voice out of the content, and needs a speaker encoder and a content encoder that is trained"
         )
     if not swap:
-        absent["statistics"] = "it is of rows that speak in another's voice, and model.swap is 0"
+        absent["statistics"] = "it is of rows that speak in another's voice, and model.swap is 0; set it above 0"
     if "kl" not in generator.loss_names:
         absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
-    if spec.kind != "waveform":
+    if spec.kind == "waveform":
+        absent["statistics"] = "it compares spectra, and the features are waveforms"
+    else:
         absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
     if content is None:
         reason = "without a content encoder the voice is made from noise alone, and there is nothing to compare with"
@@ -77,25 +79,22 @@ def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> No
 
 
 def check_exchange(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
-    """Refuse losses of exchanged rows where no row is exchanged: before a discriminator plays, or without one.
+    """Refuse to exchange rows where none is exchanged: without a discriminator, or before it plays.
 
     Raises:
-        ConfigurationError: names the losses, and what to do.
+        ConfigurationError: names the setting or the losses, and what to do.
     """
-    of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
-    if not swap or not of_exchange:
-        return
-    told = " and ".join(of_exchange)
-    if not playing:
+    if swap and not playing:
         raise ConfigurationError(
-            f"there is no discriminator, without which no rows are exchanged, so that {told} would have no effect; add"
-            " one, or set model.swap to 0 and statistics aside"
+            f"model.swap is {swap}, but rows are exchanged only against a discriminator, and there is none; add one, or"
+            " set model.swap to 0"
         )
-    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange}
-    if warmup and not others:
+    of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
+    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange, "confusion"}
+    if swap and warmup and of_exchange and not others:
         raise ConfigurationError(
-            f"steps.warmup is {warmup}, in which no rows are exchanged, so that {told} would train nothing; set it to"
-            " 0, or give another loss a weight, such as reconstruction"
+            f"steps.warmup is {warmup}, in which no rows are exchanged, so that {' and '.join(of_exchange)} would train"
+            " nothing; set it to 0, or give another loss a weight, such as reconstruction"
         )
 
 

@@ -3,17 +3,17 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_voiceclone.analysis import Analysis
 from lightning_voiceclone.identity import Identity
-from lightning_voiceclone.interfaces import Condition, Dims
+from lightning_voiceclone.interfaces import Condition
 from lightning_voiceclone.losses.consistency import SpeakerConfusion, cosine_distance, statistics_distance
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.training.exchange import Exchange
 from lightning_voiceclone.voice import Voice
 
-NAMES = {"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"}
+VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Made:
         condition: what the generator was told; ``lengths`` are of the frames that count.
         fake: (B, F, T) what it made.
         real: (B, F, T) what that stands beside; equal to the fake where recordings have nothing.
-        heard: (B, F, 1), whether the voice that was wanted has anything in a channel.
+        heard: (B, F or 1, 1), whether what the fake stands beside has anything in a channel.
         exchanging: whether rows are exchanged at all, in this step or later in training.
     """
 
@@ -47,28 +47,21 @@ class Made:
         """(B, 1, T), 1 for the frames that count."""
         return self.condition.mask(self.fake.shape[-1])
 
-    @property
-    def wanted(self) -> Identity:
-        """In whose voice each row was to be said."""
-        assert self.own is not None
-        return self.own.rows(self.exchange.index(self.fake.device))
 
-
-class VoiceLosses(nn.Module):
+class VoiceLosses:
     """The losses of :class:`VoiceModule` that need no discriminator, by name.
 
     Args:
-        names: of those that are asked for, of ``NAMES``.
-        dims: widths of the voice.
+        names: of those that are asked for; others than ``VOICE_LOSSES`` are somebody else's.
+        confusion: the classifier, where that loss is asked for; the module owns its weights.
     """
 
-    def __init__(self, names: Collection[str], dims: Dims):
-        super().__init__()
-        self.names = sorted(NAMES & set(names))
-        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in names else None
+    def __init__(self, names: Collection[str], confusion: SpeakerConfusion | None):
+        self.names = sorted(VOICE_LOSSES & set(names))
+        self.confusion = confusion
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
 
-    def forward(self, voice: Voice, made: Made) -> dict[str, Tensor]:
+    def __call__(self, voice: Voice, made: Made) -> dict[str, Tensor]:
         """Scalars; one that has nothing to say of this batch is left out."""
         found = {name: getattr(self, f"_{name}")(voice, made) for name in self.names}
         return {name: loss for name, loss in found.items() if loss is not None}
@@ -86,8 +79,9 @@ class VoiceLosses(nn.Module):
 
     def _speaker(self, voice: Voice, made: Made) -> Tensor:
         told = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
-        assert made.wanted.speaker is not None
-        return cosine_distance(told, made.wanted.speaker)
+        assert made.own is not None
+        assert made.own.speaker is not None
+        return cosine_distance(told, made.own.speaker[made.exchange.index(told.device)])
 
     def _statistics(self, voice: Voice, made: Made) -> Tensor | None:
         rows = slice(0, made.exchange.swapped)

@@ -28,6 +28,7 @@ from lightning_voiceclone.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
+from lightning_voiceclone.losses.consistency import SpeakerConfusion
 from lightning_voiceclone.losses.reconstruction import masked_l1
 from lightning_voiceclone.metrics.moments import ChannelMoments
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
@@ -45,7 +46,7 @@ from lightning_voiceclone.training.voice_checks import (
     check_swap,
     check_way_back,
 )
-from lightning_voiceclone.training.voice_losses import NAMES, Made, VoiceLosses
+from lightning_voiceclone.training.voice_losses import VOICE_LOSSES, Made, VoiceLosses
 from lightning_voiceclone.training.warm_start import begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
@@ -63,10 +64,11 @@ class VoiceModule(AdversarialModule):
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
     discriminator), speaker (cosine distance of the speaker that is heard in what was made), statistics (of exchanged
-    rows, how far the long-term spectrum of voiced frames is from the reference's), content (of what is heard to be
-    said; where rows are exchanged, in these alone), confusion (a classifier of speakers, against which a content
-    encoder in training learns to hide them) and the generator's own (kl of VAEGenerator). A name that is misspelt or
-    has no effect is an error. Where a recording has nothing above some frequency, nothing is learnt from it there.
+    rows, how far the long-term spectrum of voiced frames, of all frames without ``pitch``, is from the reference's),
+    content (of what is heard to be said; where rows are exchanged, in these alone), confusion (a classifier of
+    speakers, against which a content encoder in training learns to hide them) and the generator's own (kl of
+    VAEGenerator). A name that is misspelt or has no effect is an error. Where a recording has nothing above some
+    frequency, nothing is learnt from it there.
 
     Args:
         feature_extractor: what the generator must produce; owns rate, hop and width.
@@ -83,7 +85,8 @@ class VoiceModule(AdversarialModule):
         content_transforms: transforms of the features that the content encoder hears in training, so that it learns
             to ignore what they change.
         target_transforms: transforms of the real features in training, of what the generator is to produce.
-        swap: share of the rows of a batch that speak in another row's voice.
+        swap: share of the rows of a batch that speak in another row's voice; in each process rounded down, but not to
+            none.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
         start: checkpoint or folder of a voice, or "default", to begin with the weights of, as far as they have the same
             names and shapes: those of the generator, of encoders that train, and of the discriminator; null for none.
@@ -142,7 +145,7 @@ class VoiceModule(AdversarialModule):
             adversarial_loss or LeastSquaresLoss(),
             name="voice",
             weights=weights,
-            own_losses=(NAMES - set(absent)) | made.loss_names,
+            own_losses=(VOICE_LOSSES - set(absent)) | made.loss_names,
             absent=absent,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
@@ -151,7 +154,8 @@ class VoiceModule(AdversarialModule):
         )
         self.voice = voice
         self.swap, self.speaker_noise = swap, speaker_noise
-        self.losses = VoiceLosses(self.weights, dims)
+        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in self.weights else None
+        self.losses = VoiceLosses(self.weights, self.confusion)
         self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
@@ -194,33 +198,35 @@ class VoiceModule(AdversarialModule):
             content_transforms=transforms,
         )
         fake, losses = self.voice.generator.forward_with_losses(condition)
-        condition = exchange.condition(condition, reference, index)
+        condition = exchange.condition(condition, reference)
         mask = condition.mask(fake.shape[-1])
         fake = fake * mask
-        real = exchange.real(source, reference, index) * mask
+        real = exchange.real(source, reference) * mask
         if self.training:
             for transform in self.target_transforms:
                 real = transform(real) * mask
-        heard = self._heard(batch, index)
+        heard = self._heard(batch, exchange)
         real = torch.where(heard, real, fake.detach())
         made = Made(source, reference, identity, exchange, condition, fake, real, heard,
                     exchanging=self.training and self.swap > 0)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":
-            real, fake = exchange.audio(source, reference, index)[:, None], self.voice.vocode(fake)[:, None]
+            real, fake = exchange.audio(source, reference)[:, None], self.voice.vocode(fake)[:, None]
         return Pair(real, fake, condition, losses, exchange.swapped)
 
-    def _heard(self, batch: Batch, index: Tensor) -> Tensor:
-        """(B, F, 1) or (B, 1, 1), whether the recordings have anything at the frequency of each channel."""
-        if batch.bandwidth is None or self.frequencies is None:
-            return torch.ones(len(index), 1, 1, dtype=torch.bool, device=batch.audio.device)
+    def _heard(self, batch: Batch, exchange: Exchange) -> Tensor:
+        """(B, F or 1, 1), whether what each row stands beside has anything at the frequency of each channel."""
+        bandwidth, reference = batch.bandwidth, batch.reference_bandwidth
+        if bandwidth is None or self.frequencies is None:
+            return torch.ones(len(batch.audio), 1, 1, dtype=torch.bool, device=batch.audio.device)
         assert isinstance(self.frequencies, Tensor)
-        return (self.frequencies <= batch.bandwidth[index, None])[:, :, None]
+        known = exchange.beside(bandwidth, bandwidth if reference is None else reference)
+        return (self.frequencies <= known[:, None])[:, :, None]
 
     @property
     def companions(self) -> list[nn.Module]:
         """The classifier of speakers, if it is asked for."""
-        return [] if self.losses.confusion is None else [self.losses.confusion]
+        return [] if self.confusion is None else [self.confusion]
 
     def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
         audio, reference = batch.audio, batch.reference
@@ -264,7 +270,8 @@ class VoiceModule(AdversarialModule):
             self.moments.update(source.features, fake, mask)
             return
         inverse = self.voice.normalizer.inverse
-        real = torch.where(self._heard(batch, torch.arange(len(fake), device=fake.device)), source.features, fake)
+        heard = self._heard(batch, Exchange(len(fake), 0))
+        real = torch.where(heard, source.features, fake)
         distance = masked_l1(inverse(fake), inverse(real), mask)
         self.log(f"{stage}/{self.spec.kind}_l1", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
 

@@ -68,6 +68,8 @@ def test_a_reference_of_a_played_speaker_is_played_alike(root):
         heard = [np.abs(np.fft.rfft(part[:8000])).argmax() * 2 for part in (item["audio"][480:], item["reference"])]
         assert heard[0] == pytest.approx(heard[1], abs=4)
         assert item["bandwidth"] == pytest.approx(utterance.bandwidth_hz)
+        assert item["reference_bandwidth"] in {np.float32(other.bandwidth_hz) for other in dataset.recordings.utterances
+                                               if other.speaker == utterance.speaker}  # fmt: skip
 
 
 def test_noisy_recordings_are_drawn_less_often(root):

@@ -24,7 +24,7 @@ def analysis(rows, frames, lengths, first):
         (4, 0.25, 1, [1, 1, 2, 3]),
         (4, 0.7, 2, [1, 2, 2, 3]),
         (3, 1.0, 3, [1, 2, 0]),
-        (2, 0.4, 0, [0, 1]),
+        (2, 0.4, 1, [1, 1]),
         (1, 1.0, 0, [0]),
     ],
 )
@@ -54,21 +54,19 @@ def test_only_exchanged_rows_are_moved_in_register():
 
 def test_exchanged_rows_stand_beside_the_reference_that_they_take_after():
     exchange, source = Exchange(3, 2), analysis(3, 4, [4, 3, 4], 0.0)
-    index = exchange.index(CPU)
     longer, shorter = analysis(3, 6, [6, 5, 2], 1000.0), analysis(3, 2, [2, 2, 1], 1000.0)
-    real = exchange.real(source, longer, index)
+    real = exchange.real(source, longer)
     assert real[:, 0].tolist() == [
         [1100.0, 1101.0, 1102.0, 1103.0], [1200.0, 1201.0, 1202.0, 1203.0], [200.0, 201.0, 202.0, 203.0],
     ]  # fmt: skip
-    assert torch.equal(exchange.audio(source, longer, index), real[:, 0].repeat_interleave(160, 1))
-    real = exchange.real(source, shorter, index)
+    assert torch.equal(exchange.audio(source, longer), real[:, 0].repeat_interleave(160, 1))
+    real = exchange.real(source, shorter)
     assert real[:, 1].tolist() == [[1100.0, 1101.0, 0.0, 0.0], [1200.0, 1201.0, 0.0, 0.0], [200.0, 201.0, 202.0, 203.0]]
 
 
 def test_exchanged_rows_are_as_long_as_they_and_their_reference_both_are():
     exchange, condition = Exchange(3, 2), Condition(torch.tensor([4, 3, 4]), energy=torch.zeros(3, 4))
-    index = exchange.index(CPU)
-    judged = exchange.condition(condition, analysis(3, 6, [1, 5, 2], 0.0), index)
+    judged = exchange.condition(condition, analysis(3, 6, [1, 5, 2], 0.0))
     assert judged.lengths.tolist() == [4, 2, 4]  # of 5 and 4, of 2 and 3, and its own
     assert judged.energy is condition.energy
     assert condition.lengths.tolist() == [4, 3, 4]
@@ -79,9 +77,9 @@ def test_without_exchange_nothing_changes():
     source, condition = analysis(2, 4, [4, 3], 0.0), Condition(torch.tensor([4, 3]))
     reference = analysis(2, 6, [1, 1], 1000.0)
     none = Exchange.of(2, 0.0)
-    assert none.real(source, reference, none.index(CPU)) is source.features
-    assert none.audio(source, reference, none.index(CPU)) is source.audio
-    assert none.condition(condition, reference, none.index(CPU)) is condition
+    assert none.real(source, reference) is source.features
+    assert none.audio(source, reference) is source.audio
+    assert none.condition(condition, reference) is condition
     alone = Exchange(2, 2)
-    assert alone.real(source, None, alone.index(CPU)) is source.features
-    assert alone.condition(condition, None, alone.index(CPU)) is condition
+    assert alone.real(source, None) is source.features
+    assert alone.condition(condition, None) is condition

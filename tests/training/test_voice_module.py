@@ -230,8 +230,19 @@ def test_pitch_on_another_grid_is_refused():
             r"warmup is 1, in which no rows are exchanged, so that statistics would train nothing; set it to 0",
         ),
         (
-            {"weights": {"reconstruction": 1.0, "statistics": 1.0}, "swap": 0.5, "discriminator": None},
-            r"no discriminator, without which no rows are exchanged, so that statistics would have no effect",
+            {"weights": {"reconstruction": 1.0}, "swap": 0.5, "discriminator": None},
+            r"swap is 0\.5, but rows are exchanged only against a discriminator",
+        ),
+        (
+            {
+                "weights": {"adversarial": 1.0, "statistics": 1.0},
+                "swap": 0.5,
+                "feature_extractor": Waveform(hop_length=160),
+                "vocoder": Unframe,
+                "pitch": None,
+                "energy": None,
+            },
+            "it compares spectra",
         ),
         ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
         ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a voice .* set it to 0"),
@@ -292,8 +303,6 @@ def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays
     assert exchanging().eval().make_pair(batch).unpaired == 0
     assert exchanging(steps=StepSettings(warmup=1)).make_pair(batch).unpaired == 0
     assert exchanging().make_pair(batch.head(1)).unpaired == 0  # nobody else is there
-    waiting = exchanging(discriminator=None, weights={"reconstruction": 1.0})
-    assert waiting.make_pair(batch).unpaired == 0
 
 
 def test_the_content_is_told_from_the_speaker_whose_it_is():
@@ -302,9 +311,9 @@ def test_the_content_is_told_from_the_speaker_whose_it_is():
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
     own = module.voice.embed(reference)
-    expected = module.losses.confusion(module.voice.content(source), own, torch.ones(4, 1, 50))
+    expected = module.confusion(module.voice.content(source), own, torch.ones(4, 1, 50))
     torch.testing.assert_close(pair.losses["confusion"], expected)
-    assert abs(pair.losses["confusion"] - module.losses.confusion(pair.condition.content, own[[1, 2, 2, 3]],
+    assert abs(pair.losses["confusion"] - module.confusion(pair.condition.content, own[[1, 2, 2, 3]],
                                                            torch.ones(4, 1, 50))) > 1e-3  # fmt: skip
 
 
@@ -379,7 +388,7 @@ def test_exchanged_rows_are_to_have_the_statistics_of_the_voice_they_take():
         ))  # fmt: skip
         expected.append(means + deviations)
     torch.testing.assert_close(pair.losses["statistics"], sum(expected) / 2, rtol=1e-3, atol=1e-4)
-    assert "statistics" not in exchanging(swap=0.1, weights=module.weights).make_pair(batch).losses  # of 4 rows none
+    assert "statistics" not in module.eval().make_pair(batch).losses  # nothing is exchanged
 
 
 # Recordings without high frequencies ----------------------------------------------------------------------------------
@@ -428,6 +437,23 @@ def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
     pair = module.make_pair(batch)
     alike = (pair.real == pair.fake).all(2)[:, -1]
     assert alike.tolist() == [True, True, False, False]
+    batch.reference_bandwidth = torch.tensor([8000.0, 8000.0, 6500.0, 8000.0])  # the other recording is a better one
+    pair = module.make_pair(batch)
+    assert (pair.real == pair.fake).all(2)[:, -1].tolist() == [False, True, False, False]
+
+
+def test_statistics_leave_out_what_the_reference_does_not_have():
+    module, batch = exchanging(swap=0.25, weights={"adversarial": 1.0, "statistics": 1.0}), crops()
+    batch.bandwidth = torch.full((4,), 8000.0)
+
+    def distance(*bandwidths):
+        batch.reference_bandwidth = torch.tensor(bandwidths)
+        torch.manual_seed(0)
+        return module.make_pair(batch).losses["statistics"].item()
+
+    whole, narrow = distance(8000.0, 8000.0, 8000.0, 8000.0), distance(8000.0, 6500.0, 8000.0, 8000.0)
+    assert narrow != pytest.approx(whole, rel=1e-4)
+    assert distance(6500.0, 8000.0, 6500.0, 6500.0) == pytest.approx(whole)  # of the row that is taken alone
 
 
 def test_a_voice_that_was_never_trained_is_not_judged(corpus_folder, tmp_path):

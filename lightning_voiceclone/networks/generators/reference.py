@@ -105,7 +105,7 @@ class ReferenceGenerator(ConvGenerator):
         dropout: share of the numbers dropped in training.
         heads: sets of scores, each of which finds frames of its own.
         head_width: channels of what each head finds.
-        look_up: blocks before which it is looked up; the first is 0. None at all makes a ConvGenerator.
+        look_up: blocks before which it is looked up; the first is 0. An empty list makes a ConvGenerator.
 
     Raises:
         ConfigurationError: if a number is out of range or dims promise no input.
