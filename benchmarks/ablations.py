@@ -11,21 +11,23 @@ training that was interrupted goes on where it stood, and one that failed is nam
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from cloning import figure
 
+from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.report import METRICS
 from lightning_voiceclone.evaluation.run import evaluate
-from lightning_voiceclone.evaluation.systems import ClonedBy
+from lightning_voiceclone.evaluation.systems import ClonedBy, path_sha256
 from lightning_voiceclone.files import whole_folder
+from lightning_voiceclone.storage import read_checkpoint, voice_path
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/clone_small.yaml"
 RESULTS = Path(__file__).resolve().parent / "results/ablations"
@@ -41,12 +43,13 @@ VARIANTS: Mapping[str, list[str]] = {
         "--model.content_encoder", "InstanceNormContentEncoder", "--model.content_encoder.channels", "96",
         "--model.weights.content", "0",
     ],
-    "no adversarial loss": GAME,
+    "no game, no exchange": GAME,
     "no speaker loss": ["--model.weights.speaker", "0"],
     "no perturbation": ["--model.content_transforms", "null"],
     "no pseudo-speakers": ["--data.speeds", "null"],
     "no retrieval": ["--model.generator.look_up", "[]"],
     "statistics of exchanged rows": ["--model.weights.statistics", "1"],
+    "sampling by quality": ["--data.clean_db", "40"],
 }  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     with ThreadPoolExecutor(options.at_once) as pool:
         list(pool.map(lambda name: run(options, name), options.only))
-    print_table({name: folder for name in VARIANTS if (folder := options.results / slug(name)).is_dir()})
+    print_table({name: found for name in VARIANTS if (found := kept(options, name)) is not None})
 
 
 def slug(name: str) -> str:
@@ -72,8 +75,28 @@ def slug(name: str) -> str:
 
 def run(options: argparse.Namespace, name: str) -> None:
     """Train a variant and judge it, unless its report is there."""
-    if not (options.results / slug(name)).is_dir() and (name == START or train(options, name)):
-        judge(options, name)
+    try:
+        if kept(options, name) is None and (name == START or train(options, name)):
+            judge(options, name)
+    except LVCError as error:
+        print(f"{name} failed: {error}", file=sys.stderr, flush=True)
+
+
+def conditions(options: argparse.Namespace) -> dict[str, Any]:
+    """What must be the same for variants that are compared."""
+    return {"minutes": options.minutes, "start": path_sha256(voice_path(options.start)), "recipe": path_sha256(RECIPE)}
+
+
+def kept(options: argparse.Namespace, name: str) -> Path | None:
+    """Folder of a variant's report; None if there is none, or one that was made under other conditions."""
+    folder: Path = options.results / slug(name)
+    if not (folder / METRICS).is_file():
+        return None
+    if json.loads((folder / METRICS).read_text("utf-8"))["training"]["conditions"] == conditions(options):
+        return folder
+    print(f"{folder} is of another recipe, start or time, and left out; it is made anew if the variant is run",
+          file=sys.stderr)  # fmt: skip
+    return None
 
 
 def folder_of(options: argparse.Namespace, name: str) -> Path:
@@ -95,7 +118,7 @@ def train(options: argparse.Namespace, name: str) -> bool:
     """Train a variant for its minutes, or for what is left of them; whether that came to its end."""
     folder = folder_of(options, name)
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "trained"
+    done = folder / f"trained-{options.minutes}"
     if done.exists():
         return True
     command = [sys.executable, "-m", "lightning_voiceclone", "fit", "--config", str(RECIPE),
@@ -124,16 +147,10 @@ def judge(options: argparse.Namespace, name: str) -> None:
                       workers=1 if options.at_once > 1 else 0)  # fmt: skip
     found = json.loads((report.folder / METRICS).read_text("utf-8"))
     found["system"]["name"] = name
-    found["training"] = {"steps": 0 if name == START else steps_of(folder), "settings": VARIANTS[name]}
-    with whole_folder(options.results / slug(name)) as kept:
-        (kept / METRICS).write_text(json.dumps(found, indent=1), encoding="utf-8")
-
-
-def steps_of(folder: Path) -> int:
-    """Batches that a variant has seen, in the last line of its log."""
-    newest = max(folder.glob("runs/clone_small/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
-    with newest.open(encoding="utf-8") as stream:
-        return max(int(row["step"]) for row in csv.DictReader(stream)) + 1
+    steps = 0 if name == START else read_checkpoint(Path(checkpoint))["global_step"]
+    found["training"] = {"steps": steps, "settings": VARIANTS[name], "conditions": conditions(options)}
+    with whole_folder(options.results / slug(name)) as temporary:
+        (temporary / METRICS).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def print_table(folders: Mapping[str, Path]) -> None:
