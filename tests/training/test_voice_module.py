@@ -230,6 +230,15 @@ def test_pitch_on_another_grid_is_refused():
             r"warmup is 1, in which no rows are exchanged, so that statistics would train nothing; set it to 0",
         ),
         (
+            {
+                "weights": {"adversarial": 1.0, "content": 1.0},
+                "swap": 0.5,
+                "content_encoder": LowBands,
+                "steps": StepSettings(warmup=1),
+            },
+            "no rows are exchanged, so that content would train nothing",
+        ),
+        (
             {"weights": {"reconstruction": 1.0}, "swap": 0.5, "discriminator": None},
             r"swap is 0\.5, but rows are exchanged only against a discriminator",
         ),
