@@ -79,7 +79,7 @@ def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> No
 
 
 def check_exchange(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
-    """Refuse to exchange rows where none is exchanged: without a discriminator, or before it plays.
+    """Refuse losses that would have no row to be of: none is exchanged without a discriminator, or before it plays.
 
     Raises:
         ConfigurationError: names the setting or the losses, and what to do.
@@ -88,6 +88,12 @@ def check_exchange(weights: Mapping[str, float], swap: float, *, playing: bool, 
         raise ConfigurationError(
             f"model.swap is {swap}, but rows are exchanged only against a discriminator, and there is none; add one, or"
             " set model.swap to 0"
+        )
+    of_own = [name for name in ("reconstruction", "spectral", "feature_matching") if weights.get(name, 0) > 0]
+    if swap == 1 and not warmup and of_own:
+        raise ConfigurationError(
+            "model.swap is 1: every row speaks in another's voice from the first step on, so that"
+            f" {' and '.join(of_own)} would train nothing; set model.swap below 1, or the weights to 0"
         )
     of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
     others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange, "confusion"}
