@@ -1,5 +1,6 @@
 """The training commands, from recipes to checkpoints to clones, as a user types them."""
 
+import importlib
 import os
 import re
 import signal
@@ -352,3 +353,26 @@ def test_the_sweep_makes_commands_that_parse(folder, monkeypatch):
             values["model.generator_optimizer.lr"]
         )
     assert generators <= {"ConvGenerator", "RecurrentGenerator", "TransformerGenerator"}
+
+
+def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
+    from lightning_voiceclone.cli.training import build_cli
+
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    variants = importlib.import_module("ablations").VARIANTS
+    built = {
+        name: build_cli(["fit", "--config", str(REPOSITORY / "recipes/clone_small.yaml"),
+                         "--model.steps.warmup", "0", "--trainer.logger=false", *settings], run=False).model
+        for name, settings in variants.items()
+    }  # fmt: skip
+    whole = built["the recipe"]
+    assert type(built["content by instance normalisation"].voice.content_encoder).__name__ == (
+        "InstanceNormContentEncoder"
+    )
+    assert whole.discriminator is not None
+    assert built["no game, no exchange"].discriminator is None
+    assert set(whole.weights) - set(built["no speaker loss"].weights) == {"speaker"}
+    assert len(whole.content_transforms)
+    assert not len(built["no perturbation"].content_transforms)
+    assert "reference_content" in whole.voice.generator.needs
+    assert "reference_content" not in built["no retrieval"].voice.generator.needs
