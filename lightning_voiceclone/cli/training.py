@@ -17,8 +17,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_voiceclone import plugins
+from lightning_voiceclone.cli.mistakes import explain
 from lightning_voiceclone.data.datamodule import VoiceDataModule
-from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.callbacks import (
     ConfigWriter,
@@ -39,32 +40,15 @@ EVALUATIONS = ("validate", "test", "predict")
 
 
 class PluginParser(LightningArgumentParser):
-    """Says what is wrong in one line; for an unknown class, the nearest match and what is installed."""
+    """Says what is wrong in one line; for an unknown name, the nearest match and what there is."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End with the message.
 
         Raises:
-            ConfigurationError: always.
+            ParsingError: always.
         """
-        raise ConfigurationError(_explain(str(ex or message))) from ex
-
-
-def _explain(message: str) -> str:
-    """A parser's message in one line, with what is installed where a class name did not resolve."""
-    unknown = re.search(
-        r"(?:Expected a dot import path string|Import path expected|not a subclass).*?:?\s(\S+)", message
-    )
-    given = re.search(r"Given value[^:]*: ?'?\"?([A-Za-z_]\w*)", message)
-    name = given or unknown
-    first = " ".join(message.split())
-    first = first if len(first) < 500 else first[:500] + " …"
-    if name is None or "import path" not in message.lower():
-        return first
-    names = sorted({plugin.name for plugin in plugins.installed()})
-    failed = "".join(f"; {failure}" for failure in plugins.load_all())
-    word = name.group(1).strip("'\".,:")
-    return f"no class is called {word!r}{nearest(word, names)}; installed: {', '.join(names)}{failed}"
+        raise explain(self, str(ex or message), ex) from ex
 
 
 # Imported, so that a recipe can name them; the first is the default.

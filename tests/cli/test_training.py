@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -276,11 +277,37 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model.generator", "ConvGenrator"], "did you mean ConvGenerator"),
+        (
+            ["--model.generator", "ConvGenrator"],
+            "--model.generator: no Generator is called 'ConvGenrator' (did you mean ConvGenerator?); installed:"
+            " ConvGenerator, MLPGenerator",
+        ),
+        (
+            ["--model.content_transforms", "[WarpFrequenc]"],
+            "--model.content_transforms: no FeatureTransform is called 'WarpFrequenc' (did you mean WarpFrequency?);"
+            " installed: SpecAugment, WarpFrequency",
+        ),
+        (["--model.scheduler", "ExponentialL"], "is called 'ExponentialL' (did you mean ExponentialLR?); installed: "),
+        (["--model.generator", "../configs/cnv.yaml"], "--model.generator: there is no file ../configs/cnv.yaml;"),
         (["--model.weights.reconstructoin", "1"], "did you mean reconstruction"),
-        (["--model.generator.widht", "16"], "widht"),
-        (["--data.batch_size", "many"], "many"),
+        (
+            ["--model.generator.widht", "16"],
+            "--model.generator.widht: there is no such option (did you mean width?)",
+        ),
+        (["--model.steps.warmpu", "16"], "--model.steps.warmpu: there is no such option (did you mean steps.warmup?)"),
+        (["--trainer.max_stps", "16"], "--trainer.max_stps: there is no such option (did you mean trainer.max_steps?)"),
+        (["--data.batch_size", "many"], "--data.batch_size: must be int, not 'many'"),
+        (["--model.generator.layers", "many"], "--model.generator.layers: must be int, not 'many'"),
+        (["--seed_everything", "many"], "--seed_everything: must be bool or int, not 'many'"),
+        (
+            ["--trainer.precision", "7"],
+            "--trainer.precision: must be one of [64, 32, 16], one of ['transf",
+        ),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (
+            ["--data.corpus", "LibriSpeech", "--data.corpus.subsets", "3"],
+            "--data.corpus.subsets: must be list or null, not '3'",
+        ),
         (["--data.root", "nowhere"], "nowhere"),
         (["--data.root", "null", "--data.corpus", "LibriSpeech"], "corpora/LibriSpeech"),
     ],
@@ -292,6 +319,29 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
     assert last.startswith("lvc: error: ")
     assert words in last
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("line", "mistaken", "words"),
+    [
+        (
+            "channels: 16", "chanels: 16",
+            "--model.content_encoder.chanels: there is no such option (did you mean channels?)",
+        ),
+        ("channels: 16", "channels: many", "--model.content_encoder.channels: must be int, not 'many'"),
+        ("warmup: ", "warmpu: ", "--model.steps.warmpu: there is no such option (did you mean steps.warmup?)"),
+        ("WarpFrequency", "WarpFrequenzy", "--model.content_transforms: no FeatureTransform is called 'WarpFrequenzy'"),
+        ("features/mel.yaml", "features/mle.yaml", "--model.feature_extractor: there is no file"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_a_recipe_are_named_where_they_are(folder, capsys, line, mistaken, words):
+    shutil.copytree(REPOSITORY / "configs", "configs")
+    recipe = (REPOSITORY / "recipes/librispeech.yaml").read_text()
+    assert line in recipe
+    Path("recipes").mkdir()
+    Path("recipes/mistaken.yaml").write_text(recipe.replace(line, mistaken))
+    assert main(["fit", "--config", "recipes/mistaken.yaml", "--print_config"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"lvc: error: {words}")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
