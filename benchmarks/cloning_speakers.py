@@ -18,7 +18,7 @@ from lightning_voiceclone.data.journal import Journal, key_of
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
 from lightning_voiceclone.evaluation.systems import path_sha256
-from lightning_voiceclone.hearing import embedder, hear_references, hear_source
+from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.interfaces import Case
 from lightning_voiceclone.joining import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.metrics.judges import identify, voice_of
@@ -72,7 +72,7 @@ def spoken(voice: Voice, source: Path, references: Sequence[Path]) -> Tensor:
     spec = voice.spec
     said = hear_source(samples(source, spec.sample_rate), spec, str(source)).audio
     named = [(str(path), samples(path, spec.sample_rate)) for path in references]
-    voices, _ = hear_references(named, spec, embed=embedder(voice))
+    voices, _ = hear_references(named, spec, teller=speaker_teller(voice))
     clone = voice.clone(said, voices, spec.sample_rate).numpy()
     return torch.from_numpy(soxr.resample(clone, spec.sample_rate, RATE, quality="HQ"))
 

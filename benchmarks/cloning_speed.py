@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.recordings import write_audio
 from lightning_voiceclone.evaluation.pairs import read_pairs
-from lightning_voiceclone.hearing import embedder, hear_references, hear_source
+from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.parts import Part, describe
 from lightning_voiceclone.storage import load_voice, voice_path
 from lightning_voiceclone.voice import Voice
@@ -69,7 +69,7 @@ def print_loaded(voice: Voice, source: Path, reference: Path) -> None:
     said, heard = (samples(path, spec.sample_rate) for path in (source, reference))
 
     def clone(seed: int) -> Tensor:
-        voices, _ = hear_references([("the reference", heard)], spec, embed=embedder(voice))
+        voices, _ = hear_references([("the reference", heard)], spec, teller=speaker_teller(voice))
         return voice.clone(hear_source(said, spec).audio, voices, spec.sample_rate, seed=seed)
 
     first, seconds, equal = clone(0), [], True

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_voiceclone.analysis import check_audio
 from lightning_voiceclone.audio.quality import Quality, measure
-from lightning_voiceclone.audio.stretches import Embed, Span, clearest, join, longer_speaker
+from lightning_voiceclone.audio.stretches import Span, SpeakerTeller, clearest, join, longer_speaker
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, nearest
 from lightning_voiceclone.joining import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.spec import AudioSpec
@@ -87,7 +87,11 @@ def hear_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, den
 
 
 def hear_references(
-    references: Sequence[tuple[str, Tensor]], spec: AudioSpec, *, denoise: str = "auto", embed: Embed | None = None
+    references: Sequence[tuple[str, Tensor]],
+    spec: AudioSpec,
+    *,
+    denoise: str = "auto",
+    teller: SpeakerTeller | None = None,
 ) -> tuple[list[Tensor], tuple[str, ...]]:
     """The references as the voice is to be learnt from them, and notes, a line each.
 
@@ -95,8 +99,8 @@ def hear_references(
         references: what notes and errors call each, and its samples (N,) in [-1, 1] at the spec's rate; may be none.
         spec: of the voice.
         denoise: "auto" for those whose speech is less than 15 dB above the noise, "on", or "off".
-        embed: from audio (B, N) to embeddings (B, D) of speakers, such as :func:`embedder` makes; without one, two
-            speakers in one recording are not noticed.
+        teller: tells speakers apart, such as :func:`speaker_teller` makes; without one, two speakers in one recording
+            are not noticed.
 
     Returns:
         Recordings (N',) of at least 1 s, together at most a minute if they were longer; and the notes.
@@ -124,22 +128,23 @@ def hear_references(
         if denoise == "auto" and noisy:
             notes.append(_noise_note(reference.name, reference.quality))
         audio = _denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio
-        one, two = _one_speaker(reference, audio, chosen, spec.sample_rate, embed)
+        one, two = _one_speaker(reference, audio, chosen, spec.sample_rate, teller)
         ready.append(one)
         notes += two
     return ready, tuple(notes)
 
 
-def embedder(voice: Voice) -> Embed | None:
-    """How a voice tells speakers apart: from audio (B, N) to embeddings (B, D); None if it has no speaker encoder."""
-    if voice.speaker_encoder is None:
+def speaker_teller(voice: Voice) -> SpeakerTeller | None:
+    """How a voice tells speakers apart; None if it has no speaker encoder that knows how alike one speaker is."""
+    encoder = voice.speaker_encoder
+    if encoder is None or encoder.one_speaker is None:
         return None
 
     @torch.inference_mode()
     def embed(audio: Tensor) -> Tensor:
         return voice.embed(voice.analyze(audio, prosody=False))
 
-    return embed
+    return SpeakerTeller(embed, encoder.one_speaker)
 
 
 def check_denoise(denoise: str) -> None:
@@ -224,13 +229,13 @@ def _within_the_budget(references: list[_Reference], sample_rate: int) -> tuple[
 
 
 def _one_speaker(
-    reference: _Reference, audio: Tensor, chosen: list[Span], sample_rate: int, embed: Embed | None
+    reference: _Reference, audio: Tensor, chosen: list[Span], sample_rate: int, teller: SpeakerTeller | None
 ) -> tuple[Tensor, list[str]]:
     """Of the chosen audio (N,), what the speaker who speaks longer says, if two speak."""
-    if embed is None:
+    if teller is None:
         return audio, []
     voiced = reference.quality.voiced_within(chosen)
-    turns = longer_speaker(audio, voiced, sample_rate, embed)
+    turns = longer_speaker(audio, voiced, sample_rate, teller)
     if turns is None:
         return audio, []
     kept = join(audio, turns, sample_rate)

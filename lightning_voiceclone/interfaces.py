@@ -126,7 +126,9 @@ class SpeakerEncoder(Part):
     """Who speaks: ``forward(x, lengths) -> (B, D)``.
 
     ``takes``, ``normalized``, ``sample_rate`` and lengths as in :class:`ContentEncoder`; taking features lets losses
-    act on generated features without a vocoder. ``channels`` is D.
+    act on generated features without a vocoder. ``channels`` is D. ``one_speaker`` is the least cosine of the mean
+    embeddings of two groups of windows of 1.6 s from one recording of one speaker, by which two speakers in a reference
+    are noticed; None where that is not known, and they are not.
     """
 
     kind: ClassVar[str] = "speaker_encoders"
@@ -134,6 +136,7 @@ class SpeakerEncoder(Part):
     normalized: bool = True
     sample_rate: int | None = None
     channels: int
+    one_speaker: float | None = None
 
     @abstractmethod
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """Which stretches of recordings are used: the clearest of long ones, and of two speakers the one who speaks longer."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,11 +18,22 @@ WINDOW_STEP_SECONDS = 0.4
 LEAST_VOICED_SHARE = 0.15  # of a window that says who speaks
 LEAST_WINDOWS = 6
 LEAST_TURN_SHARE = 0.15  # of the windows: less is a cough, or a door
-APART = 1.0  # least of the distances between two speakers, over the greatest within each, both but for a tenth
 MOST_CHANGES = 0.15  # of the windows: sounds of one speaker alternate faster than speakers take turns
 BATCH = 32  # windows embedded at once
 Span = tuple[int, int]
-Embed = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SpeakerTeller:
+    """How speakers are told apart.
+
+    Args:
+        embed: from audio (B, N) to embeddings (B, D) of its speakers.
+        one_speaker: least cosine between the means of windows of one speaker; two speakers are less alike.
+    """
+
+    embed: Callable[[Tensor], Tensor]
+    one_speaker: float
 
 
 def clearest(qualities: Sequence[Quality], sample_rate: int, seconds: float) -> list[list[Span]]:
@@ -72,17 +84,19 @@ def join(audio: Tensor, spans: Sequence[Span], sample_rate: int) -> Tensor:
     return torch.cat(pieces)
 
 
-def longer_speaker(audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, embed: Embed) -> list[Span] | None:
+def longer_speaker(
+    audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, teller: SpeakerTeller
+) -> list[Span] | None:
     """Spans of audio (N,) in which the one of two speakers speaks who speaks longer; None if only one is heard.
 
-    Windows of 1.6 s are embedded and parted in two. Two speakers are heard if the groups are further apart than wide,
-    whatever the encoder's own scale, and take turns that last longer than sounds do.
+    Windows of 1.6 s are embedded and parted in two. Two speakers are heard if the groups' means are less alike than
+    those of one, and take turns that last longer than sounds do.
 
     Args:
         audio: of any length.
         voiced: (T,) frames, spread evenly over the audio.
         sample_rate: in Hz.
-        embed: from audio (B, N) to embeddings (B, D) of its speakers.
+        teller: says what is heard of a speaker in a window, and how alike windows of one are.
     """
     size, step = round(WINDOW_SECONDS * sample_rate), round(WINDOW_STEP_SECONDS * sample_rate)
     begins = np.arange(0, len(audio) - size + 1, step)
@@ -92,17 +106,18 @@ def longer_speaker(audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, e
     if len(begins) < LEAST_WINDOWS:
         return None
     windows = audio.unfold(0, size, 1)[torch.from_numpy(begins).to(audio.device)]
-    embedded = torch.cat([embed(some) for some in windows.split(BATCH)]).detach().cpu().double()
-    groups, apart = part_in_two(torch.nn.functional.normalize(embedded, dim=1).numpy(), begins, size)
+    embedded = torch.cat([teller.embed(some) for some in windows.split(BATCH)]).detach().cpu().double()
+    groups, likeness = part_in_two(torch.nn.functional.normalize(embedded, dim=1).numpy())
     longer = groups.mean() >= 0.5
     changes = (groups[1:] != groups[:-1]).mean()
-    if apart < APART or changes > MOST_CHANGES or min(groups.mean(), 1 - groups.mean()) < LEAST_TURN_SHARE:
+    least = min(groups.mean(), 1 - groups.mean())
+    if likeness >= teller.one_speaker or changes > MOST_CHANGES or least < LEAST_TURN_SHARE:
         return None
     return _turns(groups == longer, begins, size, step)
 
 
-def part_in_two(embedded: NDArray[np.float64], begins: NDArray[np.int_], size: int) -> tuple[NDArray[np.bool_], float]:
-    """Groups (W,) of embeddings (W, D) of unit length by two means, and how much further apart they are than wide."""
+def part_in_two(embedded: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
+    """Groups (W,) of embeddings (W, D) of unit length by two means, and the cosine between those."""
     likeness = embedded @ embedded.T
     first, second = np.unravel_index(likeness.argmin(), likeness.shape)
     centres = embedded[[first, second]]
@@ -114,12 +129,7 @@ def part_in_two(embedded: NDArray[np.float64], begins: NDArray[np.int_], size: i
         groups = nearer
         centres = np.stack([embedded[~groups].mean(axis=0), embedded[groups].mean(axis=0)])
         centres /= np.linalg.norm(centres, axis=1, keepdims=True).clip(1e-12)
-    apart = np.abs(begins[:, None] - begins) >= size  # windows that overlap are alike whoever speaks
-    same = groups[:, None] == groups
-    if not (apart & same).any() or not (apart & ~same).any():
-        return groups, 0.0
-    between, within = np.percentile(1 - likeness[apart & ~same], 10), np.percentile(1 - likeness[apart & same], 90)
-    return groups, float(between / max(within, 1e-9))
+    return groups, float(centres[0] @ centres[1])
 
 
 def _turns(chosen: NDArray[np.bool_], begins: NDArray[np.int_], size: int, step: int) -> list[Span] | None:

@@ -48,7 +48,7 @@ def run(argv: list[str]) -> int:
     import torch
 
     from lightning_voiceclone.audio.recordings import read_audio, write_audio
-    from lightning_voiceclone.hearing import check_denoise, embedder, hear_references, hear_source
+    from lightning_voiceclone.hearing import check_denoise, hear_references, hear_source, speaker_teller
     from lightning_voiceclone.storage import load_voice
 
     check_denoise(options.denoise)
@@ -65,7 +65,7 @@ def run(argv: list[str]) -> int:
         list(zip(options.reference, read[1:], strict=True)),
         voice.spec,
         denoise=options.denoise,
-        embed=embedder(voice),
+        teller=speaker_teller(voice),
     )
     for note in (*source.notes, *notes):
         print(f"note: {note}", file=sys.stderr)

@@ -13,7 +13,7 @@ from lightning_voiceclone.audio.recordings import check_recording, read_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.frozen import all_weights, weights_sha256
-from lightning_voiceclone.hearing import embedder, hear_references, hear_source
+from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
 from lightning_voiceclone.metrics.judges import file_sha256, identify
 from lightning_voiceclone.parts import describe
@@ -83,7 +83,7 @@ class ClonedBy(System):
         spec = self.voice.spec
         source, reference = (_tensor(path, spec.sample_rate, self.device) for path in (pair.source, pair.reference))
         said = hear_source(source, spec, str(pair.source)).audio
-        voices, _ = hear_references([(str(pair.reference), reference)], spec, embed=embedder(self.voice))
+        voices, _ = hear_references([(str(pair.reference), reference)], spec, teller=speaker_teller(self.voice))
         return self.voice.clone(said, voices, spec.sample_rate, seed=self.seed).cpu().numpy(), spec.sample_rate
 
     def speaker_encoders(self) -> list[Judge]:

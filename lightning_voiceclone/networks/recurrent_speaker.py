@@ -16,6 +16,8 @@ from lightning_voiceclone.spec import AudioSpec
 
 RATE, N_FFT = 16000, 1024
 POWER = 1.0  # sum over Resemblyzer's bands in speech of -30 dB, the level to which it brings recordings
+# Of crops of 4.5 to 20 s of 160 recordings (train-clean-100, dev-clean) 0.6% fall below it, of two speakers' 78%.
+ONE_SPEAKER = 0.77
 LOUDEST = 4.0  # natural logarithm of a band's magnitude beyond which no sound within [-1, 1] comes
 
 
@@ -76,6 +78,7 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         if start is not None and pretrained in (None, "none"):
             self._begin_with(start)
         self.use_pretrained(pretrained, trainable=finetune)
+        self.one_speaker = None if pretrained in (None, "none") else ONE_SPEAKER
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embedding (B, D) of features (B, F, T)."""

@@ -24,7 +24,7 @@ from lightning_voiceclone.audio.recordings import read_audio, recordings_below, 
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.hearing import embedder, hear_references, hear_source
+from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.identity import OwnIdentity
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.progress import progress_bar
@@ -103,7 +103,7 @@ def adapt(
     seconds = sum(len(audio) for _, audio in heard) / rate
     if seconds < LEAST_SECONDS:
         raise RecordingError(f"the recordings last {seconds:.1f} s together; adaptation needs {LEAST_SECONDS:g} s")
-    references, notes = hear_references(heard, voice.spec, denoise=denoise, embed=embedder(voice))
+    references, notes = hear_references(heard, voice.spec, denoise=denoise, teller=speaker_teller(voice))
     for note in notes:
         tell(note)
     clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]

@@ -146,3 +146,4 @@ class SpeakerEncoderConformance(_EncoderConformance):
             embedding = encoder(x, lengths)
             assert embedding.shape == (2, encoder.channels)
             assert embedding.isfinite().all()
+            assert encoder.one_speaker is None or -1 < encoder.one_speaker < 1
