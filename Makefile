@@ -39,14 +39,14 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/training_step.py $(RECIPE)
 	$(BENCH)/training_step.py --config recipes/vocoder_vocos.yaml --data.root $(SPEECH)/index.tsv
 	$(BENCH)/vocoder_speed.py
-	$(BENCH)/vocoder_overfitting.py $(SPEECH)/LJSpeech/wavs/LJ001-0001.flac
+	$(BENCH)/vocoder_overfitting.py $(SPEECH)/LJSpeech/wavs/LJ001-0001.flac --steps 150
 	$(BENCH)/copy_synthesis.py --pairs $(SPEECH)/eval_pairs.tsv --output runs/copy_synthesis
 	$(BENCH)/memory.py $(RECIPE)
 	$(BENCH)/overfitting.py $(RECIPE)
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
 	$(BENCH)/judges.py --speech $(SPEECH) --time runs/judges
 	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
-	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning
+	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning --second-judge SupervectorSpeakerEncoder
 	$(BENCH)/ablations.py --speech $(SPEECH) --output runs/ablations --only
 
 clean:

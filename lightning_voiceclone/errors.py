@@ -31,5 +31,5 @@ class UndefinedMeasureError(LVCError):
 def nearest(name: str, names: Iterable[str]) -> str:
     """`` (did you mean X?)`` where one of ``names`` is close to ``name``, else nothing."""
     by_lower = {candidate.lower(): candidate for candidate in names}
-    match = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return f" (did you mean {by_lower[match[0]]}?)" if match else ""

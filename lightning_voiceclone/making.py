@@ -37,6 +37,12 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
             f"{name} has no setting {unknown[0]!r}{nearest(unknown[0], parameters)};"
             f" it has {', '.join(parameters) or 'none'}"
         )
+    signature = inspect.signature(cls)
+    lacking = [name for name, parameter in list(signature.parameters.items())[len(positional) :]
+               if name not in given and parameter.default is inspect.Parameter.empty
+               and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)]  # fmt: skip
+    if lacking:
+        raise ConfigurationError(f"{name} cannot be used by itself here: it needs {', '.join(lacking)}; name another")
     try:
         return cls(*positional, **given)
     except TypeError as error:

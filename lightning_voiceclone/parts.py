@@ -13,7 +13,8 @@ from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.spec import AudioSpec
 
 SOURCES = ("pretrained", "start")  # arguments that say where weights come from
-IN_USE = frozenset({"refine"})  # arguments that act when a part is used, neither on its weights nor on their training
+# Arguments that act when a part is used, neither on its weights nor on their training.
+IN_USE = frozenset({"refine", "one_speaker"})
 
 
 @dataclass(frozen=True)

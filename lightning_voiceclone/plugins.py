@@ -101,6 +101,11 @@ def installed() -> tuple[Plugin, ...]:
     return tuple(plugins)
 
 
+def _singular(kind: str) -> str:
+    """What one part of a kind is called."""
+    return {"corpora": "corpus", "adversarial_losses": "adversarial loss"}.get(kind, kind[:-1].replace("_", " "))
+
+
 def find(kind: str, name: str) -> Plugin:
     """The plugin of that kind and name.
 
@@ -110,7 +115,7 @@ def find(kind: str, name: str) -> Plugin:
     of_kind = {plugin.name: plugin for plugin in installed() if plugin.kind == kind}
     if name not in of_kind:
         raise PluginError(
-            f"no {kind.replace('_', ' ').rstrip('s')} is called {name!r}{nearest(name, of_kind)};"
+            f"no {_singular(kind)} is called {name!r}{nearest(name, of_kind)};"
             f" installed: {', '.join(of_kind) or 'none'}"
         )
     return of_kind[name]

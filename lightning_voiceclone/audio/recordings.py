@@ -179,6 +179,8 @@ def _opened(path: PathLike) -> soundfile.SoundFile:
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix that asks for raw samples
         if not Path(path).exists():
             raise RecordingError(f"{path}: there is no such file") from error
+        if Path(path).is_dir():
+            raise RecordingError(f"{path} is a folder; name the recordings in it, as {path}/*.wav") from error
         raise RecordingError(
             f"{path}: not audio that can be decoded (WAV, FLAC, OGG, MP3): {_reason(error)}"
         ) from error

@@ -4,14 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from lightning_voiceclone.cli.options import CommandParser
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         "lvc adapt",
-        description="Train a voice a little further on recordings of one speaker, from 10 seconds to 10 minutes, and"
-        " write it as a folder that speaks as that one: lvc clone --checkpoint VOICE --source a.wav --output c.wav"
-        " needs no reference then.",
+        description="Train a voice a little further on recordings of one speaker, of 5 seconds together or more (half a"
+        " minute is good, more than some minutes adds little), and write it as a folder that speaks as that one:"
+        " lvc clone --checkpoint VOICE --source a.wav --output c.wav needs no reference then.",
     )
     made.add_argument(
         "--data", required=True, metavar="FOLDER", help="recordings of one speaker (WAV, FLAC, OGG, MP3), at any depth"

@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         "lvc clone", description="Write the words of a source recording in the voice of reference recordings."
     )
     made.add_argument(

@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from lightning_voiceclone.cli.options import CommandParser
+
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.compare import Comparison
 
@@ -15,9 +17,7 @@ interval without 0. Refuses reports of other pairs or judges."""
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = argparse.ArgumentParser(
-        "lvc compare", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = CommandParser("lvc compare", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("reports", nargs="+", metavar="DIR", help="folders that lvc evaluate wrote; two or more")
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
     made.add_argument("--draws", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")

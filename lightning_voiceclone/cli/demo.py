@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from lightning_voiceclone.cli.options import CommandParser
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         "lvc demo",
         description="Synthesise a small corpus, train on it for a few minutes, say a held-out sentence in another"
         " voice, and write a page that shows and plays it. Needs no network.",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         "lvc evaluate", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--pairs", required=True, metavar="TSV", help="which source to say in whose voice")

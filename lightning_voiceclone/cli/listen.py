@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ REMEDY = "pip install 'lightning-voiceclone[listen]'"
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         "lvc listen",
         description="Serve a listening test in the browser on the recordings of reports, one for each system, all of"
         " the same pairs; or print what listeners answered. Tests: mos (naturalness, 1 to 5), similarity (the same"

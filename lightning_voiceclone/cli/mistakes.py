@@ -2,15 +2,23 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser
+from torch import Tensor
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
 UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
+BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
+NO_CLASS = re.compile(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)")
+WANTED = re.compile(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)")
+GIVEN = re.compile(r"(?:Got value|Given value): (?:NestedArg\(.*val='?(.*?)'?\)|(.+?))(?= - |$)")
+PLAIN = (bool, int, float, str, dict, list, Path, Tensor, type(None))  # of which no class is made by its name
+MOST_GIVEN = 60
 MOST_CHARACTERS = 500  # of a message that is passed on as it is
 
 
@@ -38,14 +46,14 @@ def explain(parser: ArgumentParser, message: str, cause: BaseException | None) -
         message: what it says.
         cause: what made it.
     """
-    key = re.search(r'Parser key "([^"]+)"', message)
-    option = key[1] if key else ""
     inner = next((error for error in _chain(cause) if isinstance(error, ParsingError)), None)
-    if inner is None:
-        return _innermost(parser, option, message)
-    nested = re.findall(r"Given value: NestedArg\(key='([^']+)'", message)  # of the command line, known in full
-    within = nested[-1].rstrip("+") if nested else inner.option
-    return ParsingError(".".join(filter(None, (option, within))), inner.text)
+    key = re.search(r'Parser key "([^"]+)"', message)
+    nested = re.findall(r"Given value: NestedArg\(key='([^']+)'", message)  # on the command line
+    within = nested[-1].rstrip("+") if nested else ""
+    if inner and inner.option.startswith(within):
+        within = inner.option
+    option = ".".join(filter(None, (key[1] if key else "", within)))
+    return ParsingError(option, inner.text) if inner else _innermost(parser, option, " ".join(message.split()))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -55,45 +63,81 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingError:
-    flat = " ".join(message.split())
-    if found := UNKNOWN.search(flat):
-        name = ".".join(filter(None, found.groups()))
-        options = [action.dest for action in parser._actions if not action.dest.endswith("help")]
-        return ParsingError(name, f"there is no such option{nearest(name, options)}")
-    if found := re.search(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)", flat):
-        return ParsingError(option, _no_class(parser, option, found[1]))
-    if wanted := re.findall(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)", flat):
-        given = re.search(r"(?:Got value|Given value): (.+?)$", flat)
-        return ParsingError(option, f"must be {_either(wanted)}{f', not {given[1]!r}' if given else ''}")
-    flat = flat.removeprefix(f'Parser key "{option}": ')
-    return ParsingError(option, flat if len(flat) < MOST_CHARACTERS else flat[:MOST_CHARACTERS] + " …")
+    """What is wrong with an option, of a message in one line that no other parser's is within."""
+    if found := BARE.search(message):
+        way = f"--config {found[1]}" if found[1].endswith((".yaml", ".yml")) else f"--{found[1]}"
+        return ParsingError("", f"{found[1]!r} has no option before it; is {way} what you mean?")
+    if found := UNKNOWN.search(message):
+        return _no_option(parser, ".".join(filter(None, found.groups())))
+    hints = [action._typehint for action in parser._actions
+             if action.dest == option.rstrip("+") and hasattr(action, "_typehint")]  # fmt: skip
+    types = list(dict.fromkeys(kind for hint in hints for kind in _classes(hint)))
+    bases = [kind for kind in types if kind not in PLAIN]
+    if bases and (found := NO_CLASS.search(message)):
+        return ParsingError(option, _no_class(bases, found[1]))
+    found = GIVEN.search(message)
+    given = found[1] or found[2] if found else ""
+    wanted = [kind for kind in WANTED.findall(message) if not kind.startswith(("path but ", "dot import "))]
+    if bases and "<class 'list'>" in wanted:
+        return ParsingError(option, f"must be a list, such as [{given}]")
+    if bases and wanted:
+        wanted = [f"the name of a {_said(bases)}, a mapping with class_path and init_args", *wanted]
+    if not wanted and NO_CLASS.search(message):
+        wanted = [kind.__name__ for kind in types if kind is not Tensor]
+    if "Unable to load config" in message:
+        wanted, given = (
+            ["a mapping", "the path of a YAML file that exists"],
+            re.findall(r"config ['\"](.+?)['\"]", message)[0],
+        )
+    if wanted:
+        short = given if len(given) <= MOST_GIVEN else f"{given[:MOST_GIVEN]} …"
+        return ParsingError(option, f"must be {_either(wanted)}{f', not {short!r}' if given else ''}")
+    return ParsingError(option, shortened(message.removeprefix(f'Parser key "{option}": ')))
 
 
-def _either(types: list[str]) -> str:
+def shortened(message: str) -> str:
+    """A message of another package in one line; of one that lists alternatives, what the first one says."""
+    text = " ".join(message.split())
+    if found := re.search(r"Union subtypes .*?Errors: - (.+?)(?: - Expected an?| Given value|$)", text):
+        text = found[1]
+    return text if len(text) < MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"
+
+
+def _no_option(parser: ArgumentParser, name: str) -> ParsingError:
+    """That there is no such option; of one whose first word is wrong, of that alone."""
+    options = [action.dest for action in parser._actions if not action.dest.endswith("help")]
+    first, firsts = name.partition(".")[0], {option.partition(".")[0] for option in options}
+    if first not in firsts:
+        return ParsingError(first, f"there is no such option{nearest(first, sorted(firsts))}")
+    group, _, last = name.rpartition(".")
+    beside = [option.rpartition(".")[2] for option in options if option.rpartition(".")[0] == group]
+    return ParsingError(name, f"there is no such option{nearest(last, beside)}")
+
+
+def _said(bases: Sequence[type]) -> str:
+    return " or ".join(base.__name__ for base in bases)
+
+
+def _either(types: Sequence[str]) -> str:
     """Types as Python writes them, as one would say them."""
     said = [re.sub(r"<class '(.+)'>", r"\1", kind).replace("typing.Literal[", "one of [") for kind in types]
     said = list(dict.fromkeys("null" if kind == "NoneType" else kind for kind in said))
     return " or ".join(filter(None, (", ".join(said[:-1]), said[-1])))
 
 
-def _no_class(parser: ArgumentParser, option: str, name: str) -> str:
+def _no_class(bases: Sequence[type], name: str) -> str:
     """That there is no such class, or no such file where that looks like one."""
     if "/" in name or name.endswith((".yaml", ".yml")):
         return f"there is no file {name}; a path in a recipe is relative to the recipe"
-    types: list[Any] = [action._typehint for action in parser._actions
-                        if action.dest == option.rstrip("+") and hasattr(action, "_typehint")]  # fmt: skip
-    bases = list(dict.fromkeys(base for hint in types for base in _classes(hint)))
     names = sorted(set().union(*(_names(base) or {base.__name__} for base in bases)))
-    kind = " or ".join(base.__name__ for base in bases) or "class"
     failed = "".join(f"; {failure}" for failure in plugins.load_all())
-    return f"no {kind} is called {name!r}{nearest(name, names)}; installed: {', '.join(names) or 'none'}{failed}"
+    return f"no {_said(bases)} is called {name!r}{nearest(name, names)}; installed: {', '.join(names)}{failed}"
 
 
 def _classes(hint: Any) -> Iterator[type]:
-    """The classes of which a value of that type is made: of functions, those of what they return."""
+    """The classes of which a value of that type can be: of functions, those of what they return."""
     if inspect.isclass(hint) and not get_args(hint):
-        if hint is not type(None):
-            yield hint
+        yield hint
         return
     origin = get_origin(hint)
     is_function = inspect.isclass(origin) and issubclass(origin, Callable)  # type: ignore[arg-type]

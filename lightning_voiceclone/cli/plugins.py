@@ -1,9 +1,9 @@
 """``lvc plugins``."""
 
-import argparse
 import json
 import sys
 
+from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import PluginError
 from lightning_voiceclone.plugins import KINDS, Plugin, installed
 
@@ -12,7 +12,7 @@ COLUMNS = ("kind", "name", "package", "version")
 
 def run(argv: list[str]) -> int:
     """List the installed parts, from the packages' metadata alone unless their claims are asked for."""
-    parser = argparse.ArgumentParser("lvc plugins", description="List the installed parts: their names in YAML and on"
+    parser = CommandParser("lvc plugins", description="List the installed parts: their names in YAML and on"
                                      " the command line, and the packages that supply them.")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
     parser.add_argument("--kind", choices=KINDS, help="list this kind only")

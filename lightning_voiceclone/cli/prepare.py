@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone import plugins
+from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.making import make_part
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ examples:
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     corpora = ", ".join(plugin.name for plugin in plugins.installed() if plugin.kind == "corpora")
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "lvc prepare",
         description=DESCRIPTION,
         epilog=EPILOG.format(corpora=corpora),

@@ -3,12 +3,14 @@
 import argparse
 from typing import Any
 
+from lightning_voiceclone.cli.options import CommandParser
+
 PARTS = ("content_encoder", "speaker_encoder", "vocoder")
 
 
 def run(argv: list[str]) -> int:
     """Turn checkpoints into a voice folder, or one into that of a vocoder or encoder."""
-    parser = argparse.ArgumentParser("lvc save", description="Turn a checkpoint of lvc fit into a voice folder, or into"
+    parser = CommandParser("lvc save", description="Turn a checkpoint of lvc fit into a voice folder, or into"
                                      " the folder of a vocoder or encoder (safetensors weights and YAML), which loads"
                                      " without Lightning. Of several checkpoints of one voice, the mean of their"
                                      " weights.")  # fmt: skip
@@ -67,9 +69,9 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _holds_part(path: Any) -> bool:
     from lightning_voiceclone.storage import read_checkpoint
-    from lightning_voiceclone.trained import role_of
+    from lightning_voiceclone.trained import DESCRIPTION, role_of
 
-    return path.is_file() and bool(role_of(read_checkpoint(path)))
+    return (path / DESCRIPTION).is_file() or (path.is_file() and bool(role_of(read_checkpoint(path))))
 
 
 def _voice(options: argparse.Namespace) -> Any:

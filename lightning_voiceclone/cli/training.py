@@ -4,6 +4,8 @@ import logging
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,9 +19,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_voiceclone import plugins
-from lightning_voiceclone.cli.mistakes import explain
+from lightning_voiceclone.cli.mistakes import explain, shortened
 from lightning_voiceclone.data.datamodule import VoiceDataModule
-from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.callbacks import (
     ConfigWriter,
@@ -57,6 +59,28 @@ MODULES = (VoiceModule, VocoderModule, DistillationModule)
 
 class TrainingCLI(LightningCLI):
     """Lightning's command line for modules of this project."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Read recipes and command line."""
+        with _told():
+            super().parse_arguments(parser, args)
+
+    def instantiate_classes(self) -> None:
+        """Make the Trainer, the model and the data."""
+        with _told():
+            super().instantiate_classes()
+        if self.subcommand == "fit":
+            self._check_monitor()
+
+    def _check_monitor(self) -> None:
+        """Refuse to choose checkpoints by a figure that this model does not log, before hours go by without one."""
+        name = self._get(self.config, "checkpoint").monitor
+        logged = [f"validation/{figure}" for figure in self.model.figures]
+        if name is not None and name.startswith("validation/") and name not in logged:
+            raise ConfigurationError(
+                f"checkpoint.monitor is {name!r}, which this model does not log{nearest(name, logged)}; it has"
+                f" {', '.join(logged)}"
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Checkpoints have options of their own."""
@@ -120,17 +144,27 @@ def _processes(settings: Any) -> int:
 
 
 def _with_own_config(arguments: list[str]) -> list[str]:
-    """For an evaluation without a configuration, the one that stands beside the checkpoint."""
-    if arguments[0] not in EVALUATIONS or any(
-        a in ("--help", "-h") or a.startswith(("--config", "-c")) for a in arguments
-    ):
+    """For an evaluation without a configuration, the one that stands beside the checkpoint.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    known = ("--config", "-c", "--model", "--print_config", "--help", "-h")
+    if any(argument.startswith(known) for argument in arguments):
         return arguments
     given = [a.partition("=")[2] or b for a, b in zip(arguments, [*arguments[1:], ""], strict=True)
              if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip
-    if not given:
-        return arguments
+    if arguments[0] not in EVALUATIONS or not given:
+        raise ConfigurationError(
+            f"lvc {arguments[0]} needs a recipe: --config recipes/librispeech.yaml, say"
+            + ("; or --ckpt_path CHECKPOINT, beside which lvc fit left one" if arguments[0] in EVALUATIONS else "")
+        )
+    if not Path(given[-1]).is_file():
+        raise ConfigurationError(f"--ckpt_path: there is no file {given[-1]}; name a checkpoint that lvc fit wrote")
     beside = Path(given[-1]).resolve().parent.parent / "config.yaml"
-    return [arguments[0], "--config", str(beside), *arguments[1:]] if beside.is_file() else arguments
+    if not beside.is_file():
+        raise ConfigurationError(f"there is no {beside}, which lvc fit leaves; name the recipe: --config RECIPE")
+    return [arguments[0], "--config", str(beside), *arguments[1:]]
 
 
 def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
@@ -150,6 +184,7 @@ def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
         VoiceDataModule,
         subclass_mode_model=True,
         subclass_mode_data=False,
+        auto_configure_optimizers=False,  # two players have an optimizer each
         args=arguments if run else arguments[1:],
         run=run,
         parser_class=PluginParser,
@@ -183,6 +218,15 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt from error
         raise
     return SIGNALLED + cli.interrupted if cli.interrupted else 0
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What other packages say of the settings they are given, as errors that a user can mend."""
+    try:
+        yield
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise _own_error(error) or ConfigurationError(shortened(str(error))) from error
 
 
 def _own_error(error: BaseException | None) -> LVCError | None:

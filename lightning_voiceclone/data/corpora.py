@@ -41,10 +41,12 @@ class _Subsets(Corpus):
     folder: str
     subset_pattern = re.compile(r"(train|dev|test)-(clean|other)(-\d+)?")
 
-    def __init__(self, root: str | Path, *, subsets: list[str] | None = None, declare_splits: bool = True) -> None:
+    def __init__(
+        self, root: str | Path, *, subsets: str | list[str] | None = None, declare_splits: bool = True
+    ) -> None:
         super().__init__()
         self.root = Path(root)
-        self.subsets = subsets
+        self.subsets = [subsets] if isinstance(subsets, str) else subsets
         self.declare_splits = declare_splits
 
     def _present(self, folder: Path) -> list[str]:
@@ -95,7 +97,9 @@ class LibriSpeech(_Subsets):
 
     folder = "LibriSpeech"
 
-    def __init__(self, root: str | Path, *, subsets: list[str] | None = None, declare_splits: bool = True) -> None:
+    def __init__(
+        self, root: str | Path, *, subsets: str | list[str] | None = None, declare_splits: bool = True
+    ) -> None:
         super().__init__(root, subsets=subsets, declare_splits=declare_splits)
         self._chapter: tuple[Path, dict[str, str]] = (Path(), {})
 

@@ -85,6 +85,9 @@ class VoiceDataModule(pl.LightningDataModule):
         cached_features: bool = False,
     ) -> None:
         super().__init__()
+        _check_numbers(segment_seconds=segment_seconds, reference_seconds=reference_seconds, batch_size=batch_size)
+        if workers < 0:
+            raise ConfigurationError(f"data.workers is {workers}; it must be at least 0")
         self.corpus = corpus
         self.root = root
         self.manifest_folder = manifest
@@ -262,6 +265,12 @@ class VoiceDataModule(pl.LightningDataModule):
             audio = torch.from_numpy(recordings.read(int(index)))
             left -= len(audio)
             yield audio
+
+
+def _check_numbers(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if number <= 0:
+            raise ConfigurationError(f"data.{name} is {number:g}; it must be above 0")
 
 
 def _class_name(corpus: Any) -> str:

@@ -76,7 +76,9 @@ def read_pairs(path: str | Path) -> Pairs:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigurationError(f"there is no table of pairs at {path}; columns: {', '.join(COLUMNS)}") from None
+        raise ConfigurationError(
+            f"there is no table of pairs at {path}; its columns are {', '.join(COLUMNS)} and transcript"
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); save it so") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -15,6 +15,7 @@ class ChannelMoments(Metric):
         channels: F.
     """
 
+    figures = ("mean_gap", "spread_low", "spread_high")
     full_state_update = False
     real: Tensor
     fake: Tensor
@@ -47,4 +48,4 @@ class ChannelMoments(Metric):
     def compute(self) -> dict[str, Tensor]:
         """The three figures, over all channels."""
         gaps, ratios = self.by_channel()
-        return {"mean_gap": gaps.abs().max(), "spread_low": ratios.min(), "spread_high": ratios.max()}
+        return dict(zip(self.figures, (gaps.abs().max(), ratios.min(), ratios.max()), strict=True))

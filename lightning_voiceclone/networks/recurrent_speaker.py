@@ -42,6 +42,7 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
             folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
+        one_speaker: see :class:`SpeakerEncoder`; null for that of the weights that ship, where they are used.
 
     Raises:
         ConfigurationError: if a number is out of range, or the weights have other settings.
@@ -63,6 +64,7 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         start: str | None = None,
         pretrained: str | None = None,
         finetune: bool = False,
+        one_speaker: float | None = None,
     ):
         super().__init__()
         name = type(self).__name__
@@ -78,7 +80,9 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         if start is not None and pretrained in (None, "none"):
             self._begin_with(start)
         self.use_pretrained(pretrained, trainable=finetune)
-        self.one_speaker = None if pretrained in (None, "none") else ONE_SPEAKER
+        if one_speaker is None and pretrained == "default" and not finetune:
+            one_speaker = ONE_SPEAKER
+        self.one_speaker = one_speaker
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embedding (B, D) of features (B, F, T)."""

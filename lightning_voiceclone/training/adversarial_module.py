@@ -110,6 +110,11 @@ class AdversarialModule(pl.LightningModule):
         """What else trains with the generator's side, for the training alone; a trained voice does not have it."""
         return []
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What :meth:`evaluate` logs after the stage, for checkpoints to be chosen by; empty if not known."""
+        return ()
+
     @abstractmethod
     def advice(self, checkpoint: Path) -> str:
         """What to do with a finished checkpoint, with the command."""
@@ -121,10 +126,13 @@ class AdversarialModule(pl.LightningModule):
         make_generator, make_discriminator, make_scheduler = self._make_optimizers
         beside = [p for module in self.companions for p in module.parameters()]
         trained = [p for p in self._generator_side[0].parameters() if p.requires_grad] + beside
-        optimizers = [make_generator(trained)]
-        if self.discriminator is not None:
-            optimizers.append(make_discriminator(self.discriminator.parameters()))
-        schedulers = [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
+        try:
+            optimizers = [make_generator(trained)]
+            if self.discriminator is not None:
+                optimizers.append(make_discriminator(self.discriminator.parameters()))
+            schedulers = [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"an optimizer or its scheduler cannot be made: {error}") from error
         if any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in schedulers):
             raise ConfigurationError(
                 "model.scheduler is ReduceLROnPlateau, which waits for a figure that no single loss of two players is;"

@@ -126,6 +126,11 @@ class DistillationModule(AdversarialModule):
         """Who tells what to hear."""
         return self._teacher[0]
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The distance from the teacher."""
+        return ("distance",)
+
     def advice(self, checkpoint: Any) -> str:
         """How to use the student."""
         return f"take it into a voice with\n  lvc save {checkpoint} --output ENCODER, and pretrained: ENCODER"
@@ -215,7 +220,7 @@ class DistillationModule(AdversarialModule):
         """Log the distance of what the averaged weights say from what the teacher says."""
         with self.averaged():
             distance = self.make_pair(batch).losses["distance"]
-        self.log(f"{stage}/distance", distance, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
+        self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
         """Refuse: there is nothing to hear."""

@@ -33,6 +33,12 @@ class StepSettings:
         for name in ("discriminator_steps", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"steps.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.warmup < 0:
+            raise ConfigurationError(f"steps.warmup is {self.warmup}; it must be at least 0")
+        if self.gradient_clip is not None and self.gradient_clip <= 0:
+            raise ConfigurationError(
+                f"steps.gradient_clip is {self.gradient_clip}; it must be above 0, or null for none"
+            )
         if self.average is not None and not 0 <= self.average < 1:
             raise ConfigurationError(f"steps.average is {self.average}; it must be at least 0 and below 1")
 

@@ -122,6 +122,11 @@ class VocoderModule(AdversarialModule):
         """Frames of audio that are needed on either side of a crop."""
         return max([self.extractor.margin, *(teacher.margin for teacher in self._teacher)])
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """How likely the real waveform is, for a vocoder that learns by that; else the distance of mel bands."""
+        return ("likelihood",) if "likelihood" in self.weights else ("mel",)
+
     def advice(self, checkpoint: Path) -> str:
         """How to hear a voice through the vocoder."""
         command = f"lvc clone --vocoder {checkpoint} --checkpoint X --source a.wav --reference b.wav --output c.wav"
@@ -179,10 +184,10 @@ class VocoderModule(AdversarialModule):
         features, real = self._features(batch)
         with self.averaged():
             if "likelihood" in self.weights:
-                name, distance = "likelihood", self.vocoder.likelihood(features, real)
+                distance = self.vocoder.likelihood(features, real)
             else:
-                name, distance = "mel", self.mel(self.vocoder(features), real)
-        self.log(f"{stage}/{name}", distance, prog_bar=True, batch_size=len(real), sync_dist=True)
+                distance = self.mel(self.vocoder(features), real)
+        self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(real), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
         """Speak each crop again from its features; (name, (N,) samples) each."""

@@ -177,6 +177,11 @@ class VoiceModule(AdversarialModule):
         """Frames of audio that are needed on either side of a crop, by whichever extractor sees farthest."""
         return self.voice.margin
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The distance from recordings; without content, of statistics."""
+        return self.moments.figures if self.voice.content_encoder is None else (f"{self.spec.kind}_l1",)
+
     def advice(self, checkpoint: Path) -> str:
         """How to hear the voice."""
         return f"hear it with\n  lvc clone --checkpoint {checkpoint} --source a.wav --reference b.wav --output c.wav"
@@ -273,7 +278,7 @@ class VoiceModule(AdversarialModule):
         heard = self._heard(batch, Exchange(len(fake), 0))
         real = torch.where(heard, source.features, fake)
         distance = masked_l1(inverse(fake), inverse(real), mask)
-        self.log(f"{stage}/{self.spec.kind}_l1", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
+        self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log how far the made features' statistics are from the real ones, where there is nothing to reconstruct."""

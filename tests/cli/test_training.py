@@ -71,7 +71,7 @@ def printed_config(capsys, *arguments):
 
 
 def skip_without_its_plugin(recipe):
-    needs = {"vocoder_hifigan": "HiFiGAN", "vocoder_wavenet": "WaveNet"}.get(recipe)
+    needs = {"vocoder_hifigan": "HiFiGAN", "vocoder_wavenet": "WaveNet", "world": "World"}.get(recipe)
     if needs and needs not in {plugin.name for plugin in plugins.installed()}:
         pytest.skip(f"{needs} is not installed: pip install ./plugins/lvc-{needs.lower()}")
 
@@ -108,6 +108,14 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
     weights = [value for key, value in last["state_dict"].items() if key.startswith(trained)]
     assert weights
     assert all(bool(torch.isfinite(value).all()) for value in weights)
+
+
+def test_the_overlay_of_world_trains(corpus_folder, folder):
+    skip_without_its_plugin("world")
+    assert main(["fit", *SMALL, "--data.root", str(corpus_folder), "--config",
+                 str(REPOSITORY / "plugins/lvc-world/recipe.yaml"), "--trainer.max_steps", "4",
+                 "--trainer.val_check_interval", "2", "--trainer.limit_val_batches", "1"]) == 0  # fmt: skip
+    assert "validation/world_l1" in Path("runs/recipe/version_0/metrics.csv").read_text()
 
 
 def test_any_value_can_be_overridden(capsys):
@@ -294,8 +302,8 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
             ["--model.generator.widht", "16"],
             "--model.generator.widht: there is no such option (did you mean width?)",
         ),
-        (["--model.steps.warmpu", "16"], "--model.steps.warmpu: there is no such option (did you mean steps.warmup?)"),
-        (["--trainer.max_stps", "16"], "--trainer.max_stps: there is no such option (did you mean trainer.max_steps?)"),
+        (["--model.steps.warmpu", "16"], "--model.steps.warmpu: there is no such option (did you mean warmup?)"),
+        (["--trainer.max_stps", "16"], "--trainer.max_stps: there is no such option (did you mean max_steps?)"),
         (["--data.batch_size", "many"], "--data.batch_size: must be int, not 'many'"),
         (["--model.generator.layers", "many"], "--model.generator.layers: must be int, not 'many'"),
         (["--seed_everything", "many"], "--seed_everything: must be bool or int, not 'many'"),
@@ -303,10 +311,28 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
             ["--trainer.precision", "7"],
             "--trainer.precision: must be one of [64, 32, 16], one of ['transf",
         ),
+        (["--model.energy", "true"], "--model.energy: no FeatureExtractor is called 'true'; installed: Energy"),
+        (["--model.content_transforms", "WarpFrequency"], "must be a list, such as [WarpFrequency]"),
+        (["--model.generator_optimizer.lr", "fast"], "--model.generator_optimizer.lr: must be float, not 'fast'"),
+        (["--model.generator_optimizer.lr=-1"], "Invalid learning rate: -1"),
+        (["--modle.swap", "0.5"], "--modle: there is no such option (did you mean model?)"),
+        (["--optimizer", "Adam"], "--optimizer: there is no such option"),  # there are two players, each with its own
+        (["--model.steps", "1500"], "--model.steps: must be a mapping or the path of a YAML file that exists"),
+        (["--model.steps.warmup=-5"], "steps.warmup is -5; it must be at least 0"),
+        (["--data.batch_size", "0"], "data.batch_size is 0; it must be above 0"),
+        (["--data.segment_seconds", "0"], "data.segment_seconds is 0; it must be above 0"),
+        (["--data.workers=-1"], "data.workers is -1; it must be at least 0"),
+        (["--trainer.accelerator", "cuda0"], "cuda0"),
+        (["--trainer.devices", "two"], "devices"),
+        (
+            ["--checkpoint.monitor", "validation/mell1"],
+            "checkpoint.monitor is 'validation/mell1', which this model does not log (did you mean validation/mel_l1?)",
+        ),
+        (["recipes/librispeech.yaml"], "is --config recipes/librispeech.yaml what you mean?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (
-            ["--data.corpus", "LibriSpeech", "--data.corpus.subsets", "3"],
-            "--data.corpus.subsets: must be list or null, not '3'",
+            ["--data.corpus", "LibriSpeech", "--data.corpus.declare_splits", "3"],
+            "--data.corpus.declare_splits: must be bool, not '3'",
         ),
         (["--data.root", "nowhere"], "nowhere"),
         (["--data.root", "null", "--data.corpus", "LibriSpeech"], "corpora/LibriSpeech"),
@@ -322,6 +348,32 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
 
 
 @pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["fit"], "lvc fit needs a recipe: --config recipes/librispeech.yaml, say"),
+        (["test"], "lvc test needs a recipe: --config recipes/librispeech.yaml, say; or --ckpt_path CHECKPOINT"),
+        (["test", "--ckpt_path", "none.ckpt"], "--ckpt_path: there is no file none.ckpt"),
+        (["test", "--ckpt_path", "lone.ckpt"], "which lvc fit leaves; name the recipe: --config RECIPE"),
+        (
+            ["clone", "--refrence", "b.wav", "--source", "a", "--output", "b"],
+            "no option --refrence (did you mean --ref",
+        ),
+        (["save", "x.ckpt"], "the following arguments are required: --output; lvc save --help"),
+        (
+            ["prepare", "LibriSpech", ".", "--output", "o"],
+            "no corpus is called 'LibriSpech' (did you mean LibriSpeech?)",
+        ),
+    ],
+)
+def test_a_command_that_lacks_something_says_what(folder, capsys, command, words):
+    Path("lone.ckpt").touch()
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lvc: error: ")
+    assert words in line
+
+
+@pytest.mark.parametrize(
     ("line", "mistaken", "words"),
     [
         (
@@ -329,8 +381,9 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
             "--model.content_encoder.chanels: there is no such option (did you mean channels?)",
         ),
         ("channels: 16", "channels: many", "--model.content_encoder.channels: must be int, not 'many'"),
-        ("warmup: ", "warmpu: ", "--model.steps.warmpu: there is no such option (did you mean steps.warmup?)"),
+        ("warmup: ", "warmpu: ", "--model.steps.warmpu: there is no such option (did you mean warmup?)"),
         ("WarpFrequency", "WarpFrequenzy", "--model.content_transforms: no FeatureTransform is called 'WarpFrequenzy'"),
+        ("speaker_encoder:", "speakr_encoder:", "--model.speakr_encoder: there is no such option (did you mean spe"),
         ("features/mel.yaml", "features/mle.yaml", "--model.feature_extractor: there is no file"),
     ],
 )  # fmt: skip

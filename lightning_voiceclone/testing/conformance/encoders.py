@@ -146,4 +146,5 @@ class SpeakerEncoderConformance(_EncoderConformance):
             embedding = encoder(x, lengths)
             assert embedding.shape == (2, encoder.channels)
             assert embedding.isfinite().all()
+            assert isinstance(encoder, SpeakerEncoder)
             assert encoder.one_speaker is None or -1 < encoder.one_speaker < 1
