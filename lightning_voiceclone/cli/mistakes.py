@@ -15,6 +15,7 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
 BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
 NO_CLASS = re.compile(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)")
+NO_CONFIG = re.compile(r"Unable to load config ['\"](.+?)['\"]")
 WANTED = re.compile(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)")
 GIVEN = re.compile(r"(?:Got value|Given value): (?:NestedArg\(.*val='?(.*?)'?\)|(.+?))(?= - |$)")
 PLAIN = (bool, int, float, str, dict, list, Path, Tensor, type(None))  # of which no class is made by its name
@@ -75,24 +76,33 @@ def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingErro
     bases = [kind for kind in types if kind not in PLAIN]
     if bases and (found := NO_CLASS.search(message)):
         return ParsingError(option, _no_class(bases, found[1]))
+    text = _must_be(types, bases, message)
+    return ParsingError(option, text or shortened(message.removeprefix(f'Parser key "{option}": ')))
+
+
+def _must_be(types: Sequence[type], bases: Sequence[type], message: str) -> str | None:
+    """What the value must be, and what it is; None if the message does not say.
+
+    Args:
+        types: all that the option takes.
+        bases: those of them whose values are made of a class's name.
+        message: of the parser.
+    """
+    if found := NO_CONFIG.search(message):
+        return f"must be a mapping, or the path of a YAML file that exists, not {found[1]!r}"
     found = GIVEN.search(message)
-    given = found[1] or found[2] if found else ""
+    given = (found[1] or found[2]) if found else ""
     wanted = [kind for kind in WANTED.findall(message) if not kind.startswith(("path but ", "dot import "))]
     if bases and "<class 'list'>" in wanted:
-        return ParsingError(option, f"must be a list, such as [{given}]")
+        return f"must be a list, such as [{given}]"
     if bases and wanted:
         wanted = [f"the name of a {_said(bases)}, a mapping with class_path and init_args", *wanted]
     if not wanted and NO_CLASS.search(message):
         wanted = [kind.__name__ for kind in types if kind is not Tensor]
-    if "Unable to load config" in message:
-        wanted, given = (
-            ["a mapping", "the path of a YAML file that exists"],
-            re.findall(r"config ['\"](.+?)['\"]", message)[0],
-        )
-    if wanted:
-        short = given if len(given) <= MOST_GIVEN else f"{given[:MOST_GIVEN]} …"
-        return ParsingError(option, f"must be {_either(wanted)}{f', not {short!r}' if given else ''}")
-    return ParsingError(option, shortened(message.removeprefix(f'Parser key "{option}": ')))
+    if not wanted:
+        return None
+    short = given if len(given) <= MOST_GIVEN else f"{given[:MOST_GIVEN]} …"
+    return f"must be {_either(wanted)}{f', not {short!r}' if given else ''}"
 
 
 def shortened(message: str) -> str:
