@@ -156,7 +156,9 @@ def _classes(hint: Any) -> Iterator[type]:
 
 
 def _names(base: type) -> set[str]:
-    """Of the classes of that kind."""
+    """Of the classes of that kind: of parts, those that are installed; else all that are known."""
+    if kind := getattr(base, "kind", None):
+        return {plugin.name for plugin in plugins.installed() if plugin.kind == kind}
     children: list[type] = base.__subclasses__()
     found = {child.__name__ for child in children if not inspect.isabstract(child)}
     return {name for name in found if name[0] != "_"}.union(*map(_names, children))
