@@ -44,6 +44,7 @@ from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.report import Report
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, GroundTruth, System
+from lightning_voiceclone.training.adaptation import STRENGTH
 
 PARTS = ("pairs", "references", "noise", "speed", "adaptation")
 BY_VOICE = ("similarity_reference", "similarity_source", "nearer_reference")
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--second-judge", metavar="NAME:settings", help="another speaker encoder, for pairs")
     parser.add_argument("--speakers", type=int, help="adapt to so many speakers only")
     parser.add_argument("--steps", type=int, default=300, help="of each adaptation")
+    parser.add_argument("--strength", type=float, default=STRENGTH, help="of each adaptation")
     parser.add_argument("--workers", type=int, default=0, help="processes that judge; 0 for one a processor")
     options = parser.parse_args()
     options.pairs = options.speech / "eval_pairs.tsv"

@@ -155,14 +155,23 @@ def print_adaptation(options: argparse.Namespace) -> None:
     every, ear = read_pairs(options.pairs), Ear()
     speakers = sorted({row.target_speaker for row in every.rows})[: options.speakers]
     journal, sha256 = journal_in(options.output / "adaptation"), path_sha256(voice_path(options.voice))
-    print(f"adaptation, {SECONDS:g} s of each of {len(speakers)} speakers, {options.steps} steps, zero-shot and then"
+    print(f"adaptation, {SECONDS:g} s of each of {len(speakers)} speakers, {options.steps} steps, strength {options.strength:g}, zero-shot and then"
           " adapted:")  # fmt: skip
     pairs: list[Pair] = []
     found: list[dict[str, Any]] = []
     minutes = []
     for speaker in speakers:
         rows = of_speaker(every, speaker, options.limit)
-        key = key_of("adaptation", ear.names, sha256, options.steps, SECONDS, speaker, [row.case for row in rows])
+        key = key_of(
+            "adaptation",
+            ear.names,
+            sha256,
+            options.steps,
+            options.strength,
+            SECONDS,
+            speaker,
+            [row.case for row in rows],
+        )
         if key not in journal.entries:
             journal.append([(key, adapted_to(options, ear, speaker, rows))])
         entry = journal.entries[key]
@@ -198,7 +207,8 @@ def adapted_to(options: argparse.Namespace, ear: Ear, speaker: str, rows: Sequen
         zero = load_voice(options.voice)
         before = [judged(ear, zero, row, given, others) for row in rows]
         begun = time.monotonic()
-        ours = adapt(load_voice(options.voice), given, steps=options.steps, progress=False)
+        ours = adapt(load_voice(options.voice), given, steps=options.steps, strength=options.strength,
+                     progress=False)  # fmt: skip
         minutes = (time.monotonic() - begun) / 60
         after = [judged(ear, ours, row, [], others) for row in rows]
     outcomes = [asdict(Outcome(*both)) for both in zip(before, after, strict=True)]

@@ -27,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--steps", type=int, default=300, help="of training, 8 crops each (default: 300)")
     made.add_argument("--learning-rate", type=float, default=1e-4, metavar="RATE", help="of AdamW (default: 1e-4)")
+    made.add_argument("--strength", type=float, default=0.6, metavar="SHARE",
+                      help="of the way from the given voice to the trained one, above 0 to 1: more is nearer to the"
+                      " speaker, with more wrong words (default: 0.6)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the crops and of dropout (default: 0)")
     made.add_argument("--denoise", default="auto", metavar="WHEN", help="auto, on or off, as of lvc clone")
     made.add_argument("--bits", type=int, default=16, choices=(32, 16, 8), help="of a stored weight (default: 16)")
@@ -44,11 +47,12 @@ def run(argv: list[str]) -> int:
     check_place(output)  # told before minutes of training, not after
     from lightning_voiceclone.training.adaptation import adapt, check_settings, recordings_in
 
-    check_settings(options.steps, options.learning_rate, options.seed)
+    check_settings(options.steps, options.learning_rate, options.strength, options.seed)
     recordings = recordings_in(Path(options.data))
     voice = adapt(
         load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,
-        seed=options.seed, denoise=options.denoise, tell=lambda note: print(f"note: {note}", file=sys.stderr),
+        strength=options.strength, seed=options.seed, denoise=options.denoise,
+        tell=lambda note: print(f"note: {note}", file=sys.stderr),
     )  # fmt: skip
     save_voice(voice, output, bits=options.bits)
     print(f"{output}: adapted to {len(recordings)} recording(s); hear it with\n"

@@ -33,6 +33,7 @@ from lightning_voiceclone.training.voice_module import VoiceModule
 from lightning_voiceclone.voice import Voice
 
 LEAST_SECONDS = 5.0
+STRENGTH = 0.6
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
 GREATEST_SEED = 2**32 - 1
 ENVIRONMENT = ("LVC_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # what an adaptation sets for its own time
@@ -50,7 +51,7 @@ def recordings_in(folder: Path) -> list[Path]:
     return found
 
 
-def check_settings(steps: int, learning_rate: float, seed: int) -> None:
+def check_settings(steps: int, learning_rate: float, strength: float, seed: int) -> None:
     """Refuse settings that cannot work, before a voice is loaded for them.
 
     Raises:
@@ -60,6 +61,8 @@ def check_settings(steps: int, learning_rate: float, seed: int) -> None:
         raise ConfigurationError(f"steps is {steps}; it must be at least 1")
     if not (learning_rate > 0 and math.isfinite(learning_rate)):
         raise ConfigurationError(f"the learning rate is {learning_rate:g}; it must be above 0, as 1e-4")
+    if not 0 < strength <= 1:
+        raise ConfigurationError(f"the strength is {strength:g}; it must be above 0 and at most 1")
     if not 0 <= seed <= GREATEST_SEED:
         raise ConfigurationError(f"the seed is {seed}; it must be from 0 to {GREATEST_SEED}")
 
@@ -70,6 +73,7 @@ def adapt(
     *,
     steps: int = 300,
     learning_rate: float = 1e-4,
+    strength: float = STRENGTH,
     seed: int = 0,
     denoise: str = "auto",
     progress: bool = True,
@@ -79,12 +83,15 @@ def adapt(
 
     Only the generator is trained: each crop must become itself again, told what it says and who says it by the
     encoders as they are, and must sound like the speaker to the voice's own ear where that one is not trained either.
+    Its weights then go only part of the way (``strength``) from what they were to what they became, which keeps the
+    words that half a minute does not teach (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 
     Args:
         voice: with a content encoder, that listens to references; it is changed.
         recordings: of one speaker, of 5 s together at least; half a minute is good, more than some minutes adds little.
         steps: of training.
         learning_rate: of AdamW.
+        strength: of the way that the weights go, above 0 to 1: more is nearer to the speaker, with more wrong words.
         seed: of crops and dropout.
         denoise: as of ``hear_source``.
         progress: whether to show a bar on the error output, if that is a terminal.
@@ -95,7 +102,7 @@ def adapt(
         ConfigurationError: if the voice cannot clone, or a setting is out of range.
         KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
-    check_settings(steps, learning_rate, seed)
+    check_settings(steps, learning_rate, strength, seed)
     if voice.content_encoder is None or not voice.listens:
         raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
     rate = voice.spec.sample_rate
@@ -109,6 +116,7 @@ def adapt(
     if sum(map(len, references)) < sum(len(audio) for _, audio in heard):
         tell(f"that is how the voice is known; training uses all of the {seconds:.0f} s")
     clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
+    before = {name: value.clone() for name, value in voice.generator.state_dict().items()}
     voice.requires_grad_(False).generator.requires_grad_(True)
     with tempfile.TemporaryDirectory() as folder, isolate_rng(), _environment(folder):
         pl.seed_everything(seed, verbose=False)  # before the module, which keeps it for its steps
@@ -122,7 +130,8 @@ def adapt(
         with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
             _trainer(steps, advance).fit(module, data)
     with module.averaged(), torch.inference_mode():
-        weights = {name: value.clone() for name, value in voice.generator.state_dict().items()}
+        weights = {name: _between(before[name].to(value), value, strength)
+                   for name, value in voice.generator.state_dict().items()}  # fmt: skip
     voice.generator.load_state_dict(weights)
     voice.eval()
     voice.own = _own(voice, references)
@@ -150,6 +159,11 @@ def _module(voice: Voice, learning_rate: float) -> VoiceModule:
     )  # fmt: skip
     module.voice.normalizer.load_state_dict(voice.normalizer.state_dict())
     return module
+
+
+def _between(before: torch.Tensor, after: torch.Tensor, strength: float) -> torch.Tensor:
+    """Of the way between two tensors so much; the later one where they are no real numbers, such as counts."""
+    return torch.lerp(before, after, strength) if after.is_floating_point() else after.clone()
 
 
 class _Advance(Callback):

@@ -78,6 +78,7 @@ def test_bits_and_an_adapted_voice_adapted_again(folder):
         (["--steps", "0"], "steps is 0; it must be at least 1"),
         (["--learning-rate", "-1"], "the learning rate is -1; it must be above 0, as 1e-4"),
         (["--learning-rate", "nan"], "the learning rate is nan; it must be above 0"),
+        (["--strength", "1.5"], "the strength is 1.5; it must be above 0 and at most 1"),
         (["--seed", "-1"], "the seed is -1; it must be from 0 to 4294967295"),
         (["--denoise", "of"], "denoise is 'of' (did you mean off?)"),
         (["--output", "speaker"], "speaker is there already and is not a voice folder"),

@@ -67,6 +67,18 @@ def test_the_same_seed_gives_the_same_voice(folder):
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+def test_the_weights_go_part_of_the_way(folder):
+    before = voice().generator.state_dict()
+    half, whole = (
+        adapt(voice(), recordings_in(folder), steps=2, strength=strength, progress=False) for strength in (0.5, 1)
+    )
+    moved = 0.0
+    for name, value in whole.generator.state_dict().items():
+        torch.testing.assert_close(half.generator.state_dict()[name], (before[name] + value) / 2)
+        moved += float((value - before[name]).abs().sum())
+    assert moved > 0
+
+
 def test_another_seed_is_another_voice_and_stays_behind(folder):
     environment, state = dict(os.environ), torch.get_rng_state()
     one = adapt(voice(), recordings_in(folder), steps=2, progress=False).state_dict()
