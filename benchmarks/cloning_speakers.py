@@ -155,23 +155,15 @@ def print_adaptation(options: argparse.Namespace) -> None:
     every, ear = read_pairs(options.pairs), Ear()
     speakers = sorted({row.target_speaker for row in every.rows})[: options.speakers]
     journal, sha256 = journal_in(options.output / "adaptation"), path_sha256(voice_path(options.voice))
-    print(f"adaptation, {SECONDS:g} s of each of {len(speakers)} speakers, {options.steps} steps, strength {options.strength:g}, zero-shot and then"
-          " adapted:")  # fmt: skip
+    print(f"adaptation, {SECONDS:g} s of each of {len(speakers)} speakers, {options.steps} steps, strength"
+          f" {options.strength:g}, zero-shot and then adapted:")  # fmt: skip
     pairs: list[Pair] = []
     found: list[dict[str, Any]] = []
     minutes = []
     for speaker in speakers:
         rows = of_speaker(every, speaker, options.limit)
-        key = key_of(
-            "adaptation",
-            ear.names,
-            sha256,
-            options.steps,
-            options.strength,
-            SECONDS,
-            speaker,
-            [row.case for row in rows],
-        )
+        key = key_of("adaptation", ear.names, sha256, options.steps, options.strength, SECONDS, speaker,
+                     [row.case for row in rows])  # fmt: skip
         if key not in journal.entries:
             journal.append([(key, adapted_to(options, ear, speaker, rows))])
         entry = journal.entries[key]
