@@ -83,15 +83,15 @@ def adapt(
 
     Only the generator is trained: each crop must become itself again, told what it says and who says it by the
     encoders as they are, and must sound like the speaker to the voice's own ear where that one is not trained either.
-    Its weights then go only part of the way (``strength``) from what they were to what they became, which keeps the
-    words that half a minute does not teach (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    Its weights then go only part of the way (``strength``) from what they were to what they became, to keep more of
+    what half a minute does not teach (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 
     Args:
         voice: with a content encoder, that listens to references; it is changed.
         recordings: of one speaker, of 5 s together at least; half a minute is good, more than some minutes adds little.
         steps: of training.
         learning_rate: of AdamW.
-        strength: of the way that the weights go, above 0 to 1: more is nearer to the speaker, with more wrong words.
+        strength: of the way that the weights go, above 0 to 1: more is nearer to the speaker.
         seed: of crops and dropout.
         denoise: as of ``hear_source``.
         progress: whether to show a bar on the error output, if that is a terminal.
