@@ -232,11 +232,11 @@ def _tensor(path: Path, rate: int, device: str) -> Tensor:
 
 
 def path_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files by their names in order."""
+    """SHA-256 of a file, or of a folder's files by their names in order, but for what is only to be read (``.md``)."""
     if path.is_file():
         return file_sha256(path)
     digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md"):
         digest.update(f"{file.relative_to(path)}\0{file_sha256(file)}\n".encode())
     return digest.hexdigest()
 

@@ -14,7 +14,7 @@ from lightning_voiceclone.evaluation import panel, stages
 from lightning_voiceclone.evaluation import run as module
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.run import evaluate
-from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth
+from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth, path_sha256
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
@@ -337,3 +337,13 @@ def test_unknown_measures(pairs, tmp_path):
         judged(pairs, GroundTruth(), tmp_path / "report", measures=["snr"])
     _, told = judged(pairs, GroundTruth(), tmp_path / "report", measures=["SignalToNoise"], limit=1)
     assert list(told["metrics"]) == ["snr_db"]
+
+
+def test_a_voice_is_the_same_whatever_its_card_says(tmp_path):
+    (tmp_path / "voice.yaml").write_text("a")
+    (tmp_path / "MODEL_CARD.md").write_text("good")
+    before = path_sha256(tmp_path)
+    (tmp_path / "MODEL_CARD.md").write_text("better")
+    assert path_sha256(tmp_path) == before
+    (tmp_path / "voice.yaml").write_text("b")
+    assert path_sha256(tmp_path) != before
