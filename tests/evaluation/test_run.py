@@ -345,5 +345,5 @@ def test_a_voice_is_the_same_whatever_its_card_says(tmp_path):
     before = path_sha256(tmp_path)
     (tmp_path / "MODEL_CARD.md").write_text("better")
     assert path_sha256(tmp_path) == before
-    (tmp_path / "voice.yaml").write_text("b")
+    (tmp_path / "voice.yaml").write_text("another")
     assert path_sha256(tmp_path) != before
