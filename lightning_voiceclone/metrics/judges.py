@@ -97,7 +97,6 @@ def package_version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
-@functools.lru_cache(maxsize=8)
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file of weights, hexadecimal.
 
@@ -106,6 +105,12 @@ def file_sha256(path: Path) -> str:
     """
     if not path.is_file():
         raise ConfigurationError(f"the weights {path} are missing; install their package again")
+    status = path.stat()
+    return _sha256(path, status.st_mtime_ns, status.st_size)  # known again while the file stays as it is
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256(path: Path, changed: int, size: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
