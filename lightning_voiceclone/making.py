@@ -31,15 +31,14 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
                 f"{text!r}: the value {value!r} of {key} cannot be read ({reason}); give a number, a word, true, false"
                 " or null, with no comma inside"
             ) from error
-    parameters = list(inspect.signature(cls).parameters)[len(positional) :]
+    parameters = dict(list(inspect.signature(cls).parameters.items())[len(positional) :])
     if unknown := [key for key in given if key not in parameters]:
         raise ConfigurationError(
             f"{name} has no setting {unknown[0]!r}{nearest(unknown[0], parameters)};"
             f" it has {', '.join(parameters) or 'none'}"
         )
-    signature = inspect.signature(cls)
-    lacking = [name for name, parameter in list(signature.parameters.items())[len(positional) :]
-               if name not in given and parameter.default is inspect.Parameter.empty
+    lacking = [key for key, parameter in parameters.items()
+               if key not in given and parameter.default is inspect.Parameter.empty
                and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)]  # fmt: skip
     if lacking:
         raise ConfigurationError(f"{name} cannot be used by itself here: it needs {', '.join(lacking)}; name another")

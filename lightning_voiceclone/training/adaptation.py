@@ -109,13 +109,14 @@ def adapt(
         raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
     rate = voice.spec.sample_rate
     heard = [(str(path), torch.from_numpy(read_audio(path, rate)[0])) for path in recordings]
-    seconds = sum(len(audio) for _, audio in heard) / rate
+    samples = sum(len(audio) for _, audio in heard)
+    seconds = samples / rate
     if seconds < LEAST_SECONDS:
         raise RecordingError(f"the recordings last {seconds:.1f} s together; adaptation needs {LEAST_SECONDS:g} s")
     references, notes = hear_references(heard, voice.spec, denoise=denoise, teller=speaker_teller(voice))
     for note in notes:
         tell(note)
-    if sum(map(len, references)) < sum(len(audio) for _, audio in heard):
+    if sum(map(len, references)) < samples:
         tell(f"that is how the voice is known; training uses all of the {seconds:.0f} s")
     clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
     before = {name: value.clone() for name, value in voice.generator.state_dict().items()}
