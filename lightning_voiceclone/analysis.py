@@ -11,7 +11,8 @@ from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.interfaces import Condition
 from lightning_voiceclone.spec import AudioSpec
 
-VOICED = 0.5  # voicing above which a frame counts as voiced
+# Voicing above which a frame counts as voiced: noise does not reach it, and speech at 0 dB does in its vowels.
+VOICED = 0.5
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LEAST_LETTERS = 3  # of an abbreviation; fewer would be one of nearly anything
+
 
 class LVCError(Exception):
     """Something a user can mend; its text says what is wrong, with the offending value, and how to mend it."""
@@ -29,7 +31,15 @@ class UndefinedMeasureError(LVCError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`` (did you mean X?)`` where one of ``names`` is close to ``name``, else nothing."""
+    """`` (did you mean X?)`` where one of ``names`` is close to ``name``, or is abbreviated by it, else nothing."""
     by_lower = {candidate.lower(): candidate for candidate in names}
-    match = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    word = name.lower()
+    longer = [candidate for candidate in by_lower if _abbreviates(word, candidate)]
+    match = difflib.get_close_matches(word, longer or list(by_lower), n=1, cutoff=0.0 if longer else 0.6)
     return f" (did you mean {by_lower[match[0]]}?)" if match else ""
+
+
+def _abbreviates(word: str, name: str) -> bool:
+    """Whether a name begins as the word does, and has all of its letters in that order."""
+    letters = iter(name)
+    return len(word) >= LEAST_LETTERS and word[0] == name[:1] and all(letter in letters for letter in word)

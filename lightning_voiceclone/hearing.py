@@ -223,9 +223,8 @@ def _within_the_budget(references: list[_Reference], sample_rate: int) -> tuple[
     spans = clearest([reference.quality for reference in references], sample_rate, LONGEST_SECONDS)
     names = ", ".join(reference.name for reference in references)
     lasts = "lasts" if len(references) == 1 else "together last"
-    return spans, [
-        f"{names} {lasts} {seconds:.0f} s: the {LONGEST_SECONDS:.0f} s in which the voice is clearest are used"
-    ]
+    used = sum(end - begin for of_one in spans for begin, end in of_one) / sample_rate
+    return spans, [f"{names} {lasts} {seconds:.0f} s: the {used:.0f} s in which the voice is clearest are used"]
 
 
 def _one_speaker(

@@ -37,7 +37,8 @@ class Identity:
     def together(self) -> "Identity":
         """One row: several references of one speaker as one.
 
-        Embeddings are averaged by length, frames stand one after another, the register is the references' median.
+        Embeddings are averaged by length, frames stand one after another, the register is the median of the
+        references' by length: that of the longer one of two.
         """
         counts = self.lengths.tolist()
         made: dict[str, Tensor] = {"lengths": self.lengths.sum()[None]}
@@ -49,7 +50,7 @@ class Identity:
             rows = [row[:, :count] for row, count in zip(self.content, counts, strict=True)]
             made["content"] = torch.cat(rows, 1)[None]
         if self.register is not None:
-            made["register"] = self.register.nanmedian()[None]
+            made["register"] = _weighted_median(self.register, self.lengths)[None]
         return Identity(**made)
 
     def with_noise(self, deviation: float) -> "Identity":
@@ -57,6 +58,13 @@ class Identity:
         if self.speaker is None or not deviation:
             return self
         return replace(self, speaker=self.speaker + deviation * torch.randn_like(self.speaker))
+
+
+def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
+    """Of values (B,), the one on whose either side there is at most half of the weight; NaN if all of them are."""
+    ordered, order = values.sort()  # NaN comes last
+    reached = torch.where(ordered.isnan(), 0, weights[order]).cumsum(0)
+    return ordered[(2 * reached < reached[-1]).sum()]
 
 
 class OwnIdentity(nn.Module):

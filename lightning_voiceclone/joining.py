@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightning_voiceclone.voice import Voice
 
 LEAST_REFERENCE_SECONDS = 1.0
+GREATEST_SEED = 2**32 - 1  # NumPy's
 
 
 def check_parts(voice: Voice) -> None:
@@ -69,6 +70,16 @@ def check_can_clone(voice: Voice, pitch_shift: float) -> None:
             "this voice listens to no reference: it cannot clone, only speak as it was trained to; train one with a"
             " speaker encoder"
         )
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a number that is no seed of all generators.
+
+    Raises:
+        ConfigurationError: names the range.
+    """
+    if not 0 <= seed <= GREATEST_SEED:
+        raise ConfigurationError(f"the seed is {seed}; it must be from 0 to {GREATEST_SEED}")
 
 
 def check_recordings(source: Tensor, references: Sequence[Tensor], sample_rate: int, spec: AudioSpec) -> None:

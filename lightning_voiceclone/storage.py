@@ -1,5 +1,6 @@
 """Voices on disk: a folder of safetensors and YAML, or a Lightning checkpoint; neither runs code when read."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,20 @@ def check_place(folder: Path) -> None:
     """Refuse a folder that is no voice's, where one is to be written: before the work, if that takes long.
 
     Raises:
-        ConfigurationError: if something else is there.
+        ConfigurationError: if something else is there, or nothing may be written there.
     """
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise ConfigurationError(f"{folder} cannot be made: {above} is no folder that you may write to")
 
 
 def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
     """Write a voice folder, whole or not at all.
 
-    It holds all that it needs but weights that ship with a package; those that a path refers to are copied into it.
+    It holds all that it needs but weights that ship with a package, and those of another framework's model (Whisper,
+    torchaudio), which it knows by their hash; those that ``pretrained`` refers to by a path are copied into it.
 
     Args:
         voice: to be written.

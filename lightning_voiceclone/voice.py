@@ -26,7 +26,7 @@ from lightning_voiceclone.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.joining import check_can_clone, check_parts, check_recordings
+from lightning_voiceclone.joining import check_can_clone, check_parts, check_recordings, check_seed
 from lightning_voiceclone.pacing import check_manner, paced
 from lightning_voiceclone.spec import AudioSpec
 
@@ -246,10 +246,11 @@ class Voice(nn.Module):
         Raises:
             SpecMismatchError: if the rate is not the voice's.
             RecordingError: if a recording is too short, silent or not finite.
-            ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, if pitch or
-                speed are out of range, or if the voice is not told the pitch that is to be shifted.
+            ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, if pitch,
+                speed or seed are out of range, or if the voice is not told the pitch that is to be shifted.
         """
         check_manner(pitch_shift, speed)
+        check_seed(seed)
         check_can_clone(self, pitch_shift)
         check_recordings(source, references, sample_rate, self.spec)
         said = self.analyze(source[None])

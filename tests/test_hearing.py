@@ -253,6 +253,16 @@ def test_the_clearest_is_chosen_over_all_references_and_keeps_their_order():
     assert sum(end - begin for begin, end in spans) / RATE == pytest.approx(20, abs=0.5)
 
 
+@pytest.mark.parametrize(("seconds", "count"), [(1.2, 60), (1.8, 40), (3.5, 20)])
+def test_of_many_short_references_a_minute_is_used(seconds, count):
+    recordings = [(f"{number}.wav", phrases(seconds, seed=number)) for number in range(count)]
+    used, (note,) = hear_references(recordings, SPEC, denoise="off")
+    together = sum(map(len, used)) / RATE
+    assert LONGEST_SECONDS - 4 <= together <= LONGEST_SECONDS
+    assert note.endswith(f"last {count * seconds:.0f} s: the {together:.0f} s in which the voice is clearest are used")
+    assert min(map(len, used)) >= min(seconds, 2.0) * RATE - 512
+
+
 def test_joined_stretches_do_not_click():
     audio = torch.sin(torch.arange(4 * RATE) * 0.05) * 0.5
     joined = join(audio, [(0, RATE + 13), (2 * RATE + 50, 3 * RATE)], RATE)

@@ -42,6 +42,12 @@ def test_the_register_is_a_median_and_nothing_voiced_is_none():
     assert register(torch.nan, torch.nan).isnan().tolist() == [True]
 
 
+@pytest.mark.parametrize(("lengths", "register"), [([300, 100], 180.0), ([100, 300], 90.0), ([301, 100, 200], 180.0)])
+def test_the_register_is_that_of_the_longer_one_of_two(lengths, register):
+    several = Identity(torch.tensor(lengths), register=torch.tensor([180.0, 90.0, torch.nan][: len(lengths)]))
+    assert several.together().register.tolist() == [register]
+
+
 def test_rows_are_taken_of_all_that_is_there_and_of_nothing_else():
     rows = of_two().rows(torch.tensor([1, 0, 1]))
     assert rows.lengths.tolist() == [1, 3, 1]

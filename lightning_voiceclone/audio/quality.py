@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_voiceclone.analysis import VOICED
 from lightning_voiceclone.audio.noise import (
     BAND_HZ,
     band_powers,
@@ -21,7 +22,6 @@ from lightning_voiceclone.features.framing import by_chunks, frame, pad
 from lightning_voiceclone.features.prosody import Pitch
 
 LEVEL_SMOOTHING = 7  # frames, 0.1 s: half a syllable
-VOICED = 0.5  # voicing that noise does not reach, and speech at 0 dB does in its vowels
 TELEPHONE_HZ = 4000.0
 TONE_SECONDS = 0.3  # for which a note is held; a speaker's pitch seldom stays within a bin of 8 Hz so long
 TONE_DB = 14.0  # of a held note over what is around it

@@ -114,10 +114,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
         OSError: if the file cannot be written (a full disk, say).
     """
     path = Path(path)
-    if path.suffix.lower() not in {".wav", ".flac"}:
-        raise ConfigurationError(
-            f"{path}: cannot write {path.suffix or 'a file without suffix'}; name it .wav or .flac"
-        )
+    check_writable(path)
     audio = np.asarray(audio, dtype=np.float32)
     if not np.isfinite(audio).all():
         raise ConfigurationError(f"{path}: not written, because samples are NaN or infinite; look at what made them")
@@ -130,6 +127,17 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
         soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
     with whole_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
+
+
+def check_writable(path: PathLike) -> None:
+    """Refuse a name that :func:`write_audio` cannot write to: before the work, if that takes long.
+
+    Raises:
+        ConfigurationError: if its suffix is neither .wav nor .flac.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() not in {".wav", ".flac"}:
+        raise ConfigurationError(f"{path}: cannot write {suffix or 'a file without suffix'}; name it .wav or .flac")
 
 
 def check_recording(

@@ -1,5 +1,7 @@
 """Which stretches of recordings are used: the clearest of long ones, and of two speakers the one who speaks longer."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,38 +39,56 @@ class SpeakerTeller:
 
 
 def clearest(qualities: Sequence[Quality], sample_rate: int, seconds: float) -> list[list[Span]]:
-    """Spans of samples of each recording, in order and ``seconds`` long together, in which the voice is clearest.
+    """Spans of samples of each recording, in order and at most ``seconds`` long together, where the voice is clearest.
 
-    Pieces of 2 s are ranked by the share of them that is voiced times the level of that over the noise around it.
+    Pieces of 2 s are ranked by the share of them that is voiced times the level of that over the noise around it. What
+    is left at a recording's end belongs to its last piece, and a short recording is one piece: no span is shorter than
+    2 s, or than its recording.
     """
-    ranked = []
+    ranked: list[tuple[float, int, Span]] = []
     for index, quality in enumerate(qualities):
-        size = round(PIECE_SECONDS * sample_rate / quality.step)
-        scores = _scores(quality, size)
-        ranked += [(score, index, place * size * quality.step, (place + 1) * size * quality.step)
-                   for place, score in enumerate(scores)]  # fmt: skip
+        pieces = _pieces(len(quality.power), round(PIECE_SECONDS * sample_rate / quality.step))
+        ranked += [(score, index, (begin * quality.step, end * quality.step))
+                   for score, (begin, end) in zip(_scores(quality, pieces), pieces, strict=True)]  # fmt: skip
     ranked.sort(key=lambda piece: (-piece[0], piece[1:]))
     chosen: list[list[Span]] = [[] for _ in qualities]
-    for _, index, begin, end in sorted(ranked[: int(seconds / PIECE_SECONDS)], key=lambda piece: piece[1:]):
-        spans = chosen[index]
-        if spans and spans[-1][1] == begin:
-            spans[-1] = (spans[-1][0], end)
-        else:
-            spans.append((begin, end))
-    return chosen
+    left = seconds * sample_rate
+    for _, index, (begin, end) in ranked:
+        if end - begin <= left:
+            chosen[index].append((begin, end))
+            left -= end - begin
+    return [_merged(spans) for spans in chosen]
 
 
-def _scores(quality: Quality, size: int) -> NDArray[np.float64]:
-    """How clear the voice is in each piece of ``size`` frames."""
-    count = len(quality.power) // size
-    power = quality.power[: count * size].reshape(count, size).astype(np.float64)
-    voiced = quality.voiced[: count * size].reshape(count, size)
-    scores = np.zeros(count)
-    for place in np.flatnonzero(voiced.any(axis=1)):
-        floor = np.percentile(power[max(place - AROUND_PIECES, 0) : place + AROUND_PIECES + 1], 5)
-        clarity = 10 * np.log10(power[place][voiced[place]].mean() / max(floor, 1e-10))
-        scores[place] = voiced[place].mean() * np.clip(clarity, 0, 40)
+def _pieces(frames: int, size: int) -> list[Span]:
+    """Of that many frames, pieces of ``size``, the last of which has what is left as well."""
+    return list(itertools.pairwise([*range(0, max(frames // size, 1) * size, size), frames]))
+
+
+def _scores(quality: Quality, pieces: Sequence[Span]) -> list[float]:
+    """How clear the voice is in each of the pieces, which are spans of frames, one after the other."""
+    scores = []
+    for place, (begin, end) in enumerate(pieces):
+        around = pieces[max(place - AROUND_PIECES, 0) : place + AROUND_PIECES + 1]
+        voiced, power = quality.voiced[begin:end], quality.power[begin:end]
+        if not voiced.any():
+            scores.append(0.0)
+            continue
+        floor = np.percentile(quality.power[around[0][0] : around[-1][1]], 5)
+        clarity = 10 * math.log10(power[voiced].mean(dtype=np.float64) / max(floor, 1e-10))
+        scores.append(float(voiced.mean() * min(max(clarity, 0), 40)))
     return scores
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order, those that touch as one."""
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if merged and merged[-1][1] == begin:
+            merged[-1] = (merged[-1][0], end)
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def join(audio: Tensor, spans: Sequence[Span], sample_rate: int) -> Tensor:

@@ -48,11 +48,12 @@ def run(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     import torch
 
-    from lightning_voiceclone.audio.recordings import read_audio, write_audio
+    from lightning_voiceclone.audio.recordings import check_writable, read_audio, write_audio
     from lightning_voiceclone.hearing import check_denoise, hear_references, hear_source, speaker_teller
     from lightning_voiceclone.storage import load_voice
 
     check_denoise(options.denoise)
+    check_writable(options.output)
     voice = load_voice(options.checkpoint, options.vocoder)
     try:
         voice = voice.to(options.device)

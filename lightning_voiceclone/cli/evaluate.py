@@ -110,6 +110,9 @@ def _check(options: argparse.Namespace) -> None:
     for name, least in (("draws", 1), ("workers", 0)):
         if getattr(options, name) < least:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}, but must be at least {least}")
+    from lightning_voiceclone.joining import check_seed
+
+    check_seed(options.seed)
 
 
 def _system(options: argparse.Namespace) -> "System":

@@ -14,6 +14,7 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 
 UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
 BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
+VALUELESS = re.compile(r"argument --(\S+): expected (?:one|at least one) argument")
 NO_CLASS = re.compile(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)")
 NO_CONFIG = re.compile(r"Unable to load config ['\"](.+?)['\"]")
 WANTED = re.compile(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)")
@@ -68,6 +69,8 @@ def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingErro
     if found := BARE.search(message):
         way = f"--config {found[1]}" if found[1].endswith((".yaml", ".yml")) else f"--{found[1]}"
         return ParsingError("", f"{found[1]!r} has no option before it; is {way} what you mean?")
+    if found := VALUELESS.search(message):  # the parser takes --model.start for one of --model
+        return ParsingError("", f"--{found[1]}, or an option that begins with --{found[1]}., has no value after it")
     if found := UNKNOWN.search(message):
         return _no_option(parser, ".".join(filter(None, found.groups())))
     hints = [action._typehint for action in parser._actions

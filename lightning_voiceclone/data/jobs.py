@@ -3,16 +3,8 @@
 Imports no torch, so that workers that only check recordings start fast: transforms and extractors bring it along.
 """
 
-import concurrent.futures
 import io
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +14,7 @@ import numpy as np
 from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
 from lightning_voiceclone.files import interruption_held, whole_file
+from lightning_voiceclone.processes import side_by_side
 
 CHUNK = 8  # recordings a worker takes at once: what an interruption may lose, against a message for each
 Result = tuple[str, dict[str, Any]]
@@ -78,47 +71,20 @@ def run_jobs(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[
                     results.append((job.key, _do(job, settings)))
             yield results
         return
-    # Forking a process that has used torch's threads may hang; a server that has not is forked instead, or nothing.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        heavy = settings.transforms or settings.features is not None
-        context.set_forkserver_preload([__name__, *(["lightning_voiceclone.interfaces"] if heavy else [])])
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(settings,)
-    )
-    try:
-        for future in concurrent.futures.as_completed([pool.submit(_do_chunk, chunk) for chunk in chunks]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise LVCError(
-            "a worker process did not start or died, perhaps for lack of memory; try fewer workers,"
-            ' or, from a script of your own, call prepare below `if __name__ == "__main__":`'
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    heavy = settings.transforms or settings.features is not None
+    preload = [__name__, *(["lightning_voiceclone.interfaces"] if heavy else [])]
+    for _, results in side_by_side(
+        _do_chunk, chunks, workers, begin=_set_up, settings=settings, caller="prepare", preload=preload
+    ):
+        yield results
 
 
 _settings: Settings | None = None
 
 
-def _begin_worker(settings: Settings) -> None:
+def _set_up(settings: Settings) -> None:
     global _settings  # noqa: PLW0603 - a worker process has no other place that outlives a call
     _settings = settings
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers in order
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed outright cannot end its workers, which would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _do_chunk(chunk: Sequence[Job]) -> list[Result]:

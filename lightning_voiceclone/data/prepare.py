@@ -19,6 +19,7 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.files import whole_file
 from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
 from lightning_voiceclone.parts import describe
+from lightning_voiceclone.processes import processors
 from lightning_voiceclone.progress import progress_bar
 from lightning_voiceclone.spec import AudioSpec
 
@@ -181,8 +182,7 @@ def _results(
     if pending:
         remove_unfinished(settings.output)
     reused = sum(job.key not in pending for job in jobs)
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = workers or min(processors, math.ceil(len(pending) / WORTH_A_WORKER))
+    workers = workers or min(processors(), math.ceil(len(pending) / WORTH_A_WORKER))
     with progress_bar("preparing", len(jobs), reused, shown=progress and bool(pending)) as advance:
         for results in run_jobs(list(pending.values()), settings, workers):
             journal.append(results)

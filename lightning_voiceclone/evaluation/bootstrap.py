@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_voiceclone.errors import ConfigurationError
+
 Floats = NDArray[np.float64]
 CHUNK = 1 << 20  # weights that are in memory at once
 
@@ -21,11 +23,16 @@ class ClusterBootstrap:
         targets: the target speaker of each case.
         draws: how many.
         seed: of the draws.
+
+    Raises:
+        ConfigurationError: if there is nothing to draw, or the seed is negative.
     """
 
     def __init__(
         self, sources: Sequence[Hashable], targets: Sequence[Hashable], *, draws: int = 2000, seed: int = 0
     ) -> None:
+        if draws < 1 or seed < 0:
+            raise ConfigurationError(f"draws is {draws} and seed {seed}; draws must be at least 1, a seed at least 0")
         self._sides = [_numbered(sources), _numbered(targets)]
         self.cases, self.draws, self.seed = len(sources), draws, seed
 
@@ -47,14 +54,22 @@ class ClusterBootstrap:
             yield product
             left -= count
 
-    def interval(self, figure: Callable[[Floats], Floats], level: float = 0.95) -> tuple[float, float] | None:
-        """Percentiles of the figure (D,) of weights (D, cases); None where there is one speaker on either side only.
+    def interval(
+        self, figure: Callable[[Floats], Floats], *, known: NDArray[np.bool_] | None = None, level: float = 0.95
+    ) -> tuple[float, float] | None:
+        """Percentiles of a figure; None where its cases have one speaker on either side only.
 
         Draws that leave no case to compute the figure from are passed over.
+
+        Args:
+            figure: from weights (D, cases that are known) to (D,).
+            known: (cases,) those that have the figure; None for all.
+            level: share of the draws between the two.
         """
-        if max(self.clusters) < 2:
+        known = np.ones(self.cases, dtype=bool) if known is None else known
+        if max(len(np.unique(side[known])) for side in self._sides) < 2:
             return None
-        values = np.concatenate([figure(weights) for weights in self.weights()])
+        values = np.concatenate([figure(weights[:, known]) for weights in self.weights()])
         values = values[np.isfinite(values)]
         if not len(values):
             return None

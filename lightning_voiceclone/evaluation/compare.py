@@ -1,6 +1,6 @@
 """Reports side by side: the same figures of several systems on the same cases, and their paired differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def _compared(
     verdicts: list[bool | None] = []
     told: dict[str, Any] = {field: reports[0].metrics[name].get(field) for field in ("unit", "better", "judge")}
     for table, mean in zip(tables[1:], means[1:], strict=True):
-        interval = bootstrap.interval(_difference(cls, tables[0], table, known), LEVEL)
+        interval = bootstrap.interval(_difference(cls, tables[0], table), known=known, level=LEVEL)
         differences.append(mean - means[0])
         intervals.append([None, None] if interval is None else list(interval))
         verdicts.append(_verdict(interval, better))
@@ -151,9 +151,9 @@ def _compared(
     }
 
 
-def _difference(cls: type[Measure], first: Floats, other: Floats, known: Any) -> Any:
+def _difference(cls: type[Measure], first: Floats, other: Floats) -> Callable[[Floats], Floats]:
     def figure(weights: Floats) -> Floats:
-        return cls.summarize(other, weights[:, known]) - cls.summarize(first, weights[:, known])
+        return cls.summarize(other, weights) - cls.summarize(first, weights)
 
     return figure
 

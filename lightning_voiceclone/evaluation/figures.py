@@ -43,7 +43,7 @@ def figure(cls: type[Measure], scores: Sequence[Sequence[float] | None], bootstr
     if known.any():
         table = np.array([score for score in scores if score is not None], dtype=np.float64)
         told["mean"] = _finite(cls.summarize(table, np.ones((1, len(table))))[0])
-        interval = bootstrap.interval(lambda weights: cls.summarize(table, weights[:, known]), LEVEL)
+        interval = bootstrap.interval(lambda weights: cls.summarize(table, weights), known=known, level=LEVEL)
         told["ci95"] = [None, None] if interval is None else list(interval)
     told |= {"unit": cls.unit, "better": "higher" if cls.higher_is_better else "lower", "best": cls.best}
     return told

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import torch
 
+from lightning_voiceclone.analysis import VOICED
 from lightning_voiceclone.audio.recordings import read_audio
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, number
@@ -26,7 +27,6 @@ TITLES = {
 PITCH_RATE = 16000  # of the recordings that the pitch is read from
 LOWEST, HIGHEST = 60.0, 500.0  # Hz of the pitch's axis, which is logarithmic
 PITCH_HOP = PITCH_RATE // 50
-VOICED = 0.5  # of Pitch's voicing; less is drawn as a gap
 QUIET = 1e-4  # of the loudest frame's power: below it there is a pitch of the hum, not of the voice
 LEAP = 1.4  # of one frame's pitch to the next one's, at which a curve breaks
 NOT_TEXTS = ("case", "error", "source_speaker", "target_speaker", "scores", "seconds")

@@ -1,9 +1,12 @@
 """The judges of an evaluation, and what they say of one case."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, UndefinedMeasureError, nearest
@@ -123,7 +126,7 @@ class Panel:
             measure.reset()
             try:
                 measure.update(case)
-                told["scores"][name] = measure.scores[0][0].tolist()
+                told["scores"][name] = _finite(measure.scores[0][0])
             except UndefinedMeasureError as error:
                 told["reasons"][name] = " ".join(str(error).split())
             except LVCError as error:
@@ -147,3 +150,11 @@ class Panel:
             return told
         except Exception:  # the measures have told why
             return {}
+
+
+def _finite(score: Tensor) -> list[float]:
+    """The numbers of a score, of which a mean can be taken."""
+    values: list[float] = score.tolist()
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"it gave {values}")
+    return values

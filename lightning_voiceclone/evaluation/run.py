@@ -1,7 +1,6 @@
 """``lvc evaluate`` as a function: clone every pair, judge it, and write the report."""
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from lightning_voiceclone.evaluation.report import Report, read_report
 from lightning_voiceclone.evaluation.stages import clone_pairs, judge_pairs
 from lightning_voiceclone.evaluation.systems import System
 from lightning_voiceclone.interfaces import Judge
+from lightning_voiceclone.processes import processors
 
 JOURNAL = "progress.jsonl"
 IDENTITY = "identity"
@@ -90,7 +90,7 @@ def evaluate(
         clones = clone_pairs(table.rows, system, output, journal, progress=progress)
         entries = judge_pairs(
             table.rows, clones, system, output, journal, settings, list(judges.by_measure),
-            workers=workers or _processors(), progress=progress,
+            workers=workers or processors(), progress=progress,
         )  # fmt: skip
         told["warnings"] = _warnings(table, system, judges, entries)
         write_metrics(
@@ -103,10 +103,6 @@ def evaluate(
     if all("error" in entry for entry in entries):
         raise LVCError(f"none of the {len(entries)} cases could be judged: {entries[0]['error']}; {output} lists why")
     return read_report(output)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _judges(settings: PanelSettings, asked: Sequence[str], *, by_name: bool) -> Judges:

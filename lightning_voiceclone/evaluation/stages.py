@@ -102,7 +102,8 @@ def judge_pairs(
     for place, (row, clone) in enumerate(zip(rows, clones, strict=True)):
         if "error" in clone:
             continue
-        key = key_of("judge", clone["key"], row.transcript, _state(row.target), _state(row.genuine))
+        key = key_of("judge", clone["key"], row.transcript, _state(row.target), _state(row.genuine),
+                     row.source_speaker, row.target_speaker)  # fmt: skip
         known = journal.entries.get(key, {})
         entries[place] = clone | known
         answered = set(known.get("scores", {})) | set(known.get("reasons", {}))
@@ -125,7 +126,7 @@ def _job(key: str, row: Pair, system: System, output: Path, measures: tuple[str,
     genuine = row.genuine if row.genuine is not None and row.genuine.is_file() else None
     parallel = files["source"] if system.parallel else row.target
     return Job(key=key, case=row.case, **files, parallel=parallel, genuine=genuine, transcript=row.transcript,
-               measures=measures)  # fmt: skip
+               source_speaker=row.source_speaker, target_speaker=row.target_speaker, measures=measures)  # fmt: skip
 
 
 def _merged(known: Entry, told: Entry) -> Entry:

@@ -126,14 +126,16 @@ class Copy(System):
         Raises:
             LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
         """
-        if checkpoint is not None:
-            voice = _load(voice_path(checkpoint), vocoder, device)
-            return cls(voice.feature_extractor, voice.vocoder, checkpoint=checkpoint, device=device)
         from lightning_voiceclone.features.spectral import MelSpectrogram
         from lightning_voiceclone.vocoders.choice import choose_vocoder
 
-        extractor = MelSpectrogram()
-        return cls(extractor, choose_vocoder(vocoder or "GriffinLim", extractor.spec), device=device)
+        voice = None if checkpoint is None else load_voice(checkpoint)
+        extractor = MelSpectrogram() if voice is None else voice.feature_extractor
+        if voice is not None and vocoder is None:
+            speaks = voice.vocoder
+        else:  # of features of recordings: a voice that is loaded with a vocoder has it for those of its generator
+            speaks = choose_vocoder(vocoder or "GriffinLim", extractor.spec)
+        return cls(extractor, speaks, checkpoint=checkpoint, device=device)
 
     def describe(self) -> dict[str, Any]:
         """Features, vocoder, and the hashes of the checkpoint that they are from and of the vocoder's weights."""

@@ -1,13 +1,6 @@
 """Cases judged side by side, each process with a panel of its own."""
 
-import concurrent.futures
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +11,7 @@ from lightning_voiceclone.audio.recordings import read_audio
 from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.evaluation.panel import Panel, PanelSettings
 from lightning_voiceclone.interfaces import Case
+from lightning_voiceclone.processes import side_by_side
 
 RATE = 16000  # at which everything is judged: what lies above 8 kHz is not heard
 
@@ -35,6 +29,8 @@ class Job:
         parallel: file, or None.
         genuine: file, or None.
         transcript: of the source.
+        source_speaker: name, or empty.
+        target_speaker: name, or empty.
         measures: names.
     """
 
@@ -46,28 +42,39 @@ class Job:
     parallel: Path | None
     genuine: Path | None
     transcript: str
+    source_speaker: str
+    target_speaker: str
     measures: tuple[str, ...]
 
     def load(self) -> Case:
-        """The case with its samples, at the judges' rate.
+        """The case with its samples, at the judges' rate; without ``genuine`` where that cannot be read.
 
         Raises:
-            RecordingError: if a file cannot be read.
+            RecordingError: if another file cannot be read.
         """
-
-        def samples(path: Path) -> torch.Tensor:
-            return torch.from_numpy(read_audio(path, RATE)[0])
-
         return Case(
             name=self.case,
-            source=samples(self.source),
-            reference=samples(self.reference),
-            clone=samples(self.clone),
+            source=_samples(self.source),
+            reference=_samples(self.reference),
+            clone=_samples(self.clone),
             sample_rate=RATE,
             transcript=self.transcript,
-            parallel=None if self.parallel is None else samples(self.parallel),
-            genuine=None if self.genuine is None else samples(self.genuine),
+            parallel=None if self.parallel is None else _samples(self.parallel),
+            genuine=self._genuine(),
+            source_speaker=self.source_speaker,
+            target_speaker=self.target_speaker,
         )
+
+    def _genuine(self) -> torch.Tensor | None:
+        """It is another pair's recording, whose fault is told there, and of use to a single measure here."""
+        try:
+            return None if self.genuine is None else _samples(self.genuine)
+        except RecordingError:
+            return None
+
+
+def _samples(path: Path) -> torch.Tensor:
+    return torch.from_numpy(read_audio(path, RATE)[0])
 
 
 def judge_all(jobs: Sequence[Job], settings: PanelSettings, workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -77,49 +84,21 @@ def judge_all(jobs: Sequence[Job], settings: PanelSettings, workers: int) -> Ite
         LVCError: if a worker process dies.
     """
     workers = min(workers, len(jobs))
-    if workers <= 1:
-        panel = Panel(settings) if jobs else None
-        for job in jobs:
-            assert panel is not None
-            yield job, _judge(panel, job)
+    if workers > 1:
+        yield from side_by_side(_judge_here, jobs, workers, begin=_set_up, settings=settings, caller="evaluate")
         return
-    # Forking a process that has used torch's threads may hang; a server that has not is forked instead, or nothing.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(settings,)
-    )
-    try:
-        waiting = {pool.submit(_judge_here, job): job for job in jobs}
-        for future in concurrent.futures.as_completed(waiting):
-            yield waiting.pop(future), future.result()
-            del future  # what is done is kept in the journal, not here
-    except BrokenProcessPool as error:
-        raise LVCError(
-            "a judging process did not start or died, perhaps for lack of memory; try fewer --workers, or, from a"
-            ' script of your own, call evaluate below `if __name__ == "__main__":`; what is done is kept'
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    panel = Panel(settings) if jobs else None
+    for job in jobs:
+        assert panel is not None
+        yield job, _judge(panel, job)
 
 
 _panel: Panel | None = None
 
 
-def _begin_worker(settings: PanelSettings) -> None:
+def _set_up(settings: PanelSettings) -> None:
     global _panel  # noqa: PLW0603 - a worker process has no other place that outlives a call
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers in order
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
     _panel = Panel(settings)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed outright cannot end its workers, which would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _judge_here(job: Job) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _summary(test: str, ratings: Sequence[Rating], seed: int) -> dict[str, Any]:
 def _interval(bootstrap: ClusterBootstrap, values: np.ndarray) -> list[float] | None:
     """Of the mean; None where all answers are of one listener and one case."""
     with np.errstate(invalid="ignore"):  # a draw may leave no answer; it is passed over
-        ends = bootstrap.interval(lambda weights: weights @ values / weights.sum(1), LEVEL)
+        ends = bootstrap.interval(lambda weights: weights @ values / weights.sum(1), level=LEVEL)
     return None if ends is None else list(ends)
 
 

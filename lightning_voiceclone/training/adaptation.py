@@ -26,6 +26,7 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.identity import OwnIdentity
+from lightning_voiceclone.joining import check_seed
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.progress import progress_bar
 from lightning_voiceclone.training.step import StepSettings
@@ -37,7 +38,6 @@ LEAST_SECONDS = 5.0
 # at 0.5, 0.75 and 1, and wrong words from 12.3% to 14.3%, 14.0% and 15.2%.
 STRENGTH = 0.6
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
-GREATEST_SEED = 2**32 - 1
 ENVIRONMENT = ("LVC_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # what an adaptation sets for its own time
 
 
@@ -65,8 +65,7 @@ def check_settings(steps: int, learning_rate: float, strength: float, seed: int)
         raise ConfigurationError(f"the learning rate is {learning_rate:g}; it must be above 0, as 1e-4")
     if not 0 < strength <= 1:
         raise ConfigurationError(f"the strength is {strength:g}; it must be above 0 and at most 1")
-    if not 0 <= seed <= GREATEST_SEED:
-        raise ConfigurationError(f"the seed is {seed}; it must be from 0 to {GREATEST_SEED}")
+    check_seed(seed)
 
 
 def adapt(

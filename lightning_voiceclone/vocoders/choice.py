@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lightning_voiceclone import plugins
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, nearest
 from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.trained import load_part
@@ -39,11 +39,17 @@ def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vo
 
     if name == "default":
         return Vocos(spec, pretrained=name, refine=0 if generated else REFINE).eval()
-    if not Path(name).exists() and name in {plugin.name for plugin in plugins.installed() if plugin.kind == "vocoders"}:
+    classes = sorted(plugin.name for plugin in plugins.installed() if plugin.kind == "vocoders")
+    if not Path(name).exists() and name in classes:
         made = plugins.find("vocoders", name).load()(spec)
         if any(True for _ in made.parameters()):
             raise ConfigurationError(f"{name} must be trained before it speaks; name a folder or checkpoint of one")
         return made.eval()
+    if not Path(name).exists() and "/" not in name:
+        raise ConfigurationError(
+            f"no vocoder is called {name!r}{nearest(name, ['default', *classes])}, and no folder or checkpoint is"
+            f" there; there are default, {', '.join(classes)}"
+        )
     vocoder = load_vocoder(name)
     check_join("the voice", spec, f"the vocoder {name}", vocoder.spec)
     return vocoder

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -67,3 +69,23 @@ def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, c
     assert told.count("\n") == 1
     assert clone("b.wav", options=["--denoise", "of"]) == 2
     assert "denoise is 'of' (did you mean off?); give auto, on, off" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--output", "c.mp3"], "c.mp3: cannot write .mp3; name it .wav or .flac"),
+        (["--output", "c"], "c: cannot write a file without suffix"),
+        (["--seed", "-1"], "the seed is -1; it must be from 0 to"),
+        (["--seed", "99999999999999999999"], "the seed is 99999999999999999999; it must be"),
+        (["--vocoder", "griffinlim"], "no vocoder is called 'griffinlim' (did you mean GriffinLim?)"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_writes_nothing(clone, capsys, options, words):
+    soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
+    assert clone("b.wav", options=options) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("lvc: error: ")
+    assert words in told
+    assert told.count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["a.wav", "b.wav", "voice"]

@@ -296,6 +296,8 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
             " installed: SpecAugment, WarpFrequency",
         ),
         (["--model.scheduler", "ExponentialL"], "is called 'ExponentialL' (did you mean ExponentialLR?); installed: "),
+        (["--model.scheduler", "ExpLR"], "is called 'ExpLR' (did you mean ExponentialLR?); installed: "),
+        (["--model.start"], "--model, or an option that begins with --model., has no value after it"),
         (["--model.generator", "../configs/cnv.yaml"], "--model.generator: there is no file ../configs/cnv.yaml;"),
         (["--model.weights.reconstructoin", "1"], "did you mean reconstruction"),
         (
@@ -358,6 +360,7 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
             ["clone", "--refrence", "b.wav", "--source", "a", "--output", "b"],
             "no option --refrence (did you mean --ref",
         ),
+        (["adapt", "--data", "d", "--output", "o", "--lr", "1"], "no option --lr (did you mean --learning-rate?)"),
         (["save", "x.ckpt"], "the following arguments are required: --output; lvc save --help"),
         (
             ["prepare", "LibriSpech", ".", "--output", "o"],

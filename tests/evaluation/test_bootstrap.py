@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation import bootstrap as module
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap
 
@@ -54,6 +55,20 @@ def test_dependence_within_speakers_widens_the_interval():
 def test_one_speaker_on_one_side_is_not_drawn():
     weights = all_weights(ClusterBootstrap(["a"] * 4, ["w", "x", "y", "z"], draws=100))
     assert (weights.sum(1) == 4).all()
+
+
+def test_cases_of_one_speaker_on_both_sides_have_no_interval_among_many():
+    known = np.array([True, False, False, False, False, False])
+    assert ClusterBootstrap(SOURCES, TARGETS).interval(mean(np.ones(1)), known=known) is None
+    known[1] = True  # of two target speakers
+    low, high = ClusterBootstrap(SOURCES, TARGETS).interval(mean(np.array([0.0, 1.0])), known=known)
+    assert (low, high) == (0, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"seed": -1}])
+def test_nothing_to_draw_and_no_seed_are_refused(wrong):
+    with pytest.raises(ConfigurationError, match="draws must be at least 1, a seed at least 0"):
+        ClusterBootstrap(SOURCES, TARGETS, **wrong)
 
 
 def test_one_speaker_on_both_sides_has_no_interval():

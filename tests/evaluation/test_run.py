@@ -17,6 +17,7 @@ from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth, path_sha256
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
+from lightning_voiceclone.metrics.spectral import MelCepstralDistortion
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import Dims
@@ -103,6 +104,14 @@ def voice_folder(tmp_path):
                   speaker_encoder=encoder)  # fmt: skip
     save_voice(voice, tmp_path / "voice")
     return tmp_path / "voice"
+
+
+def test_a_copy_refines_with_a_voices_features_as_without_and_leaves_the_voices_own(tmp_path):
+    extractor = MelSpectrogram()
+    voice = Voice(extractor, ConvGenerator(Dims(80), width=8, layers=1), GriffinLim(extractor.spec, iterations=2))
+    save_voice(voice, tmp_path / "voice")
+    assert Copy.named(str(tmp_path / "voice"), "default").vocoder.refine == Copy.named(None, "default").vocoder.refine
+    assert Copy.named(str(tmp_path / "voice")).vocoder.iterations == 2
 
 
 def test_clones_and_the_warning_of_a_judge_who_taught(pairs, voice_folder, tmp_path, monkeypatch):
@@ -246,6 +255,28 @@ def test_bad_clones_are_marked_and_in_no_figure(pairs, converted, tmp_path):
     assert any("5 of 6 cases could not be judged" in warning for warning in told["system"]["warnings"])
     page = (tmp_path / "report/index.html").read_text()
     assert "there is no such file" in page
+
+
+def test_a_damaged_recording_takes_no_other_pair_with_it(pairs, tmp_path):
+    rows = read_pairs(pairs).rows
+    damaged = rows[0].source
+    assert damaged in {row.genuine for row in rows[1:]}
+    damaged.write_bytes(damaged.read_bytes()[:20] + b"not audio")
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report")
+    assert [case["case"] for case in told["cases"] if case["error"]] == [rows[0].case]
+    assert told["metrics"]["mcd_db"]["n"] == 5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_measure_that_gives_no_number_is_left_out_and_asked_again(pairs, tmp_path, monkeypatch, value):
+    score = MelCepstralDistortion.score
+    monkeypatch.setattr(MelCepstralDistortion, "score", lambda self, case: value)
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report")
+    assert (told["metrics"]["mcd_db"]["n"], told["metrics"]["rmse"]["n"]) == (0, 6)
+    assert f"failed: ValueError: it gave [{value}]" in told["cases"][0]["reasons"]["mcd_db"]
+    monkeypatch.setattr(MelCepstralDistortion, "score", score)
+    _, told = judged(pairs, GroundTruth(), tmp_path / "report")
+    assert told["metrics"]["mcd_db"]["n"] == 6
 
 
 def test_a_mended_clone_is_judged_the_next_time(pairs, converted, tmp_path):

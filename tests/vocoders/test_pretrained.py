@@ -11,7 +11,7 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError, SpecMismat
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.frozen import all_weights, weights_sha256
 from lightning_voiceclone.trained import save_part
-from lightning_voiceclone.vocoders.choice import load_vocoder
+from lightning_voiceclone.vocoders.choice import choose_vocoder, load_vocoder
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.vocos import Vocos
 
@@ -135,6 +135,11 @@ def test_broken_folders(folder, harm):
 def test_nothing_there(tmp_path):
     with pytest.raises(ConfigurationError, match="there is nothing at"):
         load_vocoder(tmp_path / "nothing")
+
+
+def test_a_misspelt_class_names_the_nearest_and_what_there_is():
+    with pytest.raises(ConfigurationError, match=r"called 'griffinlim' \(did you mean GriffinLim\?\).* are default, "):
+        choose_vocoder("griffinlim", SPEC)
 
 
 @pytest.mark.parametrize("harm", [{"part": {}}, {"spec": {}}])
