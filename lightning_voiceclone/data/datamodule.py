@@ -46,7 +46,7 @@ class VoiceDataModule(pl.LightningDataModule):
             else it stands apart from the crop in the same recording.
         batch_size: crops a step, in each process.
         validation: speakers (or utterances, see ``split_by``) that are kept for validation; a share if below 1; null
-            for what the corpus itself declares.
+            for what the corpus itself declares, or a twentieth where it declares nothing; 0 for none.
         test: likewise for ``lvc test``.
         split_by: speaker or utterance; null for speaker where there are two or more.
         speakers: use these speakers only; null for all.

@@ -127,7 +127,7 @@ def adapt(
             write_audio(Path(folder) / "corpus/speaker" / f"{number:05}.wav", audio.numpy(), rate)
         data = VoiceDataModule(
             SpeakerFolders, f"{folder}/corpus", segment_seconds=CROP_SECONDS, reference_seconds=REFERENCE_SECONDS,
-            reference_elsewhere=0.75, batch_size=BATCH, validation=None, seed=seed,
+            reference_elsewhere=0.75, batch_size=BATCH, validation=0, seed=seed,
         )  # fmt: skip
         with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
             _trainer(steps, advance).fit(module, data)

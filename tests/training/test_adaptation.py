@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -17,6 +18,7 @@ from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.training import adaptation
 from lightning_voiceclone.training.adaptation import adapt, recordings_in
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
@@ -93,6 +95,17 @@ def test_another_seed_is_another_voice_and_stays_behind(folder):
     torch.set_rng_state(state)
     adapt(voice(), recordings_in(folder), steps=1, progress=False)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_all_recordings_are_trained_on(folder, monkeypatch):
+    made = []
+    monkeypatch.setattr(adaptation, "VoiceDataModule", lambda *given, **named: made.append(
+        VoiceDataModule(*given, **named)) or made[-1])  # fmt: skip
+    adapt(voice(), recordings_in(folder), steps=1, progress=False)
+    (data,) = made
+    assert {name: len(of_split.recordings.utterances) for name, of_split in data.datasets.items()} == {
+        "train": 2, "validation": 0, "test": 0,
+    }  # fmt: skip
 
 
 def test_it_comes_nearer_to_the_speaker(folder):
