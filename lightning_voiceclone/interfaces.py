@@ -276,12 +276,14 @@ class AudioTransform(Part):
 
     "prepare": a whole recording, ``forward(audio (channels, N), sample_rate) -> (channels', N')``; may change the
     length. "training": a batch, ``forward(audio (B, N), sample_rate) -> (B, N)``, drawn anew for each row from
-    torch's own random state; keeps the shape. ``keeps_timing`` is False if it moves sound in time.
+    torch's own random state; keeps the shape. ``keeps_timing`` is False if it moves sound in time,
+    ``keeps_voice`` if it makes someone else of the speaker.
     """
 
     kind: ClassVar[str] = "audio_transforms"
     stage: ClassVar[Literal["prepare", "training"]]
     keeps_timing: ClassVar[bool] = True
+    keeps_voice: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:

@@ -34,6 +34,12 @@ def check_parts(voice: Voice) -> None:
             check_join("the feature extractor", voice.spec, f"the pretrained {name}", encoder.features_spec)
     beside = {"pitch": voice.pitch, "energy": voice.energy}
     for name, extractor in ((name, part) for name, part in beside.items() if part is not None):
+        if extractor.spec.kind != name or extractor.spec.log is not None:
+            scale = "" if extractor.spec.log is None else f" on a logarithmic scale ({extractor.spec.log})"
+            raise SpecMismatchError(
+                f"{name} is to be an extractor of {name} on a linear scale, but {type(extractor).__name__} gives"
+                f" {extractor.spec.kind}{scale}"
+            )
         for field in ("sample_rate", "hop_length"):
             theirs, ours = getattr(extractor.spec, field), getattr(voice.spec, field)
             if theirs != ours:

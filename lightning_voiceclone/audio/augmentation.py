@@ -89,6 +89,8 @@ class RandomPitch(_RowTransform):
         ConfigurationError: if low is above high, or one is beyond two octaves.
     """
 
+    keeps_voice: ClassVar[bool] = False
+
     def __init__(self, low: float = -3.0, high: float = 3.0, probability: float = 0.5) -> None:
         super().__init__(probability)
         _check_range("the shift in semitones", low, high)
@@ -126,6 +128,7 @@ class RandomSpeed(_RowTransform):
     """
 
     keeps_timing: ClassVar[bool] = False
+    keeps_voice: ClassVar[bool] = False
 
     def __init__(self, low: float = 0.9, high: float = 1.1, probability: float = 0.5) -> None:
         super().__init__(probability)
@@ -266,6 +269,11 @@ def _recordings_in(folder: str, expected: str) -> list[Path]:
     found = recordings_below(folder)
     if not found:
         raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder!r}; expected {expected}")
+    for path in found:  # now, and not when one is drawn in the middle of a training
+        try:
+            soundfile.info(str(path))
+        except soundfile.LibsndfileError as error:
+            raise ConfigurationError(f"{path} cannot be decoded; take it out of {folder!r}") from error
     return found
 
 

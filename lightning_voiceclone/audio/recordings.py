@@ -57,8 +57,10 @@ class RecordingFacts:
 
 
 def recordings_below(folder: PathLike) -> list[Path]:
-    """Paths of what can be decoded below a folder, at any depth, in order."""
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    """Paths of what can be decoded below a folder, at any depth, in order; nothing that is hidden."""
+    folder = Path(folder)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def read_audio(

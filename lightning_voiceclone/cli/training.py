@@ -1,11 +1,12 @@
 """``lvc fit``, ``validate``, ``test`` and ``predict``: Lightning's own command line, with plugins and clear errors."""
 
 import logging
+import os
 import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,7 +59,15 @@ MODULES = (VoiceModule, VocoderModule, DistillationModule)
 
 
 class TrainingCLI(LightningCLI):
-    """Lightning's command line for modules of this project."""
+    """Lightning's command line for modules of this project.
+
+    Args:
+        claimed: is given the run's folder, if it was made; None to make none.
+    """
+
+    def __init__(self, *arguments: Any, claimed: list[Path] | None, **settings: Any) -> None:
+        self.claimed = claimed
+        super().__init__(*arguments, **settings)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Read recipes and command line."""
@@ -100,7 +109,7 @@ class TrainingCLI(LightningCLI):
             cuda = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
             gains = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
             kwargs["precision"] = "bf16-mixed" if gains else "32-true"
-        if settings.strategy == "auto" and _processes(settings) > 1:
+        if settings.strategy in ("auto", "ddp") and _processes(settings) > 1:
             # Each player's step leaves the other's weights without gradients.
             kwargs["strategy"] = DDPStrategy(find_unused_parameters=True)
         given = self._get(self.config_init, "trainer").plugins or []
@@ -112,6 +121,9 @@ class TrainingCLI(LightningCLI):
         name = Path(str(files[-1])).stem if files else str(self.subcommand)
         name = f"{name}-{self.subcommand}" if self.subcommand in EVALUATIONS else name
         version = _next_version(RUNS / name)
+        if self.claimed is not None and "LOCAL_RANK" not in os.environ:  # one process for all of the run's
+            version = _claim(RUNS / name)
+            self.claimed.append(RUNS / name / version)
         return [CSVLogger(RUNS, name, version), TensorBoardLogger(RUNS, name, version, default_hp_metric=False)]
 
     def after_fit(self) -> None:
@@ -130,6 +142,15 @@ class TrainingCLI(LightningCLI):
 def _next_version(folder: Path) -> str:
     taken = [int(m[1]) for p in folder.glob("version_*") if (m := re.fullmatch(r"version_(\d+)", p.name))]
     return f"version_{max(taken, default=-1) + 1}"
+
+
+def _claim(folder: Path) -> str:
+    """The next version, whose folder is made at once: another run that starts meanwhile takes the one after."""
+    while True:
+        version = _next_version(folder)
+        with suppress(FileExistsError):
+            (folder / version).mkdir(parents=True)
+            return version
 
 
 def _processes(settings: Any) -> int:
@@ -167,8 +188,8 @@ def _with_own_config(arguments: list[str]) -> list[str]:
     return [arguments[0], "--config", str(beside), *arguments[1:]]
 
 
-def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
-    """The command line, parsed, with model, data and trainer made; and run, if asked."""
+def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = None) -> TrainingCLI:
+    """The command line, parsed, with model, data and trainer made; and run, if asked (``claimed``: of TrainingCLI)."""
     for failure in plugins.load_all():
         print(f"lvc: warning: {failure}; it is left out", file=sys.stderr)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -182,6 +203,7 @@ def build_cli(arguments: list[str], *, run: bool) -> TrainingCLI:
     return TrainingCLI(
         AdversarialModule,
         VoiceDataModule,
+        claimed=claimed,
         subclass_mode_model=True,
         subclass_mode_data=False,
         auto_configure_optimizers=False,  # two players have an optimizer each
@@ -205,10 +227,19 @@ def run(arguments: list[str]) -> int:
     Raises:
         LVCError: what a part's constructor says of its settings, which the parser would bury in its own words.
     """
+    claimed: list[Path] = []
     try:
-        cli = build_cli(_with_own_config(arguments), run=True)
+        cli = build_cli(_with_own_config(arguments), run=True, claimed=claimed)
     except MisconfigurationException as error:
         raise ConfigurationError(str(error)) from error
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        told = shortened(str(error).partition("\n")[2].strip())
+        raise ConfigurationError(
+            f"the weights of the checkpoint are not those of this configuration: {told}; use the configuration that it"
+            " was made with (config.yaml beside it), or begin with its voice by --model.start"
+        ) from error
     except (ValueError, TypeError) as error:
         if own := _own_error(error):
             raise own from error
@@ -217,6 +248,10 @@ def run(arguments: list[str]) -> int:
         if isinstance(error.__context__, KeyboardInterrupt):  # as Lightning ends where no batch is running
             raise KeyboardInterrupt from error
         raise
+    finally:
+        for folder in (path for run_folder in claimed for path in (run_folder, *run_folder.parents[:2])):
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
     return SIGNALLED + cli.interrupted if cli.interrupted else 0
 
 

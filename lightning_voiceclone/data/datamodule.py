@@ -120,7 +120,7 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def _made_corpus(self) -> Corpus:
         if self.root is not None:
-            return self.corpus(str(self.root))
+            return self.corpus(str(Path(self.root).expanduser()))
         base = Path(os.environ.get("LVC_CORPORA", DEFAULT_CORPORA)).expanduser()
         return self.corpus(str(base / _class_name(self.corpus)))
 
@@ -164,7 +164,7 @@ class VoiceDataModule(pl.LightningDataModule):
             )
         module: Any = self.trainer.lightning_module
         spec: AudioSpec = module.spec
-        folder = Path(self.manifest_folder) if self.manifest_folder else self._folder(self._made_corpus())
+        folder = Path(self.manifest_folder).expanduser() if self.manifest_folder else self._folder(self._made_corpus())
         self._manifest = Manifest.read(folder / MANIFEST_NAME)
         rate = spec.frame_rate
         self.grid = Grid(
@@ -235,9 +235,11 @@ class VoiceDataModule(pl.LightningDataModule):
             return []
         return [2 ** min((utterance.snr_db - self.clean_db) / 10, 0.0) for utterance in utterances]
 
-    def _progress(self) -> int:
+    def _progress(self) -> tuple[int, float]:
+        """Batches of the epoch that are done, and that it has, limited or not."""
         assert self.trainer is not None
-        return self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        return done, self.trainer.num_training_batches
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops drawn anew in every epoch."""

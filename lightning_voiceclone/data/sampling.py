@@ -79,7 +79,8 @@ class SegmentSampler(Sampler[list[Draw]]):
         # Numbers of segments, not objects: a large corpus has millions.
         order = np.arange(total) if self.segment is not None else np.resize(self._drawn(total, rng), need)
         seeds = rng.integers(2**48, size=len(order))
-        mine = np.arange(self.rank, len(order), self.world_size)
+        # A process without any would not come to where all of them add up their figures.
+        mine = np.arange(self.rank % len(order), len(order), self.world_size)
         for batch in range(start, len(self)):
             chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
             if len(chosen):
@@ -111,10 +112,11 @@ class ResumableLoader(DataLoader[Any]):
     """A DataLoader over a :class:`SegmentSampler` that counts its epochs, and can go on in the middle of one.
 
     Args:
-        progress: gives the number of the epoch's batches that are done, when a checkpoint is written.
+        progress: gives the number of the epoch's batches that are done, when a checkpoint is written, and of those that
+            it is to have.
     """
 
-    def __init__(self, *args: Any, progress: Callable[[], int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, progress: Callable[[], tuple[int, float]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress = progress
         self._begun = False
@@ -135,8 +137,8 @@ class ResumableLoader(DataLoader[Any]):
 
     def state_dict(self) -> dict[str, int]:
         """Where the epoch stands."""
-        batches = self._progress()
-        finished = batches >= len(self._sampler)
+        batches, wanted = self._progress()
+        finished = batches >= min(wanted, len(self._sampler))
         return {"epoch": self._sampler.epoch + finished, "batches": 0 if finished else batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:

@@ -30,9 +30,13 @@ class Grid:
     reference: int  # 0 where nobody listens to references
     margin: int
 
+    def samples(self, utterance: Utterance) -> int:
+        """Samples of an utterance."""
+        return round((utterance.end - utterance.start) * self.spec.sample_rate)
+
     def frames(self, utterance: Utterance) -> int:
         """Whole frames of an utterance."""
-        return int((utterance.end - utterance.start) * self.spec.sample_rate) // self.spec.hop_length
+        return self.samples(utterance) // self.spec.hop_length
 
 
 class Recordings:
@@ -57,19 +61,21 @@ class Recordings:
         kept = self._kept.get(index)
         utterance = self.utterances[index]
         if kept is None and 2 * utterance.seconds * self.sample_rate <= self._room:
-            whole = self._decode(utterance, utterance.start, utterance.end)
-            kept = (whole * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+            kept = self._decode(utterance, utterance.start, utterance.end)
             self._room -= kept.nbytes
             self._kept[index] = kept
         if kept is not None:
             return kept[start:stop].astype(np.float32) / FULL_SCALE
         end = utterance.end if stop is None else min(utterance.start + stop / self.sample_rate, utterance.end)
-        return self._decode(utterance, utterance.start + start / self.sample_rate, end)
+        piece = self._decode(utterance, utterance.start + start / self.sample_rate, end)
+        return piece.astype(np.float32) / FULL_SCALE
 
-    def _decode(self, utterance: Utterance, start: float, end: float) -> NDArray[np.float32]:
+    def _decode(self, utterance: Utterance, start: float, end: float) -> NDArray[np.int16]:
+        """16-bit samples, whether they are kept or not: which are kept depends on what was read before."""
         speed = utterance.speed
         rate = round(self.sample_rate / speed)
-        return read_audio(self.root / utterance.path, rate, start=start * speed, end=end * speed)[0]
+        audio = read_audio(self.root / utterance.path, rate, start=start * speed, end=end * speed)[0]
+        return (audio * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 class SegmentDataset(Dataset[Any]):
@@ -140,7 +146,7 @@ class SegmentDataset(Dataset[Any]):
     def _crop(self, index: int, begin: int, frames: int, margin: int) -> NDArray[np.float32]:
         """Frames of samples with margins: mirrored at the utterance's ends, then zeros where it is too short."""
         hop = self.grid.spec.hop_length
-        end = self.grid.frames(self.recordings.utterances[index]) * hop
+        end = self.grid.samples(self.recordings.utterances[index])
         start, stop = (begin - margin) * hop, (begin + frames + margin) * hop
         left, right = max(-start, 0), min(max(stop - end, 0), margin * hop)
         piece = self.recordings.read(index, max(start, 0), min(stop, end))

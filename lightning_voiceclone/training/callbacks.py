@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_voiceclone.audio.recordings import write_audio
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_file
 from lightning_voiceclone.training.pictures import compare_features
 
@@ -199,6 +200,11 @@ class ConfigWriter(SaveConfigCallback):
         if stage != "fit" or self.already_saved:
             return
         folder = run_folder(trainer)
+        if (folder / "config.yaml").exists() and folder.resolve() == Path(trainer.default_root_dir).resolve():
+            raise ConfigurationError(
+                f"without a logger this run would replace {folder / 'config.yaml'}, and the checkpoints beside it; name"
+                " another folder with --trainer.default_root_dir, or leave out --trainer.logger"
+            )
         if trainer.is_global_zero:
             text = self.parser.dump(self.config, skip_none=False)
             with whole_file(folder / "config.yaml") as temporary:

@@ -163,15 +163,27 @@ class VocoderModule(AdversarialModule):
         hop, frames = self.spec.hop_length, audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         inner = audio[:, batch.margin * hop : (batch.margin + frames) * hop]
         if not self._teacher:
-            if batch.features is not None:
+            if batch.features is not None and self._whole(batch, frames):  # what pads stored ones is no silence
                 return batch.features, inner
-            return self.extractor(audio)[..., batch.margin : batch.margin + frames], inner
+            return self._extracted(audio, batch), inner
         voice = self._teacher[0].to(audio.device)
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
         identity = None
         if self.listens:
             identity = voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
-        return voice.normalizer.inverse(voice.generator(voice.condition(source, identity))), inner
+        made = voice.normalizer.inverse(voice.generator(voice.condition(source, identity)))
+        if not self._whole(batch, frames):  # beyond a recording's end, where nobody speaks
+            made = torch.where(Condition(batch.lengths).mask(frames).bool(), made, self._extracted(audio, batch))
+        return made, inner
+
+    def _extracted(self, audio: Tensor, batch: Batch) -> Tensor:
+        features = self.extractor(audio)
+        return features[..., batch.margin : features.shape[-1] - batch.margin]
+
+    @staticmethod
+    def _whole(batch: Batch, frames: int) -> bool:
+        """Whether every crop is of a recording that is long enough."""
+        return bool((batch.lengths >= frames).all())
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from lightning_voiceclone.interfaces import (
 )
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.training.weights import OF_THE_GAME
+from lightning_voiceclone.voice import Voice
 
 
 def absent_losses(
@@ -116,6 +117,26 @@ def check_augmentation(transforms: Iterable[AudioTransform]) -> None:
                 f"{type(transform).__name__} works on whole recordings, not on training batches;"
                 f" give it to lvc prepare --transform {type(transform).__name__}"
             )
+
+
+def check_transforms(augmentation: Iterable[AudioTransform], content_transforms: Sized, voice: Voice) -> None:
+    """Refuse transforms that would teach something wrong, or nothing.
+
+    Raises:
+        ConfigurationError: names the transform or the setting, and what to do.
+    """
+    for transform in augmentation:
+        if voice.listens and not transform.keeps_voice:
+            raise ConfigurationError(
+                f"{type(transform).__name__} would change who speaks in the crops and not in their references; leave it"
+                " out of model.augmentation (data.speeds plays recordings as other speakers, references and all)"
+            )
+    encoder = voice.content_encoder
+    if len(content_transforms) and (encoder is None or encoder.takes == "audio"):
+        what = "there is no content encoder" if encoder is None else f"{type(encoder).__name__} hears audio"
+        raise ConfigurationError(
+            f"model.content_transforms are of the features that the content encoder hears, but {what}; set it to null"
+        )
 
 
 def check_stored_features(stored: bool, transforms: Sized) -> None:

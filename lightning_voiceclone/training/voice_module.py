@@ -44,6 +44,7 @@ from lightning_voiceclone.training.voice_checks import (
     check_exchange,
     check_stored_features,
     check_swap,
+    check_transforms,
     check_way_back,
 )
 from lightning_voiceclone.training.voice_losses import VOICE_LOSSES, Made, VoiceLosses
@@ -135,6 +136,7 @@ class VoiceModule(AdversarialModule):
         if start is not None:
             begin_with(voice, judge, start)
         check_augmentation(augmentation or [])
+        check_transforms(augmentation or [], content_transforms or [], voice)
         check_way_back(judge, voice.vocoder)
         check_swap(swap, voice.listens, content)
         check_exchange(weights, swap, playing=judge is not None, warmup=steps.warmup)
@@ -216,7 +218,9 @@ class VoiceModule(AdversarialModule):
                     exchanging=self.training and self.swap > 0)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":
-            real, fake = exchange.audio(source, reference)[:, None], self.voice.vocode(fake)[:, None]
+            sounds = mask.repeat_interleave(self.spec.hop_length, 2)  # what pads the two would tell them apart
+            real, fake = (audio[:, None] * sounds for audio in (exchange.audio(source, reference),
+                                                                self.voice.vocode(fake)))  # fmt: skip
         return Pair(real, fake, condition, losses, exchange.swapped)
 
     def _heard(self, batch: Batch, exchange: Exchange) -> Tensor:

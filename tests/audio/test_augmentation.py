@@ -185,6 +185,15 @@ def test_impossible_settings_are_refused(make, told):
         make()
 
 
+def test_noise_that_cannot_be_decoded_is_told_at_once_and_hidden_files_are_none(tmp_path):
+    soundfile.write(tmp_path / "a.wav", torch.randn(RATE).numpy(), RATE)
+    (tmp_path / "._a.wav").write_bytes(b"a resource fork")
+    AddNoise(noise=str(tmp_path))
+    (tmp_path / "b.wav").write_bytes(b"not audio")
+    with pytest.raises(ConfigurationError, match=r"b\.wav cannot be decoded; take it out of"):
+        AddNoise(noise=str(tmp_path))
+
+
 @pytest.mark.parametrize("transform", ALL)
 def test_settings_can_be_written_down_and_made_again(transform):
     assert build(describe(transform(probability=0.25))).probability == 0.25

@@ -18,6 +18,7 @@ import yaml
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.cli.training import _claim
 from lightning_voiceclone.storage import load_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.trained import load_part
@@ -459,6 +460,33 @@ def test_the_sweep_makes_commands_that_parse(folder, monkeypatch):
             values["model.generator_optimizer.lr"]
         )
     assert generators <= {"ConvGenerator", "RecurrentGenerator", "TransformerGenerator"}
+
+
+def test_each_run_has_a_folder_of_its_own_from_the_start_and_one_that_fails_leaves_none(folder, capsys):
+    assert [_claim(Path("runs/a")) for _ in range(3)] == ["version_0", "version_1", "version_2"]
+    assert main(["fit", *SMALL, "--data.root", "nowhere"]) == 2
+    assert [path.name for path in Path("runs").iterdir()] == ["a"]
+
+
+def test_without_a_logger_no_configuration_is_replaced(folder, corpus_folder, capsys):
+    Path("config.yaml").write_text("mine: true\n")
+    arguments = ["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.max_steps", "1", "--trainer.logger=false"]
+    assert main(arguments) == 2
+    assert "would replace" in capsys.readouterr().err
+    assert Path("config.yaml").read_text() == "mine: true\n"
+    assert main([*arguments, "--trainer.default_root_dir", "elsewhere"]) == 0
+    assert Path("elsewhere/config.yaml").is_file()
+
+
+def test_a_checkpoint_of_other_settings_of_training_is_told_in_one_line(folder, corpus_folder, capsys):
+    arguments = ["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.max_steps", "1"]
+    assert main(arguments) == 0
+    (checkpoint,) = Path("runs").rglob("last.ckpt")
+    capsys.readouterr()
+    assert main([*arguments, "--trainer.max_steps", "2", "--model.steps.average", "null", "--ckpt_path",
+                 str(checkpoint)]) == 2  # fmt: skip
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("lvc: error: the weights of the checkpoint are not those of this configuration: Unexpected")
 
 
 def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):

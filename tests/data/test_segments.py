@@ -55,6 +55,16 @@ def test_features_of_a_crop_are_a_slice_of_the_whole():
         torch.testing.assert_close(crop, whole[:, begin : begin + 50], atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("more", [1, 80, 159])
+def test_a_crop_at_the_end_is_a_slice_of_the_whole_where_the_last_frame_is_not_full(more):
+    data = dataset(seconds=(1.0 + more / 16000,), speakers=("a",))
+    extractor = MelSpectrogram()
+    whole = extractor(torch.from_numpy(data.recordings.read(0))[None])[0]
+    assert whole.shape[1] == 100
+    crop = extractor(torch.from_numpy(data[Draw(0, 0, 50)]["audio"])[None])[0, :, 3:-3]
+    torch.testing.assert_close(crop, whole[:, 50:], atol=2e-4, rtol=0)
+
+
 def test_same_draw_same_crop_and_other_seed_another():
     data = dataset()
     one, two, three = data[Draw(0, 5)], data[Draw(0, 5)], data[Draw(0, 6)]
@@ -133,6 +143,15 @@ def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes
         assert len(piece) == len(whole[start:stop])
         np.testing.assert_allclose(piece, whole[start:stop], atol=2e-3)
     assert bool(recordings._kept) == (megabytes > 0)
+
+
+def test_what_is_not_kept_has_16_bits_too(tmp_path):
+    audio = np.random.default_rng(0).uniform(-0.5, 0.5, 16000)
+    soundfile.write(tmp_path / "a.wav", audio, 16000, subtype="PCM_24")
+    utterance = Utterance(path="a.wav", start=0.0, end=1.0, speaker="a", text="", rate=16000, bandwidth_hz=8000.0,
+                          snr_db=60.0, hash="", split="train")  # fmt: skip
+    kept, read = (Recordings([utterance], tmp_path, 16000, megabytes).read(0, 100, 9000) for megabytes in (10, 0))
+    assert np.array_equal(kept, read)
 
 
 @pytest.mark.parametrize("megabytes", [0, 10])
@@ -253,6 +272,11 @@ def test_segments_are_drawn_by_their_shares():
     limited = SegmentSampler([4, 8, 6, 5], 2, seed=0, most=2, **settings)
     assert limited.total == 2 + 2 + 1
     assert batches(limited, 3) == batches(SegmentSampler([4, 8, 6, 5], 2, seed=0, most=2, **settings), 3)
+
+
+def test_no_process_is_left_without_a_batch():
+    shares = [batches(SegmentSampler([1, 1], 4, seed=0, segment=50, rank=rank, world_size=3)) for rank in range(3)]
+    assert [[draw.index for draw in batch] for (batch,) in shares] == [[0], [1], [0]]
 
 
 def test_evaluation_walks_a_fixed_grid():

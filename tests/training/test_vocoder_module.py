@@ -150,6 +150,10 @@ def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
     condition = made.condition(analysed, made.identify(reference))
     features, _ = tuned._features(batch)
     assert torch.allclose(features, made.normalizer.inverse(made.generator(condition)), atol=1e-5)
+    batch.lengths[1] = 12
+    features = tuned._features(batch)[0]
+    assert torch.equal(features[1, :, 12:], tuned._extracted(batch.audio, batch)[1, :, 12:])
+    assert not torch.equal(features[0, :, 12:], tuned._extracted(batch.audio, batch)[0, :, 12:])
     run.save_checkpoint(tmp_path / "tuned.ckpt")
     state = torch.load(tmp_path / "tuned.ckpt", weights_only=True)["state_dict"]
     assert not any("generator" in name for name in state)  # the voice itself is not in it
@@ -180,7 +184,7 @@ def test_choosing_a_vocoder_for_a_voice(tmp_path):
         choose_vocoder(str(tmp_path / "vocoder"), MelSpectrogram(n_mels=20, hop_length=200).spec)
     with pytest.raises(ConfigurationError, match="Vocos must be trained before it speaks"):
         choose_vocoder("Vocos", spec)
-    with pytest.raises(ConfigurationError, match="there is nothing at"):
+    with pytest.raises(ConfigurationError, match="no vocoder is called 'Vokos'"):
         choose_vocoder("Vokos", spec)
 
 
@@ -206,6 +210,16 @@ def test_stored_features_do_not_go_with_changed_audio(corpus_folder, tmp_path):
     batch = next(iter(source.train_dataloader()))
     with pytest.raises(ConfigurationError, match="cached_features gives features of the recordings as they are"):
         made.train()._features(replace(batch, features=torch.zeros(4, 20, 20)))
+
+
+def test_features_of_short_recordings_are_those_of_their_audio_whatever_pads_stored_ones(corpus_folder, tmp_path):
+    made, source = module(), data(corpus_folder)
+    trainer(tmp_path, max_steps=1).fit(made, source)
+    batch = next(iter(source.train_dataloader()))
+    stored = replace(batch, features=torch.zeros(4, 20, 20))
+    assert not made._features(stored)[0].any()
+    stored.lengths[1] = 12
+    assert torch.equal(made._features(stored)[0], made._features(batch)[0])
 
 
 def test_an_untrained_vocoder_is_not_judged(corpus_folder, tmp_path):

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from lightning_voiceclone.audio.augmentation import RandomGain
+from lightning_voiceclone.audio.augmentation import RandomGain, RandomPitch
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
@@ -151,6 +151,15 @@ def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step, changes):
             assert torch.equal(mine["exp_avg_sq"], theirs["exp_avg_sq"])
 
 
+@pytest.mark.parametrize("step", [3, 5])
+def test_resuming_epochs_that_are_cut_short_is_bit_exact(corpus_folder, tmp_path, step):
+    path, limits = tmp_path / "middle.ckpt", {"limit_train_batches": 5, "max_steps": 12}
+    whole, resumed = small_module(), small_module()
+    small_trainer(tmp_path, callbacks=[SaveAt(step, path)], **limits).fit(whole, small_data(corpus_folder))
+    small_trainer(tmp_path, **limits).fit(resumed, small_data(corpus_folder), ckpt_path=path)
+    assert_same_state(whole.state_dict(), resumed.state_dict())
+
+
 def test_a_run_that_ended_within_an_epoch_goes_on_exactly(corpus_folder, tmp_path):
     whole = small_module()
     small_trainer(tmp_path, max_steps=20).fit(whole, small_data(corpus_folder))
@@ -201,6 +210,18 @@ def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
         small_trainer(tmp_path).fit(wider, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"energy": Energy(log="e")}, r"energy is to be .* but Energy gives energy on a logarithmic scale \(e\)"),
+        ({"pitch": Energy()}, "pitch is to be an extractor of pitch on a linear scale, but Energy gives energy"),
+    ],
+)
+def test_what_is_no_pitch_and_no_linear_energy_is_refused(changes, words):
+    with pytest.raises(SpecMismatchError, match=words):
+        small_module(**changes)
+
+
 def test_pitch_on_another_grid_is_refused():
     with pytest.raises(SpecMismatchError, match="hop_length is 160 in the feature extractor but 200 in pitch"):
         small_module(pitch=Pitch(hop_length=200))
@@ -211,7 +232,14 @@ def test_pitch_on_another_grid_is_refused():
     [
         ({"weights": {"reconstruction": 1.0, "adversarial": 1.0, "kl": 1.0}}, "variational"),
         ({"weights": {"adversarial": 1.0, "spectral": 1.0}}, "it compares waveforms"),
-        ({"content_encoder": None, "weights": {"adversarial": 1.0, "reconstruction": 1.0}}, "from noise alone"),
+        (
+            {
+                "content_encoder": None,
+                "content_transforms": None,
+                "weights": {"adversarial": 1.0, "reconstruction": 1.0},
+            },
+            "from noise alone",
+        ),
         ({"weights": {"reconstructoin": 1.0}}, "did you mean reconstruction"),
         ({"weights": {"adversarial": 1.0, "speaker": 1.0}}, "StatisticsSpeakerEncoder is trained too .* give it"),
         ({"weights": {"adversarial": 1.0, "content": 1.0}}, "InstanceNormContentEncoder is trained too .* give it"),
@@ -256,6 +284,17 @@ def test_pitch_on_another_grid_is_refused():
         (
             {"weights": {"adversarial": 1.0, "reconstruction": 1.0, "feature_matching": 1.0}, "swap": 1.0},
             "so that reconstruction and feature_matching would train nothing",
+        ),
+        ({"augmentation": [RandomPitch()]}, "RandomPitch would change who speaks in the crops and not in their ref"),
+        (
+            {
+                "content_encoder": None,
+                "content_transforms": [WarpFrequency()],
+                "pitch": None,
+                "energy": None,
+                "weights": {"adversarial": 1.0},
+            },
+            "but there is no content encoder; set it to null",
         ),
         ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
         ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a voice .* set it to 0"),
@@ -526,6 +565,21 @@ def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_
     trainer = small_trainer(tmp_path, max_steps=2)
     trainer.fit(module, small_data(corpus_folder))
     assert {"train/spectral", "train/feature_matching", "train/discriminator"} <= trainer.callback_metrics.keys()
+
+
+def test_a_judge_of_waveforms_hears_nothing_of_what_pads_short_crops():
+    module = small_module(
+        feature_extractor=Waveform(hop_length=160), vocoder=Unframe, weights={"adversarial": 1.0},
+        discriminator=partial(MultiPeriodDiscriminator, width=4),
+    )  # fmt: skip
+    batch = crops()
+    batch.lengths[1] = 20
+    pair = module.train().make_pair(batch)
+    for audio in (pair.real, pair.fake):
+        assert audio.shape == (4, 1, 8000)
+        assert not audio[1, 0, 20 * 160 :].any()
+        assert audio[1, 0, : 20 * 160].any()
+        assert audio[0, 0, 20 * 160 :].any()
 
 
 def test_stored_features_are_the_computed_ones(corpus_folder, tmp_path):

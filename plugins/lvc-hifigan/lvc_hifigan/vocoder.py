@@ -171,7 +171,8 @@ class HiFiGAN(Vocoder):
         for up, blocks in zip(self.up, self.blocks, strict=True):
             x = up(F.leaky_relu_(x, SLOPE))
             x = functools.reduce(Tensor.add_, (block(x) for block in blocks)).div_(len(blocks))  # type: ignore
-        return self.leave(F.leaky_relu_(x, SLOPE)).tanh().flatten(1)
+        waveform = self.leave(F.leaky_relu_(x, SLOPE))
+        return waveform.to(features.dtype).tanh().flatten(1)  # under autocast the last layer gives 8 bits
 
 
 def upsampling_rates(hop_length: int, stages: int) -> list[int]:

@@ -122,6 +122,12 @@ def test_fresh_weights_are_heard(version):
         assert 0.01 < HiFiGAN(SPEC, version=version)(torch.randn(1, SPEC.channels, 20)).std() < 0.3
 
 
+def test_speaks_in_the_features_own_precision_under_autocast():
+    vocoder = HiFiGAN(MelSpectrogram().spec, version="v2")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert vocoder(torch.randn(1, 80, 8)).dtype == torch.float32
+
+
 def test_learns_one_utterance():
     torch.manual_seed(0)
     mel, loss = MelSpectrogram(), MultiResolutionMelLoss(SPEC.sample_rate)
