@@ -85,11 +85,13 @@ class Vocos(Vocoder):
         check_positive("Vocos", width=width, hidden=hidden, layers=layers, kernel_size=kernel_size, step=step)
         check_odd("Vocos", kernel_size=kernel_size)
         self.spec, self.step = spec, step
+        if spec.hop_length % 2:
+            raise ConfigurationError(f"Vocos: the hop of the features is {spec.hop_length}; it must be even")
         self.n_fft = n_fft or 4 * spec.hop_length
-        if self.n_fft % 2 or self.n_fft < 2 * spec.hop_length or (self.n_fft - spec.hop_length) % 2:
+        if self.n_fft % 2 or self.n_fft < 2 * spec.hop_length:
             raise ConfigurationError(
-                f"Vocos: n_fft is {self.n_fft}, but it must be even, at least two hops ({2 * spec.hop_length}) and"
-                f" differ from a hop by an even number; use {4 * spec.hop_length}"
+                f"Vocos: n_fft is {self.n_fft}, but it must be even and at least two hops ({2 * spec.hop_length}); use"
+                f" {4 * spec.hop_length}"
             )
         self.grid = step
         reach = (layers + 1) * (kernel_size // 2) * step + math.ceil(self.n_fft / spec.hop_length / 2) + step

@@ -118,6 +118,11 @@ def test_settings_that_cannot_work(settings, words):
         Vocos(MelSpectrogram().spec, **settings)
 
 
+def test_an_odd_hop_is_refused():
+    with pytest.raises(ConfigurationError, match="the hop of the features is 441; it must be even"):
+        Vocos(MelSpectrogram(sample_rate=44100, hop_length=441, n_fft=2048).spec, **SMALL)
+
+
 def test_features_that_it_cannot_speak():
     vocoder = Vocos(MelSpectrogram().spec, **SMALL).eval()
     with pytest.raises(SpecMismatchError, match=r"expects features \(batch, 80, frames\) but got \(1, 40, 7\)"):

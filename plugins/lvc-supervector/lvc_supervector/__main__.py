@@ -67,7 +67,9 @@ def _pieces(table: Path, corpora: list[str] | None) -> Iterator[tuple[Tensor, st
     cepstra, hop = Cepstra(), int(SECONDS * RATE)
     recordings = list(Table(table, where={"corpus": corpora} if corpora else None).recordings())
     for recording in track(recordings, description="listening"):
-        audio = torch.from_numpy(read_audio(table.parent / recording.path, RATE)[0])
+        audio = torch.from_numpy(
+            read_audio(table.parent / recording.path, RATE, start=recording.start, end=recording.end)[0]
+        )
         pieces = audio.split(hop)
         for piece in pieces:
             if len(piece) >= hop // 2:
