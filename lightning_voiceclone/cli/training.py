@@ -45,6 +45,12 @@ EVALUATIONS = ("validate", "test", "predict")
 class PluginParser(LightningArgumentParser):
     """Says what is wrong in one line; for an unknown name, the nearest match and what there is."""
 
+    def parse_args(self, args: Any = None, *more: Any, **named: Any) -> Any:
+        """As the parser does. The one around it hands a null on as Python writes it."""
+        if args is not None:
+            args = [re.sub(r"^(--[\w.]+=)None$", r"\1null", str(word)) for word in args]
+        return super().parse_args(args, *more, **named)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End with the message.
 
