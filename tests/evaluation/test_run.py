@@ -108,7 +108,8 @@ def voice_folder(tmp_path):
 
 def test_a_copy_refines_with_a_voices_features_as_without_and_leaves_the_voices_own(tmp_path):
     extractor = MelSpectrogram()
-    voice = Voice(extractor, ConvGenerator(Dims(80), width=8, layers=1), GriffinLim(extractor.spec, iterations=2))
+    voice = Voice(extractor, ConvGenerator(Dims(80, noise=4), width=8, layers=1),
+                  GriffinLim(extractor.spec, iterations=2), noise=4)  # fmt: skip
     save_voice(voice, tmp_path / "voice")
     assert Copy.named(str(tmp_path / "voice"), "default").vocoder.refine == Copy.named(None, "default").vocoder.refine
     assert Copy.named(str(tmp_path / "voice")).vocoder.iterations == 2
