@@ -46,10 +46,11 @@ class AudioTransformConformance(PartConformance):
             assert changed.ndim == 2
             assert changed.numel()
 
-    def test_stage_and_timing_are_declared(self) -> None:
+    def test_stage_timing_and_voice_are_declared(self) -> None:
         transform = self.make()
         assert transform.stage in ("prepare", "training")
         assert isinstance(getattr(transform, "keeps_timing", True), bool)
+        assert isinstance(getattr(transform, "keeps_voice", True), bool)
 
     def test_keeps_length_if_it_keeps_timing(self) -> None:
         transform = self.make()
