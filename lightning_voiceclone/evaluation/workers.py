@@ -86,11 +86,10 @@ def judge_all(jobs: Sequence[Job], settings: PanelSettings, workers: int) -> Ite
     workers = min(workers, len(jobs))
     if workers > 1:
         yield from side_by_side(_judge_here, jobs, workers, begin=_set_up, settings=settings, caller="evaluate")
-        return
-    panel = Panel(settings) if jobs else None
-    for job in jobs:
-        assert panel is not None
-        yield job, _judge(panel, job)
+    elif jobs:
+        panel = Panel(settings)
+        for job in jobs:
+            yield job, _judge(panel, job)
 
 
 _panel: Panel | None = None

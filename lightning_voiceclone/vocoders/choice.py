@@ -39,13 +39,14 @@ def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vo
 
     if name == "default":
         return Vocos(spec, pretrained=name, refine=0 if generated else REFINE).eval()
+    there = Path(name).exists()
     classes = sorted(plugin.name for plugin in plugins.installed() if plugin.kind == "vocoders")
-    if not Path(name).exists() and name in classes:
+    if not there and name in classes:
         made = plugins.find("vocoders", name).load()(spec)
         if any(True for _ in made.parameters()):
             raise ConfigurationError(f"{name} must be trained before it speaks; name a folder or checkpoint of one")
         return made.eval()
-    if not Path(name).exists() and "/" not in name:
+    if not there and "/" not in name:
         raise ConfigurationError(
             f"no vocoder is called {name!r}{nearest(name, ['default', *classes])}, and no folder or checkpoint is"
             f" there; there are default, {', '.join(classes)}"
