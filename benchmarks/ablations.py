@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT [--only VARIANT …]
 
 Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
-discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv. Prints a table in Markdown: the
-figures of the recipe itself with their intervals, and of every variant the paired differences from it. Reports are kept
-in ``benchmarks/results/ablations`` (``--results``), so that variants can be trained one by one, on other days; a
-training that was interrupted goes on where it stood, and one that failed is named and left out. Needs the extra
-``judges``.
+discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv, without guidance. Prints a table in
+Markdown: the figures of the recipe itself with their intervals, and of every variant the paired differences from it.
+Reports are kept in ``benchmarks/results/ablations`` (``--results``), so that variants can be trained one by one, on
+other days; a training that was interrupted goes on where it stood, and one that failed is named and left out. Needs the
+extra ``judges``.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from lightning_voiceclone.evaluation.report import METRICS
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, path_sha256
 from lightning_voiceclone.files import whole_folder
-from lightning_voiceclone.storage import read_checkpoint, voice_path
+from lightning_voiceclone.storage import WEIGHTS, read_checkpoint, voice_path
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/clone_small.yaml"
 RESULTS = Path(__file__).resolve().parent / "results/ablations"
@@ -84,7 +84,9 @@ def run(options: argparse.Namespace, name: str) -> None:
 
 def conditions(options: argparse.Namespace) -> dict[str, Any]:
     """What must be the same for variants that are compared."""
-    return {"minutes": options.minutes, "start": path_sha256(voice_path(options.start)), "recipe": path_sha256(RECIPE)}
+    start = voice_path(options.start)
+    weights = start / WEIGHTS if start.is_dir() else start
+    return {"minutes": options.minutes, "start": path_sha256(weights), "recipe": path_sha256(RECIPE)}
 
 
 def kept(options: argparse.Namespace, name: str) -> Path | None:
@@ -143,8 +145,8 @@ def judge(options: argparse.Namespace, name: str) -> None:
     folder = folder_of(options, name)
     checkpoint = options.start if name == START else last_checkpoint(folder)
     assert checkpoint is not None, f"{folder} has no checkpoint"
-    report = evaluate(options.speech / "eval_pairs.tsv", ClonedBy(checkpoint), folder / "report", measures=MEASURES,
-                      workers=1 if options.at_once > 1 else 0)  # fmt: skip
+    report = evaluate(options.speech / "eval_pairs.tsv", ClonedBy(checkpoint, guidance=0.0), folder / "report",
+                      measures=MEASURES, workers=1 if options.at_once > 1 else 0)  # fmt: skip
     found = json.loads((report.folder / METRICS).read_text("utf-8"))
     found["system"]["name"] = name
     steps = 0 if name == START else read_checkpoint(Path(checkpoint))["global_step"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LEAST_REFERENCE_SECONDS = 1.0
 GREATEST_SEED = 2**32 - 1  # NumPy's
+GREATEST_GUIDANCE = 2.0  # beyond which nothing sounds like speech
 
 
 def check_parts(voice: Voice) -> None:
@@ -56,6 +57,7 @@ def check_parts(voice: Voice) -> None:
             f"{type(voice.generator).__name__} needs {', '.join(lacking)}, which no part of this voice supplies;"
             " add the encoder or extractor for it"
         )
+    check_guidance(voice, voice.guidance)
 
 
 def check_can_clone(voice: Voice, pitch_shift: float) -> None:
@@ -75,6 +77,20 @@ def check_can_clone(voice: Voice, pitch_shift: float) -> None:
         raise ConfigurationError(
             "this voice listens to no reference: it cannot clone, only speak as it was trained to; train one with a"
             " speaker encoder"
+        )
+
+
+def check_guidance(voice: Voice, guidance: float) -> None:
+    """Refuse guidance that is out of range, or that the voice has nothing to go by for.
+
+    Raises:
+        ConfigurationError: names the range, or what the voice lacks.
+    """
+    if not 0 <= guidance <= GREATEST_GUIDANCE:
+        raise ConfigurationError(f"guidance is {guidance:g}; it must be from 0, for none, to {GREATEST_GUIDANCE:g}")
+    if guidance and (voice.speaker_encoder is None or "speaker" not in voice.generator.needs):
+        raise ConfigurationError(
+            f"guidance is {guidance:g}, but this voice is told no speaker whom it could be led away from; leave it at 0"
         )
 
 

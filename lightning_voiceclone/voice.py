@@ -1,6 +1,7 @@
 """A voice: everything that cloning loads, and the one way from recordings to features to a waveform."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from lightning_voiceclone.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.joining import check_can_clone, check_parts, check_recordings, check_seed
+from lightning_voiceclone.joining import check_can_clone, check_guidance, check_parts, check_recordings, check_seed
 from lightning_voiceclone.pacing import check_manner, paced
 from lightning_voiceclone.spec import AudioSpec
 
@@ -45,10 +46,12 @@ class Voice(nn.Module):
         pitch: extractor of f0 and voicing.
         energy: extractor of the RMS.
         noise: Z, numbers of noise a frame.
+        guidance: how far a clone is led on, away from the source's speaker, where ``clone`` is not told otherwise.
 
     Raises:
         SpecMismatchError: if two parts disagree on the features; names the field and both values.
-        ConfigurationError: if the generator needs what no part supplies.
+        ConfigurationError: if the generator needs what no part supplies, or there is guidance, and no speaker to be
+            led away from.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Voice(nn.Module):
         pitch: FeatureExtractor | None = None,
         energy: FeatureExtractor | None = None,
         noise: int = 0,
+        guidance: float = 0.0,
     ) -> None:
         super().__init__()
         self.feature_extractor = feature_extractor
@@ -72,6 +76,7 @@ class Voice(nn.Module):
         self.pitch = pitch
         self.energy = energy
         self.noise = noise
+        self.guidance = guidance
         self.normalizer = Normalizer(self.spec.channels)
         self.own: OwnIdentity | None = None
         check_parts(self)
@@ -228,6 +233,7 @@ class Voice(nn.Module):
         seed: int = 0,
         pitch_shift: float = 0.0,
         speed: float = 1.0,
+        guidance: float | None = None,
     ) -> Tensor:
         """The words of the source in the voice of the references.
 
@@ -239,6 +245,7 @@ class Voice(nn.Module):
             seed: the same seed gives the same samples.
             pitch_shift: semitones above the register of the references, or of the source where they have no pitch.
             speed: times as fast as the source.
+            guidance: how far the clone is led on, away from the source's speaker, 0 to 2; None for the voice's own.
 
         Returns:
             (round(N // hop / speed) * hop,) samples.
@@ -247,18 +254,40 @@ class Voice(nn.Module):
             SpecMismatchError: if the rate is not the voice's.
             RecordingError: if a recording is too short, silent or not finite.
             ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, if pitch,
-                speed or seed are out of range, or if the voice is not told the pitch that is to be shifted.
+                speed, guidance or seed are out of range, or if the voice is not told the pitch that is to be shifted
+                or the speaker who is to be led away from.
         """
         check_manner(pitch_shift, speed)
         check_seed(seed)
         check_can_clone(self, pitch_shift)
+        strength = self.guidance if guidance is None else guidance
+        check_guidance(self, strength)
         check_recordings(source, references, sample_rate, self.spec)
         said = self.analyze(source[None])
         identity = self._identity(references)
         register = None if said.f0 is None else self._register(said.f0, identity) * 2 ** (pitch_shift / 12)
         random = torch.Generator(source.device).manual_seed(seed)
         condition = paced(self.condition(said, identity, register_from=register, random=random), speed)
-        return self.vocode(self.generator(condition))[0].clamp(-1, 1)
+        return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
+
+    def _guided(self, condition: Condition, said: Analysis, strength: float) -> Tensor:
+        """Features made + strength * (made - what the generator makes if the source's own speaker is to speak).
+
+        A generator falls short of the voice that it is told, on the side of the one that it hears. Both passes say the
+        same, in the same melody, and look up in the same reference, so that their difference is what the speaker's
+        embedding does, and more of it makes up for what is missing. Classifier-free guidance (Ho and Salimans 2022,
+        equation 6) leads a diffusion model away from what it makes without a condition in the same way; and as there
+        (Lin et al. 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.4), each channel's
+        deviation over time is kept as it was made, which would grow otherwise.
+        """
+        made: Tensor = self.generator(condition)
+        if not strength or made.shape[-1] < 2:
+            return made
+        own: Tensor = self.generator(replace(condition, speaker=self.embed(said)))
+        led = made + strength * (made - own)
+        middle = led.mean(-1, keepdim=True)
+        grown = led.std(-1, keepdim=True) / made.std(-1, keepdim=True).clamp_min(1e-5)
+        return middle + (led - middle) / grown.clamp_min(1e-5)
 
     @staticmethod
     def _register(f0: Tensor, identity: Identity) -> Tensor:

@@ -25,13 +25,18 @@ def describe_voice(voice: Voice) -> dict[str, Any]:
             arguments["pretrained"] = None
         if "start" in arguments:  # which was long ago: the weights are the voice's own, or those of pretrained
             arguments["start"] = None
-    return {
+    made = {
         "format": FORMAT,
         "version": __version__,
         "spec": voice.spec.to_mapping(),
         "noise": voice.noise,
         "parts": parts,
-    } | ({} if voice.own is None else {"own": voice.own.shapes()})
+    }
+    if voice.guidance:
+        made["guidance"] = voice.guidance
+    if voice.own is not None:
+        made["own"] = voice.own.shapes()
+    return made
 
 
 def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> Voice:
@@ -56,7 +61,7 @@ def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> 
     parts: dict[str, Any] = {name: given.get(name) or build(part) for name, part in described.items()}
     for name in parts.keys() - given.keys():
         check_weights(name, described[name], parts[name])
-    voice = Voice(**parts, noise=description["noise"])
+    voice = Voice(**parts, noise=description["noise"], guidance=description.get("guidance", 0.0))
     if "own" in description:
         voice.own = OwnIdentity.of_shapes(description["own"])
     check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)

@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
                       help="higher or lower than the reference speaks (default: 0)")  # fmt: skip
     made.add_argument("--speed", type=float, default=1.0, metavar="FACTOR",
                       help="faster or slower than the source; 1.25 takes a fifth less time (default: 1)")  # fmt: skip
+    made.add_argument("--guidance", type=float, metavar="STRENGTH",
+                      help="how far the clone is led on, away from the source's speaker, 0 to 2: more sounds less like"
+                      " the source, at some cost in words and naturalness (default: the voice's own)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the noise, where the voice has any (default: 0)")
     made.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, mps (default: cpu)")
     return made
@@ -71,9 +74,8 @@ def run(argv: list[str]) -> int:
     )
     for note in (*source.notes, *notes):
         print(f"note: {note}", file=sys.stderr)
-    cloned = voice.clone(
-        source.audio, references, rate, seed=options.seed, pitch_shift=options.pitch_shift, speed=options.speed
-    )
+    cloned = voice.clone(source.audio, references, rate, seed=options.seed, pitch_shift=options.pitch_shift,
+                         speed=options.speed, guidance=options.guidance)  # fmt: skip
     write_audio(options.output, cloned.cpu().numpy(), rate)
     print(f"{options.output}: {len(cloned) / rate:.2f} s at {rate} Hz")
     return 0

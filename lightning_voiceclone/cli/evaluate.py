@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--ground-truth", action="store_true", help="the sources themselves")
     made.add_argument("--vocoder", metavar="WHICH", help="speak with this one instead of the voice's own (with"
                       " --checkpoint or --copy); as for lvc clone")  # fmt: skip
+    made.add_argument("--guidance", type=float, metavar="STRENGTH",
+                      help="as for lvc clone (with --checkpoint; default: the voice's own)")  # fmt: skip
     made.add_argument("--limit", type=int, metavar="N", help="judge so many pairs only, evenly spread")
     made.add_argument("--measures", metavar="A,B", default="", help="judge by these measures only (default: all)")
     made.add_argument("--without", metavar="A,B", default="", help="leave these measures out")
@@ -107,6 +109,8 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.vocoder and not (options.checkpoint or options.copy):
         raise ConfigurationError("--vocoder speaks with --checkpoint or --copy, and neither is there; leave it out")
+    if options.guidance is not None and given != ["checkpoint"]:
+        raise ConfigurationError("--guidance is for clones of a --checkpoint, and none are made; leave it out")
     for name, least in (("draws", 1), ("workers", 0)):
         if getattr(options, name) < least:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}, but must be at least {least}")
@@ -124,7 +128,8 @@ def _system(options: argparse.Namespace) -> "System":
         return GroundTruth()
     if options.converted:
         return Converted(options.converted)
-    return ClonedBy(options.checkpoint, vocoder=options.vocoder, seed=options.seed, device=options.device)
+    return ClonedBy(options.checkpoint, vocoder=options.vocoder, seed=options.seed, guidance=options.guidance,
+                    device=options.device)  # fmt: skip
 
 
 def _names(text: str) -> list[str]:

@@ -26,7 +26,12 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--vocoder", metavar="NAME",
                         help="that the voice is to speak with from now on: a checkpoint or folder of one, default, or"
                         " the name of a class that needs no training")  # fmt: skip
+    parser.add_argument("--guidance", type=float, metavar="STRENGTH",
+                        help="how far its clones are led on, away from the source's speaker, from now on, 0 to 2"
+                        " (default: as far as now, the first one's)")  # fmt: skip
     options = parser.parse_args(argv)
+    if options.part and options.guidance is not None:
+        parser.error(f"--guidance has no effect on the {options.part}; leave it out")
     if options.part not in (None, "vocoder") and options.vocoder:
         parser.error(f"--vocoder has no effect on the {options.part}; leave it out")
     made, spec = _saved(options)
@@ -46,10 +51,10 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
 
     path = Path(options.checkpoints[0])
     if _holds_part(path):
-        if options.part or options.vocoder or options.checkpoints[1:]:
+        if options.part or options.vocoder or options.guidance is not None or options.checkpoints[1:]:
             raise ConfigurationError(
-                f"{path} holds a vocoder or an encoder, not a voice: it is saved by itself, without --part, --vocoder"
-                " or other checkpoints"
+                f"{path} holds a vocoder or an encoder, not a voice: it is saved by itself, without --part, --vocoder,"
+                " --guidance or other checkpoints"
             )
         description, _ = read_part(path)
         part = load_part(path, description["part"]["kind"])
@@ -78,10 +83,14 @@ def _voice(options: argparse.Namespace) -> Any:
     """The voice of the checkpoint, or the mean of several."""
     from lightning_voiceclone.blending import mean_voice
     from lightning_voiceclone.errors import ConfigurationError
+    from lightning_voiceclone.joining import check_guidance
     from lightning_voiceclone.storage import load_voice
 
     first, *others = options.checkpoints
     voice = load_voice(first, options.vocoder)
+    if options.guidance is not None:
+        check_guidance(voice, options.guidance)
+        voice.guidance = options.guidance
     if len(set(options.checkpoints)) < len(options.checkpoints):
         raise ConfigurationError("a checkpoint is named twice, and would weigh twice in the mean; name each once")
     return mean_voice({first: voice, **{name: load_voice(name) for name in others}}) if others else voice

@@ -123,7 +123,7 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
         ConfigurationError: names what differs, and both values.
     """
     ours: dict[str, Any] = {"pairs": pairs.sha256}
-    identity = ("kind", "name", "sha256", "vocoder_sha256", "seed")
+    identity = ("kind", "name", "sha256", "vocoder_sha256", "seed", "guidance")
     ours |= {f"system {name}": system[name] for name in identity if name in system}
     for name, judge in judges.by_measure.items():
         ours[f"judge of {name}"] = None if judge is None else asdict(judge)

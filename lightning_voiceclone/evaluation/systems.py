@@ -15,6 +15,7 @@ from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.frozen import all_weights, weights_sha256
 from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
+from lightning_voiceclone.joining import check_guidance
 from lightning_voiceclone.metrics.judges import file_sha256, identify
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import check_join
@@ -57,25 +58,35 @@ class ClonedBy(System):
         checkpoint: a .ckpt of ``lvc fit``, a voice folder of ``lvc save``, or "default" for the voice that ships.
         vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
         seed: of the noise, where the voice has any.
+        guidance: as of :meth:`~lightning_voiceclone.voice.Voice.clone`; None for the voice's own.
         device: where to compute.
 
     Raises:
         LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+        ConfigurationError: if the guidance is out of range, or this voice can have none.
     """
 
     kind = "clone"
 
     def __init__(
-        self, checkpoint: str | Path, *, vocoder: str | None = None, seed: int = 0, device: str = "cpu"
+        self,
+        checkpoint: str | Path,
+        *,
+        vocoder: str | None = None,
+        seed: int = 0,
+        guidance: float | None = None,
+        device: str = "cpu",
     ) -> None:
         self.checkpoint, self.seed, self.device = voice_path(checkpoint), seed, device
         self.voice = _load(self.checkpoint, vocoder, device)
+        self.guidance = self.voice.guidance if guidance is None else guidance
+        check_guidance(self.voice, self.guidance)
 
     def describe(self) -> dict[str, Any]:
-        """Path and hash of the checkpoint, the vocoder, and the seed."""
+        """Path and hash of the checkpoint, the vocoder, the seed and the guidance."""
         return {"kind": self.kind, "name": f"{self.checkpoint}, {type(self.voice.vocoder).__name__}",
                 "sha256": path_sha256(self.checkpoint), "vocoder_sha256": _weights_sha256(self.voice.vocoder),
-                "seed": self.seed, "denoise": "auto",
+                "seed": self.seed, "guidance": self.guidance, "denoise": "auto",
                 "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
 
     def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
@@ -84,7 +95,8 @@ class ClonedBy(System):
         source, reference = (_tensor(path, spec.sample_rate, self.device) for path in (pair.source, pair.reference))
         said = hear_source(source, spec, str(pair.source)).audio
         voices, _ = hear_references([(str(pair.reference), reference)], spec, teller=speaker_teller(self.voice))
-        return self.voice.clone(said, voices, spec.sample_rate, seed=self.seed).cpu().numpy(), spec.sample_rate
+        clone = self.voice.clone(said, voices, spec.sample_rate, seed=self.seed, guidance=self.guidance)
+        return clone.cpu().numpy(), spec.sample_rate
 
     def speaker_encoders(self) -> list[Judge]:
         """That of the voice."""
