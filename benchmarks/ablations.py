@@ -5,9 +5,10 @@
 Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
 discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv, without guidance. Prints a table in
 Markdown: the figures of the recipe itself with their intervals, and of every variant the paired differences from it.
-Reports are kept in ``benchmarks/results/ablations`` (``--results``), so that variants can be trained one by one, on
-other days; a training that was interrupted goes on where it stood, and one that failed is named and left out. Needs the
-extra ``judges``.
+Reports are kept in ``--results``, so that variants can be trained one by one, on other days; a training that was
+interrupted goes on where it stood, and one that failed is named and left out. Those in ``benchmarks/results/ablations``
+began with the voice that shipped until 2026-11-26, which is one of three in the mean that ships since. Needs the extra
+``judges``.
 """
 
 import argparse
@@ -64,6 +65,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=[*VARIANTS], default=[*VARIANTS], metavar="VARIANT",
                         help=f"of {', '.join(VARIANTS)}; none to print the table alone")  # fmt: skip
     options = parser.parse_args()
+    if options.only and (other := report_of_others(options)) is not None:
+        parser.error(f"{other} is of another recipe, start or time; name another folder with --results")
     with ThreadPoolExecutor(options.at_once) as pool:
         list(pool.map(lambda name: run(options, name), options.only))
     print_table({name: found for name in VARIANTS if (found := kept(options, name)) is not None})
@@ -90,14 +93,16 @@ def conditions(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def kept(options: argparse.Namespace, name: str) -> Path | None:
-    """Folder of a variant's report; None if there is none, or one that was made under other conditions."""
+    """Folder of a variant's report; None if there is none."""
     folder: Path = options.results / slug(name)
-    if not (folder / METRICS).is_file():
-        return None
-    if json.loads((folder / METRICS).read_text("utf-8"))["training"]["conditions"] == conditions(options):
-        return folder
-    print(f"{folder} is of another recipe, start or time, and left out; it is made anew if the variant is run",
-          file=sys.stderr)  # fmt: skip
+    return folder if (folder / METRICS).is_file() else None
+
+
+def report_of_others(options: argparse.Namespace) -> Path | None:
+    """A report of another recipe, start or time among those that are kept, which no other could be compared with."""
+    for folder in filter(None, (kept(options, name) for name in VARIANTS)):
+        if json.loads((folder / METRICS).read_text("utf-8"))["training"]["conditions"] != conditions(options):
+            return folder
     return None
 
 
