@@ -100,8 +100,9 @@ def kept(options: argparse.Namespace, name: str) -> Path | None:
 
 def report_of_others(options: argparse.Namespace) -> Path | None:
     """A report of another recipe, start or time among those that are kept, which no other could be compared with."""
+    ours = conditions(options)
     for folder in filter(None, (kept(options, name) for name in VARIANTS)):
-        if json.loads((folder / METRICS).read_text("utf-8"))["training"]["conditions"] != conditions(options):
+        if json.loads((folder / METRICS).read_text("utf-8"))["training"]["conditions"] != ours:
             return folder
     return None
 

@@ -17,6 +17,7 @@ from lightning_voiceclone.analysis import (
     stretch,
 )
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.guidance import led_on
 from lightning_voiceclone.identity import Identity, OwnIdentity
 from lightning_voiceclone.interfaces import (
     Condition,
@@ -271,23 +272,11 @@ class Voice(nn.Module):
         return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
 
     def _guided(self, condition: Condition, said: Analysis, strength: float) -> Tensor:
-        """Features made + strength * (made - what the generator makes if the source's own speaker is to speak).
-
-        A generator falls short of the voice that it is told, on the side of the one that it hears. Both passes say the
-        same, in the same melody, and look up in the same reference, so that their difference is what the speaker's
-        embedding does, and more of it makes up for what is missing. Classifier-free guidance (Ho and Salimans 2022,
-        equation 6) leads a diffusion model away from what it makes without a condition in the same way; and as there
-        (Lin et al. 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.4), each channel's
-        deviation over time is kept as it was made, which would grow otherwise.
-        """
+        """Features (B, F, T), led on from what the source's own speaker would sound like in all else the same."""
         made: Tensor = self.generator(condition)
-        if not strength or made.shape[-1] < 2:
+        if not strength:
             return made
-        own: Tensor = self.generator(replace(condition, speaker=self.embed(said)))
-        led = made + strength * (made - own)
-        middle = led.mean(-1, keepdim=True)
-        grown = led.std(-1, keepdim=True) / made.std(-1, keepdim=True).clamp_min(1e-5)
-        return middle + (led - middle) / grown.clamp_min(1e-5)
+        return led_on(made, self.generator(replace(condition, speaker=self.embed(said))), strength)
 
     @staticmethod
     def _register(f0: Tensor, identity: Identity) -> Tensor:
