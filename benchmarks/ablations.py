@@ -1,13 +1,16 @@
 """What each ingredient of the cloning model is worth: trainings that lack one, or have one more, at equal times.
 
-    OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT [--only VARIANT …]
+    python benchmarks/ablations.py --speech ../shared/speech --output OUT --only
+    OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT --results OUT/reports
 
 Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
 discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv, without guidance. Prints a table in
 Markdown: the figures of the recipe itself with their intervals, and of every variant the paired differences from it.
 Reports are kept in ``--results``, so that variants can be trained one by one, on other days; a training that was
-interrupted goes on where it stood, and one that failed is named and left out. Those in ``benchmarks/results/ablations``
-began with the voice that shipped until 2026-11-26, which is one of three in the mean that ships since. Needs the extra
+interrupted goes on where it stood, and one that failed is named and left out. All speak through the recipe's vocoder.
+The first command prints the table of those in ``benchmarks/results/ablations``. They began with the voice that shipped
+until 2026-11-26, which is one of three in the mean that ships since; to add a variant to them, name it with
+``--start``: the files of ``git show 875642c^:lightning_voiceclone/weights/voice/NAME`` in a folder. Needs the extra
 ``judges``.
 """
 

@@ -1,25 +1,25 @@
 """The mean of several states of one voice."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from lightning_voiceclone.blending import mean_voice
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.testing.voices import small_voice
+
+WIDER = InstanceNormContentEncoder(Dims(20), channels=4, width=16, layers=1)
 
 
-def voice(seed, *, layers=2, width=8, statistics=0.0):
-    torch.manual_seed(seed)
-    extractor = MelSpectrogram(n_mels=20)
-    content = InstanceNormContentEncoder(Dims(20), channels=4, width=width, layers=1)
-    generator = ConvGenerator(Dims(20, content=4), width=8, layers=layers)
-    made = Voice(extractor, generator, GriffinLim(extractor.spec), content_encoder=content)
-    made.normalizer.fit_once([torch.linspace(-1, 1, 1000).reshape(1, 20, 50) + statistics])
+def voice(seed, *, layers=2, statistics=0.0, **parts):
+    made = small_voice(
+        Dims(20, content=4), generator=partial(ConvGenerator, width=8, layers=layers), seed=seed, **parts
+    )
+    made.normalizer.mean.add_(statistics)
     return made
 
 
@@ -43,7 +43,7 @@ def test_the_mean_of_a_voice_with_itself_is_that_voice():
     ("changes", "words"),
     [
         ({"layers": 3}, "a.ckpt and b.ckpt have other generators"),
-        ({"width": 16}, "other content_encoders"),
+        ({"content_encoder": WIDER}, "other content_encoders"),
         ({"statistics": 1.0}, "statistics of other recordings"),
     ],
 )

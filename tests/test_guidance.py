@@ -1,31 +1,26 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.systems import ClonedBy
-from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.testing.voices import small_voice
 
 
 def untrained(*, speaker=True, told=True, **settings):
     """A voice that was never trained, with weights that are not near zero."""
-    torch.manual_seed(0)
-    extractor = MelSpectrogram(n_mels=20)
-    generator = ConvGenerator(Dims(20, content=4, speaker=8 if told else 0), width=8, layers=2)
-    for parameter in generator.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    content = InstanceNormContentEncoder(Dims(20), channels=4, width=8, layers=1)
-    encoder = StatisticsSpeakerEncoder(Dims(20), channels=8, width=8, layers=1) if speaker else None
-    return Voice(extractor, generator, GriffinLim(extractor.spec, iterations=2), content_encoder=content,
-                 speaker_encoder=encoder, **settings).eval()  # fmt: skip
+    dims = Dims(20, content=4, speaker=8 if speaker else 0)
+
+    def generator(widths):
+        return ConvGenerator(widths if told else replace(widths, speaker=0), width=8, layers=2)
+
+    return small_voice(dims, generator=generator, spread=0.3, **settings)
 
 
 def speech(seconds=1.0, speaker=0):

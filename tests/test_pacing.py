@@ -7,18 +7,12 @@ import torch
 
 from lightning_voiceclone.analysis import median_f0
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.prosody import Energy, Pitch
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.identity import OwnIdentity
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
-from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.pacing import check_manner, paced
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.conditions import EVERYTHING, random_condition
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.testing.voices import small_voice
 
 
 def speech(seconds, speaker=0):
@@ -28,12 +22,7 @@ def speech(seconds, speaker=0):
 @pytest.fixture
 def told():
     """A voice that clones 1.01 s, and what its generator was told the last time."""
-    torch.manual_seed(0)
-    extractor, dims = MelSpectrogram(n_mels=20), Dims(20)
-    voice = Voice(extractor, ConvGenerator(Dims(20, 4, 8, 2, True, True), width=8, layers=1),
-                  GriffinLim(extractor.spec, iterations=2), pitch=Pitch(), energy=Energy(), noise=2,
-                  content_encoder=InstanceNormContentEncoder(dims, channels=4, width=8, layers=1),
-                  speaker_encoder=StatisticsSpeakerEncoder(dims, channels=8, width=8, layers=1)).eval()  # fmt: skip
+    voice = small_voice(Dims(20, content=4, speaker=8, noise=2, pitch=True, energy=True))
     seen = {}
     voice.generator.register_forward_pre_hook(lambda _, inputs: seen.update(condition=inputs[0]))
 

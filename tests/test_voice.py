@@ -1,19 +1,19 @@
 """The voice: analysis, condition, cloning and storage."""
 
+from functools import partial
+
 import pytest
 import torch
 import yaml
 
 from lightning_voiceclone.analysis import Normalizer, median_f0, pad_together
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, SpecMismatchError
-from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, MelSpectrogram
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 from lightning_voiceclone.voice_description import describe_voice
@@ -21,17 +21,9 @@ from lightning_voiceclone.voice_description import describe_voice
 HOP = 160
 
 
-def small_voice(noise=2):
-    torch.manual_seed(0)
-    extractor = MelSpectrogram(n_mels=20)
-    dims = Dims(20)
-    content = InstanceNormContentEncoder(dims, channels=4, width=8, layers=1)
-    speaker = StatisticsSpeakerEncoder(dims, channels=8, width=8, layers=1)
-    generator = ConvGenerator(Dims(20, 4, 8, noise, True, True), width=8, layers=2)
-    for parameter in generator.parameters():  # as trained ones are: not near zero
-        torch.nn.init.normal_(parameter, std=0.3)
-    return Voice(extractor, generator, GriffinLim(extractor.spec, iterations=4), content_encoder=content,
-                 speaker_encoder=speaker, pitch=Pitch(), energy=Energy(), noise=noise).eval()  # fmt: skip
+def untrained(noise=2):
+    return small_voice(Dims(20, content=4, speaker=8, noise=noise, pitch=True, energy=True),
+                       generator=partial(ConvGenerator, width=8, layers=2), spread=0.3)  # fmt: skip
 
 
 def speech(seconds, speaker=0, seed=0):
@@ -48,7 +40,7 @@ def test_normalizer_by_hand():
 
 
 def test_padding_changes_nothing():
-    voice = small_voice(noise=0)
+    voice = untrained(noise=0)
     short, long = speech(1.0), speech(1.6, speaker=1)
     audio, lengths = pad_together([short, long], HOP)
     with torch.no_grad():
@@ -63,7 +55,7 @@ def test_padding_changes_nothing():
 
 
 def test_melody_moves_to_the_register_of_the_reference():
-    voice = small_voice()
+    voice = untrained()
     source, reference = voice.analyze(speech(1.5, 1)[None]), voice.analyze(speech(1.5, 3)[None])
     register = median_f0(reference.f0)
     moved = voice.condition(source, voice.identify(reference), register_from=register)
@@ -74,7 +66,7 @@ def test_melody_moves_to_the_register_of_the_reference():
 
 
 def test_clone_keeps_the_length_and_follows_the_seed():
-    voice = small_voice()
+    voice = untrained()
     source, references = speech(1.234), [speech(1.0, 2), speech(1.5, 2, seed=1)]
     one, two = (voice.clone(source, references, 16000, seed=1) for _ in range(2))
     assert len(one) == len(source) // HOP * HOP
@@ -84,7 +76,7 @@ def test_clone_keeps_the_length_and_follows_the_seed():
 
 
 def test_references_together_are_their_mean_by_length():
-    voice = small_voice()
+    voice = untrained()
     one, two = speech(1.0, 2), speech(3.0, 4)
     audio, lengths = pad_together([one, two], HOP)
     with torch.no_grad():
@@ -109,7 +101,7 @@ def test_references_together_are_their_mean_by_length():
 def test_what_cannot_be_heard_is_refused(change, error, words):
     settings = {"source": speech(1.0), "references": [speech(1.2, 1)], "sample_rate": 16000}
     with pytest.raises(error, match=words):
-        small_voice().clone(**{**settings, **change})
+        untrained().clone(**{**settings, **change})
 
 
 def test_parts_that_do_not_fit_are_refused():
@@ -124,7 +116,7 @@ def test_parts_that_do_not_fit_are_refused():
 
 
 def test_a_stored_voice_is_the_same_voice(tmp_path):
-    voice = small_voice()
+    voice = untrained()
     voice.normalizer.fit([voice.feature_extractor(speech(2.0)[None])])
     save_voice(voice, tmp_path / "voice")
     loaded = load_voice(tmp_path / "voice")
@@ -135,7 +127,7 @@ def test_a_stored_voice_is_the_same_voice(tmp_path):
 
 
 def test_storage_refuses_what_it_cannot_trust(tmp_path):
-    voice = small_voice()
+    voice = untrained()
     save_voice(voice, tmp_path / "voice")
     path = tmp_path / "voice/voice.yaml"
     kept = yaml.safe_load(path.read_text())

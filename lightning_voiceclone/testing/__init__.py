@@ -1,4 +1,4 @@
-"""For the tests of parts, built-in and third-party: conformance classes to inherit, synthetic speech, conditions.
+"""For the tests of parts, built-in and third-party: conformance to inherit, synthetic speech, conditions, voices.
 
 ``from lightning_voiceclone.testing import GeneratorConformance``; names are loaded when asked for, so that the pytest
 plugin, which every pytest run on the machine imports, stays light.
@@ -20,6 +20,7 @@ _HOMES = {
     "band_features": "signals",
     "overfit": "overfitting",
     "random_condition": "conditions",
+    "small_voice": "voices",
     "speech_batch": "overfitting",
     "speech_like": "signals",
 }

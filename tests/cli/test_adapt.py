@@ -13,30 +13,17 @@ import soundfile
 import torch
 
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.features.prosody import Pitch
-from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
-from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.testing.voices import small_voice
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A working directory with a tiny voice, recordings of one speaker, and a source."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    extractor = MelSpectrogram(n_mels=20)
-    voice = Voice(extractor, ConvGenerator(Dims(20, 4, 8, 0, True), width=8, layers=1),
-                  GriffinLim(extractor.spec, iterations=2), pitch=Pitch(),
-                  content_encoder=InstanceNormContentEncoder(Dims(20), channels=4, width=8, layers=1),
-                  speaker_encoder=StatisticsSpeakerEncoder(Dims(20), channels=8, width=8, layers=1))  # fmt: skip
-    voice.normalizer.fit([extractor(torch.from_numpy(speech_like(2.0).audio)[None])])
-    save_voice(voice, tmp_path / "voice")
+    save_voice(small_voice(Dims(20, content=4, speaker=8, pitch=True)), tmp_path / "voice")
     (tmp_path / "speaker/deeper").mkdir(parents=True)
     for number, name in enumerate(("speaker/0.wav", "speaker/deeper/1.wav")):
         soundfile.write(name, speech_like(3.0, speaker=3, seed=number).audio, 16000)

@@ -3,32 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from lightning_voiceclone.audio.recordings import read_audio
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
-from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
-from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import save_voice
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.testing.voices import small_voice
 
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """Run ``lvc clone`` of a voice that was never trained on a.wav and other files; gives the exit status."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    extractor = MelSpectrogram(n_mels=20)
-    voice = Voice(extractor, ConvGenerator(Dims(20, content=4, speaker=8), width=8, layers=1),
-                  GriffinLim(extractor.spec, iterations=2),
-                  content_encoder=InstanceNormContentEncoder(Dims(20), channels=4, width=8, layers=1),
-                  speaker_encoder=StatisticsSpeakerEncoder(Dims(20), channels=8, width=8, layers=1))  # fmt: skip
-    save_voice(voice, tmp_path / "voice")
+    save_voice(small_voice(), tmp_path / "voice")
     soundfile.write("a.wav", speech_like(2.0).audio, 16000)
 
     def run(*references, options=()):

@@ -15,16 +15,12 @@ from lightning_voiceclone.evaluation import run as module
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth, path_sha256
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
 from lightning_voiceclone.metrics.spectral import MelCepstralDistortion
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
-from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import save_voice
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.testing.voices import small_voice
 
 SIGNAL = ("snr_db", "rmse", "mcd_db", "f0_correlation", "voicing_error", "duration_ratio")  # need no weights
 
@@ -95,22 +91,12 @@ def test_a_copy_by_the_default_vocoder(pairs, tmp_path):
 @pytest.fixture
 def voice_folder(tmp_path):
     """A voice that was never trained, with an encoder of audio."""
-    torch.manual_seed(0)
-    extractor = MelSpectrogram(n_mels=20)
-    content = InstanceNormContentEncoder(Dims(20), channels=4, width=8, layers=1)
-    encoder = EightBands()
-    generator = ConvGenerator(Dims(20, content=4, speaker=8), width=8, layers=1)
-    voice = Voice(extractor, generator, GriffinLim(extractor.spec, iterations=2), content_encoder=content,
-                  speaker_encoder=encoder)  # fmt: skip
-    save_voice(voice, tmp_path / "voice")
+    save_voice(small_voice(speaker_encoder=EightBands()), tmp_path / "voice")
     return tmp_path / "voice"
 
 
 def test_a_copy_refines_with_a_voices_features_as_without_and_leaves_the_voices_own(tmp_path):
-    extractor = MelSpectrogram()
-    voice = Voice(extractor, ConvGenerator(Dims(80, noise=4), width=8, layers=1),
-                  GriffinLim(extractor.spec, iterations=2), noise=4)  # fmt: skip
-    save_voice(voice, tmp_path / "voice")
+    save_voice(small_voice(Dims(80, noise=4)), tmp_path / "voice")
     assert Copy.named(str(tmp_path / "voice"), "default").vocoder.refine == Copy.named(None, "default").vocoder.refine
     assert Copy.named(str(tmp_path / "voice")).vocoder.iterations == 2
 

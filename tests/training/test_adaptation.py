@@ -3,6 +3,7 @@
 import copy
 import os
 import tempfile
+from functools import partial
 
 import pytest
 import soundfile
@@ -10,18 +11,13 @@ import torch
 
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.features.prosody import Energy, Pitch
-from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.training import adaptation
 from lightning_voiceclone.training.adaptation import adapt, recordings_in
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +29,8 @@ def folder(tmp_path_factory):
 
 
 def voice():
-    torch.manual_seed(0)
-    extractor, dims = MelSpectrogram(n_mels=20), Dims(20)
-    content = InstanceNormContentEncoder(dims, channels=4, width=8, layers=1)
-    speaker = StatisticsSpeakerEncoder(dims, channels=8, width=8, layers=1)
-    generator = ReferenceGenerator(Dims(20, 4, 8, 0, True, True), width=16, layers=2, heads=2, head_width=8)
-    made = Voice(extractor, generator, GriffinLim(extractor.spec, iterations=2), content_encoder=content,
-                 speaker_encoder=speaker, pitch=Pitch(), energy=Energy())  # fmt: skip
-    made.normalizer.fit([extractor(torch.from_numpy(speech_like(2.0).audio)[None])])
-    return made.eval()
+    return small_voice(Dims(20, content=4, speaker=8, pitch=True, energy=True),
+                       generator=partial(ReferenceGenerator, width=16, layers=2, heads=2, head_width=8))  # fmt: skip
 
 
 def test_only_the_generator_learns_and_the_voice_needs_no_reference_then(folder, tmp_path):

@@ -14,13 +14,12 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.discriminators.spectra import WaveformDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
+from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.trained import save_part
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.step import StepSettings
@@ -130,13 +129,7 @@ def test_likelihood_alone_trains_without_ever_speaking(corpus_folder, tmp_path):
 
 def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
     extractor = MEL()
-    torch.manual_seed(1)
-    dims = {"features": 20, "content": 4, "speaker": 4}
-    voice = Voice(extractor, ConvGenerator(Dims(**dims), width=8, layers=1), GriffinLim(extractor.spec),
-                  content_encoder=InstanceNormContentEncoder(Dims(20), channels=4, width=8, layers=1),
-                  speaker_encoder=StatisticsSpeakerEncoder(Dims(20), channels=4, width=8, layers=1))  # fmt: skip
-    voice.normalizer.fit([torch.randn(1, 20, 50)])
-    save_voice(voice, tmp_path / "voice")
+    save_voice(small_voice(Dims(20, content=4, speaker=4), seed=1), tmp_path / "voice")
     save_part(TINY(extractor.spec), TINY(extractor.spec).spec, tmp_path / "vocoder")
     tuned = module(voice=str(tmp_path / "voice"),
                    vocoder=partial(TINY, pretrained=str(tmp_path / "vocoder"), finetune=True))  # fmt: skip
@@ -169,8 +162,7 @@ def test_a_voice_of_other_features_is_refused(tmp_path):
 
 
 def test_a_voice_and_augmentation_are_not_to_be_had_together(tmp_path):
-    voice = Voice(MEL(), ConvGenerator(Dims(20, noise=2), width=8, layers=1), GriffinLim(MEL().spec), noise=2)
-    save_voice(voice, tmp_path / "voice")
+    save_voice(small_voice(Dims(20, noise=2)), tmp_path / "voice")
     with pytest.raises(ConfigurationError, match=r"leave out model\.augmentation or model\.voice"):
         module(voice=str(tmp_path / "voice"), augmentation=[RandomGain()])
 

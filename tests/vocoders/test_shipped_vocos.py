@@ -1,5 +1,6 @@
 """The Vocos that ships: it loads, fits, is small, and speaks better than Griffin-Lim of what it has never heard."""
 
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -12,15 +13,12 @@ from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.errors import SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
-from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.vocos import Vocos
-from lightning_voiceclone.voice import Voice
 
 FOLDER = Path(str(resources.files("lightning_voiceclone"))) / "weights/vocos"
 
@@ -61,13 +59,7 @@ def test_other_features_are_refused_with_the_field():
 
 @pytest.fixture
 def voice_folder(tmp_path):
-    torch.manual_seed(0)
-    extractor = MelSpectrogram()
-    voice = Voice(extractor, ConvGenerator(Dims(80, content=8, speaker=8), width=8, layers=1),
-                  Vocos(extractor.spec, pretrained="default"),
-                  content_encoder=InstanceNormContentEncoder(Dims(80), channels=8, width=8, layers=1),
-                  speaker_encoder=StatisticsSpeakerEncoder(Dims(80), channels=8, width=8, layers=1))  # fmt: skip
-    voice.normalizer.fit([extractor(torch.from_numpy(speech_like(1.0).audio)[None])])
+    voice = small_voice(Dims(80, content=8, speaker=8), vocoder=partial(Vocos, pretrained="default"))
     save_voice(voice, tmp_path / "voice")
     return tmp_path / "voice"
 

@@ -1,0 +1,65 @@
+"""Voices that were never trained, small enough to be made for every test."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from lightning_voiceclone.features.prosody import Energy, Pitch
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.interfaces import Generator, Vocoder
+from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
+from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.voice import Voice
+
+SMALL = {"width": 8, "layers": 1}
+CLONER = Dims(20, content=4, speaker=8)
+GENERATOR: Callable[[Dims], Generator] = partial(ConvGenerator, width=8, layers=1)
+VOCODER: Callable[[AudioSpec], Vocoder] = partial(GriffinLim, iterations=2)
+
+
+def small_voice(
+    dims: Dims = CLONER,
+    *,
+    generator: Callable[[Dims], Generator] = GENERATOR,
+    vocoder: Callable[[AudioSpec], Vocoder] = VOCODER,
+    spread: float | None = None,
+    seed: int = 0,
+    **parts: Any,
+) -> Voice:
+    """A voice of 16 kHz mel bands that was never trained, normalised by some synthetic speech, ready to speak.
+
+    Args:
+        dims: the widths: mel bands, and what the generator is told; what is 0 or False has no part.
+        generator: made with the widths.
+        vocoder: made with the spec of the features.
+        spread: standard deviation of the generator's weights, drawn anew, as trained ones are not near zero; None for
+            those that it is made with.
+        seed: of all weights, which torch's own random state begins with.
+        parts: of :class:`~lightning_voiceclone.voice.Voice`, in place of those made here, and its settings.
+    """
+    torch.manual_seed(seed)
+    extractor = MelSpectrogram(n_mels=dims.features)
+    heard = Dims(dims.features)
+    made: dict[str, Any] = {"noise": dims.noise}
+    if dims.content:
+        made["content_encoder"] = InstanceNormContentEncoder(heard, channels=dims.content, **SMALL)
+    if dims.speaker:
+        made["speaker_encoder"] = StatisticsSpeakerEncoder(heard, channels=dims.speaker, **SMALL)
+    if dims.pitch:
+        made["pitch"] = Pitch()
+    if dims.energy:
+        made["energy"] = Energy()
+    network = generator(dims)
+    if spread is not None:
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=spread)
+    voice = Voice(extractor, network, vocoder(extractor.spec), **(made | parts))
+    voice.normalizer.fit([extractor(torch.from_numpy(speech_like(2.0).audio)[None])])
+    return voice.eval()
