@@ -26,6 +26,7 @@ NARROW_DB = -30.0  # from 2 to 3.5 kHz to above 4.5 kHz; speech falls by less th
 MUSICAL_SHARE = 0.5
 MEASURABLE_SECONDS = 0.5  # less is taken as it is: it is too short to tell speech from noise
 LONGEST_SECONDS = 60.0  # of all references together; more says nothing new of a voice, and costs memory
+LOUDEST, QUIETEST, USUAL = 2.0, 0.01, 0.5  # peaks; decoders of MP3 overshoot full scale by a fifth
 ENOUGH_SECONDS = 5.0  # of references with the whole band, beside which those of a telephone are left out
 
 
@@ -72,10 +73,11 @@ def hear_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, den
     """
     check_denoise(denoise)
     check_audio(audio, spec, name, spec.hop_length / spec.sample_rate)
+    audio, notes = _levelled(name, audio)
     if len(audio) < MEASURABLE_SECONDS * spec.sample_rate:
-        return Heard(_denoised(audio, spec) if denoise == "on" else audio)
+        return Heard(_denoised(audio, spec) if denoise == "on" else audio, tuple(notes))
     quality = measure(audio, spec.sample_rate)
-    notes = _faults(name, quality)
+    notes += _faults(name, quality)
     if not _is_speech(quality):
         notes.append(f"no speech found in {name}: the clone will have no words; give a recording of someone who speaks")
     if quality.treble < NARROW_DB:
@@ -110,15 +112,18 @@ def hear_references(
         ConfigurationError: if ``denoise`` is none of the three.
     """
     check_denoise(denoise)
-    heard, notes = [], []
-    for name, audio in references:
-        check_audio(audio, spec, name, LEAST_REFERENCE_SECONDS)
+    heard: list[_Reference] = []
+    notes: list[str] = []
+    for name, given in references:
+        check_audio(given, spec, name, LEAST_REFERENCE_SECONDS)
+        audio, told = _levelled(name, given)
+        notes += told
         heard.append(_Reference(name, audio, measure(audio, spec.sample_rate)))
         notes += _faults(name, heard[-1].quality)
         _check_speech(heard[-1])
-    used, told = _with_the_whole_band(heard, spec.sample_rate)
+    used, narrow = _with_the_whole_band(heard, spec.sample_rate)
     spans, cut = _within_the_budget(used, spec.sample_rate)
-    notes += told + cut
+    notes += narrow + cut
     ready = []
     for reference, chosen in zip(used, spans, strict=True):
         if not chosen:
@@ -155,6 +160,15 @@ def check_denoise(denoise: str) -> None:
     """
     if denoise not in DENOISE:
         raise ConfigurationError(f"denoise is {denoise!r}{nearest(denoise, DENOISE)}; give {', '.join(DENOISE)}")
+
+
+def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
+    """Audio (N,) of a level that a voice knows, and a note if it had another one."""
+    peak = float(audio.abs().max())
+    if QUIETEST <= peak <= LOUDEST:
+        return audio, []
+    what = "far beyond full scale" if peak > LOUDEST else "very quiet"
+    return audio * (USUAL / peak), [f"{name} is {what}, its peak {peak:.3g} of full scale: scaled to {USUAL:g}"]
 
 
 def _faults(name: str, quality: Quality) -> list[str]:

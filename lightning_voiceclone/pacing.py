@@ -31,8 +31,8 @@ def check_manner(pitch_shift: float, speed: float) -> None:
 def paced(condition: Condition, speed: float) -> Condition:
     """The condition of one utterance, said ``speed`` times as fast: T frames become round(T / speed), at least 1.
 
-    What is said, voicing, energy and noise are drawn between frames; f0 is taken from the nearest frame, as there is
-    nothing between a tone and no tone. 1 changes nothing.
+    What is said, voicing and energy are drawn between frames. f0 is taken from the nearest frame, as there is nothing
+    between a tone and no tone; so is noise, whose mean of two would be less than standard normal. 1 changes nothing.
     """
     if speed == 1:
         return condition
@@ -46,13 +46,14 @@ def paced(condition: Condition, speed: float) -> Condition:
         return F.interpolate(wide, wanted, **how).reshape(*x.shape[:-1], wanted)
 
     between: dict[str, Any] = {"mode": "linear", "align_corners": False}
+    nearest: dict[str, Any] = {"mode": "nearest-exact"}
     of_utterance = condition.noise is not None and condition.noise.ndim == 2
     return replace(
         condition,
         lengths=torch.full_like(condition.lengths, wanted),
         content=laid(condition.content, **between),
-        f0=laid(condition.f0, mode="nearest-exact"),
+        f0=laid(condition.f0, **nearest),
         voicing=laid(condition.voicing, **between),
         energy=laid(condition.energy, **between),
-        noise=condition.noise if of_utterance else laid(condition.noise, **between),
+        noise=condition.noise if of_utterance else laid(condition.noise, **nearest),
     )

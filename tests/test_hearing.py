@@ -174,6 +174,23 @@ def test_clipping_is_named_with_its_share(gain, resampled):
     assert told == pytest.approx(share, rel=0.5)
 
 
+@pytest.mark.parametrize(("gain", "words"), [(32768.0, "far beyond full scale"), (10 ** (-50 / 20), "very quiet")])
+def test_audio_of_no_usable_level_is_scaled_with_a_note(gain, words):
+    plain = phrases(5.0) / phrases(5.0).abs().max()
+    source = hear_source(gain * plain, SPEC, "a.wav")
+    (reference,), notes = hear_references([("b.wav", gain * plain)], SPEC)
+    for audio in (source.audio, reference):
+        torch.testing.assert_close(audio, plain / 2)
+    assert f"a.wav is {words}" in source.notes[0]
+    assert f"b.wav is {words}" in notes[0]
+    assert len(source.notes) == len(notes) == 1
+
+
+def test_a_decoders_overshoot_is_left():
+    audio = 1.2 * phrases(2.0) / phrases(2.0).abs().max()
+    assert hear_source(audio, SPEC).audio is audio
+
+
 def test_a_telephones_band_is_noted_and_left_out_where_others_have_more():
     wide, narrow = phrases(), telephone(phrases(seed=1))
     assert hear_source(narrow, SPEC, "a.wav").notes[0].startswith("a.wav has nothing above 4 kHz")

@@ -114,3 +114,9 @@ def test_never_less_than_a_frame():
 def test_what_would_be_no_speech_is_refused(shift, speed, words):
     with pytest.raises(ConfigurationError, match=words):
         check_manner(shift, speed)
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.7, 2.0])
+def test_noise_stays_standard_normal(speed):
+    condition = random_condition(replace(EVERYTHING, noise=8), [4000])
+    assert float(paced(condition, speed).noise.std()) == pytest.approx(1.0, abs=0.02)

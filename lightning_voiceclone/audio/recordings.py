@@ -135,9 +135,14 @@ def check_writable(path: PathLike) -> None:
     """Refuse a name that :func:`write_audio` cannot write to: before the work, if that takes long.
 
     Raises:
-        ConfigurationError: if its suffix is neither .wav nor .flac.
+        ConfigurationError: if its suffix is neither .wav nor .flac, or nothing may be written there.
     """
-    suffix = Path(path).suffix
+    path = Path(path)
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not (above.is_dir() and os.access(above, os.W_OK)):
+        place = "a folder is there" if path.is_dir() else f"{above} is no folder that you may write to"
+        raise ConfigurationError(f"{path} cannot be written: {place}; name another file")
+    suffix = path.suffix
     if suffix.lower() not in {".wav", ".flac"}:
         raise ConfigurationError(f"{path}: cannot write {suffix or 'a file without suffix'}; name it .wav or .flac")
 

@@ -32,6 +32,8 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.part and options.guidance is not None:
         parser.error(f"--guidance has no effect on the {options.part}; leave it out")
+    if options.part == "vocoder" and options.checkpoints[1:]:
+        parser.error("further checkpoints have no effect on the vocoder, which is the first one's; leave them out")
     if options.part not in (None, "vocoder") and options.vocoder:
         parser.error(f"--vocoder has no effect on the {options.part}; leave it out")
     made, spec = _saved(options)
@@ -84,13 +86,13 @@ def _voice(options: argparse.Namespace) -> Any:
     from lightning_voiceclone.blending import mean_voice
     from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.joining import check_guidance
-    from lightning_voiceclone.storage import load_voice
+    from lightning_voiceclone.storage import load_voice, voice_path
 
     first, *others = options.checkpoints
     voice = load_voice(first, options.vocoder)
     if options.guidance is not None:
         check_guidance(voice, options.guidance)
         voice.guidance = options.guidance
-    if len(set(options.checkpoints)) < len(options.checkpoints):
+    if len({voice_path(name).resolve() for name in options.checkpoints}) < len(options.checkpoints):
         raise ConfigurationError("a checkpoint is named twice, and would weigh twice in the mean; name each once")
     return mean_voice({first: voice, **{name: load_voice(name) for name in others}}) if others else voice

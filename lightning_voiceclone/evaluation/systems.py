@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -78,14 +79,14 @@ class ClonedBy(System):
         device: str = "cpu",
     ) -> None:
         self.checkpoint, self.seed, self.device = voice_path(checkpoint), seed, device
-        self.voice = _load(self.checkpoint, vocoder, device)
+        self.voice, self._sha256 = _unchanged(self.checkpoint, lambda: _load(self.checkpoint, vocoder, device))
         self.guidance = self.voice.guidance if guidance is None else guidance
         check_guidance(self.voice, self.guidance)
 
     def describe(self) -> dict[str, Any]:
         """Path and hash of the checkpoint, the vocoder, the seed and the guidance."""
         return {"kind": self.kind, "name": f"{self.checkpoint}, {type(self.voice.vocoder).__name__}",
-                "sha256": path_sha256(self.checkpoint), "vocoder_sha256": _weights_sha256(self.voice.vocoder),
+                "sha256": self._sha256, "vocoder_sha256": _weights_sha256(self.voice.vocoder),
                 "seed": self.seed, "guidance": self.guidance, "denoise": "auto",
                 "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
 
@@ -226,6 +227,15 @@ class Converted(System):
 
 def _load(checkpoint: Path, vocoder: str | None, device: str) -> Any:
     return _moved(load_voice(checkpoint, vocoder), device)
+
+
+def _unchanged(path: Path, load: Callable[[], Any]) -> tuple[Any, str]:
+    """What is loaded of a path, and the hash of what it was loaded from, which a running training may replace."""
+    before = path_sha256(path) if path.exists() else ""
+    loaded = load()
+    if (after := path_sha256(path)) != before:
+        raise ConfigurationError(f"{path} was replaced while it was read; try again, or name a checkpoint that stays")
+    return loaded, after
 
 
 def _moved(part: nn.Module, device: str) -> Any:

@@ -17,6 +17,7 @@ from lightning_voiceclone.parts import Dims
 # ln of a mel band's magnitude (slaney norm, n_fft 1024) to Whisper's (log10 of its power + 4) / 4; the summand is what
 # the two differ by over read speech, where frames of 1,024 samples hold more power than those of 400.
 TO_WHISPER_SCALE, TO_WHISPER_SHIFT = 0.5 / math.log(10), 1.1
+WINDOWS_AT_ONCE = 64  # through the blocks: an hour has 1,400, for which memory would be wanted together
 
 
 class TransformerContentEncoder(ContentEncoder):
@@ -132,7 +133,8 @@ class TransformerContentEncoder(ContentEncoder):
         size, fill = self.core + 2 * self.edge, -steps % self.core
         x = F.pad(x, (0, 0, self.edge, self.edge + fill)).unfold(1, size, self.core).transpose(2, 3)
         seen = F.pad(mask, (self.edge, self.edge + fill)).unfold(1, size, self.core)
-        x = self._blocks(x.flatten(0, 1), seen.flatten(0, 1), self.positions)
+        some = zip(x.flatten(0, 1).split(WINDOWS_AT_ONCE), seen.flatten(0, 1).split(WINDOWS_AT_ONCE), strict=True)
+        x = torch.cat([self._blocks(windows, real, self.positions) for windows, real in some])
         return x[:, self.edge : self.edge + self.core].unflatten(0, (batch, -1)).flatten(1, 2)[:, :steps]
 
     def _blocks(self, x: Tensor, seen: Tensor, positions: Tensor) -> Tensor:

@@ -93,14 +93,14 @@ def adapt(
         steps: of training.
         learning_rate: of AdamW.
         strength: of the way that the weights go, above 0 to 1: more is nearer to the speaker.
-        seed: of crops and dropout.
+        seed: of crops and of noise on the speaker's embedding.
         denoise: as of ``hear_source``.
         progress: whether to show a bar on the error output, if that is a terminal.
         tell: is given notes on the recordings, a line each.
 
     Raises:
         RecordingError: if a recording cannot be heard, or there is too little of them.
-        ConfigurationError: if the voice cannot clone, or a setting is out of range.
+        ConfigurationError: if the voice cannot clone, a setting is out of range, or the training diverges.
         KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
     check_settings(steps, learning_rate, strength, seed)
@@ -118,12 +118,32 @@ def adapt(
     if sum(map(len, references)) < samples:
         tell(f"that is how the voice is known; training uses all of the {seconds:.0f} s")
     clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
-    before = {name: value.clone() for name, value in voice.generator.state_dict().items()}
-    voice.requires_grad_(False).generator.requires_grad_(True)
+    before = _weights(voice.generator)
+    after = _trained(voice, clean, steps, learning_rate, seed, progress)
+    voice.generator.load_state_dict({name: _between(before[name], value, strength) for name, value in after.items()})
+    voice.own = _own(voice, references)
+    voice.eval().requires_grad_(False)
+    prepare_parts(voice)  # which training took back
+    return voice
+
+
+def _trained(
+    voice: Voice, recordings: Sequence[Tensor], steps: int, learning_rate: float, seed: int, progress: bool
+) -> dict[str, Tensor]:
+    """Weights that the generator has after training on recordings (N,), averaged; the voice is changed.
+
+    Raises:
+        ConfigurationError: if they are no numbers any more.
+    """
+    rate = voice.spec.sample_rate
+    voice.eval().requires_grad_(False).generator.requires_grad_(True)  # without dropout, as it was measured
+    for part in voice.modules():
+        if isinstance(part, torch.nn.RNNBase):
+            part.train()  # cuDNN gives a recurrent network's gradients in no other mode
     with tempfile.TemporaryDirectory() as folder, isolate_rng(), _environment(folder):
         pl.seed_everything(seed, verbose=False)  # before the module, which keeps it for its steps
         module = _module(voice, learning_rate)
-        for number, audio in enumerate(clean):
+        for number, audio in enumerate(recordings):
             write_audio(Path(folder) / "corpus/speaker" / f"{number:05}.wav", audio.numpy(), rate)
         data = VoiceDataModule(
             SpeakerFolders, f"{folder}/corpus", segment_seconds=CROP_SECONDS, reference_seconds=REFERENCE_SECONDS,
@@ -131,15 +151,14 @@ def adapt(
         )  # fmt: skip
         with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
             _trainer(steps, advance).fit(module, data)
-    with module.averaged(), torch.inference_mode():
-        weights = {name: _between(before[name].to(value), value, strength)
-                   for name, value in voice.generator.state_dict().items()}  # fmt: skip
-    voice.generator.load_state_dict(weights)
-    voice.eval()
-    voice.own = _own(voice, references)
-    voice.eval().requires_grad_(False)
-    prepare_parts(voice)  # which training took back
-    return voice
+    with module.averaged():
+        weights = _weights(voice.generator)
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise ConfigurationError(
+            f"the training diverged: weights are not finite numbers any more; the learning rate is {learning_rate:g},"
+            " take a lower one"
+        )
+    return weights
 
 
 def _module(voice: Voice, learning_rate: float) -> VoiceModule:
@@ -161,6 +180,10 @@ def _module(voice: Voice, learning_rate: float) -> VoiceModule:
     )  # fmt: skip
     module.voice.normalizer.load_state_dict(voice.normalizer.state_dict())
     return module
+
+
+def _weights(part: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in part.state_dict().items()}
 
 
 def _between(before: torch.Tensor, after: torch.Tensor, strength: float) -> torch.Tensor:

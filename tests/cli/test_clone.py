@@ -63,6 +63,8 @@ def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, c
     [
         (["--output", "c.mp3"], "c.mp3: cannot write .mp3; name it .wav or .flac"),
         (["--output", "c"], "c: cannot write a file without suffix"),
+        (["--output", "voice.wav/c.wav"], "voice.wav/c.wav cannot be written: "),
+        (["--output", "voice"], "voice cannot be written: a folder is there; name another file"),
         (["--seed", "-1"], "the seed is -1; it must be from 0 to"),
         (["--seed", "99999999999999999999"], "the seed is 99999999999999999999; it must be"),
         (["--guidance", "3"], "guidance is 3; it must be from 0, for none, to 2"),
@@ -71,9 +73,10 @@ def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, c
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(clone, capsys, options, words):
     soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
+    Path("voice.wav").touch()
     assert clone("b.wav", options=options) == 2
     told = capsys.readouterr().err
     assert told.startswith("lvc: error: ")
     assert words in told
     assert told.count("\n") == 1
-    assert sorted(path.name for path in Path().iterdir()) == ["a.wav", "b.wav", "voice"]
+    assert sorted(path.name for path in Path().iterdir()) == ["a.wav", "b.wav", "voice", "voice.wav"]

@@ -189,8 +189,11 @@ def test_several_checkpoints_are_saved_as_their_mean_with_another_vocoder(traine
     assert type(mean.vocoder).__name__ == "GriffinLim"
     for name, value in mean.generator.state_dict().items():
         assert torch.allclose(value, alone.generator.state_dict()[name], rtol=1e-3, atol=1e-6)
-    assert main(["save", checkpoint, checkpoint, "--output", "twice"]) == 2
-    assert "named twice" in capsys.readouterr().err
+    for one, again in ((checkpoint, checkpoint), ("alone", "./alone/")):
+        assert main(["save", one, again, "--output", "twice"]) == 2
+        assert "named twice" in capsys.readouterr().err
+    assert main(["save", "mean", "alone", "--part", "vocoder", "--output", "twice"]) == 2
+    assert "further checkpoints have no effect on the vocoder" in capsys.readouterr().err
     assert main(["save", "mean", "--part", "vocoder", "--output", "spoken"]) == 0
     capsys.readouterr()
     assert main(["save", "mean", "nowhere.ckpt", "--output", "other"]) == 2

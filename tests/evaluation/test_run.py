@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
-from lightning_voiceclone.evaluation import panel, stages
+from lightning_voiceclone.evaluation import panel, stages, systems
 from lightning_voiceclone.evaluation import run as module
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.run import evaluate
@@ -18,7 +18,7 @@ from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, G
 from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
 from lightning_voiceclone.metrics.spectral import MelCepstralDistortion
 from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import save_voice
+from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 
@@ -213,6 +213,30 @@ def test_refuses_a_folder_of_something_else(pairs, converted, tmp_path):
     pairs.write_text(pairs.read_text() + "more\t0-1-0001.wav\t1-1-0001.wav\t\n")
     with pytest.raises(ConfigurationError, match="report of another pairs"):
         judged(pairs, GroundTruth(), tmp_path / "report")
+
+
+def test_clones_made_without_guidance_are_not_taken_for_led_ones(pairs, tmp_path):
+    save_voice(small_voice(), tmp_path / "voice")
+    judged(pairs, ClonedBy(tmp_path / "voice"), tmp_path / "report", limit=1)
+    journal = tmp_path / "report" / "progress.jsonl"
+    journal.write_text(journal.read_text().replace(', "system guidance": 0.0', ""))  # as before there was any
+    assert "guidance" not in journal.read_text()
+    judged(pairs, ClonedBy(tmp_path / "voice"), tmp_path / "report", limit=1)
+    journal.write_text(journal.read_text().replace(', "system guidance": 0.0', ""))
+    with pytest.raises(ConfigurationError, match=r"another system guidance: 0\.0 there, 0\.4 now"):
+        judged(pairs, ClonedBy(tmp_path / "voice", guidance=0.4), tmp_path / "report", limit=1)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    save_voice(small_voice(), tmp_path / "voice")
+
+    def load(*given):
+        save_voice(small_voice(seed=1), tmp_path / "voice")
+        return load_voice(*given)
+
+    monkeypatch.setattr(systems, "load_voice", load)
+    with pytest.raises(ConfigurationError, match="voice was replaced while it was read; try again"):
+        ClonedBy(tmp_path / "voice")
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A voice trained further on one speaker."""
 
 import copy
+import inspect
 import os
 import tempfile
 from functools import partial
@@ -9,8 +10,10 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.cli.adapt import parser
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.storage import load_voice, save_voice
@@ -108,6 +111,33 @@ def test_it_comes_nearer_to_the_speaker(folder):
 
     after = adapt(copy.deepcopy(before), recordings_in(folder), steps=30, learning_rate=3e-3, progress=False)
     assert error(after) < 0.95 * error(before)
+
+
+def test_recurrent_networks_train_and_dropout_does_not_act(folder):
+    one = small_voice(Dims(20, content=4, speaker=8),
+                      generator=partial(RecurrentGenerator, hidden=8, layers=2, dropout=0.5))  # fmt: skip
+    modes = {True: set(), False: set()}
+
+    def look(*_):
+        for part in one.modules():
+            modes[isinstance(part, torch.nn.RNNBase)].add(part.training)
+
+    one.generator.register_forward_pre_hook(look)
+    adapt(one, recordings_in(folder), steps=1, progress=False)
+    assert modes[True] == {True}  # cuDNN gives their gradients in no other mode
+    assert modes[False] == {False}
+    assert not any(part.training for part in one.modules())
+
+
+def test_what_diverges_is_refused(folder):
+    with pytest.raises(ConfigurationError, match=r"diverged: .* the learning rate is 1e\+30"):
+        adapt(voice(), recordings_in(folder), steps=3, learning_rate=1e30, progress=False)
+
+
+def test_the_command_has_the_functions_defaults():
+    ours, theirs = vars(parser().parse_args(["--data", "a", "--output", "b"])), inspect.signature(adapt).parameters
+    for name in ("steps", "learning_rate", "strength", "seed", "denoise"):
+        assert ours[name] == theirs[name].default
 
 
 def test_an_interruption_leaves_nothing_behind(folder, tmp_path, monkeypatch):
