@@ -3,6 +3,7 @@
 ``docs/inputs.md`` has the answers as a table. What is clean speech comes back as the very tensor that was given.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -168,7 +169,8 @@ def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
     if QUIETEST <= peak <= LOUDEST:
         return audio, []
     what = "far beyond full scale" if peak > LOUDEST else "very quiet"
-    return audio * (USUAL / peak), [f"{name} is {what}, its peak {peak:.3g} of full scale: scaled to {USUAL:g}"]
+    decibels = 20 * math.log10(peak)
+    return audio * (USUAL / peak), [f"{name} is {what}, its peak at {decibels:+.0f} dB: scaled to half of full scale"]
 
 
 def _faults(name: str, quality: Quality) -> list[str]:

@@ -112,8 +112,8 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
         sample_rate: in Hz.
 
     Raises:
-        ConfigurationError: if the suffix is another one, or samples are not finite numbers.
-        OSError: if the file cannot be written (a full disk, say).
+        ConfigurationError: if :func:`check_writable` refuses the path, or samples are not finite numbers.
+        OSError: if writing fails (a full disk, say).
     """
     path = Path(path)
     check_writable(path)

@@ -30,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--strength", type=float, default=0.6, metavar="SHARE",
                       help="of the way from the given voice to the trained one, above 0 to 1: more is nearer to the"
                       " speaker (default: 0.6)")  # fmt: skip
-    made.add_argument("--seed", type=int, default=0, help="of the crops that are drawn (default: 0)")
+    made.add_argument("--seed", type=int, default=0,
+                      help="of the crops and of the noise on the speaker's embedding (default: 0)")  # fmt: skip
     made.add_argument("--denoise", default="auto", metavar="WHEN", help="auto, on or off, as of lvc clone")
     made.add_argument("--bits", type=int, default=16, choices=(32, 16, 8), help="of a stored weight (default: 16)")
     return made

@@ -279,7 +279,8 @@ def _own_error(error: BaseException | None) -> LVCError | None:
 
 def _keep_quiet() -> None:
     """Leave out what Lightning tells every time and nobody here can act on."""
-    for words in ("does not have many workers", "isinstance.treespec, LeafSpec", "LightningCLI's args parameter"):
+    for words in ("does not have many workers", "isinstance.treespec, LeafSpec", "LightningCLI's args parameter",
+                  "lr_scheduler.step.. before"):  # fmt: skip
         warnings.filterwarnings("ignore", f".*{words}.*")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(_is_news)

@@ -36,8 +36,10 @@ class WhisperRecognizer(Recognizer):
         whisper = need("faster_whisper")
         self.language, self.beam_size = language, beam_size
         before = torch.get_num_threads()
-        self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
-        torch.set_num_threads(before)  # CTranslate2 sets it for the whole process, whose training it would slow down
+        try:
+            self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+        finally:
+            torch.set_num_threads(before)  # CTranslate2 sets it for the whole process, and would slow training down
         beams = "greedy" if beam_size == 1 else f"beam {beam_size}"
         name = f"Whisper {folder.name if Path(model).is_dir() else model} ({beams}, faster-whisper)"
         self.judge = Judge(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))

@@ -140,6 +140,7 @@ def _trained(
     for part in voice.modules():
         if isinstance(part, torch.nn.RNNBase):
             part.train()  # cuDNN gives a recurrent network's gradients in no other mode
+            part.dropout = 0.0  # which it would apply by itself then
     with tempfile.TemporaryDirectory() as folder, isolate_rng(), _environment(folder):
         pl.seed_everything(seed, verbose=False)  # before the module, which keeps it for its steps
         module = _module(voice, learning_rate)

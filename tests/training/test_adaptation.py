@@ -120,7 +120,9 @@ def test_recurrent_networks_train_and_dropout_does_not_act(folder):
 
     def look(*_):
         for part in one.modules():
-            modes[isinstance(part, torch.nn.RNNBase)].add(part.training)
+            recurrent = isinstance(part, torch.nn.RNNBase)
+            modes[recurrent].add(part.training)
+            assert not recurrent or part.dropout == 0
 
     one.generator.register_forward_pre_hook(look)
     adapt(one, recordings_in(folder), steps=1, progress=False)
