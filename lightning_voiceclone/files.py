@@ -11,6 +11,12 @@ from pathlib import Path
 from types import FrameType
 
 
+def unwritable_above(path: Path) -> Path | None:
+    """What is in the way of writing to a path, the nearest above it that is there; None if that is a folder for it."""
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    return None if above.is_dir() and os.access(above, os.W_OK) else above
+
+
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside ``path``, and move it into place if the block ends without an error.

@@ -1,6 +1,5 @@
 """Voices on disk: a folder of safetensors and YAML, or a Lightning checkpoint; neither runs code when read."""
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import yaml
 from safetensors import SafetensorError
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import whole_folder
+from lightning_voiceclone.files import unwritable_above, whole_folder
 from lightning_voiceclone.frozen import all_weights
 from lightning_voiceclone.packing import pack, unpack
 from lightning_voiceclone.parts import prepare_parts
@@ -31,8 +30,7 @@ def check_place(folder: Path) -> None:
     """
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK)):
+    if (above := unwritable_above(folder)) is not None:
         raise ConfigurationError(f"{folder} cannot be made: {above} is no folder that you may write to")
 
 

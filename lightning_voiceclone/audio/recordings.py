@@ -17,7 +17,7 @@ import soxr
 from lightning_voiceclone.audio.containers import truncation
 from lightning_voiceclone.audio.noise import band_powers, speech_over_noise, steady_noise
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.files import interruption_held, whole_file
+from lightning_voiceclone.files import interruption_held, unwritable_above, whole_file
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 SILENCE_DBFS = -60.0
@@ -112,11 +112,11 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
         sample_rate: in Hz.
 
     Raises:
-        ConfigurationError: if :func:`check_writable` refuses the path, or samples are not finite numbers.
-        OSError: if writing fails (a full disk, say).
+        ConfigurationError: if the suffix is another one, or samples are not finite numbers.
+        OSError: if the file cannot be written (a full disk, say).
     """
     path = Path(path)
-    check_writable(path)
+    container = _container(path)
     audio = np.asarray(audio, dtype=np.float32)
     if not np.isfinite(audio).all():
         raise ConfigurationError(f"{path}: not written, because samples are NaN or infinite; look at what made them")
@@ -126,7 +126,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
     samples = np.clip(np.round(audio.T * 32768.0), -32768, 32767).astype(np.int16)
     encoded = io.BytesIO()  # so that a full disk is Python's own OSError, with its number, not a decoder's message
     with interruption_held():
-        soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
+        soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=container)
     with whole_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
 
@@ -138,13 +138,21 @@ def check_writable(path: PathLike) -> None:
         ConfigurationError: if its suffix is neither .wav nor .flac, or nothing may be written there.
     """
     path = Path(path)
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if path.is_dir() or not (above.is_dir() and os.access(above, os.W_OK)):
-        place = "a folder is there" if path.is_dir() else f"{above} is no folder that you may write to"
-        raise ConfigurationError(f"{path} cannot be written: {place}; name another file")
-    suffix = path.suffix
-    if suffix.lower() not in {".wav", ".flac"}:
-        raise ConfigurationError(f"{path}: cannot write {suffix or 'a file without suffix'}; name it .wav or .flac")
+    if path.is_dir():
+        raise ConfigurationError(f"{path} cannot be written: a folder is there; name another file")
+    if (above := unwritable_above(path)) is not None:
+        raise ConfigurationError(
+            f"{path} cannot be written: {above} is no folder that you may write to; name another file"
+        )
+    _container(path)
+
+
+def _container(path: Path) -> str:
+    """WAV or FLAC, as the suffix says."""
+    if path.suffix.lower() not in {".wav", ".flac"}:
+        wanted = path.suffix or "a file without suffix"
+        raise ConfigurationError(f"{path}: cannot write {wanted}; name it .wav or .flac")
+    return path.suffix[1:].upper()
 
 
 def check_recording(

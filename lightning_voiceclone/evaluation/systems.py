@@ -2,7 +2,6 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,7 +78,7 @@ class ClonedBy(System):
         device: str = "cpu",
     ) -> None:
         self.checkpoint, self.seed, self.device = voice_path(checkpoint), seed, device
-        self.voice, self._sha256 = _unchanged(self.checkpoint, lambda: _load(self.checkpoint, vocoder, device))
+        self.voice, self._sha256 = _load(self.checkpoint, vocoder, device)
         self.guidance = self.voice.guidance if guidance is None else guidance
         check_guidance(self.voice, self.guidance)
 
@@ -225,17 +224,15 @@ class Converted(System):
         return [self.file(pair)]
 
 
-def _load(checkpoint: Path, vocoder: str | None, device: str) -> Any:
-    return _moved(load_voice(checkpoint, vocoder), device)
-
-
-def _unchanged(path: Path, load: Callable[[], Any]) -> tuple[Any, str]:
-    """What is loaded of a path, and the hash of what it was loaded from, which a running training may replace."""
-    before = path_sha256(path) if path.exists() else ""
-    loaded = load()
-    if (after := path_sha256(path)) != before:
-        raise ConfigurationError(f"{path} was replaced while it was read; try again, or name a checkpoint that stays")
-    return loaded, after
+def _load(checkpoint: Path, vocoder: str | None, device: str) -> tuple[Any, str]:
+    """A voice, and the hash of what it was loaded from, which a running training may replace meanwhile."""
+    sha256 = path_sha256(checkpoint)
+    voice = load_voice(checkpoint, vocoder)
+    if path_sha256(checkpoint) != sha256:
+        raise ConfigurationError(
+            f"{checkpoint} was replaced while it was read; try again, or name a checkpoint that stays"
+        )
+    return _moved(voice, device), sha256
 
 
 def _moved(part: nn.Module, device: str) -> Any:

@@ -18,9 +18,9 @@ from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice import Voice
 
-SMALL = {"width": 8, "layers": 1}
+SMALL: dict[str, Any] = {"width": 8, "layers": 1}
 CLONER = Dims(20, content=4, speaker=8)
-GENERATOR: Callable[[Dims], Generator] = partial(ConvGenerator, width=8, layers=1)
+GENERATOR: Callable[[Dims], Generator] = partial(ConvGenerator, **SMALL)
 VOCODER: Callable[[AudioSpec], Vocoder] = partial(GriffinLim, iterations=2)
 
 
