@@ -9,16 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from torch import Tensor
 
 from lightning_voiceclone.audio.recordings import read_audio, write_audio
+from lightning_voiceclone.converter import Converter, read
 from lightning_voiceclone.data.journal import Journal, key_of
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
 from lightning_voiceclone.evaluation.systems import path_sha256
-from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.interfaces import Case
 from lightning_voiceclone.joining import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.metrics.judges import identify, voice_of
@@ -68,13 +67,10 @@ def utterances(options: argparse.Namespace, speaker: str) -> list[Path]:
 
 
 def spoken(voice: Voice, source: Path, references: Sequence[Path]) -> Tensor:
-    """The clone (N,) at the judges' rate, of recordings heard as ``lvc clone`` hears them; no reference for its own."""
-    spec = voice.spec
-    said = hear_source(samples(source, spec.sample_rate), spec, str(source)).audio
-    named = [(str(path), samples(path, spec.sample_rate)) for path in references]
-    voices, _ = hear_references(named, spec, teller=speaker_teller(voice))
-    clone = voice.clone(said, voices, spec.sample_rate).numpy()
-    return torch.from_numpy(soxr.resample(clone, spec.sample_rate, RATE, quality="HQ"))
+    """The clone (N,) at the judges' rate, made as ``lvc clone`` makes it; no reference for an adapted model's own."""
+    converter = Converter(voice, note=lambda note: None)
+    clone = converter.convert(source, converter.speaker(*references) if references else None)
+    return torch.as_tensor(read(clone, RATE).samples)
 
 
 def difference(pairs: Sequence[Pair], before: Floats, after: Floats) -> tuple[float, tuple[float, float] | None]:

@@ -15,8 +15,8 @@ from cloning_speakers import RATE, samples, utterances
 from torch import Tensor
 
 from lightning_voiceclone.audio.recordings import write_audio
+from lightning_voiceclone.converter import Converter
 from lightning_voiceclone.evaluation.pairs import read_pairs
-from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.parts import Part, describe
 from lightning_voiceclone.storage import load_voice, voice_path
 from lightning_voiceclone.voice import Voice
@@ -65,12 +65,12 @@ def print_loaded(voice: Voice, source: Path, reference: Path) -> None:
     """Real-time factors of everything between reading and writing, and whether equal seeds give equal samples."""
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
-    spec = voice.spec
+    spec, converter = voice.spec, Converter(voice, note=lambda note: None)
     said, heard = (samples(path, spec.sample_rate) for path in (source, reference))
 
     def clone(seed: int) -> Tensor:
-        voices, _ = hear_references([("the reference", heard)], spec, teller=speaker_teller(voice))
-        return voice.clone(hear_source(said, spec).audio, voices, spec.sample_rate, seed=seed)
+        speaker = converter.speaker((heard, spec.sample_rate))
+        return torch.as_tensor(converter.convert((said, spec.sample_rate), speaker, seed=seed).samples)
 
     first, seconds, equal = clone(0), [], True
     for _ in range(ROUNDS):

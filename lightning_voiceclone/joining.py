@@ -104,18 +104,32 @@ def check_seed(seed: int) -> None:
         raise ConfigurationError(f"the seed is {seed}; it must be from 0 to {GREATEST_SEED}")
 
 
-def check_recordings(source: Tensor, references: Sequence[Tensor], sample_rate: int, spec: AudioSpec) -> None:
-    """Refuse recordings (N,) that a voice of that spec cannot hear.
+def check_source(source: Tensor, sample_rate: int, spec: AudioSpec) -> None:
+    """Refuse a source (N,) that a voice of that spec cannot convert.
+
+    Raises:
+        SpecMismatchError: if its declared rate is not the spec's.
+        RecordingError: if it is too short, silent or not finite.
+    """
+    _check_sample_rate(sample_rate, spec)
+    check_audio(source, spec, "the source", spec.hop_length / sample_rate)
+
+
+def check_references(references: Sequence[Tensor], sample_rate: int, spec: AudioSpec) -> None:
+    """Refuse references (N,) from which a voice of that spec cannot take a speaker.
 
     Raises:
         SpecMismatchError: if their declared rate is not the spec's.
         RecordingError: if one is too short, silent or not finite.
     """
+    _check_sample_rate(sample_rate, spec)
+    for reference in references:
+        check_audio(reference, spec, "a reference", LEAST_REFERENCE_SECONDS)
+
+
+def _check_sample_rate(sample_rate: int, spec: AudioSpec) -> None:
     if sample_rate != spec.sample_rate:
         raise SpecMismatchError(
             f"audio is declared at {sample_rate} Hz but this voice speaks at {spec.sample_rate} Hz; resample it first"
             " (read_audio does so)"
         )
-    check_audio(source, spec, "the source", spec.hop_length / sample_rate)
-    for reference in references:
-        check_audio(reference, spec, "a reference", LEAST_REFERENCE_SECONDS)

@@ -28,7 +28,14 @@ from lightning_voiceclone.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.joining import check_can_clone, check_guidance, check_parts, check_recordings, check_seed
+from lightning_voiceclone.joining import (
+    check_can_clone,
+    check_guidance,
+    check_parts,
+    check_references,
+    check_seed,
+    check_source,
+)
 from lightning_voiceclone.pacing import check_manner, paced
 from lightning_voiceclone.spec import AudioSpec
 
@@ -36,7 +43,9 @@ REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # wh
 
 
 class Voice(nn.Module):
-    """The parts of a voice, joined: ``analyze`` -> ``condition`` -> ``generator`` -> ``vocode``; ``clone`` is all four.
+    """The parts of a voice, joined: ``analyze`` -> ``condition`` -> ``generator`` -> ``vocode``.
+
+    ``prompt`` analyses references, ``convert`` goes the whole way for one source.
 
     Args:
         feature_extractor: what the generator must produce.
@@ -47,7 +56,7 @@ class Voice(nn.Module):
         pitch: extractor of f0 and voicing.
         energy: extractor of the RMS.
         noise: Z, numbers of noise a frame.
-        guidance: how far a clone is led on, away from the source's speaker, where ``clone`` is not told otherwise.
+        guidance: how far a clone is led on, away from the source's speaker, where ``convert`` is given no other.
 
     Raises:
         SpecMismatchError: if two parts disagree on the features; names the field and both values.
@@ -225,10 +234,28 @@ class Voice(nn.Module):
         return self.vocoder(self.normalizer.inverse(features))
 
     @torch.inference_mode()
-    def clone(
+    def prompt(self, references: Sequence[Tensor], sample_rate: int) -> Identity:
+        """Analyse references once, to convert any number of sources to their speaker.
+
+        Args:
+            references: recordings (N,) of one speaker, of any lengths; together they make one row.
+            sample_rate: of all of them, in Hz.
+
+        Raises:
+            SpecMismatchError: if the rate is not the model's.
+            RecordingError: if a recording is too short, silent or not finite.
+            ConfigurationError: if there is none.
+        """
+        if not references:
+            raise ConfigurationError("there is no reference; give at least one recording of the speaker")
+        check_references(references, sample_rate, self.spec)
+        return self.identify(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
+
+    @torch.inference_mode()
+    def convert(
         self,
         source: Tensor,
-        references: Sequence[Tensor],
+        identity: Identity | None,
         sample_rate: int,
         *,
         seed: int = 0,
@@ -236,40 +263,45 @@ class Voice(nn.Module):
         speed: float = 1.0,
         guidance: float | None = None,
     ) -> Tensor:
-        """The words of the source in the voice of the references.
+        """The words of the source in the voice of a speaker.
 
         Args:
             source: (N,) samples in [-1, 1].
-            references: recordings (N,) of one speaker, of any lengths; together they are the voice. None for a voice
-                that was adapted to a speaker and is to speak as that one.
-            sample_rate: of all of them, in Hz.
+            identity: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
+            sample_rate: of the source, in Hz.
             seed: the same seed gives the same samples.
             pitch_shift: semitones above the register of the references, or of the source where they have no pitch.
             speed: times as fast as the source.
-            guidance: how far the clone is led on, away from the source's speaker, 0 to 2; None for the voice's own.
+            guidance: how far the output is extrapolated away from the source's speaker, 0 to 2; None for the model's
+                own setting.
 
         Returns:
             (round(N // hop / speed) * hop,) samples.
 
         Raises:
-            SpecMismatchError: if the rate is not the voice's.
-            RecordingError: if a recording is too short, silent or not finite.
-            ConfigurationError: if the voice has nothing to hear the source with, if there is no reference, if pitch,
-                speed, guidance or seed are out of range, or if the voice is not told the pitch that is to be shifted
-                or the speaker who is to be led away from.
+            SpecMismatchError: if the rate is not the model's.
+            RecordingError: if the source is too short, silent or not finite.
+            ConfigurationError: if the model has no content encoder, if there is no speaker, if pitch, speed, guidance
+                or seed are out of range, or if the generator takes no pitch to be shifted or no speaker to be guided
+                away from.
         """
         check_manner(pitch_shift, speed)
         check_seed(seed)
         check_can_clone(self, pitch_shift)
         strength = self.guidance if guidance is None else guidance
         check_guidance(self, strength)
-        check_recordings(source, references, sample_rate, self.spec)
+        check_source(source, sample_rate, self.spec)
+        identity = identity or self._own_identity()
         said = self.analyze(source[None])
-        identity = self._identity(references)
         register = None if said.f0 is None else self._register(said.f0, identity) * 2 ** (pitch_shift / 12)
         random = torch.Generator(source.device).manual_seed(seed)
         condition = paced(self.condition(said, identity, register_from=register, random=random), speed)
         return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
+
+    def clone(self, source: Tensor, references: Sequence[Tensor], sample_rate: int, **options: Any) -> Tensor:
+        """:meth:`convert` with the :meth:`prompt` of the references; none for the speaker of an adapted model."""
+        prompt = self.prompt(references, sample_rate) if references else None
+        return self.convert(source, prompt, sample_rate, **options)
 
     def _guided(self, condition: Condition, said: Analysis, strength: float) -> Tensor:
         """Features (B, F, T), led on from what the source's own speaker would sound like in all else the same."""
@@ -284,10 +316,8 @@ class Voice(nn.Module):
         own = median_f0(f0)
         return own if identity.register is None else torch.where(identity.register.isnan(), own, identity.register)
 
-    def _identity(self, references: Sequence[Tensor]) -> Identity:
-        """That of the references together, or the voice's own where there are none."""
-        if references:
-            return self.identify(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
+    def _own_identity(self) -> Identity:
+        """The speaker to whom the model was adapted."""
         if self.own is None:
             raise ConfigurationError(
                 "there is no reference, and this voice is not adapted to a speaker; give it one (lvc adapt makes a"

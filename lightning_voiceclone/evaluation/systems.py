@@ -1,6 +1,7 @@
 """What is judged: a voice, files that another system made, a copy by the vocoder, or the recordings themselves."""
 
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.audio.recordings import check_recording, read_audio
+from lightning_voiceclone.converter import Converter
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.frozen import all_weights, weights_sha256
-from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
 from lightning_voiceclone.joining import check_guidance
 from lightning_voiceclone.metrics.judges import file_sha256, identify
@@ -21,6 +22,7 @@ from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import check_join
 from lightning_voiceclone.storage import load_voice, voice_path
 
+logger = logging.getLogger(__name__)
 LEAST_SECONDS = 0.1  # of a recording that can be judged
 
 
@@ -58,7 +60,7 @@ class ClonedBy(System):
         checkpoint: a .ckpt of ``lvc fit``, a voice folder of ``lvc save``, or "default" for the voice that ships.
         vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
         seed: of the noise, where the voice has any.
-        guidance: as of :meth:`~lightning_voiceclone.voice.Voice.clone`; None for the voice's own.
+        guidance: as of :meth:`~lightning_voiceclone.voice.Voice.convert`; None for the voice's own.
         device: where to compute.
 
     Raises:
@@ -77,8 +79,9 @@ class ClonedBy(System):
         guidance: float | None = None,
         device: str = "cpu",
     ) -> None:
-        self.checkpoint, self.seed, self.device = voice_path(checkpoint), seed, device
+        self.checkpoint, self.seed = voice_path(checkpoint), seed
         self.voice, self._sha256 = _load(self.checkpoint, vocoder, device)
+        self.converter = Converter(self.voice, note=logger.debug)
         self.guidance = self.voice.guidance if guidance is None else guidance
         check_guidance(self.voice, self.guidance)
 
@@ -86,17 +89,14 @@ class ClonedBy(System):
         """Path and hash of the checkpoint, the vocoder, the seed and the guidance."""
         return {"kind": self.kind, "name": f"{self.checkpoint}, {type(self.voice.vocoder).__name__}",
                 "sha256": self._sha256, "vocoder_sha256": _weights_sha256(self.voice.vocoder),
-                "seed": self.seed, "guidance": self.guidance, "denoise": "auto",
+                "seed": self.seed, "guidance": self.guidance, "denoise": self.converter.denoise,
                 "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
 
     def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
-        """Clone the pair, heard as ``lvc clone`` hears it by default; its notes are not shown."""
-        spec = self.voice.spec
-        source, reference = (_tensor(path, spec.sample_rate, self.device) for path in (pair.source, pair.reference))
-        said = hear_source(source, spec, str(pair.source)).audio
-        voices, _ = hear_references([(str(pair.reference), reference)], spec, teller=speaker_teller(self.voice))
-        clone = self.voice.clone(said, voices, spec.sample_rate, seed=self.seed, guidance=self.guidance)
-        return clone.cpu().numpy(), spec.sample_rate
+        """Clone the pair as ``lvc clone`` does by default; notes on the recordings are not shown."""
+        speaker = self.converter.speaker(pair.reference)
+        clone, rate = self.converter.convert(pair.source, speaker, seed=self.seed, guidance=self.guidance)
+        return np.asarray(clone), rate
 
     def speaker_encoders(self) -> list[Judge]:
         """That of the voice."""

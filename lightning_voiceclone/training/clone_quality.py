@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.converter import Converter
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
 from lightning_voiceclone.evaluation.panel import (
@@ -155,9 +156,10 @@ class CloneQuality(Callback):
         return float(self._panel.measures[name].summarize(np.array(scores), np.ones((1, len(scores))))[0])
 
     def _cloned(self, module: Any, case: Case) -> torch.Tensor:
-        source, reference = (audio.to(module.device) for audio in (case.source, case.reference))
+        converter = Converter(module.voice, note=logger.debug)
         with module.averaged():
-            return module.voice.clone(source, [reference], case.sample_rate, seed=self.seed).cpu()
+            speaker = converter.speaker((case.reference, case.sample_rate))
+            return torch.as_tensor(converter.convert((case.source, case.sample_rate), speaker, seed=self.seed).samples)
 
     def _log_audio(self, trainer: pl.Trainer, number: int, clone: torch.Tensor, rate: int) -> None:
         for shown in trainer.loggers:
