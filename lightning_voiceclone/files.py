@@ -1,14 +1,20 @@
 """Files that appear whole or not at all, and Ctrl-C that waits for a piece of work to be whole."""
 
 import contextlib
+import errno
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+
+from lightning_voiceclone.durable import exchange, sync, sync_below
+from lightning_voiceclone.leftovers import NAME, claimed, set_aside
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+UNNAMED = {*FULL, errno.EFBIG, errno.EIO}  # what writing to an open file may raise, which does not name it
+TRIES = 20  # at replacing a folder that other processes replace too
 
 
 def unwritable_above(path: Path) -> Path | None:
@@ -17,52 +23,106 @@ def unwritable_above(path: Path) -> Path | None:
     return None if above.is_dir() and os.access(above, os.W_OK) else above
 
 
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside ``path``, and move it into place if the block ends without an error.
+def explain_os_error(error: OSError, place: str | os.PathLike[str] | None = None) -> str:
+    """What failed, on which path and what to do, in one line; ``place`` where the error does not name any."""
+    path = error.filename if error.filename is not None else place
+    at = "" if path is None else f"{os.fsdecode(path)}: "
+    if error.errno in FULL:
+        return f"{at}the disk is full; free some space and run it again"
+    if error.errno == errno.EFBIG:
+        return f"{at}it would be larger than a file may be here; raise the limit (ulimit -f) and run it again"
+    return f"{at}{error.strerror or ' '.join(str(error).split())}"
 
-    The temporary name keeps the suffix, by which libraries choose a format. Parent folders are created.
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let errors of writing name ``path``, where they name none, or a temporary name beside it.
 
     Raises:
-        OSError: as the block raises it (a full disk, say); nothing is left behind then.
+        OSError: with the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        temporary = error.filename is not None and NAME.fullmatch(Path(os.fsdecode(error.filename)).name)
+        if temporary or (error.filename is None and error.errno in UNNAMED):
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; where the block fails, take back those that were made and are empty.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for place in missing:
+            with contextlib.suppress(OSError):  # it holds something
+                place.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, and move it into place if the block ends without an error.
+
+    The temporary name keeps the suffix, by which libraries choose a format. Parent folders are created. What a killed
+    process left there by such a name is removed (see :mod:`~lightning_voiceclone.leftovers`).
+
+    Args:
+        path: of the file.
+        durable: whether to wait until it is on the disk (some milliseconds): without that, a file that was replaced
+            may be empty after a loss of power. Not for many small files, which one call can put on the disk together.
+
+    Raises:
+        OSError: as the block raises it (a full disk, say), with the path; nothing is left behind then.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with named(path), made_folder(path.parent), claimed(path) as temporary:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+        if durable:
+            sync(temporary)
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if durable:
+            sync(path.parent)
 
 
 @contextlib.contextmanager
 def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As :func:`whole_file` for a folder; an existing folder at ``path`` is replaced.
+    """As :func:`whole_file` for a folder; an existing folder at ``path`` is replaced, at once where the system can.
 
     Raises:
         OSError: as the block raises it; ``path`` is then as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    old = temporary.with_name(temporary.name + "-old")
-    try:
+    if path.is_symlink():  # what it points to is replaced, not the link
+        path = path.resolve()
+    with named(path), made_folder(path.parent), claimed(path, folder=True) as temporary:
         yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    finally:
-        if old.exists() and not path.exists():  # ended between the two renames
-            old.rename(path)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        sync_below(temporary)
+        _put(temporary, path)
+        sync(path.parent)
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Rename a folder to a path; what was there has the folder's name afterwards, or is gone."""
+    for last in (*[False] * (TRIES - 1), True):
+        try:
+            if not os.path.lexists(path):
+                folder.rename(path)
+            elif not exchange(folder, path):
+                with set_aside(path):
+                    folder.rename(path)
+            return
+        except OSError as error:  # another process has put one there, or is about to
+            if last or error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
+                raise
 
 
 @contextlib.contextmanager

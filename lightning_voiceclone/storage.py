@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import unwritable_above, whole_folder
 from lightning_voiceclone.frozen import all_weights
+from lightning_voiceclone.leftovers import find_again
 from lightning_voiceclone.packing import pack, unpack
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
@@ -103,6 +104,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    path = find_again(path)
     if path.is_dir():
         return _read_folder(path)
     if path.is_file():

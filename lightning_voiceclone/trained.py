@@ -13,6 +13,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.frozen import all_weights, freeze
+from lightning_voiceclone.leftovers import find_again
 from lightning_voiceclone.packing import pack
 from lightning_voiceclone.parts import IN_USE, SOURCES, Part, build, describe, prepare_parts, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
@@ -59,6 +60,7 @@ def read_part(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         ConfigurationError: if there is no part at the path, or none that says what its features mean.
     """
+    path = find_again(path)
     if path.is_dir():
         description, weights = read_folder(path, DESCRIPTION, WEIGHTS, "a trained part")
     elif path.is_file():

@@ -103,13 +103,14 @@ def read_audio(
     return np.ascontiguousarray(audio.T, dtype=np.float32), wanted
 
 
-def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
+def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable: bool = True) -> None:
     """Write 16-bit WAV or FLAC, by the path's suffix; the file appears whole or not at all.
 
     Args:
         path: ending in .wav or .flac; parent folders are created.
         audio: (N,) or (channels, N) in [-1, 1]; what lies beyond is clipped, with a warning in the log.
         sample_rate: in Hz.
+        durable: as of :func:`~lightning_voiceclone.files.whole_file`.
 
     Raises:
         ConfigurationError: if the suffix is another one, or samples are not finite numbers.
@@ -127,7 +128,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int) -> None:
     encoded = io.BytesIO()  # so that a full disk is Python's own OSError, with its number, not a decoder's message
     with interruption_held():
         soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=container)
-    with whole_file(path) as temporary:
+    with whole_file(path, durable=durable) as temporary:
         temporary.write_bytes(encoded.getbuffer())
 
 
@@ -185,15 +186,44 @@ def check_recording(
     with _opened(path) as file:
         frames, peak, clipped, power = _measure(file, path, start, end)
         rate, channels, subtype = file.samplerate, file.channels, file.subtype
-    seconds = frames / rate
+    seconds, peak_dbfs = frames / rate, _loud_and_long(path, frames / rate, peak, min_seconds)
+    bandwidth = _bandwidth(power.spectrum, rate, subtype)
+    return RecordingFacts(seconds, rate, channels, bandwidth, sha256, peak_dbfs, clipped / (frames * channels),
+                          power.snr_db)  # fmt: skip
+
+
+def check_samples(audio: np.ndarray, sample_rate: int, name: str, *, min_seconds: float = 0.0) -> RecordingFacts:
+    """As :func:`check_recording` of a mono 16-bit WAV with these samples, which is on no disk and has no hash.
+
+    Args:
+        audio: (N,) float32 in [-1, 1], of 16-bit numbers.
+        sample_rate: in Hz.
+        name: of the recording, for errors.
+        min_seconds: shortest length that is accepted.
+
+    Raises:
+        RecordingError: if it is silent, too short, or has samples that are not finite numbers.
+    """
+    if not np.isfinite(audio).all():
+        raise RecordingError(f"{name}: has samples that are NaN or infinite")
+    magnitude = np.abs(audio)
+    peak_dbfs = _loud_and_long(name, len(audio) / sample_rate, float(magnitude.max(initial=0.0)), min_seconds)
+    power = _Power(sample_rate)
+    for first in range(0, len(audio), BLOCK):
+        power.add(audio[first : first + BLOCK])
+    clipped = int((magnitude >= 1 - 2**-15).sum()) / len(audio)
+    return RecordingFacts(len(audio) / sample_rate, sample_rate, 1, _bandwidth(power.spectrum, sample_rate, "PCM_16"),
+                          "", peak_dbfs, clipped, power.snr_db)  # fmt: skip
+
+
+def _loud_and_long(path: PathLike, seconds: float, peak: float, min_seconds: float) -> float:
+    """The peak in dB of full scale; refuses what is silent or too short."""
     peak_dbfs = 20 * math.log10(max(peak, 1e-10))
     if peak_dbfs < SILENCE_DBFS:
         raise RecordingError(f"{path}: silent: its peak is {peak_dbfs:.0f} dB of full scale, least {SILENCE_DBFS:.0f}")
     if seconds < min_seconds:
         raise RecordingError(f"{path}: too short: {seconds:.2f} s, least {min_seconds} s")
-    bandwidth = _bandwidth(power.spectrum, rate, subtype)
-    return RecordingFacts(seconds, rate, channels, bandwidth, sha256, peak_dbfs, clipped / (frames * channels),
-                          power.snr_db)  # fmt: skip
+    return peak_dbfs
 
 
 def _opened(path: PathLike) -> soundfile.SoundFile:

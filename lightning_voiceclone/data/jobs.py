@@ -133,7 +133,7 @@ def _written(job: Job, settings: Settings, bandwidth: float) -> dict[str, Any]:
     if not np.isfinite(audio).all():
         raise RecordingError("samples are NaN or infinite after the transforms")
     path = f"audio/{job.name}.flac"
-    write_audio(settings.output / path, audio, rate)
+    write_audio(settings.output / path, audio, rate, durable=False)  # all together: see prepare
     try:
         facts = check_recording(settings.output / path, min_seconds=settings.min_seconds)
     except RecordingError as error:
@@ -165,6 +165,6 @@ def _extract(job: Job, settings: Settings, row: dict[str, Any]) -> str:
     made = f"{settings.feature_folder}/{name}.npy"
     encoded = io.BytesIO()  # what numpy says of a full disk does not tell that it is full
     np.save(encoded, features.astype(settings.feature_type))
-    with whole_file(settings.output / made) as temporary:
+    with whole_file(settings.output / made, durable=False) as temporary:
         temporary.write_bytes(encoded.getbuffer())
     return made

@@ -45,11 +45,14 @@ class Journal:
         return dict(self._owners)
 
     def is_done(self, key: str, output: Path) -> bool:
-        """Whether the result is known, and the files that belong to it are there and not another result's."""
+        """Whether the result is known, and the files that belong to it are there and not another result's.
+
+        A file that is empty was not on the disk yet when the power was lost.
+        """
         entry = self.entries.get(key)
         if entry is None:
             return False
-        return all(self._owners[path] == key and (output / path).is_file() for path in entry.get("made", ()))
+        return all(self._owners[path] == key and _has_content(output / path) for path in entry.get("made", ()))
 
     def append(self, results: Sequence[tuple[str, Entry]]) -> None:
         """Add results by their keys.
@@ -63,6 +66,13 @@ class Journal:
         self._cut = False
         for key, entry in results:
             self._add(key, entry)
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def key_of(settings: str, *parts: object) -> str:

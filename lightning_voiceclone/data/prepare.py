@@ -14,10 +14,12 @@ import yaml
 from lightning_voiceclone.data.jobs import Job, Settings, run_jobs
 from lightning_voiceclone.data.journal import Entry, Journal, key_of
 from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
-from lightning_voiceclone.data.output_folder import locked, remove_unfinished, told_in_one_line
+from lightning_voiceclone.data.output_folder import locked, told_in_one_line
+from lightning_voiceclone.durable import sync_file_system
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.files import whole_file
 from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
+from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.processes import processors
 from lightning_voiceclone.progress import progress_bar
@@ -179,14 +181,16 @@ def _results(
     journal = Journal(settings.output / JOURNAL_NAME)
     jobs = _jobs(root, recordings, settings)
     pending = {job.key: job for job in jobs if not journal.is_done(job.key, settings.output)}
-    if pending:
-        remove_unfinished(settings.output)
+    for folder in ("audio", "features"):
+        sweep(settings.output / folder, below=True)
     reused = sum(job.key not in pending for job in jobs)
     workers = workers or min(processors(), math.ceil(len(pending) / WORTH_A_WORKER))
     with progress_bar("preparing", len(jobs), reused, shown=progress and bool(pending)) as advance:
         for results in run_jobs(list(pending.values()), settings, workers):
             journal.append(results)
             advance(len(results))
+    if pending and (settings.writes_audio or settings.features is not None):
+        sync_file_system(settings.output)  # before a manifest names them
     if settings.features is not None:
         with whole_file(settings.output / settings.feature_folder / SPEC_NAME) as temporary:
             temporary.write_text(yaml.safe_dump(settings.features.spec.to_mapping(), sort_keys=False))

@@ -19,10 +19,11 @@ from lightning_voiceclone.evaluation.panel import (
     chosen_measures,
     known_measures,
 )
-from lightning_voiceclone.evaluation.report import Report, read_report
+from lightning_voiceclone.evaluation.report import AUDIO, Report, read_report
 from lightning_voiceclone.evaluation.stages import clone_pairs, judge_pairs
 from lightning_voiceclone.evaluation.systems import System
 from lightning_voiceclone.interfaces import Judge
+from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.processes import processors
 
 JOURNAL = "progress.jsonl"
@@ -85,6 +86,8 @@ def evaluate(
     judges = _judges(settings, asked, by_name=bool(measures))
     told, known = system.describe(), known_measures()
     with told_in_one_line(output), locked(output, 0.0):
+        for folder in (output, output / AUDIO):
+            sweep(folder)
         journal = Journal(output / JOURNAL)
         _check_identity(journal, output, table, told, judges)
         clones = clone_pairs(table.rows, system, output, journal, progress=progress)

@@ -19,11 +19,12 @@ class WholeCheckpointIO(TorchCheckpointIO):
         Raises:
             OSError: if it cannot be written; an older file of that name stays as it was.
         """
-        try:
-            with whole_file(path) as temporary, temporary.open("wb") as stream:
-                torch.save(checkpoint, stream)
-        except RuntimeError as error:  # torch's writer hides the cause of a failed write
-            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+        with whole_file(path) as temporary:
+            try:
+                with temporary.open("wb") as stream:
+                    torch.save(checkpoint, stream)
+            except RuntimeError as error:  # torch's writer hides the cause of a failed write
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Read a checkpoint.
