@@ -12,8 +12,9 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
-from lightning_voiceclone.data.manifest import Manifest, Utterance
+from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
 from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import (
@@ -164,8 +165,6 @@ class VoiceDataModule(pl.LightningDataModule):
             )
         module: Any = self.trainer.lightning_module
         spec: AudioSpec = module.spec
-        folder = Path(self.manifest_folder).expanduser() if self.manifest_folder else self._folder(self._made_corpus())
-        self._manifest = Manifest.read(folder / MANIFEST_NAME)
         rate = spec.frame_rate
         self.grid = Grid(
             spec,
@@ -173,13 +172,30 @@ class VoiceDataModule(pl.LightningDataModule):
             reference=max(round(self.reference_seconds * rate), 1) if module.listens else 0,
             margin=module.margin,
         )
-        stored = cached_features(folder, spec) if self.cached_features else None
-        self.datasets = {name: self._dataset(name, stored) for name in ("train", "validation", "test")}
+        stored = cached_features(self._prepared, spec) if self.cached_features else None
+        found, store = self._found()
+        self.datasets = {name: self._dataset(name, found, store, stored) for name in SPLITS}
 
-    def _dataset(self, split: str, stored: Callable[[Utterance], Any] | None) -> SegmentDataset:
-        utterances = self._manifest.of_split(split)
+    @property
+    def _prepared(self) -> Path:
+        """Folder of the manifest."""
+        return Path(self.manifest_folder).expanduser() if self.manifest_folder else self._folder(self._made_corpus())
+
+    def _found(self) -> tuple[Sequence[Utterance], AudioStore]:
+        """All utterances, and what has their samples."""
+        manifest = Manifest.read(self._prepared / MANIFEST_NAME)
+        return manifest.utterances, FileStore(manifest.root)
+
+    def _dataset(
+        self,
+        split: str,
+        found: Sequence[Utterance],
+        store: AudioStore,
+        stored: Callable[[Utterance], Any] | None,
+    ) -> SegmentDataset:
+        utterances = [utterance for utterance in found if utterance.split == split]
         if self.speakers is not None:
-            known = set(self._manifest.speakers)
+            known = {utterance.speaker for utterance in found}
             if missing := [name for name in self.speakers if name not in known]:
                 raise ConfigurationError(
                     f"data.speakers names {', '.join(missing)}, which the manifest does not have;"
@@ -188,7 +204,7 @@ class VoiceDataModule(pl.LightningDataModule):
             utterances = [utterance for utterance in utterances if utterance.speaker in self.speakers]
         if split == "train":
             utterances = [*utterances, *(u.played(speed) for speed in self.speeds for u in utterances)]
-        recordings = Recordings(utterances, self._manifest.root, self.grid.spec.sample_rate, self.cache_megabytes)
+        recordings = Recordings(utterances, store, self.grid.spec.sample_rate, self.cache_megabytes)
         return SegmentDataset(recordings, self.grid, stored, self.reference_elsewhere)
 
     # Loaders ---------------------------------------------------------------------------------------------------------

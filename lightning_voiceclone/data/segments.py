@@ -4,7 +4,6 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, quantize
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.data.sampling import Draw
 from lightning_voiceclone.spec import AudioSpec
-
-FULL_SCALE = 32768.0  # of 16-bit samples
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,14 @@ class Recordings:
 
     Args:
         utterances: that may be asked for.
-        root: folder to which their paths are relative.
+        store: that has them by their paths.
         sample_rate: in Hz.
         megabytes: room for utterances that were read before.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], root: Path, sample_rate: int, megabytes: float) -> None:
+    def __init__(self, utterances: Sequence[Utterance], store: AudioStore, sample_rate: int, megabytes: float) -> None:
         self.utterances = utterances
-        self.root = root
+        self.store = store
         self.sample_rate = sample_rate
         self._room = int(megabytes * 1e6)
         self._kept: dict[int, NDArray[np.int16]] = {}
@@ -74,8 +71,7 @@ class Recordings:
         """16-bit samples, whether they are kept or not: which are kept depends on what was read before."""
         speed = utterance.speed
         rate = round(self.sample_rate / speed)
-        audio = read_audio(self.root / utterance.path, rate, start=start * speed, end=end * speed)[0]
-        return (audio * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        return quantize(self.store.read(utterance.path, rate, start * speed, end * speed))
 
 
 class SegmentDataset(Dataset[Any]):

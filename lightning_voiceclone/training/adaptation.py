@@ -2,9 +2,8 @@
 
 import logging
 import math
-import os
+import random
 import signal
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_voiceclone.analysis import pad_together
-from lightning_voiceclone.audio.recordings import read_audio, recordings_below, write_audio
-from lightning_voiceclone.data.corpora import SpeakerFolders
-from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.audio.recordings import read_audio, recordings_below
+from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
 from lightning_voiceclone.identity import OwnIdentity
@@ -38,7 +37,6 @@ LEAST_SECONDS = 5.0
 # from 0.812 to 0.834, 0.842 and 0.844 at 0.5, 0.75 and 1, and wrong words from 12.3% to 14.3%, 14.0% and 15.2%.
 STRENGTH = 0.6
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
-ENVIRONMENT = ("LVC_CACHE", "PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # what an adaptation sets for its own time
 
 
 def recordings_in(folder: Path) -> list[Path]:
@@ -133,23 +131,23 @@ def _trained(
     """Weights that the generator has after training on recordings (N,), averaged; the voice is changed.
 
     Raises:
-        ConfigurationError: if they are no numbers any more.
+        ConfigurationError: if no recording can be used, or weights are no numbers any more.
     """
-    rate = voice.spec.sample_rate
     voice.eval().requires_grad_(False).generator.requires_grad_(True)  # without dropout, as it was measured
     for part in voice.modules():
         if isinstance(part, torch.nn.RNNBase):
             part.train()  # cuDNN gives a recurrent network's gradients in no other mode
             part.dropout = 0.0  # which it would apply by itself then
-    with tempfile.TemporaryDirectory() as folder, isolate_rng(), _environment(folder):
-        pl.seed_everything(seed, verbose=False)  # before the module, which keeps it for its steps
+    data = MemoryDataModule(
+        [audio.numpy() for audio in recordings], voice.spec.sample_rate, segment_seconds=CROP_SECONDS,
+        reference_seconds=REFERENCE_SECONDS, reference_elsewhere=0.75, batch_size=BATCH, seed=seed,
+    )  # fmt: skip
+    with isolate_rng():
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
         module = _module(voice, learning_rate)
-        for number, audio in enumerate(recordings):
-            write_audio(Path(folder) / "corpus/speaker" / f"{number:05}.wav", audio.numpy(), rate)
-        data = VoiceDataModule(
-            SpeakerFolders, f"{folder}/corpus", segment_seconds=CROP_SECONDS, reference_seconds=REFERENCE_SECONDS,
-            reference_elsewhere=0.75, batch_size=BATCH, validation=0, seed=seed,
-        )  # fmt: skip
+        module.seed = seed
         with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
             _trainer(steps, advance).fit(module, data)
     with module.averaged():
@@ -221,21 +219,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(before)
-
-
-@contextmanager
-def _environment(folder: str) -> Iterator[None]:
-    """What is prepared of the recordings goes away with them, and the seed is nobody else's."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ["LVC_CACHE"] = folder
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class AdversarialModule(pl.LightningModule):
         self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, name)
         self._generator_side = [generator_side]  # in a list: the subclass registers it under its own name
         self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
-        self._seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
 
     @abstractmethod
     def make_pair(self, batch: Any) -> Pair:
@@ -173,7 +173,7 @@ class AdversarialModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Derive the step's randomness from its number."""
-        torch.manual_seed((self._seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One batch: the fake is made once; the discriminator judges it detached, then the generator answers."""

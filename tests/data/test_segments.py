@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.data.audio_store import FileStore
 from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.data.sampling import Draw, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart
@@ -135,7 +136,7 @@ def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes
     soundfile.write(tmp_path / "a.wav", audio, rate)
     utterance = Utterance(path="a.wav", start=0.25, end=1.75, speaker="a", text="", rate=rate, bandwidth_hz=8000.0,
                           snr_db=60.0, hash="", split="train")  # fmt: skip
-    recordings = Recordings([utterance], tmp_path, 16000, megabytes)
+    recordings = Recordings([utterance], FileStore(tmp_path), 16000, megabytes)
     whole = recordings.read(0)
     assert len(whole) == 24000
     for start, stop in ((0, 800), (1600, 8000), (20000, None), (23000, 30000)):
@@ -150,7 +151,9 @@ def test_what_is_not_kept_has_16_bits_too(tmp_path):
     soundfile.write(tmp_path / "a.wav", audio, 16000, subtype="PCM_24")
     utterance = Utterance(path="a.wav", start=0.0, end=1.0, speaker="a", text="", rate=16000, bandwidth_hz=8000.0,
                           snr_db=60.0, hash="", split="train")  # fmt: skip
-    kept, read = (Recordings([utterance], tmp_path, 16000, megabytes).read(0, 100, 9000) for megabytes in (10, 0))
+    kept, read = (
+        Recordings([utterance], FileStore(tmp_path), 16000, megabytes).read(0, 100, 9000) for megabytes in (10, 0)
+    )
     assert np.array_equal(kept, read)
 
 
@@ -158,7 +161,9 @@ def test_what_is_not_kept_has_16_bits_too(tmp_path):
 def test_a_recording_played_faster_is_higher_and_shorter(tmp_path, megabytes):
     soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000), 16000)
     utterance = replace(InMemory([np.zeros(32000)], "a").utterances[0], path="a.wav")
-    recordings = Recordings([utterance.played(1.25), utterance.played(0.8), utterance], tmp_path, 16000, megabytes)
+    recordings = Recordings(
+        [utterance.played(1.25), utterance.played(0.8), utterance], FileStore(tmp_path), 16000, megabytes
+    )
     for index, (seconds, hertz) in enumerate([(1.6, 550), (2.5, 352), (2.0, 440)]):
         audio = recordings.read(index)
         assert len(audio) == seconds * 16000
@@ -175,7 +180,7 @@ def test_a_stretch_played_slower_is_that_stretch(tmp_path):
     soundfile.write(tmp_path / "a.wav", click, 16000)
     whole = InMemory([click], "a").utterances[0]
     stretch = replace(whole, path="a.wav", start=0.4, end=0.6).played(0.5)  # 0.8 s to 1.2 s of what is heard
-    audio = Recordings([stretch], tmp_path, 16000, 0).read(0)
+    audio = Recordings([stretch], FileStore(tmp_path), 16000, 0).read(0)
     assert len(audio) == 6400
     assert np.abs(audio).argmax() == 3200
 

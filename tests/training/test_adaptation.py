@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from lightning_voiceclone.cli.adapt import parser
-from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
@@ -91,8 +91,8 @@ def test_another_seed_is_another_voice_and_stays_behind(folder):
 
 def test_all_recordings_are_trained_on(folder, monkeypatch):
     made = []
-    monkeypatch.setattr(adaptation, "VoiceDataModule", lambda *given, **named: made.append(
-        VoiceDataModule(*given, **named)) or made[-1])  # fmt: skip
+    monkeypatch.setattr(adaptation, "MemoryDataModule", lambda *given, **named: made.append(
+        MemoryDataModule(*given, **named)) or made[-1])  # fmt: skip
     adapt(voice(), recordings_in(folder), steps=1, progress=False)
     (data,) = made
     assert {name: len(of_split.recordings.utterances) for name, of_split in data.datasets.items()} == {

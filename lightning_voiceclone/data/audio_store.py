@@ -1,0 +1,75 @@
+"""Where the samples of recordings come from: files, or memory, of which no disk has a copy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from lightning_voiceclone.audio.recordings import read_audio
+
+FULL_SCALE = 32768.0  # of 16-bit samples
+
+
+def quantize(audio: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples in [-1, 1] as 16-bit numbers; what lies beyond is clipped."""
+    return (audio * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+class AudioStore(Protocol):
+    """Recordings by the names that a manifest calls their paths."""
+
+    def read(self, name: str, sample_rate: int, start: float, end: float) -> NDArray[np.float32]:
+        """Mono samples (N,) in [-1, 1] of a segment.
+
+        Args:
+            name: of the recording.
+            sample_rate: in Hz, to which it is resampled.
+            start: of the segment, in seconds from the recording's beginning.
+            end: of the segment, likewise.
+
+        Raises:
+            RecordingError: if it cannot be read.
+        """
+        ...
+
+
+class FileStore:
+    """Recordings in files.
+
+    Args:
+        root: folder to which their names are relative.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, name: str, sample_rate: int, start: float, end: float) -> NDArray[np.float32]:
+        """As :class:`AudioStore`; only the segment is decoded."""
+        return read_audio(self.root / name, sample_rate, start=start, end=end)[0]
+
+
+class MemoryStore:
+    """Recordings in memory, as the 16-bit numbers that a file would have.
+
+    Args:
+        recordings: mono samples (N,) in [-1, 1], by name.
+        sample_rate: of all, in Hz.
+    """
+
+    def __init__(self, recordings: Mapping[str, NDArray[np.float32]], sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._kept = {name: quantize(audio) for name, audio in recordings.items()}
+
+    def read(self, name: str, sample_rate: int, start: float, end: float) -> NDArray[np.float32]:
+        """As :class:`AudioStore`.
+
+        Raises:
+            KeyError: if there is no recording of that name.
+        """
+        audio = self._kept[name].astype(np.float32) / FULL_SCALE
+        if sample_rate != self.sample_rate:
+            audio = soxr.resample(audio, self.sample_rate, sample_rate, quality="HQ")
+        return audio[round(start * sample_rate) : round(end * sample_rate)]

@@ -1,0 +1,62 @@
+"""Batches from recordings of one speaker that are in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_voiceclone.audio.recordings import check_samples
+from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, MemoryStore, quantize
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.data.manifest import Utterance
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
+
+SPEAKER = "speaker"
+MIN_SECONDS = 0.3  # as of lvc prepare
+
+
+class MemoryDataModule(VoiceDataModule):
+    """Crops of recordings in memory, all for training; what ``lvc prepare`` would reject is left out.
+
+    Args:
+        recordings: mono samples (N,) in [-1, 1] of one speaker.
+        sample_rate: of all, in Hz.
+        settings: of :class:`VoiceDataModule`, but those that say where recordings are and how they are split.
+
+    Raises:
+        ConfigurationError: if none of the recordings can be used, or one has samples that are not finite numbers.
+    """
+
+    def __init__(self, recordings: Sequence[NDArray[np.float32]], sample_rate: int, **settings: Any) -> None:
+        super().__init__(validation=0, **settings)
+        if not all(np.isfinite(audio).all() for audio in recordings):
+            raise ConfigurationError("a recording has samples that are NaN or infinite; look at what made them")
+        named = {f"{SPEAKER}/{number:05}.wav": audio for number, audio in enumerate(recordings)}
+        self._store = MemoryStore(named, sample_rate)
+        self._utterances, reasons = [], []
+        for name, audio in named.items():
+            try:
+                self._utterances.append(_utterance(name, audio, sample_rate))
+            except RecordingError as error:
+                reasons.append(str(error))
+        if not self._utterances:
+            raise ConfigurationError(f"none of the {len(named)} recordings can be used: {'; '.join(reasons[:1])}")
+
+    def prepare_data(self) -> None:
+        """Nothing is on a disk."""
+
+    def _found(self) -> tuple[Sequence[Utterance], AudioStore]:
+        return self._utterances, self._store
+
+
+def _utterance(name: str, audio: NDArray[np.float32], sample_rate: int) -> Utterance:
+    """The row of a manifest for a recording.
+
+    Raises:
+        RecordingError: if it is silent or too short.
+    """
+    samples = quantize(audio).astype(np.float32) / FULL_SCALE
+    facts = check_samples(samples, sample_rate, name, min_seconds=MIN_SECONDS)
+    return Utterance(path=name, start=0.0, end=facts.seconds, speaker=SPEAKER, text="", rate=facts.rate, split="train",
+                     bandwidth_hz=facts.bandwidth_hz, snr_db=facts.snr_db, hash=facts.sha256)  # fmt: skip
