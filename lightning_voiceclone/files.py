@@ -14,6 +14,7 @@ from lightning_voiceclone.leftovers import NAME, claimed, set_aside
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNNAMED = {*FULL, errno.EFBIG, errno.EIO}  # what writing to an open file may raise, which does not name it
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 TRIES = 20  # at replacing a folder that other processes replace too
 
 
@@ -127,26 +128,28 @@ def _put(folder: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def interruption_held() -> Iterator[None]:
-    """Let a Ctrl-C that comes within the block take effect at its end; a second one does at once.
+    """Let Ctrl-C, SIGTERM and SIGHUP within the block take effect at its end; a second one does at once.
 
     For calls into libraries that call back into Python: an exception raised in such a callback, or while an object is
     deleted, is printed and lost.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
+    found = {number: signal.getsignal(number) for number in ENDING}
+    handlers = {int(number): handler for number, handler in found.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
+        handlers = {}
     came: list[tuple[int, FrameType | None]] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
         if came:
-            handler(number, frame)
+            handlers[number](number, frame)
         came.append((number, frame))
 
-    signal.signal(signal.SIGINT, hold)
+    for number in handlers:
+        signal.signal(number, hold)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if came:
-            handler(*came[0])
+            handlers[came[0][0]](*came[0])

@@ -1,10 +1,12 @@
 """``lvc``: chooses the command, and turns what a user can mend into one line. Imports nothing heavy by itself."""
 
-import errno
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lightning_voiceclone import __version__
 from lightning_voiceclone.errors import LVCError, nearest
@@ -13,6 +15,7 @@ from lightning_voiceclone.errors import LVCError, nearest
 # wants the core. This much loses nothing on a machine of one's own.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+SIGNALLED = 128  # and the number of the signal that ended a command: its exit status
 TRAINING = "lightning_voiceclone.cli.training"
 COMMANDS = {
     "fit": (TRAINING, "train a voice: lvc fit --config recipes/librispeech.yaml"),
@@ -47,7 +50,10 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; gives its exit status: 0, 1 for a failure, 2 for what a user can mend, 130 for Ctrl-C."""
+    """Run a command; gives its exit status: 0, 1 for a failure, 2 for what a user can mend, 130 for Ctrl-C.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, with everything tidied up, and give 143 and 129.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -57,11 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(__version__)
         return 0
+    ended: list[int] = []
     try:
-        return _run(arguments)
+        with _signals_as_interruption(ended):
+            status = _run(arguments)
+        return SIGNALLED + ended[0] if ended and status == SIGNALLED + signal.SIGINT else status
     except KeyboardInterrupt:
         print("lvc: interrupted", file=sys.stderr)
-        return 130
+        return SIGNALLED + (ended[0] if ended else signal.SIGINT)
     except (LVCError, OSError, MemoryError) as error:
         if debug:
             raise
@@ -70,6 +79,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         print(f"lvc: error: {_in_one_line(error)}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _signals_as_interruption(ended: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP be KeyboardInterrupt, where they would end the process; ``ended`` is given their number.
+
+    Where they are ignored (nohup), or somebody else takes care of them, they stay as they are.
+    """
+
+    def end(number: int, frame: object) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,10 +114,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _in_one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full{f' at {error.filename}' if error.filename else ''}; free some space and run it again"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError):
+        from lightning_voiceclone.files import explain_os_error
+
+        return explain_os_error(error)
     if isinstance(error, MemoryError):
         return f"out of memory ({error}); try a smaller data.batch_size"
     return " ".join(str(error).split())

@@ -15,7 +15,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_voiceclone.audio.recordings import write_audio
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.files import ENDING, whole_file
+from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.training.pictures import compare_features
 
 
@@ -29,7 +30,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
 
 
 class Interruption(Callback):
-    """Ctrl-C or SIGTERM ends the training after the batch that is running, with a checkpoint to go on from.
+    """Ctrl-C, SIGTERM or SIGHUP ends the training after the batch that is running, with a checkpoint to go on from.
 
     A second one ends it at once.
     """
@@ -39,9 +40,11 @@ class Interruption(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the two signals, after Lightning has, whose own handlers would end the process with status 0."""
+        """Take over the signals, after Lightning has, whose own handlers would end the process with status 0."""
         self.received = None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
+            if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:  # as nohup wants it
+                continue
             self._previous[number] = signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -189,7 +192,8 @@ class WavWriter(BasePredictionWriter):
     ) -> None:
         """One file a crop, in a folder for its speaker, named for the recording and the second at which it begins."""
         for name, audio in prediction:
-            write_audio(self.folder / f"{name}.wav", audio.clamp(-1, 1).cpu().numpy(), pl_module.spec.sample_rate)
+            samples = audio.clamp(-1, 1).cpu().numpy()
+            write_audio(self.folder / f"{name}.wav", samples, pl_module.spec.sample_rate, durable=False)
 
 
 class ConfigWriter(SaveConfigCallback):
@@ -206,12 +210,21 @@ class ConfigWriter(SaveConfigCallback):
                 " another folder with --trainer.default_root_dir, or leave out --trainer.logger"
             )
         if trainer.is_global_zero:
+            _sweep_runs(folder)
             text = self.parser.dump(self.config, skip_none=False)
             with whole_file(folder / "config.yaml") as temporary:
                 temporary.write_text(text, encoding="utf-8")
             for logger in trainer.loggers:
                 logger.log_hyperparams(_flat(self.config.as_dict()))
         self.already_saved = True
+
+
+def _sweep_runs(folder: Path) -> None:
+    """Remove checkpoints that killed trainings left half-written in this run's folder and in those beside it."""
+    sweep(folder)
+    for checkpoints in folder.parent.glob("*/checkpoints"):
+        sweep(checkpoints.parent)
+        sweep(checkpoints)
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

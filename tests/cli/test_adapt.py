@@ -107,7 +107,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_leaves_the_voice_that_was_there(folder, number):
     save_voice(load_voice("voice"), "someone")
     before = (folder / "someone/weights.safetensors").read_bytes()
@@ -117,7 +117,7 @@ def test_an_interruption_leaves_the_voice_that_was_there(folder, number):
         [sys.executable, "-c", BEGINS, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(folder / "temporary")},
         # Where the tests run in the background, a shell has them and their children ignore Ctrl-C.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads run here
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # noqa: PLW1509 - no threads run here
     )  # fmt: skip
     deadline = time.monotonic() + 240
     while not (folder / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
@@ -127,7 +127,7 @@ def test_an_interruption_leaves_the_voice_that_was_there(folder, number):
         out, err = process.communicate(timeout=240)
     finally:
         process.kill()
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert err.splitlines()[-1] == b"lvc: interrupted"
     assert all(line.startswith(b"note: ") for line in err.splitlines()[:-1])
     assert out == b""

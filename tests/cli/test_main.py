@@ -63,7 +63,7 @@ def test_unknown_command_names_the_nearest():
     ("error", "status", "words"),
     [
         (ConfigurationError("two\nlines"), 2, "lvc: error: two lines\n"),
-        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 2, "the disk is full at /x/y"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 2, "/x/y: the disk is full; free some space"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav"), 2, "a.wav: No such file"),
         (KeyboardInterrupt(), 130, "lvc: interrupted\n"),
     ],
