@@ -1,0 +1,336 @@
+"""Kill commands at random moments, run them again, and see what was lost and what was left.
+
+    python benchmarks/kills.py [--kills 100] [--seed 0] [--commands fit,prepare,evaluate,adapt,save,clone]
+
+Small voices and synthetic speech. Each command runs in a fork of this process, which has imported everything once. It
+is killed by SIGKILL, its whole process group: every second time at a random moment of its run, otherwise just before
+a random one of its operations on files, since those take little of the time. Then the same command runs to its end.
+Columns: kills that hit the running command (it may have ended before); an output that was there before and is missing
+or cannot be loaded after the kill; checkpoints that cannot be loaded after it; results that differ after the second
+run from those of a run that nobody killed; files left after the second run (in the output or in the temporary folder),
+and the most that a kill left before it. The exit status is 1 if anything was lost or left.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # a process with several threads is not to be forked
+
+RECIPE = """
+model:
+  class_path: VoiceModule
+  init_args:
+    feature_extractor: {class_path: MelSpectrogram, init_args: {n_mels: 20}}
+    generator: {class_path: ConvGenerator, init_args: {width: 8, layers: 1}}
+    discriminator: {class_path: PatchDiscriminator, init_args: {width: 4, layers: 2}}
+    content_encoder: {class_path: InstanceNormContentEncoder, init_args: {channels: 4, width: 8, layers: 1}}
+    speaker_encoder: {class_path: StatisticsSpeakerEncoder, init_args: {channels: 8, width: 8, layers: 1}}
+    vocoder: {class_path: GriffinLim, init_args: {iterations: 2}}
+    weights: {reconstruction: 10, adversarial: 1, feature_matching: 2}
+data: {corpus: SpeakerFolders, validation: 1, segment_seconds: 0.4, reference_seconds: 0.4, batch_size: 2}
+trainer: {max_steps: 8, enable_progress_bar: false, enable_model_summary: false, limit_val_batches: 1}
+checkpoint: {every_n_train_steps: 2}
+"""
+OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.scandir", "os.truncate", "shutil.rmtree"}
+
+
+@dataclass
+class Row:
+    """What became of one command's kills."""
+
+    command: str
+    kills: int = 0
+    hit: int = 0
+    missing: int = 0
+    unreadable: int = 0
+    different: int = 0
+    left: int = 0
+    most_bytes: int = 0
+    seconds: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+# Forks ---------------------------------------------------------------------------------------------------------------
+
+
+def forked(arguments: list[str], folder: Path, *, at: int | None = None, then: Callable[[], None] | None = None) -> int:
+    """Process that runs ``lvc`` in a folder; ``at`` is the operation on files below it before which it kills itself."""
+    child = os.fork()
+    if child:
+        return child
+    status = 70
+    try:
+        os.setsid()
+        (folder / "tmp").mkdir(exist_ok=True)
+        os.chdir(folder)
+        os.environ |= {"LVC_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "tmp")}
+        tempfile.tempdir = None
+        log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        count_operations(folder, at)
+        from lightning_voiceclone.cli.main import main
+
+        status = main(arguments)
+        if then is not None:
+            then()
+    except BaseException:  # of this process there is nobody above
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+    return 0
+
+
+_operations = 0
+
+
+def count_operations(folder: Path, at: int | None) -> None:
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        global _operations  # noqa: PLW0603 - a hook cannot be removed, and its process ends soon
+        wanted = event in OPERATIONS and isinstance(arguments[0], str | bytes | os.PathLike)
+        path = os.path.abspath(os.fsdecode(arguments[0])) if wanted else ""
+        if path.startswith(str(folder)) or (event == "ctypes.dlsym" and arguments[1] == "renameat2"):
+            _operations += 1
+            if _operations == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+
+
+def waited(child: int) -> int:
+    """Exit status, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+# What is compared ----------------------------------------------------------------------------------------------------
+
+
+def digest(folder: Path) -> str:
+    """Of all results in a folder or file; not of the journal, whose order is that of the work."""
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+    made = hashlib.sha256()
+    for path in files:
+        if path.is_file() and path.name not in {"progress.jsonl", ".lock"}:
+            made.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return made.hexdigest()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Of trainings in a folder, the newest last."""
+    found = (folder / "runs").glob("*/version_*/checkpoints/[!.]*.ckpt")
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def trained_digest(folder: Path) -> str:
+    """Of the weights, averages and optimizers of the last training."""
+    from lightning_voiceclone.storage import read_checkpoint
+
+    last = max((folder / "runs/recipe").glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    made, read = hashlib.sha256(), read_checkpoint(last)
+    made.update(str(read["global_step"]).encode())
+    for name, tensor in sorted(read["state_dict"].items()):
+        made.update(name.encode() + tensor.numpy().tobytes())
+    return made.hexdigest()
+
+
+def loads(path: Path) -> str:
+    """Empty if a voice, of a folder or a checkpoint, or a recording can be loaded; else why not."""
+    from lightning_voiceclone.audio.recordings import check_recording
+    from lightning_voiceclone.storage import load_voice
+
+    try:
+        check_recording(path) if path.suffix == ".wav" else load_voice(path)
+    except Exception as error:
+        return f"{path.name}: {error}"
+    return ""
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Files that no finished run leaves."""
+    hidden = [path for path in folder.rglob(".*") if path.name != ".lock"]
+    return [*hidden, *(folder / "tmp").iterdir()]
+
+
+def size(paths: list[Path]) -> int:
+    files = {file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()}
+    return sum(file.stat().st_size for file in files)
+
+
+# The commands --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """One that is killed: its arguments, what it writes, and whether every second trial has an older output there."""
+
+    arguments: list[str]
+    output: str
+    replaces: bool = False
+
+    def results(self, folder: Path) -> str:
+        """Digest of what it wrote."""
+        return trained_digest(folder) if self.arguments[0] == "fit" else digest(folder / self.output)
+
+    def again(self, folder: Path) -> list[str]:
+        """What a user runs after a kill: the same, and of a training from its newest checkpoint on."""
+        found = checkpoints(folder)
+        return [*self.arguments, "--ckpt_path", str(found[-1])] if found else self.arguments
+
+
+def commands(inputs: Path) -> dict[str, Command]:
+    voice, pairs = str(inputs / "voice"), str(inputs / "pairs.tsv")
+    speech = [str(inputs / "corpus" / f"s{speaker}/0.wav") for speaker in (0, 1)]
+    adapt = ["adapt", "--checkpoint", voice, "--data", str(inputs / "corpus/s0"), "--output", "someone", "--steps", "3"]
+    evaluate = ["evaluate", "--checkpoint", voice, "--pairs", pairs, "--output", "report", "--workers", "1",
+                "--measures", "snr_db,mcd_db", "--draws", "50"]  # fmt: skip
+    prepare = ["prepare", "SpeakerFolders", str(inputs / "corpus"), "--output", "prepared", "--rate", "8000",
+               "--workers", "1", "--features", "MelSpectrogram"]  # fmt: skip
+    return {
+        "fit": Command(["fit", "--config", str(inputs / "recipe.yaml"), "--data.root", str(inputs / "corpus")], "runs"),
+        "prepare": Command(prepare, "prepared"),
+        "evaluate": Command(evaluate, "report"),
+        "adapt": Command(adapt, "someone", replaces=True),
+        "save": Command(["save", voice, "--output", "saved"], "saved", replaces=True),
+        "clone": Command(["clone", "--checkpoint", voice, "--source", speech[0], "--reference", speech[1],
+                          "--output", "made/c.wav"], "made/c.wav", replaces=True),
+    }  # fmt: skip
+
+
+def make_inputs(inputs: Path) -> None:
+    """In a process of its own: what computes here is not to be forked."""
+    import soundfile
+
+    from lightning_voiceclone.parts import Dims
+    from lightning_voiceclone.storage import save_voice
+    from lightning_voiceclone.testing.signals import speech_like
+    from lightning_voiceclone.testing.voices import small_voice
+
+    for speaker in range(3):
+        (inputs / f"corpus/s{speaker}").mkdir(parents=True)
+        for take in range(4):
+            audio = speech_like(2.0, speaker=speaker, seed=10 * speaker + take).audio
+            soundfile.write(inputs / f"corpus/s{speaker}/{take}.wav", audio, 16000)
+    for name, seed in (("voice", 0), ("older", 1)):
+        save_voice(small_voice(Dims(20, content=4, speaker=8), seed=seed), inputs / name)
+    soundfile.write(inputs / "older.wav", speech_like(1.0).audio, 16000)
+    rows = [f"{a}-{b}\tcorpus/s{a}/0.wav\tcorpus/s{b}/1.wav\tWORDS" for a, b in ((0, 1), (1, 2), (2, 0))]
+    (inputs / "pairs.tsv").write_text("\n".join(["case\tsource\treference\ttranscript", *rows]) + "\n")
+    (inputs / "recipe.yaml").write_text(RECIPE)
+
+
+def undisturbed(command: Command, folder: Path) -> tuple[str, float, int]:
+    """Results, seconds and operations on files of a run that nobody kills; imports what it imported."""
+
+    def then() -> None:
+        (folder / "facts.txt").write_text("\n".join([str(_operations), *sorted(sys.modules)]))
+
+    for _ in range(2):  # the second without the time of imports
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        start = time.monotonic()
+        if status := waited(forked(command.arguments, folder, then=then)):
+            raise SystemExit(f"{command.arguments[0]} ended with {status}:\n{(folder / 'log.txt').read_text()}")
+        seconds = time.monotonic() - start
+        operations, *modules = (folder / "facts.txt").read_text().split("\n")
+        for name in modules:
+            if name not in sys.modules and not name.startswith("__"):
+                try:
+                    __import__(name)
+                except Exception:  # noqa: S112 - modules that are made while a command runs
+                    continue
+    return command.results(folder), seconds, int(operations)
+
+
+def trial(command: Command, folder: Path, inputs: Path, row: Row, expected: str, *, at: int | None, after: float) -> None:
+    """Kill a command once, run it again, and note what was lost or left."""
+    folder.mkdir(parents=True)
+    output = folder / command.output
+    older = command.replaces and row.kills % 4 < 2
+    if older:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(inputs / "older", output) if output.suffix == "" else shutil.copy(inputs / "older.wav", output)
+    row.kills += 1
+    child = forked(command.arguments, folder, at=at)
+    if at is None:
+        time.sleep(after)
+        try:
+            os.killpg(child, signal.SIGKILL)
+        except ProcessLookupError:  # before it was its group's leader
+            os.kill(child, signal.SIGKILL)
+    row.hit += waited(child) == -signal.SIGKILL
+    row.most_bytes = max(row.most_bytes, size(left_in(folder)) if (folder / "tmp").is_dir() else 0)
+    if older and (reason := loads(output)):
+        row.missing += 1
+        row.faults.append(f"after the kill: {reason}")
+    for reason in filter(None, map(loads, checkpoints(folder))):
+        row.unreadable += 1
+        row.faults.append(f"after the kill: {reason}")
+    status = waited(forked(command.again(folder), folder))
+    if status or command.results(folder) != expected:
+        row.different += 1
+        row.faults.append(f"run again: status {status} {(folder / 'log.txt').read_text()[-500:]}")
+    left = left_in(folder)
+    row.left += len(left)
+    row.faults += [f"left: {path.relative_to(folder)}" for path in left]
+
+
+def killed(name: str, command: Command, inputs: Path, base: Path, kills: int, seed: int) -> Row:
+    """The row of one command."""
+    row, chance = Row(name), random.Random(f"{seed} {name}")
+    expected, row.seconds, operations = undisturbed(command, base / "undisturbed")
+    for number in range(kills):
+        folder = base / f"{number:03}"
+        at = chance.randint(1, operations) if number % 2 else None
+        trial(command, folder, inputs, row, expected, at=at, after=chance.uniform(0.0, row.seconds))
+        shutil.rmtree(folder)
+    return row
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100, help="of all commands together (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--commands", default="fit,prepare,evaluate,adapt,save,clone", help="which, by commas")
+    options = parser.parse_args()
+    names = options.commands.split(",")
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        base = Path(place).resolve()
+        inputs = base / "inputs"
+        child = os.fork()
+        if not child:
+            make_inputs(inputs)
+            os._exit(0)
+        if waited(child):
+            raise SystemExit("the inputs could not be made")
+        known = commands(inputs)
+        for place_in_row, name in enumerate(names):
+            share = options.kills // len(names) + (place_in_row < options.kills % len(names))
+            row = killed(name, known[name], inputs, base / name, share, options.seed)
+            print(f"{row.command:<9} {row.seconds:5.1f} s, {row.kills} kills, {row.hit} hit, {row.missing} missing,"
+                  f" {row.unreadable} unreadable, {row.different} different, {row.left} left"
+                  f" (at most {row.most_bytes / 1e3:.0f} kB after a kill)", flush=True)  # fmt: skip
+            for fault in row.faults:
+                print(f"  {fault}", flush=True)
+            rows.append(row)
+    bad = sum(row.missing + row.unreadable + row.different + row.left for row in rows)
+    print(f"{sum(row.kills for row in rows)} kills, {sum(row.hit for row in rows)} of a running command: {bad} faults")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
