@@ -2,39 +2,55 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_voiceclone.reading import is_within, parse_json
+
 Entry = dict[str, Any]
+MOST_LINE = 1 << 20  # bytes; an entry has some hundreds
 
 
 class Journal:
     """Lines of JSON, appended as results come in: a key, and a row with the files made, or a reason to reject it.
 
-    A line that was cut by a full disk or a killed process is passed over, and its recording done again.
+    A line that was cut by a full disk or a killed process is passed over, and its recording done again; so is one that
+    was altered so that it is no result any more, or names files outside the output.
 
     Args:
         path: of the file; it need not be there.
+        fits: whether an entry is one that the caller can use; None takes any mapping.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fits: Callable[[Entry], bool] | None = None) -> None:
         self.path = path
+        self._fits = fits
         self.entries: dict[str, Entry] = {}
         self._owners: dict[str, str] = {}
         self._cut = False
-        if path.exists():
-            data = path.read_bytes()
-            self._cut = bool(data) and not data.endswith(b"\n")
-            for line in data.splitlines():
+        if path.is_file():
+            for line in self._lines():
                 self._read(line)
+
+    def _lines(self) -> Iterator[bytes]:
+        """Lines without what is beyond ``MOST_LINE`` in one."""
+        with self.path.open("rb") as file:
+            beginning = True
+            while line := file.readline(MOST_LINE):
+                self._cut = not line.endswith(b"\n")
+                if beginning:
+                    yield line
+                beginning = not self._cut
 
     def _read(self, line: bytes) -> None:
         try:
-            entry = json.loads(line)
-            self._add(entry.pop("key"), entry)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            entry = parse_json(line)
+        except ValueError:
             return
+        key = entry.pop("key", None) if isinstance(entry, dict) else None
+        if isinstance(key, str) and _names_files_within(entry) and (self._fits is None or self._fits(entry)):
+            self._add(key, entry)
 
     def _add(self, key: str, entry: Entry) -> None:
         self.entries[key] = entry
@@ -73,6 +89,11 @@ def _has_content(path: Path) -> bool:
         return path.is_file() and path.stat().st_size > 0
     except OSError:
         return False
+
+
+def _names_files_within(entry: Entry) -> bool:
+    made = entry.get("made", [])
+    return isinstance(made, list) and all(is_within(path) for path in made)
 
 
 def key_of(settings: str, *parts: object) -> str:

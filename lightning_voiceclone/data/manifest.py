@@ -5,16 +5,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_rows, write_rows
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import whole_file
 from lightning_voiceclone.interfaces import Recording
 
-SPLITS = ("train", "validation", "test")
-METADATA_KEY = b"lightning_voiceclone"
 DEFAULT_VALIDATION = 0.05
 
 
@@ -108,16 +106,10 @@ class Manifest:
         Raises:
             OSError: if it cannot be written.
         """
-        import pyarrow as pa
-        from pyarrow import parquet
-
         path, root = Path(path), self.root.resolve()
         folder = path.parent.resolve()
         kept = str(root.relative_to(folder)) if root.is_relative_to(folder) else str(root)
-        columns = {name: [getattr(row, name) for row in self.utterances] for name in _schema().names}
-        schema = _schema().with_metadata({METADATA_KEY: json.dumps({"root": kept, "version": 1}).encode()})
-        with whole_file(path) as temporary:
-            parquet.write_table(pa.table(columns, schema=schema), temporary)
+        write_rows(path, {name: [getattr(row, name) for row in self.utterances] for name in COLUMNS}, kept)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> "Manifest":
@@ -128,36 +120,17 @@ class Manifest:
             root: where the recordings are now, if they have been moved since.
 
         Raises:
-            ConfigurationError: if there is no such file, or it is not a manifest; says what is missing.
+            ConfigurationError: if there is no such file, or it is not a manifest; says what is missing or wrong, and in
+                which row.
         """
-        from pyarrow import ArrowException, parquet
-
         path = Path(path)
         if not path.is_file():
             raise ConfigurationError(f"there is no manifest at {path}; lvc prepare KIND ROOT --output {path.parent}")
-        try:
-            table = parquet.read_table(path)
-        except (ArrowException, OSError) as error:
-            told = " ".join(str(error).split())
-            raise ConfigurationError(f"{path} is not a Parquet file: {told}; run lvc prepare again") from error
-        if missing := [name for name in _schema().names if name not in table.column_names]:
-            raise ConfigurationError(
-                f"{path} is not a manifest: it has no column {', '.join(missing)}"
-                f" (it has {', '.join(table.column_names)}); run lvc prepare again"
-            )
-        kept = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}")).get("root")
+        rows, kept = read_rows(path)
         if kept is None and root is None:
             raise ConfigurationError(f"{path} does not say where its recordings are; run lvc prepare again")
-        rows = table.select(_schema().names).cast(_schema()).to_pylist()
-        return cls(Path(root) if root is not None else path.parent / kept, tuple(Utterance(**row) for row in rows))
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    arrow = {str: pa.string(), float: pa.float64(), int: pa.int64()}
-    stored = [field for field in fields(Utterance) if field.name != "speed"]
-    return pa.schema([pa.field(field.name, arrow[field.type], nullable=False) for field in stored])  # type: ignore[index]
+        folder = Path(root) if root is not None else path.parent / str(kept)
+        return cls(folder, tuple(Utterance(**row) for row in rows))
 
 
 Row = TypeVar("Row", Utterance, Recording)

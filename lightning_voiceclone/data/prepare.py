@@ -1,10 +1,12 @@
 """From a corpus to a manifest: every recording checked, and cleaned and turned into features if asked."""
 
 import collections
+import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import yaml
 from lightning_voiceclone.data.jobs import Job, Settings, run_jobs
 from lightning_voiceclone.data.journal import Entry, Journal, key_of
 from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
+from lightning_voiceclone.data.manifest_file import row_fault
 from lightning_voiceclone.data.output_folder import locked, told_in_one_line
 from lightning_voiceclone.durable import sync_file_system
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
@@ -23,6 +26,7 @@ from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.processes import processors
 from lightning_voiceclone.progress import progress_bar
+from lightning_voiceclone.reading import bounded_bytes, printable
 from lightning_voiceclone.spec import AudioSpec
 
 MANIFEST_NAME = "manifest.parquet"
@@ -30,6 +34,10 @@ REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
 SPEC_NAME = "spec.yaml"
 FACTS = 2  # version of what a check finds out; what an older one found is found anew
+# What the journal keeps of a recording; the rest of a manifest's row is the corpus's.
+FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash")
+MADE_AUDIO = re.compile(r"audio/[^/]+/[^/]+-[0-9a-f]{10}\.flac")  # as file_name names it
+SPEC_BYTES = 1 << 16
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
 WORTH_A_WORKER = 64  # recordings; for fewer, a process takes longer to start than they do
 
@@ -143,14 +151,43 @@ def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable
             " prepare them: lvc prepare … --features NAME"
         )
 
-    def stored(utterance: Utterance) -> np.ndarray:
-        return np.load(folder / f"{utterance.name}.npy", mmap_mode="r")
+    return lambda utterance: _stored(folder / f"{utterance.name}.npy", utterance, spec)
 
-    return stored
+
+def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
+    """An utterance's features (F, T), mapped into memory.
+
+    Raises:
+        ConfigurationError: if they are not there, or are of another shape or type.
+    """
+    frames = utterance.seconds * spec.sample_rate / spec.hop_length
+    wanted = f"float32 or float16 of the shape ({spec.channels}, {int(frames)})"
+    try:
+        if not path.is_file():
+            raise ValueError("there is no such file")
+        # Not np.load, which opens pickles and archives too.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
+        told = printable(" ".join(str(error).split()))
+        raise ConfigurationError(f"{path} has no features: {told}; run lvc prepare --features again") from error
+    right = array.dtype in (np.float32, np.float16) and array.ndim == 2 and array.shape[0] == spec.channels
+    if not right or abs(array.shape[1] - frames) > 2:
+        raise ConfigurationError(
+            f"{path} holds {array.dtype} of the shape {array.shape}, but must hold {wanted}; run lvc prepare --features"
+            " again"
+        )
+    return array
+
+
+def _specs(base: Path) -> Iterator[AudioSpec]:
+    """Specs of which features are there; what describes none is passed over."""
+    for path in base.glob(f"*/{SPEC_NAME}"):
+        with contextlib.suppress(LVCError, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+            yield AudioSpec.from_mapping(yaml.safe_load(bounded_bytes(path, SPEC_BYTES, "remove it")))
 
 
 def _differences(base: Path, spec: AudioSpec) -> str:
-    found = [AudioSpec.from_mapping(yaml.safe_load(path.read_text())) for path in base.glob(f"*/{SPEC_NAME}")]
+    found = list(_specs(base))
     if not found:
         return ""
     closest = min((other.differences(spec) for other in found), key=len)
@@ -178,7 +215,7 @@ def _results(
     root: Path, recordings: Sequence[Recording], settings: Settings, workers: int, progress: bool
 ) -> tuple[list[Entry], int]:
     """The journal's entry for each recording, and how many were there before."""
-    journal = Journal(settings.output / JOURNAL_NAME)
+    journal = Journal(settings.output / JOURNAL_NAME, _is_result)
     jobs = _jobs(root, recordings, settings)
     pending = {job.key: job for job in jobs if not journal.is_done(job.key, settings.output)}
     for folder in ("audio", "features"):
@@ -216,11 +253,19 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
     return jobs
 
 
+def _is_result(entry: Entry) -> bool:
+    """Whether a journal's entry is what a job gives: a row, or a reason."""
+    row = entry.get("row")
+    if row is None:
+        return isinstance(entry.get("reason"), str)
+    return isinstance(row, dict) and sorted(row) == sorted(FOUND) and not row_fault(row, FOUND)
+
+
 def _remove_outdated(output: Path, utterances: Sequence[Utterance]) -> None:
     """Audio that earlier settings made and no manifest names any more."""
     kept = {utterance.path for utterance in utterances}
-    for path in Journal(output / JOURNAL_NAME).made():
-        if path.startswith("audio/") and path not in kept:
+    for path in Journal(output / JOURNAL_NAME, _is_result).made():
+        if MADE_AUDIO.fullmatch(path) and path not in kept:
             (output / path).unlink(missing_ok=True)
 
 
