@@ -6,15 +6,19 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lightning_voiceclone.data import downloading
+from lightning_voiceclone.data.manifest_file import MOST_SECONDS
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Corpus, Recording
+from lightning_voiceclone.reading import bounded_bytes, printable
 
 # Formats that cannot be decoded are listed too, so that preparing names them with the reason.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff"})
 TABLE_COLUMNS = ("path", "speaker", "text", "start", "end", "split")
+MOST_TEXT = 1 << 26  # bytes of a file of transcripts
+MOST_LINE = 1 << 20  # characters of a table's line; csv allows 131,072 in a cell
 
 
 def _recordings_below(folder: Path, pattern: str) -> list[Path]:
@@ -23,7 +27,9 @@ def _recordings_below(folder: Path, pattern: str) -> list[Path]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text("utf-8", errors="replace").strip() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    return bounded_bytes(path, MOST_TEXT, "split it").decode("utf-8", errors="replace").strip()
 
 
 def _find_root(root: Path, folder: str, looks_right: Callable[[Path], bool], remedy: str) -> Path:
@@ -229,6 +235,18 @@ class SpeakerFolders(Corpus):
             )
 
 
+def _lines(file: TextIO) -> Iterator[str]:
+    """Lines, none of them longer than ``MOST_LINE``.
+
+    Raises:
+        csv.Error: if one is.
+    """
+    while line := file.readline(MOST_LINE):
+        if len(line) == MOST_LINE and not line.endswith("\n"):
+            raise csv.Error(f"it has more than {MOST_LINE} characters")
+        yield line
+
+
 class Table(Corpus):
     """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds) and split.
 
@@ -250,43 +268,57 @@ class Table(Corpus):
         if not self.table.is_file():
             raise ConfigurationError(f"there is no table at {self.table}; name a TSV or CSV file with path and speaker")
         tabs = self.table.suffix.lower() != ".csv"
+        rows: csv.DictReader[str] | None = None
         try:
             with self.table.open(encoding="utf-8-sig", newline="") as file:
                 options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
-                rows = csv.DictReader(file, strict=True, **options)
+                rows = csv.DictReader(_lines(file), strict=True, **options)
                 self._check_header(rows.fieldnames or ())
                 for row in rows:
                     if all(row[column] in values for column, values in self.where.items()):
                         yield self._recording(row, rows.line_num)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ConfigurationError(f"{self.table} is not a table in UTF-8: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"{self.table} is not UTF-8: {error.reason} at byte {error.start} of a block; save it as UTF-8"
+            ) from error
+        except csv.Error as error:
+            raise ConfigurationError(
+                f"{self.table}, line {rows.line_num if rows else 1}: {error}; mend its quotes, or use tabs (.tsv)"
+            ) from error
 
     def _check_header(self, names: Sequence[str]) -> None:
         if missing := [name for name in TABLE_COLUMNS[:2] if name not in names]:
             raise ConfigurationError(
                 f"{self.table} has no column {' and '.join(missing)}: its first line must name the columns, of which"
-                f" {', '.join(TABLE_COLUMNS)} are known; it says {os.fspath(', '.join(names)[:100])!r}"
+                f" {', '.join(TABLE_COLUMNS)} are known; it says {', '.join(names)[:100]!r}"
             )
+        if twice := sorted({name for name in (*TABLE_COLUMNS, *self.where) if names.count(name) > 1}):
+            raise ConfigurationError(f"{self.table} has two columns {twice[0]}; remove or rename one of them")
         if missing := [name for name in self.where if name not in names]:
             raise ConfigurationError(
-                f"{self.table} has no column {' and '.join(missing)}, which where asks for; it has {', '.join(names)}"
+                f"{self.table} has no column {' and '.join(missing)}, which where asks for; it has"
+                f" {printable(', '.join(names))}"
             )
 
     def _recording(self, row: dict[str, str | None], line: int) -> Recording:
         value = {name: (row.get(name) or "").strip() for name in TABLE_COLUMNS}
         if not value["path"] or not value["speaker"]:
             raise ConfigurationError(f"{self.table}, line {line}: path or speaker is empty; fill both in")
+        if bad := [name for name in ("path", "speaker") if "\0" in value[name]]:
+            raise ConfigurationError(
+                f"{self.table}, line {line}: {bad[0]} is {value[bad[0]][:100]!r}, which has a NUL; take it out"
+            )
         try:
             start, end = float(value["start"] or 0), float(value["end"]) if value["end"] else None
-            if not start >= 0 or (end is not None and not end > start):
+            if not 0 <= start <= MOST_SECONDS or (end is not None and not start < end <= MOST_SECONDS):
                 raise ValueError
         except ValueError:
             raise ConfigurationError(
-                f"{self.table}, line {line}: start {value['start']!r} and end {value['end']!r} must be seconds,"
-                " the end after the start"
+                f"{self.table}, line {line}: start {value['start'][:30]!r} and end {value['end'][:30]!r} must be"
+                f" seconds from 0 to {MOST_SECONDS:.0f}, the end after the start"
             ) from None
         if value["split"] not in {"", "train", "validation", "test"}:
             raise ConfigurationError(
-                f"{self.table}, line {line}: split is {value['split']!r}; use train, validation, test or nothing"
+                f"{self.table}, line {line}: split is {value['split'][:30]!r}; use train, validation, test or nothing"
             )
         return Recording(value["path"], value["speaker"], value["text"], start, end, value["split"])

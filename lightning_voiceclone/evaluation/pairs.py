@@ -4,12 +4,16 @@ import csv
 import hashlib
 import io
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.reading import UNPRINTABLE, bounded_bytes, printable
 
+MOST_BYTES = 1 << 24  # of a table
+MOST_NAME = 200  # bytes of a case's name, to which .reference.wav is added
 COLUMNS = ("case", "source", "reference")
 OPTIONAL = ("transcript", "target", "source_speaker", "target_speaker")
 LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}")  # speaker-chapter-utterance, as the corpus names its files
@@ -73,7 +77,7 @@ def read_pairs(path: str | Path) -> Pairs:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = bounded_bytes(path, MOST_BYTES, "judge fewer pairs")
         text = data.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigurationError(
@@ -82,15 +86,10 @@ def read_pairs(path: str | Path) -> Pairs:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); save it so") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    fields = reader.fieldnames or []
-    if missing := [name for name in COLUMNS if name not in fields]:
-        raise ConfigurationError(
-            f"{path} has no column {missing[0]}{nearest(missing[0], fields)}: tab-separated, with {', '.join(COLUMNS)}"
-            " and transcript"
-        )
-    rows = [_row(line, path) for line in reader]
-    if not rows:
-        raise ConfigurationError(f"{path} has no pairs below its header")
+    try:
+        rows = _rows(reader, path)
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}, line {reader.line_num}: {error}; a cell is a path or a sentence") from error
     names = [row.case for row in rows]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -98,13 +97,32 @@ def read_pairs(path: str | Path) -> Pairs:
     return Pairs(path, hashlib.sha256(data).hexdigest(), _with_genuine(rows))
 
 
+def _rows(reader: "csv.DictReader[str]", path: Path) -> list[Pair]:
+    fields = list(reader.fieldnames or [])
+    if missing := [name for name in COLUMNS if name not in fields]:
+        raise ConfigurationError(
+            f"{path} has no column {missing[0]}{nearest(missing[0], fields)}: tab-separated, with {', '.join(COLUMNS)}"
+            " and transcript"
+        )
+    if twice := [name for name in (*COLUMNS, *OPTIONAL) if fields.count(name) > 1]:
+        raise ConfigurationError(f"{path} has two columns {twice[0]}; remove or rename one of them")
+    rows = [_row(line, path) for line in reader]
+    if not rows:
+        raise ConfigurationError(f"{path} has no pairs below its header")
+    return rows
+
+
 def _row(line: dict[str, str | None], path: Path) -> Pair:
     value = {name: (line.get(name) or "").strip() for name in (*COLUMNS, *OPTIONAL)}
     case = value["case"]
-    if not case or Path(case).name != case or case.startswith(".") or "\0" in case:
-        raise ConfigurationError(f"{path}: the case {case!r} cannot be part of a file's name; rename it")
+    if not can_be_file_name(case) or case.startswith("."):
+        raise ConfigurationError(f"{path}: the case {case[:100]!r} cannot be part of a file's name; rename it")
     if empty := [name for name in COLUMNS if not value[name]]:
         raise ConfigurationError(f"{path}: the case {case!r} has no {empty[0]}; every row needs one")
+    if bad := [name for name in ("source", "reference", "target") if "\0" in value[name]]:
+        raise ConfigurationError(
+            f"{path}: the case {case!r} has the {bad[0]} {printable(value[bad[0]])}, which has a NUL; take it out"
+        )
     folder = path.parent
     return Pair(
         case=case,
@@ -115,6 +133,12 @@ def _row(line: dict[str, str | None], path: Path) -> Pair:
         source_speaker=value["source_speaker"] or _speaker(value["source"]),
         target_speaker=value["target_speaker"] or _speaker(value["reference"]),
     )
+
+
+def can_be_file_name(case: str) -> bool:
+    """Whether files can be called after a case, and its name can be printed."""
+    short = 0 < len(case.encode("utf-8", "replace")) <= MOST_NAME
+    return short and Path(case).name == case and not UNPRINTABLE.search(case)
 
 
 def _speaker(path: str) -> str:
@@ -128,10 +152,23 @@ def _with_genuine(rows: list[Pair]) -> tuple[Pair, ...]:
     for row in rows:
         recordings[row.source_speaker].add(row.source)
         recordings[row.target_speaker].add(row.reference)
+    ordered = {speaker: sorted(found) for speaker, found in recordings.items()}
     taken: dict[str, int] = defaultdict(int)
     given = []
     for row in rows:
-        others = sorted(recordings[row.target_speaker] - {row.reference, row.source}) if row.target_speaker else []
-        given.append(replace(row, genuine=others[taken[row.target_speaker] % len(others)] if others else None))
+        genuine = _other(ordered[row.target_speaker], row, taken[row.target_speaker]) if row.target_speaker else None
+        given.append(replace(row, genuine=genuine))
         taken[row.target_speaker] += 1
     return tuple(given)
+
+
+def _other(ordered: list[Path], row: Pair, turn: int) -> Path | None:
+    """The recording whose turn it is, of those that are neither the row's source nor its reference."""
+    places = {bisect_left(ordered, path) for path in {row.source, row.reference}}
+    own = sorted(place for place in places if place < len(ordered) and ordered[place] in {row.source, row.reference})
+    if len(own) == len(ordered):
+        return None
+    place = turn % (len(ordered) - len(own))
+    for skipped in own:
+        place += place >= skipped
+    return ordered[place]
