@@ -11,6 +11,7 @@ from lightning_voiceclone.errors import ConfigurationError
 
 MOST_DEPTH = 32  # of JSON; what this package writes has 5
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def bounded_bytes(path: str | os.PathLike[str], most: int, remedy: str) -> bytes:
@@ -33,15 +34,18 @@ def bounded_bytes(path: str | os.PathLike[str], most: int, remedy: str) -> bytes
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value that JSON holds, without the numbers NaN and Infinity, which JSON does not have.
+    """The value that JSON holds, without NaN and Infinity, which JSON does not have, and without halves of characters.
 
     Raises:
         ValueError: if it is no JSON, not UTF-8, or nested deeper than ``MOST_DEPTH``.
     """
     try:
-        read = json.loads(data, parse_constant=_refuse_constant)
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        read = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MOST_DEPTH} levels") from None
+    if SURROGATE.search(text):  # perhaps one of a pair; what has half of one cannot be written again
+        json.dumps(read, ensure_ascii=False).encode()
     level = [read]
     for _ in range(MOST_DEPTH):
         level = [inner for value in level for inner in _inside(value)]

@@ -32,7 +32,7 @@ def run(argv: list[str]) -> int:
 
     comparison = compare(options.reports, draws=options.draws, seed=options.seed)
     if options.json:
-        print(json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False))
+        print(json.dumps(comparison.as_dict(), indent=1))
     else:
         _print(comparison)
     return 0
@@ -45,6 +45,7 @@ def _print(comparison: "Comparison") -> None:
     from rich.text import Text
 
     from lightning_voiceclone.cli.evaluate import shown
+    from lightning_voiceclone.reading import printable
 
     table = Table(title="differences: each less A", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("measure", no_wrap=True)
@@ -56,7 +57,7 @@ def _print(comparison: "Comparison") -> None:
     for letter in letters[1:]:
         table.add_column(f"{letter} less A", justify="right", no_wrap=True)
     for name, metric in comparison.metrics.items():
-        cells = [name, metric["better"], str(metric["n"]), *(shown(mean) for mean in metric["means"])]
+        cells = [printable(name, 60), metric["better"], str(metric["n"]), *(shown(mean) for mean in metric["means"])]
         rows = zip(metric["differences"], metric["ci95"], metric["better_than_first"], strict=True)
         for difference, (low, high), verdict in rows:
             mark = "" if verdict is None else "*"
@@ -65,7 +66,8 @@ def _print(comparison: "Comparison") -> None:
     console = Console()
     console.print(table)
     for letter, report in zip(letters, comparison.reports, strict=True):
-        console.print(Text(f"{letter}: {report.folder} ({report.system.get('kind')}: {report.system.get('name')})"))
+        system = f"{printable(report.system.get('kind'))}: {printable(report.system.get('name'))}"
+        console.print(Text(f"{letter}: {report.folder} ({system})"))
     for reason in dict.fromkeys(comparison.left_out.values()):
-        names = ", ".join(name for name, why in comparison.left_out.items() if why == reason)
+        names = ", ".join(printable(name, 60) for name, why in comparison.left_out.items() if why == reason)
         console.print(Text(f"not compared: {names}: {reason}"))

@@ -13,6 +13,7 @@ from lightning_voiceclone.evaluation.figures import LEVEL
 from lightning_voiceclone.evaluation.panel import known_measures
 from lightning_voiceclone.evaluation.report import Report, read_report
 from lightning_voiceclone.metrics.measure import Measure
+from lightning_voiceclone.reading import printable
 
 SAME = ("judge", "normalizer", "unit", "better")  # of a figure, or it is another one
 
@@ -82,8 +83,8 @@ class _LeftOutError(Exception):
 def _check_same(first: Report, other: Report) -> None:
     def refuse(what: str, ours: object, theirs: object) -> None:
         raise ConfigurationError(
-            f"{first.folder} and {other.folder} cannot be compared: {what} is {ours} in the one and {theirs} in the"
-            " other; evaluate both alike"
+            f"{first.folder} and {other.folder} cannot be compared: {printable(what)} is {printable(ours)} in the one"
+            f" and {printable(theirs)} in the other; evaluate both alike"
         )
 
     if first.pairs_sha256 != other.pairs_sha256:
@@ -124,15 +125,18 @@ def _compared(
         raise _LeftOutError("the plugin that measures it is not installed")
     against = {str(report.metrics[name].get("against")) for report in reports}
     if len(against) > 1:
-        raise _LeftOutError(f"laid beside different things: {'; '.join(sorted(against))}")
-    scores = [[case.get("scores", {}).get(name) for case in report.cases] for report in reports]
+        raise _LeftOutError(f"laid beside different things: {printable('; '.join(sorted(against)))}")
+    better = reports[0].metrics[name].get("better")
+    if better not in ("higher", "lower"):
+        raise _LeftOutError("the report does not say whether higher or lower is better")
+    scores = [[(case.get("scores") or {}).get(name) for case in report.cases] for report in reports]
     known = np.array([all(score is not None for score in of_case) for of_case in zip(*scores, strict=True)], dtype=bool)
     if not known.any():
         raise _LeftOutError("no case has it in all reports")
-    tables = [np.array([score for score, keep in zip(column, known, strict=True) if keep]) for column in scores]
-    ones = np.ones((1, int(known.sum())))
-    means = [float(cls.summarize(table, ones)[0]) for table in tables]
-    better = str(reports[0].metrics[name]["better"])
+    tables = [
+        np.array([score for score, keep in zip(column, known, strict=True) if keep], np.float64) for column in scores
+    ]
+    means = _means(cls, tables)
     differences: list[float] = []
     intervals: list[list[float | None]] = []
     verdicts: list[bool | None] = []
@@ -149,6 +153,14 @@ def _compared(
         "ci95": intervals,
         "better_than_first": verdicts,
     }
+
+
+def _means(cls: type[Measure], tables: Sequence[Floats]) -> list[float]:
+    try:
+        return [float(cls.summarize(table, np.ones((1, len(table))))[0]) for table in tables]
+    except (IndexError, ValueError, ArithmeticError) as error:
+        widths = ", ".join(str(table.shape[1]) for table in tables)
+        raise _LeftOutError(f"its scores cannot be summed up, of {widths} numbers each: {error}") from error
 
 
 def _difference(cls: type[Measure], first: Floats, other: Floats) -> Callable[[Floats], Floats]:

@@ -1,17 +1,21 @@
 """Reading a report's folder: metrics.json and the recordings beside it."""
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.evaluation.pairs import can_be_file_name
+from lightning_voiceclone.reading import bounded_bytes, parse_json, printable
 
 METRICS = "metrics.json"
 AUDIO = "audio"
 ROLES = ("source", "reference", "clone")
+MOST_BYTES = 1 << 24  # of metrics.json; a case takes about 1,000
+MOST_CASES = 20_000
+GREATEST = 1e15  # of a score, so that sums of them stay finite
 
 
 @dataclass(frozen=True)
@@ -47,43 +51,131 @@ def read_report(folder: str | Path) -> Report:
     """
     folder = Path(folder)
     path = folder / METRICS
+    if not path.is_file():
+        raise ConfigurationError(f"{folder} has no {METRICS}; lvc evaluate --output {folder} writes it")
     try:
-        read = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{folder} has no {METRICS}; lvc evaluate --output {folder} writes it") from None
+        read = parse_json(bounded_bytes(path, MOST_BYTES, "compare reports of fewer pairs"))
     except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}; run lvc evaluate again") from error
-    fault = _fault(read)
-    if fault:
+        raise ConfigurationError(f"{path} cannot be read: {printable(error)}; run lvc evaluate again") from error
+    if fault := next(_faults(read), ""):
         raise ConfigurationError(f"{path} is no report: {fault}; run lvc evaluate again")
-    bootstrap = read.get("bootstrap")
-    return Report(folder, read["pairs_sha256"], read["system"], read["metrics"], tuple(read["cases"]),
-                  bootstrap if isinstance(bootstrap, dict) else {})  # fmt: skip
+    report = Report(folder, read["pairs_sha256"], read["system"], read["metrics"], tuple(read["cases"]),
+                    read.get("bootstrap") or {})  # fmt: skip
+    _check_links(report)
+    return report
 
 
 def number(value: object) -> float | None:
     """A finite number of a report, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # of an integer beyond 1e308
+        return None
 
 
-def _fault(read: object) -> str:
-    wanted = {"pairs_sha256": str, "system": dict, "metrics": dict, "cases": list}
+def _check_links(report: Report) -> None:
+    """Refuse a report whose recordings are links to what lies outside it: playing them would play any file.
+
+    Raises:
+        ConfigurationError: names the link.
+    """
+    root = report.folder.resolve()
+    for path in (report.audio(case["case"], role) for case in report.cases for role in ROLES):
+        try:
+            within = path.resolve().is_relative_to(root)
+        except (OSError, RuntimeError):  # a link to itself
+            within = False
+        if not within:
+            raise ConfigurationError(
+                f"{path} is a link out of the report; put the recording itself there, or remove the link"
+            )
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or number(value) is not None
+
+
+def _is_interval(value: object) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+
+
+Check = tuple[Callable[[object], bool], str]
+TEXT: Check = (_is_text, "a text or null")
+NUMBER: Check = (_is_number, "a finite number or null")
+MAPPING: Check = (_is_mapping, "a mapping")
+WHOLE: Mapping[str, Check] = {
+    "pairs_sha256": (lambda value: isinstance(value, str), "a text"),
+    "system": MAPPING,
+    "metrics": MAPPING,
+    "cases": (lambda value: isinstance(value, list) and len(value) <= MOST_CASES, f"a list of at most {MOST_CASES}"),
+    "bootstrap": (lambda value: value is None or isinstance(value, dict), "a mapping"),
+}
+METRIC: Mapping[str, Check] = {
+    "mean": NUMBER,
+    "ci95": (_is_interval, "two numbers"),
+    "n": NUMBER,
+    "unit": TEXT,
+    "better": TEXT,
+    "judge": (lambda value: value is None or isinstance(value, dict), "a mapping or null"),
+}
+CASE: Mapping[str, Check] = {
+    "case": (lambda value: isinstance(value, str) and can_be_file_name(value), "part of a file's name"),
+    "scores": (lambda value: value is None or isinstance(value, dict), "a mapping"),
+    **dict.fromkeys(("source", "reference", "source_speaker", "target_speaker", "transcript", "error"), TEXT),
+}
+
+
+def _faults(read: object) -> Iterator[str]:
+    """What is wrong with a report, each with the place, the value and what it must be."""
     if not isinstance(read, dict):
-        return f"it holds a {type(read).__name__}, not a mapping"
-    for name, kind in wanted.items():
-        if not isinstance(read.get(name), kind):
-            return f"{name} is {read.get(name)!r:.40}, not a {kind.__name__}"
+        yield f"it holds a {type(read).__name__}, not a mapping"
+        return
+    yield from _wrong(read, WHOLE, "")
     for name, metric in read["metrics"].items():
-        if not isinstance(metric, dict):
-            return f"the metric {name} is {metric!r:.40}, not a mapping"
-    seen = set()
-    for case in read["cases"]:
-        called = case.get("case") if isinstance(case, dict) else None
-        if not isinstance(called, str) or not called or Path(called).name != called or "\0" in called:
-            return f"a case is called {called!r:.40}, which cannot be part of a file's name"
-        if called in seen:
-            return f"two cases are called {called!r}"
-        seen.add(called)
-    return ""
+        yield from _wrong(metric, METRIC, f"the metric {printable(name, 60)}")
+    seen: set[str] = set()
+    widths: dict[str, int] = {}
+    for place, case in enumerate(read["cases"], 1):
+        yield from _wrong(case, CASE, f"case {place}")
+        if case["case"] in seen:
+            yield f"two cases are called {case['case']!r}"
+        seen.add(case["case"])
+        for name, score in (case.get("scores") or {}).items():
+            if score is None:
+                continue
+            if not _is_score(score) or widths.setdefault(name, len(score)) != len(score):
+                wanted = f"a list of {widths.get(name, 'one or more')} numbers up to {GREATEST:g}, or null"
+                yield f"case {place}: the score {printable(name, 60)} is {_shown(score)}, but must be {wanted}"
+
+
+def _wrong(found: Any, checks: Mapping[str, Check], where: str) -> Iterator[str]:
+    if not isinstance(found, dict):
+        yield f"{where} is {_shown(found)}, but must be a mapping"
+        return
+    for name, (fits, wanted) in checks.items():
+        if not fits(found.get(name)):
+            yield f"{where}{': ' if where else ''}{name} is {_shown(found.get(name))}, but must be {wanted}"
+
+
+def _is_score(score: object) -> bool:
+    if not isinstance(score, list) or not score:
+        return False
+    known = [number(value) for value in score]
+    return all(value is not None and abs(value) <= GREATEST for value in known)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    # Python refuses to write an integer of more than 4,300 digits in full.
+    return printable(repr(value), 60) if not isinstance(value, int) or abs(value) < 1 << 64 else "a huge integer"

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, read_report
 from lightning_voiceclone.listening.kinds import ANCHOR, HIDDEN, REFERENCE, TESTS, Conditions
+from lightning_voiceclone.reading import printable
 
 ANCHOR_HZ = 3500.0  # of ITU-R BS.1534-3's low-range anchor
 HEARD_AGAIN = 64  # stimuli kept ready
+MOST_SECONDS = 60.0  # of a recording: HEARD_AGAIN of them stay in memory
+BLOCK = 1 << 20  # bytes read at once
 logger = logging.getLogger(__name__)
 
 
@@ -96,7 +99,9 @@ class Material:
             path = report.audio(case, "reference" if condition == REFERENCE else "source")
         else:
             path = self.reports[condition].audio(case, "clone")
-        audio, rate = read_audio(path)
+        audio, rate = read_audio(path, end=MOST_SECONDS + 1)
+        if len(audio) > MOST_SECONDS * rate:
+            raise RecordingError(f"{path} is longer than {MOST_SECONDS:.0f} s; a listening test takes shorter ones")
         if condition == ANCHOR:
             audio = _low_passed(audio, rate)
         level = NormalizeLoudness()(torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None], rate)[0].numpy()
@@ -108,13 +113,17 @@ class Material:
 def _digest(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        of_file = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                of_file.update(block)
+        digest.update(of_file.digest())
     return digest.hexdigest()
 
 
 def _names(reports: Sequence[Report]) -> list[str]:
     """The systems' own names where they have any and they differ, else the folders'."""
-    own = [str(report.system.get("name") or "") for report in reports]
+    own = [printable(report.system.get("name") or "") for report in reports]
     names = own if all(own) and len(set(own)) == len(own) else [report.folder.resolve().name for report in reports]
     if len(set(names)) < len(names):
         names = [str(report.folder.resolve()) for report in reports]

@@ -83,7 +83,7 @@ def test_figures_judges_errors_and_warnings(tmp_path):
         )
         report["bootstrap"] = {"draws": 2000, "source_speakers": 3, "target_speakers": 2}
         report["cases"][1].update(wer=None, error="the transcript is empty")
-        report["cases"][2]["mcd_db"] = float("nan")
+        report["cases"][2]["mcd_db"] = "none"
 
     change(tmp_path, edit)
     text = page_of(tmp_path)
