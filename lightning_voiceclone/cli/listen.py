@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.reading import printable
 
 if TYPE_CHECKING:
     import socket
@@ -84,12 +85,13 @@ def _table(name: str, result: Mapping[str, Any]) -> str:
         if name == "abx":
             row.append(f"{summary['p_value']:.3g}")
         rows.append(tuple(row))
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     unreliable = result.get("unreliable_listeners")
     if unreliable:
         lines.append(f"{len(unreliable)} listeners rated the hidden reference below 90 in more than 15% of their"
-                     f" trials, whom BS.1534-3 would leave out: {', '.join(unreliable)}")  # fmt: skip
+                     f" trials, whom BS.1534-3 would leave out: {printable(', '.join(unreliable), 10_000)}")  # fmt: skip
     return "\n".join([head, *lines])
 
 
@@ -104,9 +106,10 @@ def _serve(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"--trials is {options.trials}, but must be at least 1")
     try:
         import fastapi  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(f"lvc listen needs {error.name}, which is not installed: {REMEDY}") from error
+    from lightning_voiceclone.listening.bounds import bounded_server
     from lightning_voiceclone.listening.material import Material
     from lightning_voiceclone.listening.schedule import Schedule
     from lightning_voiceclone.listening.server import make_app
@@ -126,8 +129,7 @@ def _serve(options: argparse.Namespace) -> int:
               f" ({', '.join(tests)}); answers in {options.database}\nhttp://{host}:{taken.getsockname()[1]}/"
               "  (Ctrl-C ends)", flush=True)  # fmt: skip
         app = make_app(material, store, schedule, taken.getsockname()[0])
-        config = uvicorn.Config(app, log_level="warning")
-        uvicorn.Server(config).run(sockets=[taken])
+        bounded_server(app).run(sockets=[taken])
     return 0
 
 

@@ -1,5 +1,7 @@
 """The listening test's web server: a page, and what the page asks for. Needs the extra ``listen``."""
 
+import logging
+import sqlite3
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +13,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.listening.bounds import BodyLimit
 from lightning_voiceclone.listening.kinds import TESTS
 from lightning_voiceclone.listening.material import Material
 from lightning_voiceclone.listening.schedule import Schedule
-from lightning_voiceclone.listening.store import Presentation, Store
+from lightning_voiceclone.listening.store import FullError, Presentation, Store
 from lightning_voiceclone.pages.document import document
+from lightning_voiceclone.reading import printable
 
 ASSETS = Path(__file__).parent
 COOKIE = "listener"
@@ -27,6 +31,7 @@ POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; media-src blob:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+logger = logging.getLogger(__name__)
 
 
 class Given(BaseModel):
@@ -72,17 +77,28 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
         if own_machine and _hostname(request) not in {*LOOPBACK, address}:
             return Response("this test is served to its own machine; open it there by 127.0.0.1 or localhost", 403)
         origin = request.headers.get("origin")
-        if request.method != "GET" and origin and urlsplit(origin).netloc != request.headers.get("host"):
+        if request.method != "GET" and origin and _site(origin) != request.headers.get("host"):
             return Response("this site takes no answers from other sites' pages", 403)
         response: Response = await call_next(request)
         response.headers.update({"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
                                  "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})  # fmt: skip
         return response
 
+    app.add_middleware(BodyLimit)
+
     @app.exception_handler(RequestValidationError)
     def refuse(request: Request, error: RequestValidationError) -> Response:
         faults = [f"{' '.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
-        return JSONResponse({"detail": "; ".join(faults)}, 422)  # FastAPI's own fails on what is no text
+        return JSONResponse({"detail": printable("; ".join(faults))}, 422)  # FastAPI's own fails on what is no text
+
+    @app.exception_handler(FullError)
+    def turn_away(request: Request, error: FullError) -> Response:
+        return JSONResponse({"detail": str(error)}, 503)
+
+    @app.exception_handler(sqlite3.Error)
+    def not_kept(request: Request, error: sqlite3.Error) -> Response:
+        logger.error("the database cannot be used now: %s", error)  # to whoever runs the test; the listener cannot mend it
+        return JSONResponse({"detail": "nothing can be stored now (a full disk?); what was kept stays, so try again later"}, 503)
 
     @app.get("/")
     def index(listener: Annotated[str | None, Query(max_length=64)] = None) -> Response:
@@ -146,6 +162,14 @@ def fault_of(shown: Presentation, values: list[int]) -> str:
         return f"the answer has {len(values)} values, but the trial asks for {wanted}"
     wrong = next((value for value in values if not test.least <= value <= test.greatest), None)
     return "" if wrong is None else f"the value is {wrong}, but must be from {test.least} to {test.greatest}"
+
+
+def _site(origin: str) -> str | None:
+    """Host and port of a page that sends something."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # of brackets that do not match
+        return None
 
 
 def _hostname(request: Request) -> str | None:

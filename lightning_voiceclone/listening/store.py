@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.listening.contents import contents_fault
 from lightning_voiceclone.listening.kinds import Conditions
 from lightning_voiceclone.listening.material import Trial
 from lightning_voiceclone.listening.schedule import Shown
+from lightning_voiceclone.reading import printable
 
 APPLICATION = 0x6C766C69  # SQLite's application_id of these files, "lvli"
 HELD_SECONDS = 1800.0  # an unanswered trial counts as taken for so long
+MOST_NEW = 1000  # listeners who began within that time and have answered nothing
 KNOWN = 1 << 16  # trials and orders that need not be read from their text again
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
@@ -32,6 +35,10 @@ CREATE TABLE answer (presentation INTEGER PRIMARY KEY REFERENCES presentation, r
   since REAL NOT NULL);
 """
 Chooser = Callable[[Sequence[Shown]], tuple[Trial, Conditions] | None]
+
+
+class FullError(LVCError):
+    """More listeners than the test takes at once."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Store:
         self._lock = threading.Lock()
         try:
             self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA trusted_schema = OFF")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA foreign_keys = ON")
             with self._transaction() as database:
@@ -103,10 +111,12 @@ class Store:
                 database.execute(statement)
             database.execute("INSERT INTO identity VALUES (?)", [json.dumps(identity)])
             return identity
-        there = json.loads(database.execute("SELECT content FROM identity").fetchone()[0])
+        if fault := contents_fault(database, SCHEMA):
+            raise ConfigurationError(f"{path} was damaged or altered: {fault}; take a copy, or another --database")
+        there: dict[str, Any] = json.loads(database.execute("SELECT content FROM identity").fetchone()[0])
         for field, here in (identity or {}).items():
             if here != there.get(field):
-                told = f" ({', '.join(there[field])} there)" if field == "systems" else ""
+                told = f" ({printable(', '.join(there[field]))} there)" if field == "systems" else ""
                 raise ConfigurationError(
                     f"{path} has the answers of a test of other {field}{told}; name another file with --database"
                 )
@@ -117,9 +127,19 @@ class Store:
         self._database.close()
 
     def add_listener(self) -> str:
-        """A new listener's name, which nobody can guess."""
+        """A new listener's name, which nobody can guess.
+
+        Raises:
+            FullError: if ``MOST_NEW`` others have begun within the last half hour and answered nothing.
+        """
         name = secrets.token_urlsafe(12)
         with self._transaction() as database:
+            (new,) = database.execute(
+                "SELECT count(*) FROM listener WHERE since > ? AND id NOT IN"
+                " (SELECT listener FROM presentation JOIN answer ON id = presentation)", [time.time() - HELD_SECONDS],
+            ).fetchone()  # fmt: skip
+            if new >= MOST_NEW:
+                raise FullError(f"{new} listeners have begun and answered nothing yet; try again in half an hour")
             database.execute("INSERT INTO listener VALUES (?, ?)", [name, time.time()])
         return name
 
@@ -200,10 +220,11 @@ class Store:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
 
 @lru_cache(KNOWN)

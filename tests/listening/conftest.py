@@ -37,12 +37,21 @@ def make_test(reports, tmp_path):
 
 @pytest.fixture
 def serve():
-    """Runs ``lvc listen`` as a process of its own: ``with serve(arguments) as (address, process)``."""
+    """Runs ``lvc listen`` as a process of its own: ``with serve(arguments) as (address, process)``.
+
+    ``bounds`` are set in ``listening.bounds`` before, ``errors`` is the file of the error output.
+    """
 
     @contextlib.contextmanager
-    def run(*arguments):
-        command = [sys.executable, "-m", "lightning_voiceclone", "listen", *map(str, arguments), "--port", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    def run(*arguments, errors=None, **bounds):
+        code = f"""import sys
+from lightning_voiceclone.listening import bounds
+vars(bounds).update({bounds!r})
+from lightning_voiceclone.cli.main import main
+sys.exit(main(sys.argv[1:]))"""
+        start = ["-c", code] if bounds else ["-m", "lightning_voiceclone"]
+        command = [sys.executable, *start, "listen", *map(str, arguments), "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             try:
                 assert process.stdout is not None
                 told = [process.stdout.readline(), process.stdout.readline()]

@@ -1,0 +1,91 @@
+"""Send hostile requests to a listening test's server: which answers come, what it keeps in memory, and who is served.
+
+    python benchmarks/hostile_requests.py --count 3000
+
+Starts ``lvc listen`` on two synthetic reports with its own bounds (10 s for a request, 60 s for an answer), so that it
+takes some minutes. Ends with status 1 where an answer is 5xx, the memory grows by 50 MB, a connection stays, or an
+ordinary listener is not served afterwards. Linux only.
+"""
+
+import argparse
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
+
+from lightning_voiceclone.listening.bounds import ANSWER_SECONDS, READ_SECONDS
+from lightning_voiceclone.testing.reports import write_report
+
+GENERATOR = Path(__file__).parents[1] / "tests" / "hostile" / "requests.py"
+MOST_GROWTH = 50e6  # bytes
+
+
+def main() -> int:
+    """Send, print, and judge."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--count", type=int, default=300)
+    made.add_argument("--seed", type=int, default=1)
+    options = made.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        reports = [Path(folder) / name for name in ("alpha", "beta")]
+        for seed, report in enumerate(reports):
+            write_report(report, seed=seed)
+        command = [sys.executable, "-m", "lightning_voiceclone", "listen", *map(str, reports), "--port", "0",
+                   "--database", f"{folder}/listen.sqlite"]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout is not None
+                told = server.stdout.readline() + server.stdout.readline()
+                address = re.search(r"http://[\d.:]+", told)
+                assert address, told
+                return _attack(address[0], server.pid, options.count, options.seed)
+            finally:
+                server.kill()
+
+
+def _attack(address: str, pid: int, count: int, seed: int) -> int:
+    hostile, place = _generator(), urlsplit(address)
+    victim = _begin(address)
+    target = hostile.Target(place.hostname, place.port, victim["listener"], victim["trial"]["number"])
+    limit = READ_SECONDS + ANSWER_SECONDS + 10
+    hostile.send_all(target, 42, seed + 1, limit)
+    before = hostile.memory(pid)
+    sent = hostile.send_all(target, count, seed, limit)
+    growth = hostile.memory(pid) - before
+    for kind in dict.fromkeys(name for name, _, _ in sent):
+        statuses = Counter(status for name, told, _ in sent if name == kind for status in told)
+        slowest = max(seconds for name, _, seconds in sent if name == kind)
+        print(f"{kind:28} {slowest:6.1f} s  {dict(sorted(statuses.items()))}")
+    failures = sum(status >= 500 for _, told, _ in sent for status in told)
+    stayed = sum(seconds >= limit for _, _, seconds in sent)
+    served = _begin(address)["trial"] is not None
+    print(f"{count} requests: {failures} answers of 5xx, {stayed} connections stayed, memory {growth / 1e6:+.1f} MB;"
+          f" an ordinary listener is {'' if served else 'not '}served afterwards")  # fmt: skip
+    return int(bool(failures or stayed or growth >= MOST_GROWTH or not served))
+
+
+def _begin(address: str) -> dict[str, object]:
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/api/listener", b""), timeout=30) as response:
+        state: dict[str, object] = json.loads(response.read())
+    return state
+
+
+def _generator() -> ModuleType:
+    """The generator of requests, which the tests use too."""
+    spec = importlib.util.spec_from_file_location("hostile_requests_of_tests", GENERATOR)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main())
