@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from lightning_voiceclone.errors import ConfigurationError
 
 MOST_DEPTH = 32  # of JSON; what this package writes has 5
+MOST_CONTAINERS = 400_000  # lists and mappings of JSON: empty ones take 30 times their text in memory
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -41,6 +42,8 @@ def parse_json(data: bytes | str) -> Any:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
+        if text.count("[") + text.count("{") > MOST_CONTAINERS:
+            raise ValueError(f"it has more than {MOST_CONTAINERS} lists and mappings")
         read = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MOST_DEPTH} levels") from None

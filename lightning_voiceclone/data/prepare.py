@@ -167,7 +167,7 @@ def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
             raise ValueError("there is no such file")
         # Not np.load, which opens pickles and archives too.
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
+    except Exception as error:  # numpy parses the header as Python's source, with all the errors that this has
         told = printable(" ".join(str(error).split()))
         raise ConfigurationError(f"{path} has no features: {told}; run lvc prepare --features again") from error
     right = array.dtype in (np.float32, np.float16) and array.ndim == 2 and array.shape[0] == spec.channels
@@ -182,7 +182,8 @@ def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
 def _specs(base: Path) -> Iterator[AudioSpec]:
     """Specs of which features are there; what describes none is passed over."""
     for path in base.glob(f"*/{SPEC_NAME}"):
-        with contextlib.suppress(LVCError, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+        with contextlib.suppress(LVCError, OSError, ValueError, TypeError, AttributeError, RecursionError,
+                                 yaml.YAMLError):  # fmt: skip
             yield AudioSpec.from_mapping(yaml.safe_load(bounded_bytes(path, SPEC_BYTES, "remove it")))
 
 

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import re
-from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,22 +152,24 @@ def _with_genuine(rows: list[Pair]) -> tuple[Pair, ...]:
         recordings[row.source_speaker].add(row.source)
         recordings[row.target_speaker].add(row.reference)
     ordered = {speaker: sorted(found) for speaker, found in recordings.items()}
+    places = {speaker: {path: place for place, path in enumerate(found)} for speaker, found in ordered.items()}
     taken: dict[str, int] = defaultdict(int)
     given = []
     for row in rows:
-        genuine = _other(ordered[row.target_speaker], row, taken[row.target_speaker]) if row.target_speaker else None
+        speaker, genuine = row.target_speaker, None
+        if speaker:
+            own = sorted({places[speaker][path] for path in (row.source, row.reference) if path in places[speaker]})
+            genuine = _other(ordered[speaker], own, taken[speaker])
         given.append(replace(row, genuine=genuine))
-        taken[row.target_speaker] += 1
+        taken[speaker] += 1
     return tuple(given)
 
 
-def _other(ordered: list[Path], row: Pair, turn: int) -> Path | None:
-    """The recording whose turn it is, of those that are neither the row's source nor its reference."""
-    places = {bisect_left(ordered, path) for path in {row.source, row.reference}}
-    own = sorted(place for place in places if place < len(ordered) and ordered[place] in {row.source, row.reference})
-    if len(own) == len(ordered):
+def _other(recordings: list[Path], own: list[int], turn: int) -> Path | None:
+    """The recording whose turn it is, of those that do not stand at the places ``own``."""
+    if len(own) == len(recordings):
         return None
-    place = turn % (len(ordered) - len(own))
+    place = turn % (len(recordings) - len(own))
     for skipped in own:
         place += place >= skipped
-    return ordered[place]
+    return recordings[place]

@@ -19,7 +19,10 @@ SLOW = f"the request did not come within {READ_SECONDS:.0f} seconds"
 
 
 class BodyLimit:
-    """ASGI middleware: a body longer than ``MOST_BODY`` is answered by 413, and not read on."""
+    """ASGI middleware: a body longer than ``MOST_BODY`` is answered by 413, and not read on; long headers by 431.
+
+    uvicorn bounds headers that come in pieces, but not those that come at once.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -28,6 +31,9 @@ class BodyLimit:
         """Read the body, and hand it on whole."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+            await _answer(send, 431, f"the headers are larger than {MOST_HEADERS} bytes")
             return
         stated = dict(scope["headers"]).get(b"content-length", b"0")
         body = b""

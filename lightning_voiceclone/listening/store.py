@@ -92,15 +92,22 @@ class Store:
         self._lock = threading.Lock()
         try:
             self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA trusted_schema = OFF")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute("PRAGMA foreign_keys = ON")
-            with self._transaction() as database:
-                self.identity = self._begin(database, path, identity)
-            self._database.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error as error:
-            raise ConfigurationError(f"{path} cannot be used as a listening test's database: {error};"
+            try:
+                self._open(path, identity)
+            except BaseException:
+                self._database.close()
+                raise
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path} cannot be used as a listening test's database: {printable(error)};"
                                      " name another file with --database") from error  # fmt: skip
+
+    def _open(self, path: Path, identity: dict[str, object] | None) -> None:
+        self._database.execute("PRAGMA trusted_schema = OFF")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("PRAGMA foreign_keys = ON")
+        with self._transaction() as database:
+            self.identity = self._begin(database, path, identity)
+        self._database.execute("PRAGMA journal_mode = WAL")
 
     def _begin(self, database: sqlite3.Connection, path: Path, identity: dict[str, object] | None) -> dict[str, object]:
         """The test's identity, written where the file is new."""
