@@ -80,7 +80,8 @@ def _begin(address: str) -> dict[str, object]:
 def _generator() -> ModuleType:
     """The generator of requests, which the tests use too."""
     spec = importlib.util.spec_from_file_location("hostile_requests_of_tests", GENERATOR)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

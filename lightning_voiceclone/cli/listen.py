@@ -91,7 +91,7 @@ def _table(name: str, result: Mapping[str, Any]) -> str:
     unreliable = result.get("unreliable_listeners")
     if unreliable:
         lines.append(f"{len(unreliable)} listeners rated the hidden reference below 90 in more than 15% of their"
-                     f" trials, whom BS.1534-3 would leave out: {printable(', '.join(unreliable), 10_000)}")  # fmt: skip
+                     f" trials, whom BS.1534-3 would leave out: {printable(', '.join(unreliable), 9_999)}")  # fmt: skip
     return "\n".join([head, *lines])
 
 

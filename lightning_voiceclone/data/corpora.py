@@ -1,7 +1,6 @@
 """Corpora as they lie on disk: which recordings there are, who speaks, and what is said."""
 
 import csv
-import os
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence

@@ -128,7 +128,9 @@ class BoundedProtocol(H11Protocol):
 
     def _end(self, status: bytes, line: str) -> None:
         """The last line of a connection, without regard to the state of HTTP."""
-        head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        head = (
+            b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        )
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

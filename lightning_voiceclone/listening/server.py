@@ -97,8 +97,12 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
 
     @app.exception_handler(sqlite3.Error)
     def not_kept(request: Request, error: sqlite3.Error) -> Response:
-        logger.error("the database cannot be used now: %s", error)  # to whoever runs the test; the listener cannot mend it
-        return JSONResponse({"detail": "nothing can be stored now (a full disk?); what was kept stays, so try again later"}, 503)
+        logger.error(
+            "the database cannot be used now: %s", error
+        )  # to whoever runs the test; the listener cannot mend it
+        return JSONResponse(
+            {"detail": "nothing can be stored now (a full disk?); what was kept stays, so try again later"}, 503
+        )
 
     @app.get("/")
     def index(listener: Annotated[str | None, Query(max_length=64)] = None) -> Response:

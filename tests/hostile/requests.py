@@ -49,8 +49,11 @@ class Target:
 
 def head(target: Target, method: str = "POST", path: str = "/api/answer", **headers: str) -> bytes:
     """The request line and headers, with the empty line; ``headers`` replaces what is usual, ``""`` takes it away."""
-    usual = {"Host": f"{target.host}:{target.port}", "Cookie": f"listener={target.cookie}",
-             "Content-Type": "application/json"}  # fmt: skip
+    usual = {
+        "Host": f"{target.host}:{target.port}",
+        "Cookie": f"listener={target.cookie}",
+        "Content-Type": "application/json",
+    }
     usual |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in usual.items() if value)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
@@ -66,10 +69,23 @@ def _noise(rng: random.Random, most: int = 200) -> bytes:
 
 
 def _malformed_json(rng: random.Random, target: Target) -> Hostile:
-    bodies = [b"{", b'{"trial": 1, "values": [3', b"", b"\x00", b"{}{}", b'{"trial": NaN, "values": [NaN]}', b"nul",
-              b"[" * 9000, b'{"a":' * 2000, b'{"\\ud800": 1}', b'{"trial": 1, "values": ["\\udfff"]}',
-              b'{"trial": 1e400, "values": [3]}', b'{"trial": ' + b"9" * 5000 + b', "values": [3]}', _noise(rng),
-              b'{"x' + _noise(rng, 9000) + b'": 1}']  # fmt: skip
+    bodies = [
+        b"{",
+        b'{"trial": 1, "values": [3',
+        b"",
+        b"\x00",
+        b"{}{}",
+        b'{"trial": NaN, "values": [NaN]}',
+        b"nul",
+        b"[" * 9000,
+        b'{"a":' * 2000,
+        b'{"\\ud800": 1}',
+        b'{"trial": 1, "values": ["\\udfff"]}',
+        b'{"trial": 1e400, "values": [3]}',
+        b'{"trial": ' + b"9" * 5000 + b', "values": [3]}',
+        _noise(rng),
+        b'{"x' + _noise(rng, 9000) + b'": 1}',
+    ]
     return Hostile("malformed JSON", [whole(target, rng.choice(bodies))])
 
 
@@ -94,7 +110,9 @@ def _endless_chunks(rng: random.Random, target: Target) -> Hostile:
 
 
 def _bad_chunks(rng: random.Random, target: Target) -> Hostile:
-    chunk = rng.choice([b"-1\r\n", b"FFFFFFFFFFFFFFFFFFFF\r\n", b"zz\r\n", b"5;" + b"x" * 20_000, b"0\r\nA: b\r\n" * 50])
+    chunk = rng.choice(
+        [b"-1\r\n", b"FFFFFFFFFFFFFFFFFFFF\r\n", b"zz\r\n", b"5;" + b"x" * 20_000, b"0\r\nA: b\r\n" * 50]
+    )
     return Hostile("bad chunks", [head(target, Transfer_Encoding="chunked") + chunk, _noise(rng)])
 
 
@@ -112,31 +130,86 @@ def _silence(rng: random.Random, target: Target) -> Hostile:
 
 
 def _bad_origin(rng: random.Random, target: Target) -> Hostile:
-    origin = rng.choice(["http://[", "http://]", "null", "//", "http://elsewhere", "http://[::1", "http://a@b:c", "\xff",
-                         "http://" + "a" * 5000, f"http://{target.host}:{target.port}@evil"])  # fmt: skip
+    origin = rng.choice(
+        [
+            "http://[",
+            "http://]",
+            "null",
+            "//",
+            "http://elsewhere",
+            "http://[::1",
+            "http://a@b:c",
+            "\xff",
+            "http://" + "a" * 5000,
+            f"http://{target.host}:{target.port}@evil",
+        ]
+    )
     body = json.dumps({"trial": target.trial, "values": [3]}).encode()
     return Hostile("bad Origin", [whole(target, body, Origin=origin)])
 
 
 def _bad_host(rng: random.Random, target: Target) -> Hostile:
-    host = rng.choice(["[", "[::1", "elsewhere", "127.0.0.1.elsewhere", "localhost:99999999", "a" * 5000, "\x80\xff",
-                       "localhost@evil", "..", "[fe80::1%25lo]", ","])  # fmt: skip
+    host = rng.choice(
+        [
+            "[",
+            "[::1",
+            "elsewhere",
+            "127.0.0.1.elsewhere",
+            "localhost:99999999",
+            "a" * 5000,
+            "\x80\xff",
+            "localhost@evil",
+            "..",
+            "[fe80::1%25lo]",
+            ",",
+        ]
+    )
     return Hostile("bad Host", [head(target, "GET", "/", Host=host)])
 
 
 def _bad_cookie(rng: random.Random, target: Target) -> Hostile:
-    cookie = rng.choice(["listener", "listener=" + "x" * 9000, "listener=\"\\377\\000\"", "listener=' OR 1=1 --", ";;;=",
-                         "listener=\xff\xfe", "listener=a; listener=b", "=" * 4000, "listener=../../etc/passwd"])  # fmt: skip
+    cookie = rng.choice(
+        [
+            "listener",
+            "listener=" + "x" * 9000,
+            'listener="\\377\\000"',
+            "listener=' OR 1=1 --",
+            ";;;=",
+            "listener=\xff\xfe",
+            "listener=a; listener=b",
+            "=" * 4000,
+            "listener=../../etc/passwd",
+        ]
+    )
     path = rng.choice(["/api/trial", f"/audio/{target.trial}/0", "/"])
     return Hostile("bad cookie", [head(target, "GET", path, Cookie=cookie)])
 
 
 def _traversal(rng: random.Random, target: Target) -> Hostile:
-    path = rng.choice(["/../../../../etc/passwd", "/audio/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd",
-                       "/audio/1/../../../etc/passwd", "/audio/%00/0", "/..%5c..%5c", "/audio/-1/0", "/%ff%fe",
-                       f"/audio/{10**30}/0", f"/audio/{'9' * 5000}/0", f"/audio/{target.trial}/{2**70}", "/" + "a/" * 4000,
-                       "http://elsewhere/etc/passwd", "/?listener=%00", "/?listener=" + "%ff" * 64, "/?listener[]=1",
-                       "/openapi.json", "/docs", "/static/../listen.sqlite"])  # fmt: skip
+    path = rng.choice(
+        [
+            "/../../../../etc/passwd",
+            "/audio/..%2f..%2fetc/passwd",
+            "/%2e%2e/%2e%2e/etc/passwd",
+            "//etc/passwd",
+            "/audio/1/../../../etc/passwd",
+            "/audio/%00/0",
+            "/..%5c..%5c",
+            "/audio/-1/0",
+            "/%ff%fe",
+            f"/audio/{10**30}/0",
+            f"/audio/{'9' * 5000}/0",
+            f"/audio/{target.trial}/{2**70}",
+            "/" + "a/" * 4000,
+            "http://elsewhere/etc/passwd",
+            "/?listener=%00",
+            "/?listener=" + "%ff" * 64,
+            "/?listener[]=1",
+            "/openapi.json",
+            "/docs",
+            "/static/../listen.sqlite",
+        ]
+    )
     return Hostile("path traversal", [head(target, "GET", path)])
 
 
@@ -153,15 +226,23 @@ def _replayed(rng: random.Random, target: Target) -> Hostile:
 
 
 def _not_utf8(rng: random.Random, target: Target) -> Hostile:
-    kind = rng.choice(["application/json", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "\xff"])
+    kind = rng.choice(
+        ["application/json", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "\xff"]
+    )
     body = rng.choice([b"\xff\xfe{\x00}\x00", b'{"trial": "\xc3\x28"}', b"\xed\xa0\x80", _noise(rng)])
     return Hostile("invalid UTF-8", [whole(target, body, Content_Type=kind)])
 
 
 def _pipelining(rng: random.Random, target: Target) -> Hostile:
     good = head(target, "GET", "/api/trial")
-    tails = [good * 200, _noise(rng), b"POST / HTTP/1.1\r\n", good[:-3], whole(target, b"{") * 30,
-             head(target, Content_Length="99999") + b"x"]  # fmt: skip
+    tails = [
+        good * 200,
+        _noise(rng),
+        b"POST / HTTP/1.1\r\n",
+        good[:-3],
+        whole(target, b"{") * 30,
+        head(target, Content_Length="99999") + b"x",
+    ]
     return Hostile("pipelining", [good * rng.randint(1, 5) + rng.choice(tails)])
 
 
@@ -171,24 +252,46 @@ def _huge_headers(rng: random.Random, target: Target) -> Hostile:
 
 
 def _no_http(rng: random.Random, target: Target) -> Hostile:
-    data = rng.choice([b"GET /\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-                       b"GET / HTTP/9.9\r\n\r\n", b"GET  /  HTTP/1.1\r\n\r\n", _noise(rng, 5000), b"\r\n" * 5000,
-                       b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
-                       b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])  # fmt: skip
+    data = rng.choice(
+        [
+            b"GET /\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET  /  HTTP/1.1\r\n\r\n",
+            _noise(rng, 5000),
+            b"\r\n" * 5000,
+            b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+        ]
+    )
     return Hostile("no HTTP", [data])
 
 
 def _smuggling(rng: random.Random, target: Target) -> Hostile:
-    extra = rng.choice(["Content-Length: 5\r\nContent-Length: 50", "Content-Length: -5", "Content-Length: 5, 6",
-                        "Content-Length: \xb2", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Transfer-Encoding: gzip",
-                        "Expect: 100-continue\r\nContent-Length: 400000000", "Host: a\r\nHost: b"])  # fmt: skip
+    extra = rng.choice(
+        [
+            "Content-Length: 5\r\nContent-Length: 50",
+            "Content-Length: -5",
+            "Content-Length: 5, 6",
+            "Content-Length: \xb2",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Transfer-Encoding: gzip",
+            "Expect: 100-continue\r\nContent-Length: 400000000",
+            "Host: a\r\nHost: b",
+        ]
+    )
     start = head(target)[:-2] + extra.encode("latin-1") + b"\r\n\r\n"
     return Hostile("two lengths", [start + b"0\r\n\r\nGET /etc/passwd HTTP/1.1\r\n\r\n"])
 
 
 def _upgrade(rng: random.Random, target: Target) -> Hostile:
     to = rng.choice(["websocket", "h2c", "\xff"])
-    asked = head(target, "GET", "/", Connection="Upgrade", Upgrade=to, Sec_WebSocket_Key="x", Sec_WebSocket_Version="13")
+    asked = head(
+        target, "GET", "/", Connection="Upgrade", Upgrade=to, Sec_WebSocket_Key="x", Sec_WebSocket_Version="13"
+    )
     return Hostile("upgrade", [asked, b"\x81\xfe\xff\xff"])
 
 
@@ -197,10 +300,28 @@ def _never_reads(rng: random.Random, target: Target) -> Hostile:
 
 
 KINDS: Sequence[Callable[[random.Random, Target], Hostile]] = (
-    _malformed_json, _wrong_types, _huge_body, _endless_chunks, _bad_chunks, _slow_headers, _slow_body, _silence,
-    _bad_origin, _bad_host, _bad_cookie, _traversal, _wrong_method, _replayed, _not_utf8, _pipelining, _huge_headers,
-    _no_http, _smuggling, _upgrade, _never_reads,
-)  # fmt: skip
+    _malformed_json,
+    _wrong_types,
+    _huge_body,
+    _endless_chunks,
+    _bad_chunks,
+    _slow_headers,
+    _slow_body,
+    _silence,
+    _bad_origin,
+    _bad_host,
+    _bad_cookie,
+    _traversal,
+    _wrong_method,
+    _replayed,
+    _not_utf8,
+    _pipelining,
+    _huge_headers,
+    _no_http,
+    _smuggling,
+    _upgrade,
+    _never_reads,
+)
 
 
 def hostile_requests(target: Target, count: int, seed: int) -> Iterator[Hostile]:

@@ -32,7 +32,22 @@ from lightning_voiceclone.testing.reports import write_report
 
 SPEC = AudioSpec(kind="mel", channels=80, sample_rate=16000, hop_length=256)
 NOT_NUMBERS = (float("nan"), float("inf"), -float("inf"), -1.0, 1e300)
-STRANGE: tuple[Any, ...] = (None, True, -1, 10**400, 1.5, "", "\x1b[2J", "\0", "../../x", [], [[]], {}, {"a": {}}, "x" * 200_000)
+STRANGE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1.5,
+    "",
+    "\x1b[2J",
+    "\0",
+    "../../x",
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    "x" * 200_000,
+)
 
 
 @dataclass(frozen=True)
@@ -55,8 +70,9 @@ class Altered:
 def altered_tables(folder: Path, seed: int) -> Iterator[Altered]:
     """All of them; each is made when it is asked for."""
     rng = random.Random(seed)
-    for number, make in enumerate((_manifests, _bytes_of_manifests, _tables, _pairs, _reports, _features, _journals,
-                                   _answers)):  # fmt: skip
+    for number, make in enumerate(
+        (_manifests, _bytes_of_manifests, _tables, _pairs, _reports, _features, _journals, _answers)
+    ):
         place = folder / str(number)
         place.mkdir(parents=True)
         yield from make(place, rng)
@@ -67,15 +83,27 @@ def altered_tables(folder: Path, seed: int) -> Iterator[Altered]:
 
 def _utterances(count: int = 3) -> tuple[Utterance, ...]:
     return tuple(
-        Utterance(path=f"a/{n}.wav", start=0.0, end=2.0, speaker="a", text="words", rate=16000, bandwidth_hz=8000.0,
-                  snr_db=30.0, hash="0" * 64, split="train")
+        Utterance(
+            path=f"a/{n}.wav",
+            start=0.0,
+            end=2.0,
+            speaker="a",
+            text="words",
+            rate=16000,
+            bandwidth_hz=8000.0,
+            snr_db=30.0,
+            hash="0" * 64,
+            split="train",
+        )
         for n in range(count)
-    )  # fmt: skip
+    )
 
 
 def _table(rows: int = 3) -> Any:
-    columns = {name: [getattr(row, name) for row in _utterances(rows)] for name in
-               ("path", "start", "end", "speaker", "text", "rate", "bandwidth_hz", "snr_db", "hash", "split")}  # fmt: skip
+    columns = {
+        name: [getattr(row, name) for row in _utterances(rows)]
+        for name in ("path", "start", "end", "speaker", "text", "rate", "bandwidth_hz", "snr_db", "hash", "split")
+    }
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: b'{"root": "/corpus"}'})
 
 
@@ -95,9 +123,12 @@ def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
     for value in (0, -16000, 1, 2**62):
         changes[f"rate {value}"] = _with(table, "rate", [16000, value, 16000])
     for name, values in {
-        "hash": ["", "0" * 63, "g" * 64, "../" * 20 + "0000"], "split": ["", "dev", "TRAIN", "\0"],
-        "path": ["", "a\0b", "x" * 200_000], "speaker": ["", "\0"], "text": ["x" * 140_000],
-    }.items():  # fmt: skip
+        "hash": ["", "0" * 63, "g" * 64, "../" * 20 + "0000"],
+        "split": ["", "dev", "TRAIN", "\0"],
+        "path": ["", "a\0b", "x" * 200_000],
+        "speaker": ["", "\0"],
+        "text": ["x" * 140_000],
+    }.items():
         for value in values:
             rest = list(table.column(name).to_pylist())
             rest[rng.randrange(3)] = value
@@ -111,8 +142,19 @@ def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
     changes["texts for numbers"] = _with(table, "start", ["a", "1.0", "nan"])
     changes["a huge number for a rate"] = _with(table, "rate", ["9" * 400] * 3)
     changes["a doubled column"] = pa.table([*table.columns, table.column("path")], names=[*table.column_names, "path"])
-    for told in (b"{", b"[]", b"3", b"[" * 100_000, b'{"root": 3}', b'{"root": ["a"]}', b'{"root": "a\\u0000b"}', b"\xff",
-                 b'{"root": ""}', b'{"root": NaN}', b"null"):  # fmt: skip
+    for told in (
+        b"{",
+        b"[]",
+        b"3",
+        b"[" * 100_000,
+        b'{"root": 3}',
+        b'{"root": ["a"]}',
+        b'{"root": "a\\u0000b"}',
+        b"\xff",
+        b'{"root": ""}',
+        b'{"root": NaN}',
+        b"null",
+    ):
         changes[f"metadata {told[:14]!r}"] = table.replace_schema_metadata({METADATA_KEY: told})
     # Two millions of equal rows take some kilobytes.
     index = pa.array(np.zeros(2_000_000, np.int64))
@@ -144,7 +186,12 @@ def _bytes_of_manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
             changed[place:] = bytes(len(changed) - place)
         path.write_bytes(changed)
         yield Altered(f"manifest: bytes {kind} {number}", path, lambda: Manifest.read(path), tolerated=True)
-    for name, whole in (("empty", b""), ("text", b"path\tspeaker\n"), ("magic", b"PAR1PAR1"), ("length", data[:-8] + b"\xff" * 4 + b"PAR1")):
+    for name, whole in (
+        ("empty", b""),
+        ("text", b"path\tspeaker\n"),
+        ("magic", b"PAR1PAR1"),
+        ("length", data[:-8] + b"\xff" * 4 + b"PAR1"),
+    ):
         path.write_bytes(whole)
         yield Altered(f"manifest: {name}", path, lambda: Manifest.read(path))
 
@@ -157,23 +204,40 @@ def _tables(folder: Path, rng: random.Random) -> Iterator[Altered]:
     contents: dict[str, bytes] = {
         name: (head + line).encode()
         for name, line in {
-            "NUL in a path": "a\0b.wav\tA\n", "NUL in a speaker": "a.wav\tA\0\n", "an empty path": "\tA\n",
-            "a long cell": "a.wav\tA\t" + "x" * 131_073 + "\n", "a long line": "a.wav\tA\t" + "x\t" * 600_000 + "\n",
-            "NaN": "a.wav\tA\t\tnan\t\n", "infinite": "a.wav\tA\t\t0\tinf\n", "huge": "a.wav\tA\t\t0\t1e300\n",
-            "negative": "a.wav\tA\t\t-1\t\n", "no number": "a.wav\tA\t\t0x10\t\n", "end first": "a.wav\tA\t\t3\t2\n",
-            "a split": "a.wav\tA\t\t0\t1\tdev\x1b[2J\n", "only a path": "a.wav\n",
+            "NUL in a path": "a\0b.wav\tA\n",
+            "NUL in a speaker": "a.wav\tA\0\n",
+            "an empty path": "\tA\n",
+            "a long cell": "a.wav\tA\t" + "x" * 131_073 + "\n",
+            "a long line": "a.wav\tA\t" + "x\t" * 600_000 + "\n",
+            "NaN": "a.wav\tA\t\tnan\t\n",
+            "infinite": "a.wav\tA\t\t0\tinf\n",
+            "huge": "a.wav\tA\t\t0\t1e300\n",
+            "negative": "a.wav\tA\t\t-1\t\n",
+            "no number": "a.wav\tA\t\t0x10\t\n",
+            "end first": "a.wav\tA\t\t3\t2\n",
+            "a split": "a.wav\tA\t\t0\t1\tdev\x1b[2J\n",
+            "only a path": "a.wav\n",
         }.items()
-    }  # fmt: skip
+    }
     contents |= {
-        "empty": b"", "no header": row.encode(), "UTF-16": (head + row).encode("utf-16"), "Latin-1": head.encode() + b"\xe9.wav\tA\n",
-        "a doubled column": (head.replace("text", "path") + row).encode(), "commas": b"path,speaker\na.wav,A\n",
-        "noise": rng.randbytes(5000), "NULs": bytes(100_000), "a header without an end": b"path\t" * 500_000,
-    }  # fmt: skip
+        "empty": b"",
+        "no header": row.encode(),
+        "UTF-16": (head + row).encode("utf-16"),
+        "Latin-1": head.encode() + b"\xe9.wav\tA\n",
+        "a doubled column": (head.replace("text", "path") + row).encode(),
+        "commas": b"path,speaker\na.wav,A\n",
+        "noise": rng.randbytes(5000),
+        "NULs": bytes(100_000),
+        "a header without an end": b"path\t" * 500_000,
+    }
     for name, data in contents.items():
         path = folder / "t.tsv"
         path.write_bytes(data)
         yield Altered(f"table: {name}", path, lambda path=path: list(Table(path).recordings()))
-    for name, text in {"an open quote": 'path,speaker\n"a.wav,A\n' + "b.wav,B\n" * 50_000, "a quote inside": 'path,speaker\na"b.wav,A\n"c" d,A\n'}.items():
+    for name, text in {
+        "an open quote": 'path,speaker\n"a.wav,A\n' + "b.wav,B\n" * 50_000,
+        "a quote inside": 'path,speaker\na"b.wav,A\n"c" d,A\n',
+    }.items():
         path = folder / "t.csv"
         path.write_text(text)
         yield Altered(f"table: {name}", path, lambda path=path: list(Table(path).recordings()))
@@ -182,13 +246,22 @@ def _tables(folder: Path, rng: random.Random) -> Iterator[Altered]:
 def _pairs(folder: Path, rng: random.Random) -> Iterator[Altered]:
     head = "case\tsource\treference\ttranscript\n"
     for name, data in {
-        "NUL": head.encode() + b"a\tx\0.wav\ty.wav\t\n", "NUL in a case": head.encode() + b"a\0\tx.wav\ty.wav\t\n",
-        "a long cell": head.encode() + b"a\tx\ty\t" + b"z" * 131_073 + b"\n", "UTF-16": head.encode("utf-16"),
-        "a path for a case": head.encode() + b"../../etc/x\tx\ty\t\n", "a long case": head.encode() + b"a" * 5000 + b"\tx\ty\t\n",
-        "an escape for a case": head.encode() + b"\x1b[2J\tx\ty\t\n", "one case twice": head.encode() + b"a\tx\ty\t\n" * 2,
-        "no header": b"a\tx\ty\t\n", "empty": b"", "no rows": head.encode(), "a doubled column": b"case\tcase\tsource\treference\na\ta\tx\ty\n",
-        "noise": rng.randbytes(5000), "too long": head.encode() + b"a\tx\ty\t\n" * 3_000_000, "missing cells": head.encode() + b"a\n",
-    }.items():  # fmt: skip
+        "NUL": head.encode() + b"a\tx\0.wav\ty.wav\t\n",
+        "NUL in a case": head.encode() + b"a\0\tx.wav\ty.wav\t\n",
+        "a long cell": head.encode() + b"a\tx\ty\t" + b"z" * 131_073 + b"\n",
+        "UTF-16": head.encode("utf-16"),
+        "a path for a case": head.encode() + b"../../etc/x\tx\ty\t\n",
+        "a long case": head.encode() + b"a" * 5000 + b"\tx\ty\t\n",
+        "an escape for a case": head.encode() + b"\x1b[2J\tx\ty\t\n",
+        "one case twice": head.encode() + b"a\tx\ty\t\n" * 2,
+        "no header": b"a\tx\ty\t\n",
+        "empty": b"",
+        "no rows": head.encode(),
+        "a doubled column": b"case\tcase\tsource\treference\na\ta\tx\ty\n",
+        "noise": rng.randbytes(5000),
+        "too long": head.encode() + b"a\tx\ty\t\n" * 3_000_000,
+        "missing cells": head.encode() + b"a\n",
+    }.items():
         path = folder / "pairs.tsv"
         path.write_bytes(data)
         yield Altered(f"pairs: {name}", path, lambda path=path: read_pairs(path))
@@ -220,11 +293,20 @@ def _reports(folder: Path, rng: random.Random) -> Iterator[Altered]:
         _use(changed, good)
 
     texts = {
-        "nested 100,000 deep": "[" * 100_000 + "]" * 100_000, "nested mappings": '{"a":' * 100_000, "empty": "", "cut": path.read_text()[:500],
-        "a list": "[]", "null": "null", "a number": "1", "a huge number": "9" * 5000, "17 MB": "[" + "{}," * 5_700_000 + "{}]",
-        "many lists": "[" + "[]," * 5_000_000 + "[]]", "half a character": json.dumps(told).replace("a-to-b", "\\ud800"),
-        "NaN": json.dumps(told).replace("0.5", "NaN"), "UTF-16": json.dumps(told) + "\udcff",
-    }  # fmt: skip
+        "nested 100,000 deep": "[" * 100_000 + "]" * 100_000,
+        "nested mappings": '{"a":' * 100_000,
+        "empty": "",
+        "cut": path.read_text()[:500],
+        "a list": "[]",
+        "null": "null",
+        "a number": "1",
+        "a huge number": "9" * 5000,
+        "17 MB": "[" + "{}," * 5_700_000 + "{}]",
+        "many lists": "[" + "[]," * 5_000_000 + "[]]",
+        "half a character": json.dumps(told).replace("a-to-b", "\\ud800"),
+        "NaN": json.dumps(told).replace("0.5", "NaN"),
+        "UTF-16": json.dumps(told) + "\udcff",
+    }
     for name, text in texts.items():
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         yield Altered(f"report: {name}", path, use)
@@ -256,7 +338,11 @@ def _reports(folder: Path, rng: random.Random) -> Iterator[Altered]:
     (good / "metrics.json").write_text(path.read_text())
     yield Altered("report: a measure's scores of another width", path, use, tolerated=True)
     clone = changed / "audio" / "a-to-b.clone.wav"
-    for name, target in {"another file of the disk": "/etc/hostname", "itself": clone, "another report": good / "audio" / clone.name}.items():
+    for name, target in {
+        "another file of the disk": "/etc/hostname",
+        "itself": clone,
+        "another report": good / "audio" / clone.name,
+    }.items():
         clone.unlink()
         clone.symlink_to(target)
         yield Altered(f"report: a recording that is a link to {name}", clone, use)
@@ -274,10 +360,20 @@ def _features(folder: Path, rng: random.Random) -> Iterator[Altered]:
     spec.write_text(json.dumps(SPEC.to_mapping()))
     right = np.zeros((80, frames), np.float32)
     arrays: dict[str, Any] = {
-        "one dimension": right[0], "no dimension": np.float32(1), "three dimensions": right[None], "turned": right.T, "79 channels": right[1:],
-        "few frames": right[:, :10], "many frames": np.tile(right, 3), "float64": right.astype(np.float64), "integers": right.astype(np.int32),
-        "complex": right.astype(np.complex64), "texts": right.astype(str), "no frames": right[:, :0], "other bytes first": right.astype(">f4"),
-    }  # fmt: skip
+        "one dimension": right[0],
+        "no dimension": np.float32(1),
+        "three dimensions": right[None],
+        "turned": right.T,
+        "79 channels": right[1:],
+        "few frames": right[:, :10],
+        "many frames": np.tile(right, 3),
+        "float64": right.astype(np.float64),
+        "integers": right.astype(np.int32),
+        "complex": right.astype(np.complex64),
+        "texts": right.astype(str),
+        "no frames": right[:, :0],
+        "other bytes first": right.astype(">f4"),
+    }
 
     def use() -> Any:
         return cached_features(folder, SPEC)(utterance)[:, :1]
@@ -295,9 +391,11 @@ def _features(folder: Path, rng: random.Random) -> Iterator[Altered]:
     for name, header in {
         "a huge shape": "{'descr': '<f4', 'fortran_order': False, 'shape': (80, 999999999999), }",
         "a negative shape": "{'descr': '<f4', 'fortran_order': False, 'shape': (80, -125), }",
-        "code in the header": "__import__('os').system('touch /tmp/lvc-was-here')", "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (80, 125), }",
-        "no mapping": "[" * 5000, "a bad type": "{'descr': 'zz', 'fortran_order': False, 'shape': (80, 125), }",
-    }.items():  # fmt: skip
+        "code in the header": "__import__('os').system('touch /tmp/lvc-was-here')",
+        "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (80, 125), }",
+        "no mapping": "[" * 5000,
+        "a bad type": "{'descr': 'zz', 'fortran_order': False, 'shape': (80, 125), }",
+    }.items():
         encoded = header.encode() + b"\n"
         path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(encoded)) + encoded + bytes(400))
         yield Altered(f"features: {name}", path, use)
@@ -309,9 +407,18 @@ def _features(folder: Path, rng: random.Random) -> Iterator[Altered]:
     path.mkdir()
     yield Altered("features: a folder", path, use)
     other = AudioSpec(kind="mel", channels=80, sample_rate=16000, hop_length=320)
-    bomb = "a: &a [x, x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24))
-    for name, text in {"no mapping": "[]", "no YAML": "{", "aliases": bomb, "code": "!!python/object/apply:os.system [touch /tmp/lvc-was-here]",
-                       "deep": "[" * 5000, "types": "{kind: [], channels: {}, sample_rate: x, hop_length: null}", "long": "a" * 99_999}.items():  # fmt: skip
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
+    )
+    for name, text in {
+        "no mapping": "[]",
+        "no YAML": "{",
+        "aliases": bomb,
+        "code": "!!python/object/apply:os.system [touch /tmp/lvc-was-here]",
+        "deep": "[" * 5000,
+        "types": "{kind: [], channels: {}, sample_rate: x, hop_length: null}",
+        "long": "a" * 99_999,
+    }.items():
         spec.write_text(text)
         yield Altered(f"spec of features: {name}", folder / "features", lambda: cached_features(folder, other))
 
@@ -344,17 +451,29 @@ def _journals(folder: Path, rng: random.Random) -> Iterator[Altered]:
     lines: dict[str, Any] = {
         "a file outside": {"key": "x", "row": row, "made": [f"audio/../../{outside.name}"]},
         "a file of the disk": {"key": "x", "row": row, "made": [str(outside)]},
-        "files that are a text": {"key": key, "row": row, "made": "abc"}, "files that are lists": {"key": key, "row": row, "made": [["a"]]},
-        "a row that is null": {"key": key, "row": None}, "a row without columns": {"key": key, "row": {}},
-        "a row with more columns": {"key": key, "row": {**row, "root": "/"}}, "a time that is text": {"key": key, "row": {**row, "end": "1"}},
-        "a key that is a list": {"key": [], "row": row}, "a list": [key, row], "a number": 3, "a deep one": "[" * 100_000,
-        "an unknown result": {"key": key, "result": 3}, "a reason that is a mapping": {"key": key, "reason": {}},
-    }  # fmt: skip
+        "files that are a text": {"key": key, "row": row, "made": "abc"},
+        "files that are lists": {"key": key, "row": row, "made": [["a"]]},
+        "a row that is null": {"key": key, "row": None},
+        "a row without columns": {"key": key, "row": {}},
+        "a row with more columns": {"key": key, "row": {**row, "root": "/"}},
+        "a time that is text": {"key": key, "row": {**row, "end": "1"}},
+        "a key that is a list": {"key": [], "row": row},
+        "a list": [key, row],
+        "a number": 3,
+        "a deep one": "[" * 100_000,
+        "an unknown result": {"key": key, "result": 3},
+        "a reason that is a mapping": {"key": key, "reason": {}},
+    }
     for name, line in lines.items():
         journal.write_bytes(good + (line if isinstance(line, str) else json.dumps(line)).encode() + b"\n")
         yield Altered(f"journal: {name}", journal, use, tolerated=True)
-    for name, data in {"cut": good[: rng.randrange(len(good))], "noise": rng.randbytes(3000), "a long line": good + b"x" * 3_000_000,
-                       "NaN": good.replace(b'"start": 0.0', b'"start": NaN'), "half a character": good.replace(b"a/0", b"\\ud800")}.items():  # fmt: skip
+    for name, data in {
+        "cut": good[: rng.randrange(len(good))],
+        "noise": rng.randbytes(3000),
+        "a long line": good + b"x" * 3_000_000,
+        "NaN": good.replace(b'"start": 0.0', b'"start": NaN'),
+        "half a character": good.replace(b"a/0", b"\\ud800"),
+    }.items():
         journal.write_bytes(data)
         yield Altered(f"journal: {name}", journal, use, tolerated=True)
 
@@ -380,20 +499,33 @@ def _answers(folder: Path, rng: random.Random) -> Iterator[Altered]:
     changes = {
         f"{place} {value!r:.20}": f"UPDATE {table} SET {column} = {value}"
         for place, table, column, values in (
-            ("ratings", "answer", "ratings", ["3", "'{'", "'[]'", "'[9]'", "'[3.5]'", "x'ff'", "'[true]'", "'[3,3]'", "'" + "[" * 9000 + "'"]),
-            ("a trial", "presentation", "trial", ["'[]' || id", "id", "'{' || id", "'[\"none\", \"a\", \"b\"]'||id", "x'ff' || id"]),
+            (
+                "ratings",
+                "answer",
+                "ratings",
+                ["3", "'{'", "'[]'", "'[9]'", "'[3.5]'", "x'ff'", "'[true]'", "'[3,3]'", "'" + "[" * 9000 + "'"],
+            ),
+            (
+                "a trial",
+                "presentation",
+                "trial",
+                ["'[]' || id", "id", "'{' || id", '\'["none", "a", "b"]\'||id', "x'ff' || id"],
+            ),
             ("an order", "presentation", "arrangement", ["'[]'", "'[\"beta\"]'", "3", "'[1]'"]),
             ("a time", "answer", "since", ["'soon'", "9e999", "x'00'"]),
             ("the test", "identity", "content", ["'{'", "3", "'[]'", "'{\"systems\": 3}'", "zeroblob(3000000)"]),
         )
         for value in values
-    }  # fmt: skip
+    }
     changes |= {
-        "no test": "DELETE FROM identity", "no table": "DROP TABLE answer", "answers to nothing": "DELETE FROM presentation",
-        "a view without end": "DROP TABLE answer; CREATE VIEW answer AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n)"
+        "no test": "DELETE FROM identity",
+        "no table": "DROP TABLE answer",
+        "answers to nothing": "DELETE FROM presentation",
+        "a view without end": "DROP TABLE answer;"
+        " CREATE VIEW answer AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n)"
         " SELECT i AS presentation, '[3]' AS ratings, 1.0 AS since FROM n",
         "a trigger": "CREATE TRIGGER t AFTER INSERT ON listener BEGIN DELETE FROM answer; END",
-    }  # fmt: skip
+    }
     for name, statements in changes.items():
         shutil.copy(good, path)
         for beside in folder.glob("listen.sqlite-*"):

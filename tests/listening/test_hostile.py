@@ -16,6 +16,7 @@ testclient = pytest.importorskip(
     "fastapi.testclient", reason="needs fastapi: pip install 'lightning-voiceclone[listen]'"
 )
 HOSTILE = Path(__file__).parents[1] / "hostile" / "requests.py"
+AT_ONCE = 48
 READ, ANSWER = 1.0, 2.0  # seconds that the server waits, instead of 10 and 60
 
 
@@ -53,15 +54,18 @@ def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_pat
     arguments = [*reports[:2], "--database", tmp_path / "listen.sqlite", "--trials", 2, "--tests", "mos,mushra"]
     with (
         (tmp_path / "errors").open("w+") as errors,
-        serve(*arguments, errors=errors, READ_SECONDS=READ, ANSWER_SECONDS=ANSWER, IDLE_SECONDS=1) as (address, process),
+        serve(*arguments, errors=errors, READ_SECONDS=READ, ANSWER_SECONDS=ANSWER, IDLE_SECONDS=1) as (
+            address,
+            process,
+        ),
     ):
         place = urlsplit(address)
         victim = json.loads(ask(address, "/api/listener", body={}))
         target = hostile.Target(place.hostname, place.port, victim["listener"], victim["trial"]["number"])
         listen(address)
-        hostile.send_all(target, 42, seed=99, limit=8)  # threads are started, and libraries imported
+        hostile.send_all(target, 63, seed=99, limit=8, at_once=AT_ONCE)  # threads are started, and libraries imported
         before = hostile.memory(process.pid)
-        sent = hostile.send_all(target, 300, seed=0, limit=8)
+        sent = hostile.send_all(target, 300, seed=0, limit=8, at_once=AT_ONCE)
         after = hostile.memory(process.pid)
         found = {name: [statuses for kind, statuses, _ in sent if kind == name] for name, _, _ in sent}
         assert len(sent) == 300
@@ -135,7 +139,7 @@ def test_a_full_disk_is_503_and_the_answer_is_kept_once_there_is_room(browser):
 
 
 def test_listeners_who_answer_nothing_are_bounded(browser, monkeypatch):
-    client, store = browser
+    client, _ = browser
     monkeypatch.setattr("lightning_voiceclone.listening.store.MOST_NEW", 3)
     states = [client.post("/api/listener") for _ in range(4)]
     assert [state.status_code for state in states] == [201, 201, 201, 503]
