@@ -1,101 +1,158 @@
-"""Is a recording's file cut short? Told from the container's own bookkeeping, which decoders forgive or ignore."""
+"""What of a recording's file is sound, from its container's own bookkeeping, which decoders believe or ignore."""
 
+import itertools
 import mmap
 import struct
-from pathlib import Path
+from dataclasses import dataclass, field
+
+from lightning_voiceclone.audio.flac import flac_layout
+from lightning_voiceclone.audio.mpeg import mpeg_layout
+from lightning_voiceclone.audio.streams import Bytes, Layout, Stream, joined, number
 
 UNKNOWN_SIZE = 0xFFFFFFFF  # what programs write that stream a WAV to a pipe and cannot go back to fill it in
-LONGEST_OGG_PAGE = 65307
-MP3_SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-MP3_BITRATES_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-MP3_BITRATES_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+# Other kinds that decoders know by their first bytes, so that they are no MP3 after some junk.
+OTHER_KINDS = {b"FORM", b".snd", b"caff", b"riff", b"RIFX", b"RIFF", b"RF64"}
+PAGE_HEADER = 27  # bytes of an OGG page before its table of segments
+MOST_JUNK = 4096  # bytes after a WAV file's chunks that are taken for no sound: an eighth of a second of 16 bits
+NO_GRANULE = (1 << 64) - 1  # of a page on which no packet ends
+FIRST_PAGE, LAST_PAGE = 2, 4  # flags of a page
 
 
-def truncation(path: Path) -> str | None:
-    """Why the file must be cut short, or None where nothing says so. The file must not be empty.
+def layout_of(descriptor: int) -> Layout:
+    """Compare what an open file's headers state with what is there. The file must not be empty.
 
-    WAV: sizes of RIFF chunks that go beyond the file's end. OGG: no page marked as the last, or one cut in two.
-    MP3: fewer frames than the Xing header counts, or a last frame cut in two. FLAC needs decoding, and is not judged.
+    WAV: sizes of chunks beyond the file's end, or less than the sound that follows. OGG: streams one after another, a
+    last page that is not marked or cut. MP3: frames, counted. FLAC: the last frame's number. Others are not judged.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        magic = data[:4]
-        if magic in {b"RIFF", b"RF64"} and data[8:12] == b"WAVE":
-            return _wav(data)
-        if magic == b"OggS":
-            return _ogg(data)
-        if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and _mp3_frame(data, 0)):
-            return _mp3(data)
-    return None
+    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
+        return _layout(data) or Layout()
 
 
-def _wav(data: mmap.mmap) -> str | None:
-    position, long_size = 12, None
+def is_known(head: bytes) -> bool:
+    """Whether a file that begins so may be audio."""
+    return head[:4] in OTHER_KINDS or _layout(head) is not None
+
+
+def _layout(data: Bytes) -> Layout | None:
+    magic = bytes(data[:4])
+    if magic in {b"RIFF", b"RF64"} and data[8:12] == b"WAVE":
+        return _wav(data)
+    if magic == b"OggS":
+        return _ogg(data)
+    if magic in OTHER_KINDS:
+        return None
+    return flac_layout(data) or mpeg_layout(data)
+
+
+def _wav(data: Bytes) -> Layout:
+    streams: list[Stream] = []
+    begin, truncated, plain = 0, None, True
+    while True:
+        stream, end, reason, right = _one_wav(data, begin)
+        truncated = truncated or reason
+        if stream is not None:
+            streams.append(stream)
+        plain = plain and right
+        if end is None:
+            break
+        begin, plain = end, False
+    if plain:
+        return Layout((), truncated)
+    remark = joined(streams) or "its header promises less sound than is there: all of it is read"
+    return Layout(tuple(streams), truncated, remark=remark)
+
+
+def _one_wav(data: Bytes, begin: int) -> tuple[Stream | None, int | None, str | None, bool]:
+    """The stream of a WAV file that begins here; where a joined one begins; what is missing; if a decoder is right."""
+    position, long_size = begin + 12, None
     while position + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, position)
         if name == b"ds64" and position + 24 <= len(data):
-            long_size = struct.unpack_from("<Q", data, position + 16)[0]
-        if name == b"data":
-            if size == UNKNOWN_SIZE:
-                if long_size is None:
-                    return None
-                size = long_size
-            present = len(data) - position - 8
-            return None if size <= present else f"its header promises {size} bytes of sound, {present} are there"
-        position += 8 + size + size % 2
-    return "the file ends before its sound begins"
+            long_size = number(data, "<Q", position + 16)
+        if name != b"data":
+            position += 8 + size + size % 2
+            continue
+        sound = position + 8
+        present = len(data) - sound
+        if size == UNKNOWN_SIZE:
+            if long_size is None:
+                return Stream(((begin, len(data)),)), None, None, True
+            size = long_size
+        if size > present:
+            return (Stream(((begin, len(data)),)), None,
+                    f"its header promises {size} bytes of sound, {present} are there", True)  # fmt: skip
+        end, following = _after_sound(data, sound + size + size % 2)
+        if end is None:  # what follows is no chunks: the header was written before the sound ended
+            head = bytes(data[begin : position + 4]) + struct.pack("<I", UNKNOWN_SIZE)
+            return Stream((head, (sound, len(data)))), None, None, False
+        return Stream(((begin, end),)), following, None, True
+    return None, None, "the file ends before its sound begins", True
 
 
-def _ogg(data: mmap.mmap) -> str | None:
-    page = data.rfind(b"OggS", max(0, len(data) - 2 * LONGEST_OGG_PAGE))
-    if page < 0 or page + 27 > len(data):
-        return "its last page is cut"
-    segments = data[page + 26]
-    end = page + 27 + segments + sum(data[page + 27 : page + 27 + segments])
-    if end > len(data):
-        return "its last page is cut"
-    return None if data[page + 5] & 4 else "no page is marked as the last"
+def _after_sound(data: Bytes, position: int) -> tuple[int | None, int | None]:
+    """Where a WAV file's chunks end, and where another file joined to it begins; (None, …) if these are no chunks."""
+    least = 8  # bytes of a chunk's header; less is no sound either
+    while position + least <= len(data):
+        if data[position : position + 4] == b"RIFF" and data[position + 8 : position + 12] == b"WAVE":
+            return position, position
+        name, size = struct.unpack_from("<4sI", data, position)
+        if not all(32 <= byte < 127 for byte in name) or position + least + size > len(data):
+            rest = data[position : position + MOST_JUNK + 1]
+            return (len(data), None) if len(rest) <= MOST_JUNK or not any(rest) else (None, None)
+        position += least + size + size % 2
+    return len(data), None
 
 
-def _mp3_frame(data: mmap.mmap, position: int) -> tuple[int, int] | None:
-    """(bytes of the frame, bytes from its start to a Xing header), or None where no layer III frame begins."""
-    if position + 4 > len(data):
-        return None
-    header = struct.unpack_from(">I", data, position)[0]
-    version, layer = header >> 19 & 3, header >> 17 & 3
-    bitrate, rate, padding, mono = header >> 12 & 15, header >> 10 & 3, header >> 9 & 1, header >> 6 & 3 == 3
-    if header >> 21 != 0x7FF or version == 1 or layer != 1 or bitrate in {0, 15} or rate == 3:
-        return None
-    first = version == 3  # MPEG-1; 2 and 2.5 have frames of half the samples
-    kilobits = (MP3_BITRATES_V1 if first else MP3_BITRATES_V2)[bitrate]
-    size = (144 if first else 72) * kilobits * 1000 // MP3_SAMPLE_RATES[version][rate] + padding
-    side_information = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}[first, mono]
-    return size, 4 + side_information
+@dataclass
+class _Chain:
+    """Streams of an OGG file, as its pages are walked through."""
+
+    starts: list[int] = field(default_factory=lambda: [0])
+    exact: list[int] = field(default_factory=list)
+    truncated: str | None = None
+    before_last = 0  # samples up to the end of the page before this one
+    last = 0
+    began = False  # whether a page of this stream has come that is not its first
+    ended = False
+
+    def add(self, position: int, flags: int, granule: int) -> None:
+        first = bool(flags & FIRST_PAGE)
+        if first and self.began:
+            self.close()
+            self.starts.append(position)
+        self.began, self.ended = not first, bool(flags & LAST_PAGE)
+        if granule != NO_GRANULE:
+            self.before_last, self.last = self.last, granule
+
+    def close(self) -> None:
+        if not self.ended and self.truncated is None:
+            self.truncated = "no page is marked as the last"
+        # libsndfile counts back from a page's end: on the last one, which is cut to the length, it lands beside.
+        self.exact.append(max(0, self.before_last - 1))
+        self.before_last = self.last = 0
 
 
-def _mp3(data: mmap.mmap) -> str | None:
-    position = 0
-    while data[position : position + 3] == b"ID3" and position + 10 <= len(data):
-        a, b, c, d = data[position + 6 : position + 10]
-        position += 10 + (a << 21 | b << 14 | c << 7 | d)
-    frame = _mp3_frame(data, position)
-    if frame is None:
-        return None if position < len(data) else "the file ends before its sound begins"
-    promised = _xing_frames(data, position + frame[1])
-    frames = 0
-    while frame := _mp3_frame(data, position):
-        position += frame[0]
-        frames += 1
-    if position > len(data):
-        return "its last frame is cut"
-    at_end = position + 4 > len(data) or data[position : position + 3] in {b"TAG", b"APE", b"LYR", b"ID3"}
-    # Encoders differ in whether they count the frame that carries the header itself.
-    if promised is not None and at_end and frames < promised:
-        return f"its header promises {promised} frames, {frames} are there"
-    return None
-
-
-def _xing_frames(data: mmap.mmap, position: int) -> int | None:
-    if data[position : position + 4] not in {b"Xing", b"Info"} or position + 12 > len(data):
-        return None
-    flags, frames = struct.unpack_from(">II", data, position + 4)
-    return frames if flags & 1 else None
+def _ogg(data: Bytes) -> Layout:
+    chain, position, lost = _Chain(), 0, 0
+    while position < len(data):
+        if data[position : position + 4] != b"OggS":
+            following = data.find(b"OggS", position)
+            if following < 0:  # a tag, say
+                break
+            lost += following - position
+            position = following
+            continue
+        segments = data[position + 26] if position + PAGE_HEADER <= len(data) else 0
+        end = position + PAGE_HEADER + segments
+        end += sum(data[position + PAGE_HEADER : end])
+        if end > len(data):
+            chain.truncated = "its last page is cut"
+            break
+        chain.add(position, data[position + 5], number(data, "<Q", position + 6))
+        position = end
+    chain.close()
+    damage = f"{lost} bytes within it are no OGG pages" if lost else None
+    streams = tuple(Stream((bounds,)) for bounds in itertools.pairwise([*chain.starts, len(data)]))
+    if len(streams) == 1:
+        return Layout((), chain.truncated, damage, exact=tuple(chain.exact))
+    return Layout(streams, chain.truncated, damage, joined(streams), tuple(chain.exact))

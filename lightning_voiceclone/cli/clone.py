@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError
@@ -20,7 +19,10 @@ def parser() -> argparse.ArgumentParser:
         help="a .ckpt of lvc fit, or a voice folder of lvc save or lvc adapt (default: the voice that ships)",
     )
     made.add_argument(
-        "--source", required=True, metavar="FILE", help="whose words and melody to say (WAV, FLAC, OGG, MP3)"
+        "--source",
+        required=True,
+        metavar="FILE",
+        help="whose words and melody to say (WAV, FLAC, OGG, MP3; - for standard input)",
     )
     made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
                       help="whose voice to say them in: recordings of one speaker, at least 1 s each; several or longer"
@@ -51,7 +53,7 @@ def run(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     import torch
 
-    from lightning_voiceclone.audio.recordings import check_writable, read_audio, write_audio
+    from lightning_voiceclone.audio.recordings import check_writable, name_of, read_with_notes, write_audio
     from lightning_voiceclone.hearing import check_denoise, hear_references, hear_source, speaker_teller
     from lightning_voiceclone.storage import load_voice
 
@@ -63,16 +65,19 @@ def run(argv: list[str]) -> int:
     except (RuntimeError, AssertionError) as error:
         raise ConfigurationError(f"--device {options.device} cannot be used: {error}") from error
     rate = voice.spec.sample_rate
-    read = [torch.from_numpy(read_audio(Path(path), rate)[0]).to(options.device)
-            for path in [options.source, *options.reference]]  # fmt: skip
-    source = hear_source(read[0], voice.spec, options.source, denoise=options.denoise)
+    read, told = [], []
+    for path in [options.source, *options.reference]:
+        audio, _, of_file = read_with_notes(path, rate)
+        read.append(torch.from_numpy(audio).to(options.device))
+        told += of_file
+    source = hear_source(read[0], voice.spec, name_of(options.source), denoise=options.denoise)
     references, notes = hear_references(
-        list(zip(options.reference, read[1:], strict=True)),
+        list(zip(map(name_of, options.reference), read[1:], strict=True)),
         voice.spec,
         denoise=options.denoise,
         teller=speaker_teller(voice),
     )
-    for note in (*source.notes, *notes):
+    for note in (*told, *source.notes, *notes):
         print(f"note: {note}", file=sys.stderr)
     cloned = voice.clone(source.audio, references, rate, seed=options.seed, pitch_shift=options.pitch_shift,
                          speed=options.speed, guidance=options.guidance)  # fmt: skip

@@ -15,7 +15,10 @@ from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, quanti
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.data.sampling import Draw
+from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.spec import AudioSpec
+
+MOST_MISSING_SECONDS = 0.05  # of a segment: rounding, and an MP3 decoder's delay that another version counted in
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,13 @@ class Recordings:
         """16-bit samples, whether they are kept or not: which are kept depends on what was read before."""
         speed = utterance.speed
         rate = round(self.sample_rate / speed)
-        return quantize(self.store.read(utterance.path, rate, start * speed, end * speed))
+        audio = self.store.read(utterance.path, rate, start * speed, end * speed)
+        if (missing := (end - start) * speed - len(audio) / rate) > MOST_MISSING_SECONDS:
+            raise RecordingError(
+                f"{utterance.path}: truncated: {missing:.2f} s are missing before {end * speed:.2f} s, where the"
+                " manifest says it goes on; restore the file, or prepare the recordings again (lvc prepare)"
+            )
+        return quantize(audio)
 
 
 class SegmentDataset(Dataset[Any]):

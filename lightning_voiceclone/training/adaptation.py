@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_voiceclone.analysis import pad_together
-from lightning_voiceclone.audio.recordings import read_audio, recordings_below
+from lightning_voiceclone.audio.recordings import read_with_notes, recordings_below
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
@@ -105,7 +105,12 @@ def adapt(
     if voice.content_encoder is None or not voice.listens:
         raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
     rate = voice.spec.sample_rate
-    heard = [(str(path), torch.from_numpy(read_audio(path, rate)[0])) for path in recordings]
+    heard = []
+    for path in recordings:
+        audio, _, of_file = read_with_notes(path, rate)
+        heard.append((str(path), torch.from_numpy(audio)))
+        for note in of_file:
+            tell(note)
     samples = sum(len(audio) for _, audio in heard)
     seconds = samples / rate
     if seconds < LEAST_SECONDS:
