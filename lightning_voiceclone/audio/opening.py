@@ -65,6 +65,7 @@ class Decoder:
         self.layout = layout
         self._descriptor = descriptor
         self._current: tuple[int, soundfile.SoundFile] | None = None
+        self._position = 0  # of that one
         count = max(1, len(layout.streams))
         if count > MOST_STREAMS:
             raise RecordingError(f"{name}: it is {count} recordings joined, most {MOST_STREAMS}; {self._mending}")
@@ -122,13 +123,16 @@ class Decoder:
         begin = max(0, begin - layout.lead)
         try:
             with interruption_held() if layout.streams else contextlib.nullcontext():
-                if begin != file.tell():
+                if begin != self._position:
                     file.seek(begin)
+                self._position = -1  # until it is known again
                 while start - begin > size:
                     if not (skipped := len(file.read(size, dtype="float32", always_2d=True))):
                         return np.zeros((0, self.channels), np.float32)
                     begin += skipped
-                return file.read(start - begin + frames, dtype="float32", always_2d=True)[start - begin :]
+                read = file.read(start - begin + frames, dtype="float32", always_2d=True)
+                self._position = begin + len(read)
+                return read[start - begin :]
         except (soundfile.SoundFileError, ValueError, TypeError, OverflowError) as error:
             raise RecordingError(f"{self.name}: truncated or damaged: {reason_of(error)}; {self._mending}") from error
 
@@ -149,7 +153,7 @@ class Decoder:
             raise RecordingError(
                 f"{self.name}: not audio that can be decoded (WAV, FLAC, OGG, MP3): {reason_of(error)}"
             ) from error
-        self._current = index, file
+        self._current, self._position = (index, file), 0
         return file
 
     def close(self) -> None:

@@ -132,10 +132,14 @@ def _read(
 
 def _decode(file: Decoder, first: int, last: int | None, mono: bool) -> np.ndarray:
     """(N,) or (N, channels) samples."""
-    blocks = [block.mean(axis=1, dtype=np.float32) if mono else block for block in file.blocks(first, last)]
+    blocks = [_mono(block) if mono else block for block in file.blocks(first, last)]
     if not blocks:
         return np.zeros(0 if mono else (0, file.channels), np.float32)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _mono(block: np.ndarray) -> np.ndarray:
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
 def _notes(file: Decoder, frames: int | None) -> tuple[str, ...]:
@@ -305,7 +309,7 @@ def _measure(file: Decoder, start: float, end: float | None) -> tuple[int, float
         magnitude = np.abs(block)
         frames, peak = frames + len(block), max(peak, float(magnitude.max()))
         clipped += int((magnitude >= 1 - 2**-15).sum())
-        power.add(block.mean(axis=1))
+        power.add(_mono(block))
     if not frames:
         raise RecordingError(f"{name}: empty: it has no samples")
     if reason := _shortfall(min(last, file.frames) - first, frames):
