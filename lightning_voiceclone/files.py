@@ -5,13 +5,15 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
 from lightning_voiceclone.durable import exchange, sync, sync_below
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.leftovers import NAME, claimed, set_aside
 
+PathLike = str | os.PathLike[str]
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNNAMED = {*FULL, errno.EFBIG, errno.EIO}  # what writing to an open file may raise, which does not name it
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -33,6 +35,40 @@ def explain_os_error(error: OSError, place: str | os.PathLike[str] | None = None
     if error.errno == errno.EFBIG:
         return f"{at}it would be larger than a file may be here; raise the limit (ulimit -f) and run it again"
     return f"{at}{error.strerror or ' '.join(str(error).split())}"
+
+
+def check_no_input(output: PathLike, inputs: Iterable[PathLike], option: str = "--output") -> None:
+    """Refuse to write over what is read: one of the inputs under any name, or a folder that one of them lies in.
+
+    Args:
+        output: file or folder that will be replaced.
+        inputs: files and folders that are read; "-" is standard input. Those that are missing are left out.
+        option: that names the output.
+
+    Raises:
+        ConfigurationError: names both.
+    """
+    replaced = _found(output)
+    if replaced is None:
+        return
+    place = os.path.realpath(output)
+    for given in inputs:
+        found = _found(given)
+        if found is None:
+            continue
+        if os.path.samestat(found, replaced):
+            raise ConfigurationError(f"{option} {output} is the same file as the input {given}; name another place")
+        if given != "-" and os.path.realpath(given).startswith(place + os.sep):
+            raise ConfigurationError(
+                f"{option} {output} holds the input {given} and would replace it; name another place"
+            )
+
+
+def _found(path: PathLike) -> os.stat_result | None:
+    try:
+        return os.fstat(0) if path == "-" else os.stat(path)
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lightning_voiceclone import files, leftovers
-from lightning_voiceclone.files import explain_os_error, whole_file, whole_folder
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.files import check_no_input, explain_os_error, whole_file, whole_folder
 from lightning_voiceclone.leftovers import find_again, sweep
 
 
@@ -282,3 +283,14 @@ def test_a_disk_that_is_really_full(tmp_path):
         assert names(disk) == ["voice"]
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path):
+    (tmp_path / "voice/recordings").mkdir(parents=True)
+    (tmp_path / "voices").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "voice/recordings")
+    for given in ("voice", "voice/recordings", "link"):
+        with pytest.raises(ConfigurationError, match="input"):
+            check_no_input(tmp_path / "voice", [tmp_path / given])
+    check_no_input(tmp_path / "voice", [tmp_path, tmp_path / "voices", tmp_path / "missing", "default", ""])
+    check_no_input(tmp_path / "new", [tmp_path / "voice"])

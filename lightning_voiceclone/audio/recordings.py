@@ -203,6 +203,8 @@ def check_writable(path: PathLike) -> None:
         raise ConfigurationError(
             f"{path} cannot be written: {above} is no folder that you may write to; name another file"
         )
+    if path.exists() and not path.stat().st_mode & 0o222:
+        raise ConfigurationError(f"{path} is there already and is write-protected; name another file")
     _container(path)
 
 

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Adapt a voice."""
     options = parser().parse_args(argv)
+    from lightning_voiceclone.files import check_no_input
     from lightning_voiceclone.hearing import check_denoise
     from lightning_voiceclone.storage import check_place, load_voice, save_voice
 
@@ -50,6 +51,7 @@ def run(argv: list[str]) -> int:
 
     check_settings(options.steps, options.learning_rate, options.strength, options.seed)
     recordings = recordings_in(Path(options.data))
+    check_no_input(output, [options.data, options.checkpoint, *recordings])
     voice = adapt(
         load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,
         strength=options.strength, seed=options.seed, denoise=options.denoise,

@@ -54,11 +54,13 @@ def run(argv: list[str]) -> int:
     import torch
 
     from lightning_voiceclone.audio.recordings import check_writable, name_of, read_with_notes, write_audio
+    from lightning_voiceclone.files import check_no_input
     from lightning_voiceclone.hearing import check_denoise, hear_references, hear_source, speaker_teller
     from lightning_voiceclone.storage import load_voice
 
     check_denoise(options.denoise)
     check_writable(options.output)
+    check_no_input(options.output, [options.source, *options.reference, options.checkpoint, options.vocoder or ""])
     voice = load_voice(options.checkpoint, options.vocoder)
     try:
         voice = voice.to(options.device)

@@ -1,6 +1,7 @@
 """``lvc``: chooses the command, and turns what a user can mend into one line. Imports nothing heavy by itself."""
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(__version__)
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8, nor the terminal
     ended: list[int] = []
     try:
         with _signals_as_interruption(ended):

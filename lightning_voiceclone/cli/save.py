@@ -47,10 +47,12 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
     from pathlib import Path
 
     from lightning_voiceclone.errors import ConfigurationError
+    from lightning_voiceclone.files import check_no_input
     from lightning_voiceclone.spec import AudioSpec
     from lightning_voiceclone.storage import save_voice
     from lightning_voiceclone.trained import load_part, read_part, save_part
 
+    check_no_input(options.output, [*options.checkpoints, options.vocoder or ""])
     path = Path(options.checkpoints[0])
     if _holds_part(path):
         if options.part or options.vocoder or options.guidance is not None or options.checkpoints[1:]:

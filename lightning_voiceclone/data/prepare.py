@@ -20,7 +20,7 @@ from lightning_voiceclone.data.manifest_file import row_fault
 from lightning_voiceclone.data.output_folder import locked, told_in_one_line
 from lightning_voiceclone.durable import sync_file_system
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
-from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.files import check_no_input, whole_file
 from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
 from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.parts import describe
@@ -113,6 +113,9 @@ def prepare(
     recordings = list(corpus.recordings())
     if not recordings:
         raise ConfigurationError(f"{type(corpus).__name__} has no recordings at {corpus.root}; look at what lies there")
+    # Audio of an earlier preparation is removed when other settings make another: it must not be what is prepared.
+    inside = output.resolve().is_relative_to(Path(corpus.root).resolve())
+    check_no_input(output / "audio", [corpus.root, *(corpus.root / r.path for r in recordings if inside)])
     settings = Settings(output.resolve(), tuple(transforms), features, sample_rate, feature_type, min_seconds)
     with told_in_one_line(output), locked(output, wait_seconds):
         entries, reused = _results(corpus.root, recordings, settings, workers, progress)

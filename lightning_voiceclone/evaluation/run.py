@@ -22,6 +22,7 @@ from lightning_voiceclone.evaluation.panel import (
 from lightning_voiceclone.evaluation.report import AUDIO, Report, read_report
 from lightning_voiceclone.evaluation.stages import clone_pairs, judge_pairs
 from lightning_voiceclone.evaluation.systems import System
+from lightning_voiceclone.files import check_no_input
 from lightning_voiceclone.interfaces import Judge
 from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.processes import processors
@@ -79,6 +80,8 @@ def evaluate(
         LVCError: if no case at all can be judged; the report is written before.
     """
     table, output = read_pairs(pairs).limited(limit), Path(output)
+    inputs = [path for row in table.rows for path in (row.source, row.reference, row.target, *system.made_from(row))]
+    check_no_input(output / AUDIO, {path for path in inputs if path is not None})
     settings = PanelSettings(
         chosen_measures(measures, without), recognizer or RECOGNIZER, speaker_encoder or SPEAKER_ENCODER
     )

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,48 @@ def test_notes_name_the_file_a_line_each_on_the_error_output(clone, capsys):
     assert clone("b.wav", "d.wav", options=["--denoise", "off"]) == 0
     assert capsys.readouterr().err.splitlines() == [clipped]
     assert not np.array_equal(read_audio("c.wav")[0], with_denoising)
+
+
+def test_a_truncated_recording_is_cloned_as_far_as_it_goes_with_a_note(clone, capsys):
+    soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
+    data = Path("b.wav").read_bytes()
+    Path("b.wav").write_bytes(data[:48044])
+    assert clone("b.wav") == 0
+    assert capsys.readouterr().err == (
+        "note: b.wav is truncated: its header promises 64000 bytes of sound, 48000 are there; what is there is used\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.wav", "./a.wav", "b.wav", "hard.wav", "symbolic.wav", "elsewhere/../a.wav"])
+def test_an_input_is_never_written_over(clone, capsys, name):
+    soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
+    os.link("a.wav", "hard.wav")
+    Path("symbolic.wav").symlink_to("b.wav")
+    Path("elsewhere").mkdir()
+    before = Path(name).read_bytes()
+    assert clone("b.wav", options=["--output", name]) == 2
+    told = capsys.readouterr().err
+    assert f"lvc: error: --output {name} is the same file as the input " in told
+    assert Path(name).read_bytes() == before
+
+
+def test_a_write_protected_file_is_not_replaced(clone, capsys):
+    soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
+    Path("c.wav").write_text("mine")
+    Path("c.wav").chmod(0o444)
+    assert clone("b.wav") == 2
+    assert "c.wav is there already and is write-protected; name another file" in capsys.readouterr().err
+    assert Path("c.wav").read_text() == "mine"
+
+
+def test_names_that_are_not_utf_8_are_cloned_and_shown(clone, capsys):
+    name = os.fsdecode(b"\xe9.wav")
+    try:
+        soundfile.write(os.fsencode(name), speech_like(2.0, speaker=1).audio, 16000)
+    except soundfile.LibsndfileError:
+        pytest.skip("this file system takes UTF-8 alone")
+    assert clone(name, options=["--output", f"made-{name}"]) == 0
+    assert Path(f"made-{name}").exists()
 
 
 def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, capsys):

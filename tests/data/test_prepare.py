@@ -394,3 +394,13 @@ def test_the_manifest_has_the_promised_columns(corpus, tmp_path):
     table = parquet.read_table(run(corpus, tmp_path / "out").manifest_path)
     facts = ["rate", "bandwidth_hz", "snr_db", "hash"]
     assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split"]
+
+
+def test_what_is_prepared_is_never_removed(corpus, tmp_path):
+    prepare(SpeakerFolders(corpus), tmp_path / "out", sample_rate=8000, workers=1)
+    before = sorted((tmp_path / "out/audio").rglob("*.flac"))
+    for root in ("out", "out/audio"):
+        with pytest.raises(ConfigurationError, match="input"):
+            prepare(SpeakerFolders(tmp_path / root), tmp_path / "out", sample_rate=RATE, workers=1)
+    assert before
+    assert sorted((tmp_path / "out/audio").rglob("*.flac")) == before

@@ -389,3 +389,12 @@ def test_a_voice_is_the_same_whatever_its_card_says(tmp_path):
     assert path_sha256(tmp_path) == before
     (tmp_path / "voice.yaml").write_text("another")
     assert path_sha256(tmp_path) != before
+
+
+def test_a_report_is_not_written_over_what_it_judges(pairs, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/audio").symlink_to(pairs.parent)
+    before = sorted(pairs.parent.rglob("*"))
+    with pytest.raises(ConfigurationError, match="input"):
+        judged(pairs, GroundTruth(), tmp_path / "report")
+    assert sorted(pairs.parent.rglob("*")) == before
