@@ -2,20 +2,21 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from lightning_voiceclone import plugins
+from lightning_voiceclone.cli.class_paths import classes, option_types, refusal
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
 UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
 BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
 VALUELESS = re.compile(r"argument --(\S+): expected (?:one|at least one) argument")
 NO_CLASS = re.compile(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)")
+FOREIGN = re.compile(r"(?:Expected '([\w.]+)' to be a |Import path ([\w.]+) does not |Importing '([\w.]+)' is not all)")
 NO_CONFIG = re.compile(r"Unable to load config ['\"](.+?)['\"]")
 WANTED = re.compile(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)")
 GIVEN = re.compile(r"(?:Got value|Given value): (?:NestedArg\(.*val='?(.*?)'?\)|(.+?))(?= - |$)")
@@ -73,10 +74,10 @@ def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingErro
         return ParsingError("", f"--{found[1]}, or an option that begins with --{found[1]}., has no value after it")
     if found := UNKNOWN.search(message):
         return _no_option(parser, ".".join(filter(None, found.groups())))
-    hints = [action._typehint for action in parser._actions
-             if action.dest == option.rstrip("+") and hasattr(action, "_typehint")]  # fmt: skip
-    types = list(dict.fromkeys(kind for hint in hints for kind in _classes(hint)))
+    types = list(dict.fromkeys(classes(option_types(parser).get(option.rstrip("+")))))
     bases = [kind for kind in types if kind not in PLAIN]
+    if bases and (found := FOREIGN.search(message)):
+        return ParsingError(option, refusal(next(filter(None, found.groups())), bases))
     if bases and (found := NO_CLASS.search(message)):
         return ParsingError(option, _no_class(bases, found[1]))
     text = _must_be(types, bases, message)
@@ -145,17 +146,6 @@ def _no_class(bases: Sequence[type], name: str) -> str:
     names = sorted(set().union(*(_names(base) or {base.__name__} for base in bases)))
     failed = "".join(f"; {failure}" for failure in plugins.load_all())
     return f"no {_said(bases)} is called {name!r}{nearest(name, names)}; installed: {', '.join(names)}{failed}"
-
-
-def _classes(hint: Any) -> Iterator[type]:
-    """The classes of which a value of that type can be: of functions, those of what they return."""
-    if inspect.isclass(hint) and not get_args(hint):
-        yield hint
-        return
-    origin = get_origin(hint)
-    is_function = inspect.isclass(origin) and issubclass(origin, Callable)  # type: ignore[arg-type]
-    for part in get_args(hint)[-1:] if is_function else get_args(hint):
-        yield from _classes(part)
 
 
 def _names(base: type) -> set[str]:

@@ -20,7 +20,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_voiceclone import plugins
-from lightning_voiceclone.cli.mistakes import explain, shortened
+from lightning_voiceclone.cli.class_paths import refusals
+from lightning_voiceclone.cli.given import EVALUATIONS, RUNS, find_checkpoint, recipes_first, with_own_config
+from lightning_voiceclone.cli.mistakes import ParsingError, explain, shortened
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
@@ -37,9 +39,7 @@ from lightning_voiceclone.training.distillation_module import DistillationModule
 from lightning_voiceclone.training.vocoder_module import VocoderModule
 from lightning_voiceclone.training.voice_module import VoiceModule
 
-RUNS = Path("runs")
 SIGNALLED = 128  # and the signal's number: exit status of a command that it ended, 130 for Ctrl-C
-EVALUATIONS = ("validate", "test", "predict")
 
 
 class PluginParser(LightningArgumentParser):
@@ -50,6 +50,18 @@ class PluginParser(LightningArgumentParser):
         if args is not None:
             args = [re.sub(r"^(--[\w.]+=)None$", r"\1null", str(word)) for word in args]
         return super().parse_args(args, *more, **named)
+
+    def validate(self, namespace: Any, *more: Any, **named: Any) -> None:
+        """As the parser does, and that nothing would be called that is not of the kind that its option wants.
+
+        Classes have a parser of this class for their own arguments, so that what they name is looked at likewise.
+
+        Raises:
+            ParsingError: for the first that is of another kind.
+        """
+        super().validate(namespace, *more, **named)
+        for option, text in refusals(self, namespace):
+            raise ParsingError(option, text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End with the message.
@@ -79,6 +91,15 @@ class TrainingCLI(LightningCLI):
         """Read recipes and command line."""
         with _told():
             super().parse_arguments(parser, args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Find the checkpoint that is to be gone on from, or judged.
+
+        Lightning's own lets what a checkpoint calls its hyper-parameters change the configuration: it could run code.
+        """
+        if self.config.get("subcommand") and (name := self.config[self.config.subcommand].get("ckpt_path")):
+            settings = self.config[self.config.subcommand]
+            settings["ckpt_path"] = find_checkpoint(name, _checkpoint_folders(settings))
 
     def instantiate_classes(self) -> None:
         """Make the Trainer, the model and the data."""
@@ -123,8 +144,7 @@ class TrainingCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _default_loggers(self) -> list[Any]:
-        files = self._get(self.config, "config") or []
-        name = Path(str(files[-1])).stem if files else str(self.subcommand)
+        name = _recipe_name(self.config.get(str(self.subcommand), self.config)) or str(self.subcommand)
         name = f"{name}-{self.subcommand}" if self.subcommand in EVALUATIONS else name
         version = _next_version(RUNS / name)
         if self.claimed is not None and "LOCAL_RANK" not in os.environ:  # one process for all of the run's
@@ -143,6 +163,22 @@ class TrainingCLI(LightningCLI):
         """Number of the signal that ended the training; 0 for none."""
         found = [c for c in self.trainer.callbacks if isinstance(c, Interruption)]  # type: ignore[attr-defined]
         return next((c.received for c in found if c.received), 0)
+
+
+def _recipe_name(settings: Any) -> str:
+    files = settings.get("config") or []
+    return Path(str(files[-1])).stem if files else ""
+
+
+def _checkpoint_folders(settings: Any) -> list[Path]:
+    """Where trainings with these settings keep their checkpoints; none where only the logger knows."""
+    if settings.checkpoint.dirpath is not None:
+        return [Path(settings.checkpoint.dirpath)]
+    if settings.trainer.logger is False:
+        return [Path(settings.trainer.default_root_dir or ".") / "checkpoints"]
+    if settings.trainer.logger in (None, True):
+        return sorted((RUNS / (_recipe_name(settings) or "fit")).glob("version_*/checkpoints"))
+    return []
 
 
 def _next_version(folder: Path) -> str:
@@ -168,30 +204,6 @@ def _processes(settings: Any) -> int:
     else:
         count = len(str(devices).split(",")) if isinstance(devices, str) else len(devices)
     return max(count, 1) * settings.num_nodes
-
-
-def _with_own_config(arguments: list[str]) -> list[str]:
-    """For an evaluation without a configuration, the one that stands beside the checkpoint.
-
-    Raises:
-        ConfigurationError: if there is none.
-    """
-    known = ("--config", "-c", "--model", "--print_config", "--help", "-h")
-    if any(argument.startswith(known) for argument in arguments):
-        return arguments
-    given = [a.partition("=")[2] or b for a, b in zip(arguments, [*arguments[1:], ""], strict=True)
-             if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip
-    if arguments[0] not in EVALUATIONS or not given:
-        raise ConfigurationError(
-            f"lvc {arguments[0]} needs a recipe: --config recipes/librispeech.yaml, say"
-            + ("; or --ckpt_path CHECKPOINT, beside which lvc fit left one" if arguments[0] in EVALUATIONS else "")
-        )
-    if not Path(given[-1]).is_file():
-        raise ConfigurationError(f"--ckpt_path: there is no file {given[-1]}; name a checkpoint that lvc fit wrote")
-    beside = Path(given[-1]).resolve().parent.parent / "config.yaml"
-    if not beside.is_file():
-        raise ConfigurationError(f"there is no {beside}, which lvc fit leaves; name the recipe: --config RECIPE")
-    return [arguments[0], "--config", str(beside), *arguments[1:]]
 
 
 def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = None) -> TrainingCLI:
@@ -235,7 +247,7 @@ def run(arguments: list[str]) -> int:
     """
     claimed: list[Path] = []
     try:
-        cli = build_cli(_with_own_config(arguments), run=True, claimed=claimed)
+        cli = build_cli(with_own_config(recipes_first(arguments)), run=True, claimed=claimed)
     except MisconfigurationException as error:
         raise ConfigurationError(str(error)) from error
     except RuntimeError as error:

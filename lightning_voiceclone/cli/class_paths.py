@@ -1,0 +1,74 @@
+"""Which classes a configuration may name: those of the kind that an option wants, and nothing that is merely callable.
+
+What jsonargparse keeps private (the options of a parser, their types, how it imports) is touched here alone; the tests
+of this module watch it.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse._util import import_object
+
+ANYTHING = ("builtins", "typing", "collections.abc")  # modules of types that say too little of what is to be called
+
+
+def option_types(parser: ArgumentParser) -> dict[str, Any]:
+    """Types of the values of a parser's own options, by the option's name."""
+    return {action.dest: action._typehint for action in parser._actions if hasattr(action, "_typehint")}
+
+
+def classes(hint: Any) -> Iterator[type]:
+    """The classes of which a value of that type can be: of functions, those of what they return."""
+    if inspect.isclass(hint) and not get_args(hint):
+        yield hint
+        return
+    origin = get_origin(hint)
+    is_function = inspect.isclass(origin) and issubclass(origin, Callable)  # type: ignore[arg-type]
+    for part in get_args(hint)[-1:] if is_function else get_args(hint):
+        yield from classes(part)
+
+
+def refusals(parser: ArgumentParser, config: Namespace) -> Iterator[tuple[str, str]]:
+    """Of each option of a parser that would have something called that is not of its kind: its name, and what is wrong.
+
+    Only the parser's own options are looked at. The arguments of a class have a parser of their own.
+    """
+    for option, hint in option_types(parser).items():
+        kinds = tuple(kind for kind in classes(hint) if kind.__module__ not in ANYTHING and not _is_protocol(kind))
+        for name, value in _callables(config.get(option)):
+            if not _is_of(value, kinds):
+                yield option, refusal(name, kinds)
+
+
+def refusal(name: str, kinds: Iterable[type]) -> str:
+    """What is wrong with the path of something that is not of the kinds wanted."""
+    if wanted := " or ".join(kind.__name__ for kind in kinds):
+        return f"{name} is no {wanted}, and is not called; name a class of that kind"
+    return f"{name} is not called: no class or function can be given here"
+
+
+def _callables(value: Any) -> Iterator[tuple[str, Any]]:
+    """What would be called for a value, with its name; not for the arguments of what is called."""
+    if isinstance(value, Mapping | Namespace):
+        entries = dict(value.items(nested=False)) if isinstance(value, Namespace) else value
+        if "class_path" in entries:
+            path = str(entries["class_path"])
+            yield path, import_object(path) if "." in path else None
+        else:
+            for entry in entries.values():
+                yield from _callables(entry)
+    elif isinstance(value, list | tuple | set):
+        for entry in value:
+            yield from _callables(entry)
+    elif callable(value):
+        yield getattr(value, "__qualname__", type(value).__qualname__), value
+
+
+def _is_of(value: Any, kinds: tuple[type, ...]) -> bool:
+    return issubclass(value, kinds) if inspect.isclass(value) else isinstance(value, kinds)
+
+
+def _is_protocol(kind: type) -> bool:
+    return bool(getattr(kind, "_is_protocol", False))

@@ -1,0 +1,77 @@
+"""Which recipe and which checkpoint a command line names."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lightning_voiceclone.errors import ConfigurationError
+
+RUNS = Path("runs")
+EVALUATIONS = ("validate", "test", "predict")
+CONFIG = ("--config", "-c")
+LAST = "last"  # for --ckpt_path: the newest checkpoint of the recipe's runs
+
+
+def recipes_first(arguments: list[str]) -> list[str]:
+    """The same command line with its recipes before all other options, which win over them wherever they stood."""
+    recipes: list[str] = []
+    others: list[str] = []
+    words = iter(arguments[1:])
+    for word in words:
+        if word in CONFIG:
+            recipes += [word, *(value for value in [next(words, None)] if value is not None)]
+        else:
+            (recipes if word.startswith("--config=") else others).append(word)
+    return [*arguments[:1], *recipes, *others]
+
+
+def with_own_config(arguments: list[str]) -> list[str]:
+    """For an evaluation without a configuration, the one that stands beside the checkpoint.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    known = (*CONFIG, "--model", "--print_config", "--help", "-h")
+    if any(argument.startswith(known) for argument in arguments):
+        return arguments
+    given = [a.partition("=")[2] or b for a, b in zip(arguments, [*arguments[1:], ""], strict=True)
+             if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip
+    if arguments[0] not in EVALUATIONS or not given:
+        raise ConfigurationError(
+            f"lvc {arguments[0]} needs a recipe: --config recipes/librispeech.yaml, say"
+            + ("; or --ckpt_path CHECKPOINT, beside which lvc fit left one" if arguments[0] in EVALUATIONS else "")
+        )
+    beside = Path(_existing(given[-1])).resolve().parent.parent / "config.yaml"
+    if not beside.is_file():
+        raise ConfigurationError(f"there is no {beside}, which lvc fit leaves; name the recipe: --config RECIPE")
+    return [arguments[0], "--config", str(beside), *arguments[1:]]
+
+
+def find_checkpoint(name: str, folders: Iterable[Path]) -> str:
+    """Path of the checkpoint that ``--ckpt_path`` names; of ``last`` the newest one in the recipe's runs.
+
+    Args:
+        name: as it was given.
+        folders: in which the recipe's runs keep their checkpoints.
+
+    Raises:
+        ConfigurationError: if it is not there, or is none of the names that Lightning knows beside ``last``.
+    """
+    if name != LAST or Path(name).is_file():
+        return _existing(name)
+    folders = list(folders)
+    found = [path for folder in folders for path in folder.glob("*.ckpt")]
+    if not found:
+        where = ", ".join(map(str, folders)) or "runs of this recipe"
+        raise ConfigurationError(
+            f"--ckpt_path is last, but there is no checkpoint in {where}; name a file, or leave it out to begin anew"
+        )
+    return str(max(found, key=lambda path: path.stat().st_mtime_ns))
+
+
+def _existing(name: str) -> str:
+    if not Path(name).is_file():
+        raise ConfigurationError(
+            f"--ckpt_path: there is no file {name}; name a checkpoint that lvc fit wrote"
+            " (runs/RECIPE/version_N/checkpoints/*.ckpt), or, with a recipe, last for its newest one"
+        )
+    return name
