@@ -30,6 +30,30 @@ class UndefinedMeasureError(LVCError):
     """A measure that has no answer for a case of this kind, with the reason; nothing is wrong with the case."""
 
 
+class NotFiniteError(LVCError):
+    """A loss, a gradient or a weight that is infinite or no number; names it."""
+
+
+def check_range(name: str, value: float | None, least: float, most: float, *, unset: str = "") -> None:
+    """Refuse a number outside of a range, which includes its ends; infinity and what is no number are outside of all.
+
+    Args:
+        name: of the setting.
+        value: of it; None is no number that could be wrong.
+        least: that it may be.
+        most: that it may be.
+        unset: what null means, for the message; empty where it cannot be null.
+
+    Raises:
+        ConfigurationError: names the setting, its value and the range.
+    """
+    if value is not None and not least <= value <= most:
+        given, lower, upper = (f"{number:,.15g}" for number in (value, least, most))
+        raise ConfigurationError(
+            f"{name} is {given}; it must be from {lower} to {upper}{f', or null for {unset}' if unset else ''}"
+        )
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """`` (did you mean X?)`` where one of ``names`` is close to ``name``, or is abbreviated by it, else nothing."""
     by_lower = {candidate.lower(): candidate for candidate in names}

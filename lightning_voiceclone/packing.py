@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 
 Bits = Literal[32, 16, 8]
 SCALE = ".int8_scale"  # of the tensor whose name stands before it
@@ -24,9 +24,11 @@ def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
 
     Raises:
         ConfigurationError: for another number of bits.
+        NotFiniteError: if a weight is not finite.
     """
     if bits not in get_args(Bits):
         raise ConfigurationError(f"weights can be stored in {', '.join(map(str, get_args(Bits)))} bits, not {bits}")
+    check_finite(weights)
     packed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         tensor = tensor.detach().cpu().contiguous().clone()
@@ -52,3 +54,16 @@ def unpack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             tensor = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
         unpacked[name] = tensor.float() if tensor.dtype == torch.float16 else tensor
     return unpacked
+
+
+def check_finite(weights: Mapping[str, Tensor]) -> None:
+    """Refuse to write weights of which one is not finite.
+
+    Raises:
+        NotFiniteError: names the first tensor that has such a number.
+    """
+    for name, tensor in weights.items():
+        if not bool(tensor.isfinite().all()):
+            raise NotFiniteError(
+                f"{name} has numbers that are infinite or none, and is not written; use a checkpoint of before"
+            )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.packing import SCALE, pack, unpack
 
 
@@ -49,3 +49,9 @@ def test_what_is_unpacked_packs_to_the_same():
 def test_other_numbers_of_bits_are_refused():
     with pytest.raises(ConfigurationError, match="32, 16, 8 bits, not 4"):
         pack(weights(), 4)
+
+
+def test_weights_that_are_not_finite_are_not_written():
+    for bits in (32, 16, 8):
+        with pytest.raises(NotFiniteError, match="^b has numbers that are infinite or none, and is not written"):
+            pack({"a": torch.ones(3), "b": torch.tensor([1.0, torch.nan])}, bits)

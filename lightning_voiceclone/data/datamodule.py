@@ -23,13 +23,20 @@ from lightning_voiceclone.data.segments import (
     SegmentDataset,
     collate,
 )
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, check_range
+from lightning_voiceclone.files import unwritable_above
 from lightning_voiceclone.interfaces import Corpus
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.spec import AudioSpec
 
 DEFAULT_CORPORA = "~/corpora"
 DEFAULT_CACHE = "~/.cache/lightning-voiceclone"
+RANGES = {
+    "segment_seconds": (1e-6, 600), "reference_seconds": (1e-6, 600), "batch_size": (1, 100_000),
+    "reference_elsewhere": (0, 1), "validation": (0, 1e9), "test": (0, 1e9), "seed": (0, 2**63 - 1),
+    "speaker_seconds": (1e-6, 1e9), "clean_db": (-1000, 1000), "workers": (0, 256), "cache_megabytes": (0, 1e9),
+}  # fmt: skip
+NULL = {"validation": "the corpus's own", "test": "the corpus's own", "speaker_seconds": "all", "clean_db": "all alike"}
 PREPARE_WAIT_SECONDS = 3600.0  # for another run that prepares the same corpus
 
 
@@ -86,9 +93,12 @@ class VoiceDataModule(pl.LightningDataModule):
         cached_features: bool = False,
     ) -> None:
         super().__init__()
-        _check_numbers(segment_seconds=segment_seconds, reference_seconds=reference_seconds, batch_size=batch_size)
-        if workers < 0:
-            raise ConfigurationError(f"data.workers is {workers}; it must be at least 0")
+        given = {"segment_seconds": segment_seconds, "reference_seconds": reference_seconds, "batch_size": batch_size,
+                 "reference_elsewhere": reference_elsewhere, "validation": validation, "test": test, "seed": seed,
+                 "speaker_seconds": speaker_seconds, "clean_db": clean_db, "workers": workers,
+                 "cache_megabytes": cache_megabytes}  # fmt: skip
+        for name, value in given.items():
+            check_range(f"data.{name}", value, *RANGES[name], unset=NULL.get(name, ""))
         self.corpus = corpus
         self.root = root
         self.manifest_folder = manifest
@@ -122,15 +132,14 @@ class VoiceDataModule(pl.LightningDataModule):
     def _made_corpus(self) -> Corpus:
         if self.root is not None:
             return self.corpus(str(Path(self.root).expanduser()))
-        base = Path(os.environ.get("LVC_CORPORA", DEFAULT_CORPORA)).expanduser()
+        base = _from_environment("LVC_CORPORA", DEFAULT_CORPORA)
         return self.corpus(str(base / _class_name(self.corpus)))
 
     def _folder(self, corpus: Corpus) -> Path:
         """Where the manifest of this corpus with these settings is kept."""
         settings = json.dumps([describe(corpus), str(Path(corpus.root).resolve()), self.shares, self.seed])
         key = hashlib.sha256(settings.encode()).hexdigest()[:12]
-        cache = Path(os.environ.get("LVC_CACHE", DEFAULT_CACHE)).expanduser()
-        return cache / "prepared" / f"{type(corpus).__name__}-{key}"
+        return _from_environment("LVC_CACHE", DEFAULT_CACHE) / "prepared" / f"{type(corpus).__name__}-{key}"
 
     def prepare_data(self) -> None:
         """Check the recordings, once; only new and changed ones are looked at again.
@@ -141,9 +150,15 @@ class VoiceDataModule(pl.LightningDataModule):
         if self.manifest_folder is not None:
             return
         corpus = self._made_corpus()
+        folder = self._folder(corpus)
+        if (above := unwritable_above(folder)) is not None:
+            raise ConfigurationError(
+                f"the list of the corpus's recordings cannot be kept in {folder}: {above} is no folder that you may"
+                " write to; set LVC_CACHE to one, or name a manifest of lvc prepare with --data.manifest"
+            )
         prepare(
             corpus,
-            self._folder(corpus),
+            folder,
             validation=self.shares["validation"],
             test=self.shares["test"],
             split_by=self.shares["split_by"],
@@ -285,10 +300,16 @@ class VoiceDataModule(pl.LightningDataModule):
             yield audio
 
 
-def _check_numbers(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if number <= 0:
-            raise ConfigurationError(f"data.{name} is {number:g}; it must be above 0")
+def _from_environment(variable: str, default: str) -> Path:
+    """A folder that a variable of the environment names, or one in the home of the user.
+
+    Raises:
+        ConfigurationError: if the user has no home; names the variable.
+    """
+    try:
+        return Path(os.environ.get(variable) or default).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(f"you have no home folder, where {default} would be: set {variable}") from error
 
 
 def _class_name(corpus: Any) -> str:

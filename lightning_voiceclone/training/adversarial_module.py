@@ -19,12 +19,14 @@ from lightning_voiceclone.interfaces import AdversarialLoss, Discriminator, Feat
 from lightning_voiceclone.losses.reconstruction import feature_matching
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.training.averaging import WeightAverage
+from lightning_voiceclone.training.finite import check_step, clip
 from lightning_voiceclone.training.step import Pair, StepSettings, uncounted
 from lightning_voiceclone.training.weights import check_weights
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 CALIBRATION_SECONDS = 120.0
+PLAYERS = ("generator", "discriminator")  # as their optimizers stand, and as settings call them
 
 
 class AdversarialModule(pl.LightningModule):
@@ -140,15 +142,17 @@ class AdversarialModule(pl.LightningModule):
             )
         return optimizers, schedulers
 
-    def _step_optimizer(self, index: int, loss: Tensor, batch: int) -> None:
+    def _step_optimizer(self, index: int, total: Tensor, losses: Mapping[str, Tensor], batch: int) -> None:
         """Backward, and every ``accumulate`` batches clip and step, without counting it as a Lightning step."""
         optimizer = self.optimizers(use_pl_optimizer=True)
         optimizer = optimizer[index] if isinstance(optimizer, list) else optimizer
-        self.manual_backward(loss / self.steps.accumulate)
-        if (batch + 1) % self.steps.accumulate:
+        self.manual_backward(total / self.steps.accumulate)
+        steps = (batch + 1) % self.steps.accumulate == 0
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
+        norm = clip(optimizer.optimizer, self.steps.gradient_clip) if steps and not scaled else None
+        check_step(PLAYERS[index], losses, norm, batch, optimizer.optimizer)
+        if not steps:
             return
-        if self.steps.gradient_clip is not None:
-            self.clip_gradients(optimizer.optimizer, self.steps.gradient_clip, "norm")
         with uncounted(optimizer):
             optimizer.step()
         optimizer.zero_grad()
@@ -204,22 +208,23 @@ class AdversarialModule(pl.LightningModule):
             real_logits = [maps[-1] for maps in self.discriminator(pair.real, condition)]
             fake_logits = [maps[-1] for maps in self.discriminator(fake, condition)]
             loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
+            losses = {"discriminator": loss}
             self._log("discriminator", loss)
             penalty = self.adversarial_loss.penalty(self.discriminator, pair.real, fake, condition)
             if penalty is not None:
                 self._log("penalty", penalty)
+                losses["penalty"] = penalty
                 loss = loss + penalty
-            self._step_optimizer(1, loss, step)
+            self._step_optimizer(1, loss, losses, step)
 
     def _generator_step(self, pair: Pair, step: int, playing: bool) -> None:
         with self._only(0):
             losses = dict(pair.losses)
             if playing:
                 losses |= self._judged(pair)
-            total = torch.stack(
-                [weight * losses[name] for name, weight in self.weights.items() if name in losses]
-            ).sum()
-            self._step_optimizer(0, total, step)
+            used = {name: losses[name] for name in self.weights if name in losses}
+            total = torch.stack([self.weights[name] * loss for name, loss in used.items()]).sum()
+            self._step_optimizer(0, total, used, step)
         if self.average is not None and (step + 1) % self.steps.accumulate == 0:
             self.average.update(self._generator_side[0])
         for name, loss in losses.items():

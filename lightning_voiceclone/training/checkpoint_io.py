@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.packing import check_finite
 from lightning_voiceclone.storage import read_checkpoint
 
 
@@ -18,7 +20,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
         Raises:
             OSError: if it cannot be written; an older file of that name stays as it was.
+            NotFiniteError: if a weight is not finite; an older file stays too.
         """
+        check_finite(checkpoint["state_dict"])
         with whole_file(path) as temporary:
             try:
                 with temporary.open("wb") as stream:
@@ -30,6 +34,15 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            ConfigurationError: if it is none, is cut short, or holds more than plain values.
+            ConfigurationError: if it is none, is cut short, or holds more than plain values, or hyper-parameters, by
+                which Lightning would call what the checkpoint names.
         """
-        return read_checkpoint(Path(path))
+        try:
+            checkpoint = read_checkpoint(Path(path))
+        except OSError as error:  # torch's, of a file that is cut short, names no file
+            raise ConfigurationError(f"{path} cannot be read as a checkpoint: {error.strerror or error}") from error
+        if names := sorted(name for name in checkpoint if "hyper_parameters" in str(name)):
+            raise ConfigurationError(
+                f"{path} has {names[0]}, which no checkpoint of lvc fit has and which could run code: it is not used"
+            )
+        return checkpoint

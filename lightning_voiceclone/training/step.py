@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import check_range
 from lightning_voiceclone.interfaces import Condition
 
 
@@ -30,17 +30,11 @@ class StepSettings:
     average: float | None = 0.999
 
     def __post_init__(self) -> None:
-        for name in ("discriminator_steps", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"steps.{name} is {getattr(self, name)}; it must be at least 1")
-        if self.warmup < 0:
-            raise ConfigurationError(f"steps.warmup is {self.warmup}; it must be at least 0")
-        if self.gradient_clip is not None and self.gradient_clip <= 0:
-            raise ConfigurationError(
-                f"steps.gradient_clip is {self.gradient_clip}; it must be above 0, or null for none"
-            )
-        if self.average is not None and not 0 <= self.average < 1:
-            raise ConfigurationError(f"steps.average is {self.average}; it must be at least 0 and below 1")
+        check_range("steps.discriminator_steps", self.discriminator_steps, 1, 1_000_000)
+        check_range("steps.accumulate", self.accumulate, 1, 1_000_000)
+        check_range("steps.warmup", self.warmup, 0, 1e12)
+        check_range("steps.gradient_clip", self.gradient_clip, 1e-9, 1e9, unset="none")
+        check_range("steps.average", self.average, 0, 0.999999, unset="none")
 
 
 @dataclass(frozen=True)

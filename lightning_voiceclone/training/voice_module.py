@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.analysis import Analysis
 from lightning_voiceclone.data.batch import Batch
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.interfaces import (
@@ -155,6 +155,7 @@ class VoiceModule(AdversarialModule):
             steps=steps,
         )
         self.voice = voice
+        check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = swap, speaker_noise
         self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in self.weights else None
         self.losses = VoiceLosses(self.weights, self.confusion)

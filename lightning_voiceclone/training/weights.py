@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.errors import ConfigurationError, check_range, nearest
 
 OF_THE_GAME = ("adversarial", "feature_matching")
 
@@ -31,8 +31,7 @@ def check_weights(
                 f"no loss is called {name!r}{nearest(name, [*available, *absent])};"
                 f" this model's are {', '.join(sorted(available))}"
             )
-        if weight < 0:
-            raise ConfigurationError(f"the weight of {name} is {weight}; it must not be below 0")
+        check_range(f"the weight of {name}", weight, 0, 1e9)
         if weight > 0 and name in absent:
             raise ConfigurationError(f"the weight of {name} is {weight} but would have no effect: {absent[name]}")
 

@@ -324,10 +324,9 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
         (["--modle.swap", "0.5"], "--modle: there is no such option (did you mean model?)"),
         (["--optimizer", "Adam"], "--optimizer: there is no such option"),  # there are two players, each with its own
         (["--model.steps", "1500"], "--model.steps: must be a mapping, or the path of a YAML file that exists"),
-        (["--model.steps.warmup=-5"], "steps.warmup is -5; it must be at least 0"),
-        (["--data.batch_size", "0"], "data.batch_size is 0; it must be above 0"),
-        (["--data.segment_seconds", "0"], "data.segment_seconds is 0; it must be above 0"),
-        (["--data.workers=-1"], "data.workers is -1; it must be at least 0"),
+        (["--model.steps.warmup=-5"], "steps.warmup is -5; it must be from 0 to 1,000,000,000,000"),
+        (["--data.batch_size", "0"], "data.batch_size is 0; it must be from 1 to 100,000"),
+        (["--data.workers=-1"], "data.workers is -1; it must be from 0 to 256"),
         (["--trainer.accelerator", "cuda0"], "cuda0"),
         (["--trainer.devices", "two"], "devices"),
         (

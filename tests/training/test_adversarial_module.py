@@ -1,6 +1,7 @@
 """The steps, on networks so small that every number can be worked out."""
 
 import itertools
+import math
 
 import lightning.pytorch as pl
 import pytest
@@ -8,10 +9,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.interfaces import Condition, Discriminator
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.step import Pair, StepSettings
 
 
@@ -204,13 +206,19 @@ def test_without_a_discriminator():
     [
         ({"weights": {"adversarail": 1.0}}, "did you mean adversarial"),
         ({"weights": {"adversarial": 1.0, "spectral": 1.0}}, "there is no waveform"),
-        ({"weights": {"adversarial": -1.0}}, "must not be below 0"),
+        ({"weights": {"adversarial": -1.0}}, "the weight of adversarial is -1; it must be from 0 to 1,000,000,000"),
         ({"weights": {"distance": 1.0}}, "there is a discriminator"),
         ({"weights": {"adversarial": 1.0}, "discriminator": False}, "there is no discriminator"),
         ({"weights": {"distance": 0.0}, "discriminator": False}, "no loss has a weight above 0"),
         ({"warmup": 5}, "no loss to train by"),
-        ({"discriminator_steps": 0}, "at least 1"),
-        ({"average": 1.5}, "below 1"),
+        ({"discriminator_steps": 0}, "must be from 1 to 1,000,000"),
+        ({"average": 1.5}, "must be from 0 to 0.999999, or null for none"),
+        *(
+            ({name: value}, f"steps.{name} is {value}; it must be from")
+            for name in ("gradient_clip", "average")
+            for value in (math.nan, math.inf)
+        ),
+        ({"weights": {"adversarial": math.nan}}, "the weight of adversarial is nan"),
     ],
 )
 def test_settings_that_cannot_work(settings, words):
@@ -223,3 +231,44 @@ def test_fp16_with_clipping_is_refused():
     module._trainer = type("T", (), {"precision": "16-mixed"})()
     with pytest.raises(ConfigurationError, match="bf16-mixed"):
         module.on_fit_start()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_training_stops_at_the_first_loss_that_is_not_finite_before_a_weight_moves(accumulate):
+    data = torch.randn(18, 4)
+    data[6] = torch.nan  # in the third batch, the first of two whose gradients are summed
+    module = Tiny(discriminator=False, weights={"distance": 1.0}, accumulate=accumulate)
+    with pytest.raises(NotFiniteError, match=r"step 3: the loss distance is nan.*generator_optimizer.lr below 0.1"):
+        train(module, data=data)
+    assert len(module.trace) == 2
+    weights = torch.cat([value.flatten() for value in module.generator.state_dict().values()])
+    assert torch.equal(weights, module.trace[-1]["generator"])
+
+
+def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
+    class Steep(Tiny):
+        def make_pair(self, batch):
+            pair = super().make_pair(batch)
+            return Pair(pair.real, pair.fake, pair.condition, {"distance": (pair.fake * 0).square().sum().sqrt()})
+
+    module = Steep(discriminator=False, weights={"distance": 1.0}, gradient_clip=1.0)
+    with pytest.raises(NotFiniteError, match="step 1: the norm of the generator's gradient is nan"):
+        train(module)
+    assert all(value.isfinite().all() for value in module.generator.state_dict().values())
+
+
+def test_the_players_own_loss_is_named():
+    data = torch.randn(18, 4)
+    data[0] = torch.inf
+    with pytest.raises(NotFiniteError, match=r"step 1: the loss discriminator is (nan|inf)"):
+        train(Tiny(), data=data)
+
+
+def test_a_checkpoint_that_is_not_finite_does_not_replace_the_last_good_one(tmp_path):
+    good, path = {"state_dict": {"a": torch.zeros(2)}}, tmp_path / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint(good, path)
+    for bad in (torch.nan, torch.inf):
+        with pytest.raises(NotFiniteError, match="^a has numbers that are infinite or none"):
+            WholeCheckpointIO().save_checkpoint({"state_dict": {"a": torch.tensor([0.0, bad])}}, path)
+    assert WholeCheckpointIO().load_checkpoint(path)["state_dict"]["a"].tolist() == [0, 0]
+    assert [found.name for found in tmp_path.iterdir()] == ["last.ckpt"]

@@ -1,0 +1,42 @@
+"""A training stops at the first number that is none: what follows would be lost, and written over what is good."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lightning_voiceclone.errors import NotFiniteError
+
+
+def clip(optimizer: Optimizer, most: float | None) -> Tensor:
+    """Scale the gradients of an optimizer's weights down to a norm of at most ``most``; gives the norm before, ()."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    return torch.nn.utils.clip_grad_norm_(weights, math.inf if most is None else most)
+
+
+def check_step(player: str, losses: Mapping[str, Tensor], norm: Tensor | None, step: int, optimizer: Optimizer) -> None:
+    """Refuse a step whose losses or gradient are not finite, before any weight moves.
+
+    Args:
+        player: generator or discriminator.
+        losses: that its step follows, by name, each a scalar.
+        norm: of its gradient; None where that is not to be looked at.
+        step: number of the batch, from 0.
+        optimizer: that would step.
+
+    Raises:
+        NotFiniteError: names the first loss that is not finite, or the gradient.
+    """
+    values = [loss.detach() for loss in losses.values()] + ([] if norm is None else [norm])
+    if bool(torch.stack(values).isfinite().all()):  # one question to the device for all of them
+        return
+    bad = [f"the loss {name} is {float(loss)}" for name, loss in losses.items() if not loss.isfinite()]
+    what = bad[0] if bad else f"the norm of the {player}'s gradient is {float(values[-1])}"
+    rate = float(optimizer.param_groups[0]["lr"])
+    raise NotFiniteError(
+        f"training stopped in step {step + 1}: {what}, and every weight would be lost. Checkpoints written before are"
+        f" as they were: go on from one with --ckpt_path and a model.{player}_optimizer.lr below {rate:g}, or with"
+        " smaller model.weights"
+    )
