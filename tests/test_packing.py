@@ -53,5 +53,5 @@ def test_other_numbers_of_bits_are_refused():
 
 def test_weights_that_are_not_finite_are_not_written():
     for bits in (32, 16, 8):
-        with pytest.raises(NotFiniteError, match="^b has numbers that are infinite or none, and is not written"):
+        with pytest.raises(NotFiniteError, match=r"^b has numbers that are infinite or none, and is not written"):
             pack({"a": torch.ones(3), "b": torch.tensor([1.0, torch.nan])}, bits)

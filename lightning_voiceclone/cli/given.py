@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
 
@@ -66,6 +67,23 @@ def find_checkpoint(name: str, folders: Iterable[Path]) -> str:
             f"--ckpt_path is last, but there is no checkpoint in {where}; name a file, or leave it out to begin anew"
         )
     return str(max(found, key=lambda path: path.stat().st_mtime_ns))
+
+
+def recipe_name(settings: Any) -> str:
+    """Name of the recipe that settings come from, as runs are called by it; empty without one."""
+    files = settings.get("config") or []
+    return Path(str(files[-1])).stem if files else ""
+
+
+def checkpoint_folders(settings: Any) -> list[Path]:
+    """Where trainings with these settings keep their checkpoints; none where only the logger knows."""
+    if settings.checkpoint.dirpath is not None:
+        return [Path(settings.checkpoint.dirpath)]
+    if settings.trainer.logger is False:
+        return [Path(settings.trainer.default_root_dir or ".") / "checkpoints"]
+    if settings.trainer.logger in (None, True):
+        return sorted((RUNS / (recipe_name(settings) or "fit")).glob("version_*/checkpoints"))
+    return []
 
 
 def _existing(name: str) -> str:

@@ -5,8 +5,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,19 +16,29 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.class_paths import refusals
-from lightning_voiceclone.cli.given import EVALUATIONS, RUNS, find_checkpoint, recipes_first, with_own_config
-from lightning_voiceclone.cli.mistakes import ParsingError, explain, shortened
+from lightning_voiceclone.cli.failures import in_our_words, told
+from lightning_voiceclone.cli.given import (
+    EVALUATIONS,
+    RUNS,
+    checkpoint_folders,
+    find_checkpoint,
+    recipe_name,
+    recipes_first,
+    with_own_config,
+)
+from lightning_voiceclone.cli.mistakes import ParsingError, explain
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.training import ranks
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.callbacks import (
     ConfigWriter,
     Interruption,
     LastCheckpoint,
+    SameOptimizers,
     SampleLogger,
     WavWriter,
 )
@@ -39,6 +48,7 @@ from lightning_voiceclone.training.distillation_module import DistillationModule
 from lightning_voiceclone.training.vocoder_module import VocoderModule
 from lightning_voiceclone.training.voice_module import VoiceModule
 
+PRECISIONS = ("None", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")  # of the Trainer's
 SIGNALLED = 128  # and the signal's number: exit status of a command that it ended, 130 for Ctrl-C
 
 
@@ -89,7 +99,7 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Read recipes and command line."""
-        with _told():
+        with told():
             super().parse_arguments(parser, args)
 
     def _parse_ckpt_path(self) -> None:
@@ -99,11 +109,11 @@ class TrainingCLI(LightningCLI):
         """
         if self.config.get("subcommand") and (name := self.config[self.config.subcommand].get("ckpt_path")):
             settings = self.config[self.config.subcommand]
-            settings["ckpt_path"] = find_checkpoint(name, _checkpoint_folders(settings))
+            settings["ckpt_path"] = find_checkpoint(name, checkpoint_folders(settings))
 
     def instantiate_classes(self) -> None:
         """Make the Trainer, the model and the data."""
-        with _told():
+        with told():
             super().instantiate_classes()
         if self.subcommand == "fit":
             self._check_monitor()
@@ -132,6 +142,11 @@ class TrainingCLI(LightningCLI):
         settings = self._get(self.config, "trainer")
         if settings.logger in (None, True):
             kwargs["logger"] = self._default_loggers()
+        if str(settings.precision) not in PRECISIONS:
+            raise ConfigurationError(
+                f"trainer.precision is {settings.precision}, which spectra and losses are not computed in; use 32-true,"
+                " or bf16-mixed where the device gains by it"
+            )
         if settings.precision is None:
             cuda = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
             gains = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -144,7 +159,7 @@ class TrainingCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _default_loggers(self) -> list[Any]:
-        name = _recipe_name(self.config.get(str(self.subcommand), self.config)) or str(self.subcommand)
+        name = recipe_name(self.config.get(str(self.subcommand), self.config)) or str(self.subcommand)
         name = f"{name}-{self.subcommand}" if self.subcommand in EVALUATIONS else name
         version = _next_version(RUNS / name)
         if self.claimed is not None and "LOCAL_RANK" not in os.environ:  # one process for all of the run's
@@ -163,22 +178,6 @@ class TrainingCLI(LightningCLI):
         """Number of the signal that ended the training; 0 for none."""
         found = [c for c in self.trainer.callbacks if isinstance(c, Interruption)]  # type: ignore[attr-defined]
         return next((c.received for c in found if c.received), 0)
-
-
-def _recipe_name(settings: Any) -> str:
-    files = settings.get("config") or []
-    return Path(str(files[-1])).stem if files else ""
-
-
-def _checkpoint_folders(settings: Any) -> list[Path]:
-    """Where trainings with these settings keep their checkpoints; none where only the logger knows."""
-    if settings.checkpoint.dirpath is not None:
-        return [Path(settings.checkpoint.dirpath)]
-    if settings.trainer.logger is False:
-        return [Path(settings.trainer.default_root_dir or ".") / "checkpoints"]
-    if settings.trainer.logger in (None, True):
-        return sorted((RUNS / (_recipe_name(settings) or "fit")).glob("version_*/checkpoints"))
-    return []
 
 
 def _next_version(folder: Path) -> str:
@@ -217,6 +216,7 @@ def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = N
         SampleLogger(),
         WavWriter(),
         LastCheckpoint(),
+        SameOptimizers(),
     ]
     return TrainingCLI(
         AdversarialModule,
@@ -246,20 +246,13 @@ def run(arguments: list[str]) -> int:
         LVCError: what a part's constructor says of its settings, which the parser would bury in its own words.
     """
     claimed: list[Path] = []
+    ranks.watch()
     try:
         cli = build_cli(with_own_config(recipes_first(arguments)), run=True, claimed=claimed)
-    except MisconfigurationException as error:
-        raise ConfigurationError(str(error)) from error
-    except RuntimeError as error:
-        if "loading state_dict" not in str(error):
-            raise
-        told = shortened(str(error).partition("\n")[2].strip())
-        raise ConfigurationError(
-            f"the weights of the checkpoint are not those of this configuration: {told}; use the configuration that it"
-            " was made with (config.yaml beside it), or begin with its voice by --model.start"
-        ) from error
-    except (ValueError, TypeError) as error:
-        if own := _own_error(error):
+    except LVCError:
+        raise
+    except Exception as error:
+        if own := in_our_words(error):
             raise own from error
         raise
     except SystemExit as error:
@@ -271,22 +264,6 @@ def run(arguments: list[str]) -> int:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
     return SIGNALLED + cli.interrupted if cli.interrupted else 0
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What other packages say of the settings they are given, as errors that a user can mend."""
-    try:
-        yield
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        raise _own_error(error) or ConfigurationError(shortened(str(error))) from error
-
-
-def _own_error(error: BaseException | None) -> LVCError | None:
-    """The project's own error among the causes of another."""
-    while error is not None and not isinstance(error, LVCError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _keep_quiet() -> None:

@@ -150,7 +150,7 @@ class AdversarialModule(pl.LightningModule):
         steps = (batch + 1) % self.steps.accumulate == 0
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
         norm = clip(optimizer.optimizer, self.steps.gradient_clip) if steps and not scaled else None
-        check_step(PLAYERS[index], losses, norm, batch, optimizer.optimizer)
+        check_step(PLAYERS[index], losses, norm, batch)
         if not steps:
             return
         with uncounted(optimizer):

@@ -17,6 +17,7 @@ from lightning_voiceclone.audio.recordings import write_audio
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import ENDING, whole_file
 from lightning_voiceclone.leftovers import sweep
+from lightning_voiceclone.training.checkpoint_check import check_same_optimizers
 from lightning_voiceclone.training.pictures import compare_features
 
 
@@ -81,6 +82,26 @@ class Interruption(Callback):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+class SameOptimizers(Callback):
+    """Refuses to go on from a checkpoint whose optimizers are not those of this training, before a step is taken."""
+
+    def __init__(self) -> None:
+        self._stored: tuple[Any, Any] | None = None
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the states until the optimizers are made."""
+        self._stored = checkpoint.get("optimizer_states"), checkpoint.get("lr_schedulers") or []
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare."""
+        if self._stored is not None:
+            states, schedulers = self._stored
+            check_same_optimizers(states, trainer.optimizers, trainer.lr_scheduler_configs, schedulers)
+        self._stored = None
 
 
 class LastCheckpoint(Callback):

@@ -16,7 +16,7 @@ def clip(optimizer: Optimizer, most: float | None) -> Tensor:
     return torch.nn.utils.clip_grad_norm_(weights, math.inf if most is None else most)
 
 
-def check_step(player: str, losses: Mapping[str, Tensor], norm: Tensor | None, step: int, optimizer: Optimizer) -> None:
+def check_step(player: str, losses: Mapping[str, Tensor], norm: Tensor | None, step: int) -> None:
     """Refuse a step whose losses or gradient are not finite, before any weight moves.
 
     Args:
@@ -24,7 +24,6 @@ def check_step(player: str, losses: Mapping[str, Tensor], norm: Tensor | None, s
         losses: that its step follows, by name, each a scalar.
         norm: of its gradient; None where that is not to be looked at.
         step: number of the batch, from 0.
-        optimizer: that would step.
 
     Raises:
         NotFiniteError: names the first loss that is not finite, or the gradient.
@@ -32,11 +31,10 @@ def check_step(player: str, losses: Mapping[str, Tensor], norm: Tensor | None, s
     values = [loss.detach() for loss in losses.values()] + ([] if norm is None else [norm])
     if bool(torch.stack(values).isfinite().all()):  # one question to the device for all of them
         return
-    bad = [f"the loss {name} is {float(loss)}" for name, loss in losses.items() if not loss.isfinite()]
+    bad = [f"the loss {name} is {float(loss.detach())}" for name, loss in losses.items() if not loss.isfinite()]
     what = bad[0] if bad else f"the norm of the {player}'s gradient is {float(values[-1])}"
-    rate = float(optimizer.param_groups[0]["lr"])
     raise NotFiniteError(
         f"training stopped in step {step + 1}: {what}, and every weight would be lost. Checkpoints written before are"
-        f" as they were: go on from one with --ckpt_path and a model.{player}_optimizer.lr below {rate:g}, or with"
-        " smaller model.weights"
+        " as they were: go on from one with --ckpt_path and a lower learning rate (model.generator_optimizer.lr,"
+        " model.discriminator_optimizer.lr) or smaller model.weights"
     )

@@ -238,7 +238,7 @@ def test_training_stops_at_the_first_loss_that_is_not_finite_before_a_weight_mov
     data = torch.randn(18, 4)
     data[6] = torch.nan  # in the third batch, the first of two whose gradients are summed
     module = Tiny(discriminator=False, weights={"distance": 1.0}, accumulate=accumulate)
-    with pytest.raises(NotFiniteError, match=r"step 3: the loss distance is nan.*generator_optimizer.lr below 0.1"):
+    with pytest.raises(NotFiniteError, match=r"step 3: the loss distance is nan.*lower learning rate"):
         train(module, data=data)
     assert len(module.trace) == 2
     weights = torch.cat([value.flatten() for value in module.generator.state_dict().values()])
@@ -268,7 +268,7 @@ def test_a_checkpoint_that_is_not_finite_does_not_replace_the_last_good_one(tmp_
     good, path = {"state_dict": {"a": torch.zeros(2)}}, tmp_path / "last.ckpt"
     WholeCheckpointIO().save_checkpoint(good, path)
     for bad in (torch.nan, torch.inf):
-        with pytest.raises(NotFiniteError, match="^a has numbers that are infinite or none"):
+        with pytest.raises(NotFiniteError, match=r"^a has numbers that are infinite or none"):
             WholeCheckpointIO().save_checkpoint({"state_dict": {"a": torch.tensor([0.0, bad])}}, path)
     assert WholeCheckpointIO().load_checkpoint(path)["state_dict"]["a"].tolist() == [0, 0]
     assert [found.name for found in tmp_path.iterdir()] == ["last.ckpt"]
