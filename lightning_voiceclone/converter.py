@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lightning_voiceclone.audio.recordings import read_audio, write_audio
+from lightning_voiceclone.audio.recordings import name_of, read_audio, read_with_notes, write_audio
 from lightning_voiceclone.audio.stretches import SpeakerTeller
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.files import whole_file
@@ -54,12 +54,10 @@ class Speaker:
     Args:
         prompt: one row, on the CPU.
         model_sha256: hash of the encoders that made it; another model's speaker is refused.
-        notes: what screening did to the references, a line each.
     """
 
     prompt: Identity
     model_sha256: str
-    notes: tuple[str, ...] = ()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the speaker to a file, whole or not at all; ``Converter.speaker`` reads it.
@@ -71,7 +69,7 @@ class Speaker:
         path = Path(path)
         if path.suffix != SPEAKER_SUFFIX:
             raise ConfigurationError(f"{path}: a speaker is saved as {SPEAKER_SUFFIX}; name it {path.stem}.voice")
-        told = {"format": FORMAT, "model_sha256": self.model_sha256, "notes": self.notes}
+        told = {"format": FORMAT, "model_sha256": self.model_sha256}
         tensors = {name: tensor.contiguous() for name, tensor in self.prompt.tensors().items()}
         with whole_file(path) as temporary:
             temporary.write_bytes(safetensors.torch.save(tensors, {"speaker": json.dumps(told)}))
@@ -93,7 +91,7 @@ class Speaker:
                 told = json.loads((file.metadata() or {}).get("speaker", "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             prompt = Identity(**tensors)
-            speaker = cls(prompt, str(told["model_sha256"]), tuple(map(str, told["notes"])))
+            speaker = cls(prompt, str(told["model_sha256"]))
         except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigurationError(f"{path} is no speaker, or is damaged; Speaker.save writes one") from error
         if told.get("format") != FORMAT:
@@ -160,18 +158,16 @@ class Converter:
             RecordingError: if one cannot be read, is too short, silent, or has no speech.
             ConfigurationError: if there is none, or the file belongs to another model.
         """
-        saved = [path for path in map(_path, references) if path is not None and path.suffix == SPEAKER_SUFFIX]
+        paths = [Path(path) for path in map(_path, references) if path is not None]
+        saved = [path for path in paths if path.suffix == SPEAKER_SUFFIX]
         if saved:
             if len(references) > 1:
                 raise ConfigurationError(f"{saved[0]} is a speaker already; give it alone, or recordings alone")
             return self._loaded(saved[0])
-        named = [(_name(one, f"reference {number}"), self._read(one)) for number, one in enumerate(references, 1)]
-        screened, notes = hear_references(named, self.voice.spec, denoise=self.denoise, teller=self._same_speaker)
-        for note in notes:
-            self._note(note)
-        prompt = self.voice.prompt(screened, self.sample_rate)
+        read = [self.read(one, f"reference {number}") for number, one in enumerate(references, 1)]
+        prompt = self.voice.prompt(self.screen_references(read), self.sample_rate)
         on_cpu = Identity(**{name: tensor.cpu() for name, tensor in prompt.tensors().items()})
-        return Speaker(on_cpu, self.model_sha256, notes)
+        return Speaker(on_cpu, self.model_sha256)
 
     def convert(self, source: Recording, speaker: Speaker | None = None, **options: Any) -> Audio:
         """The words of the source in the speaker's voice.
@@ -189,13 +185,37 @@ class Converter:
             ConfigurationError: if there is no speaker, it belongs to another model, or an option is out of range.
         """
         prompt = None if speaker is None else self._prompt(speaker)
-        name = _name(source, "the source")
-        screened = hear_source(self._read(source), self.voice.spec, name, denoise=self.denoise)
-        for note in screened.notes:
-            self._note(note)
-        converted = self.voice.convert(screened.audio, prompt, self.sample_rate, **options)
+        screened = self.screen_source(self.read(source, "the source"))
+        converted = self.voice.convert(screened, prompt, self.sample_rate, **options)
         # All converted audio leaves by this line: a watermark and a check of consent belong here.
         return Audio(converted.cpu(), self.sample_rate)
+
+    # The steps by themselves, for adaptation -------------------------------------------------------------------------
+
+    def read(self, recording: Recording, name: str = "the recording") -> tuple[str, Tensor]:
+        """What notes call a recording (``name`` for samples), and samples (N,) at the model's rate, on its device."""
+        if (path := _path(recording)) is None:
+            return name, torch.as_tensor(read(recording, self.sample_rate).samples).to(self.device)
+        samples, _, notes = read_with_notes(path, self.sample_rate)
+        self._tell(notes)
+        return name_of(path), torch.from_numpy(samples).to(self.device)
+
+    def screen_source(self, named: tuple[str, Tensor]) -> Tensor:
+        """A source (N',) as it is to be converted: ``docs/inputs.md`` says what is done to which recording."""
+        name, audio = named
+        screened = hear_source(audio, self.voice.spec, name, denoise=self.denoise)
+        self._tell(screened.notes)
+        return screened.audio
+
+    def screen_references(self, named: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
+        """References (N',) as the speaker is to be analysed from them, a minute together at most."""
+        screened, notes = hear_references(named, self.voice.spec, denoise=self.denoise, teller=self._same_speaker)
+        self._tell(notes)
+        return screened
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            self._note(note)
 
     def _loaded(self, path: Path) -> Speaker:
         speaker = Speaker.load(path)
@@ -209,10 +229,6 @@ class Converter:
         if speaker.model_sha256 != self.model_sha256:
             raise ConfigurationError("the speaker was made by another model; make it with this one's speaker()")
         return Identity(**{name: tensor.to(self.device) for name, tensor in speaker.prompt.tensors().items()})
-
-    def _read(self, recording: Recording) -> Tensor:
-        """(N,) samples at the model's rate, on its device."""
-        return read(recording, self.sample_rate).samples.to(self.device)  # type: ignore[union-attr]
 
 
 def read(recording: Recording, sample_rate: int | None = None) -> Audio:
@@ -277,12 +293,8 @@ def load_model(
     return Converter(load_voice(os.fspath(path), vocoder), denoise=denoise, device=device, note=note)
 
 
-def _path(recording: Recording) -> Path | None:
-    return Path(recording) if isinstance(recording, str | os.PathLike) else None
-
-
-def _name(recording: Recording, otherwise: str) -> str:
-    return os.fspath(recording) if isinstance(recording, str | os.PathLike) else otherwise
+def _path(recording: Recording) -> str | os.PathLike[str] | None:
+    return recording if isinstance(recording, str | os.PathLike) else None
 
 
 def _pair(recording: Any) -> tuple[np.ndarray, int]:

@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.errors import ConfigurationError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
                       help="whose voice to say them in: recordings of one speaker, at least 1 s each; several or longer"
-                      " ones make the voice better. A voice of lvc adapt needs none")  # fmt: skip
+                      " ones make the voice better. Or one speaker file (.voice). lvc adapt's need none")  # fmt: skip
     made.add_argument(
         "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
     )
@@ -51,38 +50,19 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Clone one recording."""
     options = parser().parse_args(argv)
-    import torch
-
-    from lightning_voiceclone.audio.recordings import check_writable, name_of, read_with_notes, write_audio
+    from lightning_voiceclone.audio.recordings import check_writable
+    from lightning_voiceclone.converter import load_model, write
     from lightning_voiceclone.files import check_no_input
-    from lightning_voiceclone.hearing import check_denoise, hear_references, hear_source, speaker_teller
-    from lightning_voiceclone.storage import load_voice
+    from lightning_voiceclone.hearing import check_denoise
 
     check_denoise(options.denoise)
     check_writable(options.output)
     check_no_input(options.output, [options.source, *options.reference, options.checkpoint, options.vocoder or ""])
-    voice = load_voice(options.checkpoint, options.vocoder)
-    try:
-        voice = voice.to(options.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(f"--device {options.device} cannot be used: {error}") from error
-    rate = voice.spec.sample_rate
-    read, told = [], []
-    for path in [options.source, *options.reference]:
-        audio, _, of_file = read_with_notes(path, rate)
-        read.append(torch.from_numpy(audio).to(options.device))
-        told += of_file
-    source = hear_source(read[0], voice.spec, name_of(options.source), denoise=options.denoise)
-    references, notes = hear_references(
-        list(zip(map(name_of, options.reference), read[1:], strict=True)),
-        voice.spec,
-        denoise=options.denoise,
-        teller=speaker_teller(voice),
-    )
-    for note in (*told, *source.notes, *notes):
-        print(f"note: {note}", file=sys.stderr)
-    cloned = voice.clone(source.audio, references, rate, seed=options.seed, pitch_shift=options.pitch_shift,
-                         speed=options.speed, guidance=options.guidance)  # fmt: skip
-    write_audio(options.output, cloned.cpu().numpy(), rate)
-    print(f"{options.output}: {len(cloned) / rate:.2f} s at {rate} Hz")
+    model = load_model(options.checkpoint, vocoder=options.vocoder, denoise=options.denoise, device=options.device,
+                       note=lambda note: print(f"note: {note}", file=sys.stderr))  # fmt: skip
+    speaker = model.speaker(*options.reference) if options.reference else None
+    audio = model.convert(options.source, speaker, seed=options.seed, pitch_shift=options.pitch_shift,
+                          speed=options.speed, guidance=options.guidance)  # fmt: skip
+    write(options.output, audio)
+    print(f"{options.output}: {len(audio.samples) / audio.sample_rate:.2f} s at {audio.sample_rate} Hz")
     return 0

@@ -19,13 +19,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from lightning_voiceclone.analysis import pad_together
-from lightning_voiceclone.audio.recordings import read_with_notes, recordings_below
+from lightning_voiceclone.audio.recordings import recordings_below
+from lightning_voiceclone.converter import Converter
 from lightning_voiceclone.data.memory import MemoryDataModule
-from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.hearing import hear_references, hear_source, speaker_teller
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError, RecordingError
 from lightning_voiceclone.identity import OwnIdentity
 from lightning_voiceclone.joining import check_seed
+from lightning_voiceclone.packing import check_finite
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.progress import progress_bar
 from lightning_voiceclone.training.step import StepSettings
@@ -104,27 +104,21 @@ def adapt(
     check_settings(steps, learning_rate, strength, seed)
     if voice.content_encoder is None or not voice.listens:
         raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
-    rate = voice.spec.sample_rate
-    heard = []
-    for path in recordings:
-        audio, _, of_file = read_with_notes(path, rate)
-        heard.append((str(path), torch.from_numpy(audio)))
-        for note in of_file:
-            tell(note)
-    samples = sum(len(audio) for _, audio in heard)
-    seconds = samples / rate
+    converter = Converter(voice, denoise=denoise, note=tell)
+    read = [converter.read(path) for path in recordings]
+    samples = sum(len(audio) for _, audio in read)
+    seconds = samples / converter.sample_rate
     if seconds < LEAST_SECONDS:
         raise RecordingError(f"the recordings last {seconds:.1f} s together; adaptation needs {LEAST_SECONDS:g} s")
-    references, notes = hear_references(heard, voice.spec, denoise=denoise, teller=speaker_teller(voice))
-    for note in notes:
-        tell(note)
+    references = converter.screen_references(read)
     if sum(map(len, references)) < samples:
         tell(f"that is how the voice is known; training uses all of the {seconds:.0f} s")
-    clean = [hear_source(audio, voice.spec, name, denoise=denoise).audio for name, audio in heard]
+    quiet = Converter(voice, denoise=denoise, note=lambda note: None)  # what there is to say has been said above
+    clean = [quiet.screen_source(each) for each in read]
     before = _weights(voice.generator)
     after = _trained(voice, clean, steps, learning_rate, seed, progress)
     voice.generator.load_state_dict({name: _between(before[name], value, strength) for name, value in after.items()})
-    voice.own = _own(voice, references)
+    voice.own = OwnIdentity(voice.cpu().prompt(references, converter.sample_rate))
     voice.eval().requires_grad_(False)
     prepare_parts(voice)  # which training took back
     return voice
@@ -154,14 +148,16 @@ def _trained(
         module = _module(voice, learning_rate)
         module.seed = seed
         with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
-            _trainer(steps, advance).fit(module, data)
-    with module.averaged():
-        weights = _weights(voice.generator)
-    if not all(value.isfinite().all() for value in weights.values()):
-        raise ConfigurationError(
-            f"the training diverged: weights are not finite numbers any more; the learning rate is {learning_rate:g},"
-            " take a lower one"
-        )
+            try:
+                _trainer(steps, advance).fit(module, data)
+                with module.averaged():
+                    weights = _weights(voice.generator)
+                check_finite(weights)
+            except NotFiniteError as error:
+                raise ConfigurationError(
+                    f"the training diverged: its losses or weights are not finite numbers any more; the learning rate is"
+                    f" {learning_rate:g}, take a lower one"
+                ) from error
     return weights
 
 
@@ -238,9 +234,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         if handler is not None:  # Lightning ignores further ones for good
             signal.signal(signal.SIGINT, handler)
-
-
-@torch.inference_mode()
-def _own(voice: Voice, references: list[Tensor]) -> OwnIdentity:
-    voice.cpu()
-    return OwnIdentity(voice.identify(voice.analyze(*pad_together(references, voice.spec.hop_length))).together())
