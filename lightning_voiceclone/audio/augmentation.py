@@ -5,14 +5,13 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import soundfile
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torchaudio.functional import phase_vocoder
 
-from lightning_voiceclone.audio.recordings import read_audio, recordings_below
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.audio.recordings import read_audio, recordings_below, seconds_of
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.interfaces import AudioTransform
 
 
@@ -271,15 +270,15 @@ def _recordings_in(folder: str, expected: str) -> list[Path]:
         raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder!r}; expected {expected}")
     for path in found:  # now, and not when one is drawn in the middle of a training
         try:
-            soundfile.info(str(path))
-        except soundfile.LibsndfileError as error:
+            seconds_of(path)
+        except RecordingError as error:
             raise ConfigurationError(f"{path} cannot be decoded; take it out of {folder!r}") from error
     return found
 
 
 def _piece(path: Path, length: int, sample_rate: int) -> Tensor:
     """(length,) from a drawn place of a recording, repeated where it is too short."""
-    seconds, wanted = soundfile.info(str(path)).duration, length / sample_rate
+    seconds, wanted = seconds_of(path), length / sample_rate
     start = _draw(0.0, max(seconds - wanted, 0.0))
     piece = torch.from_numpy(read_audio(path, sample_rate, start=start, end=start + wanted)[0])
     return piece.repeat(math.ceil(length / len(piece)))[:length]

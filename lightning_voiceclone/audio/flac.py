@@ -113,7 +113,7 @@ def _samples(data: Bytes, audio: int, end: int, block: int) -> tuple[int, bool]:
     bounds = [end]  # where the last whole frame may end; that a header's checksum is right can be an accident
     while len(bounds) <= MOST_CANDIDATES and (frame := _last_frame(data, audio, bounds[-1], block)) is not None:
         for bound in bounds[-ACCIDENTS:]:
-            if _crc16(data[frame.position : bound]) == 0:
+            if _crc16(bytes(data[frame.position : bound])) == 0:
                 return frame.start + frame.samples, bound == end
         bounds.append(frame.position)
     return 0, False

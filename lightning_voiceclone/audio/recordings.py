@@ -66,6 +66,16 @@ def recordings_below(folder: PathLike) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
+def seconds_of(path: PathLike) -> float:
+    """Length of a recording, by its headers, those that are wrong corrected.
+
+    Raises:
+        RecordingError: if it cannot be decoded.
+    """
+    with opened(path) as file:
+        return file.frames / file.rate
+
+
 def read_audio(
     path: PathLike, sample_rate: int | None = None, *, start: float = 0.0, end: float | None = None, mono: bool = True
 ) -> tuple[np.ndarray, int]:

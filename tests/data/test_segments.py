@@ -13,6 +13,7 @@ from lightning_voiceclone.data.audio_store import FileStore
 from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.data.sampling import Draw, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart
+from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -144,6 +145,15 @@ def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes
         assert len(piece) == len(whole[start:stop])
         np.testing.assert_allclose(piece, whole[start:stop], atol=2e-3)
     assert bool(recordings._kept) == (megabytes > 0)
+
+
+@pytest.mark.parametrize("megabytes", [0, 10])
+def test_a_recording_that_has_become_shorter_ends_a_training_with_one_line(tmp_path, megabytes):
+    soundfile.write(tmp_path / "a.wav", speech_like(1.5).audio, 16000)
+    utterance = replace(InMemory([np.zeros(32000)], "a").utterances[0], path="a.wav")
+    recordings = Recordings([utterance], tmp_path, 16000, megabytes)
+    with pytest.raises(RecordingError, match=r"a\.wav: truncated: 0\.50 s are missing before 2\.00 s"):
+        recordings.read(0, 0, 32000)
 
 
 def test_what_is_not_kept_has_16_bits_too(tmp_path):
