@@ -136,11 +136,13 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def trained_digest(folder: Path) -> str:
-    """Of the weights, averages and optimizers of the last training."""
+    """Of the steps and weights of the newest checkpoint: one killed after its last step writes no last.ckpt."""
     from lightning_voiceclone.storage import read_checkpoint
 
-    last = max((folder / "runs/recipe").glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    made, read = hashlib.sha256(), read_checkpoint(last)
+    found = checkpoints(folder)
+    if not found:
+        return "none"
+    made, read = hashlib.sha256(), read_checkpoint(found[-1])
     made.update(str(read["global_step"]).encode())
     for name, tensor in sorted(read["state_dict"].items()):
         made.update(name.encode() + tensor.numpy().tobytes())
@@ -250,12 +252,14 @@ def undisturbed(command: Command, folder: Path) -> tuple[str, float, int]:
             if name not in sys.modules and not name.startswith("__"):
                 try:
                     __import__(name)
-                except Exception:  # noqa: S112 - modules that are made while a command runs
+                except Exception:  # modules that are made while a command runs
                     continue
     return command.results(folder), seconds, int(operations)
 
 
-def trial(command: Command, folder: Path, inputs: Path, row: Row, expected: str, *, at: int | None, after: float) -> None:
+def trial(
+    command: Command, folder: Path, inputs: Path, row: Row, expected: str, *, at: int | None, after: float
+) -> None:
     """Kill a command once, run it again, and note what was lost or left."""
     folder.mkdir(parents=True)
     output = folder / command.output

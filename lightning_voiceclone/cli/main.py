@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8, nor the terminal
     ended: list[int] = []
+    threading.excepthook = threading.__excepthook__ if debug else _thread_failed
     try:
         with _signals_as_interruption(ended):
             status = _run(arguments)
@@ -106,6 +107,14 @@ def _signals_as_interruption(ended: list[int]) -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """A disk that is full is noticed in TensorBoard's thread too: one line of it."""
+    if isinstance(failed.exc_value, OSError):
+        print(f"lvc: warning: {_in_one_line(failed.exc_value)}", file=sys.stderr)
+    else:
+        threading.__excepthook__(failed)
 
 
 def _run(arguments: list[str]) -> int:

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_voiceclone.audio.recordings import write_audio
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import ENDING, whole_file
+from lightning_voiceclone.files import ENDING, UNNAMED, whole_file
 from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.training.checkpoint_check import check_same_optimizers
 from lightning_voiceclone.training.pictures import compare_features
@@ -71,8 +71,10 @@ class Interruption(Callback):
                        f" --ckpt_path {path}")  # fmt: skip
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Give the signals back, and let an error of writing name the run's folder where it names no file."""
         self._restore()
+        if isinstance(exception, OSError) and exception.filename is None and exception.errno in UNNAMED:
+            exception.filename = str(trainer.log_dir or trainer.default_root_dir if trainer.world_size == 1 else ".")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give the signals back."""
