@@ -94,7 +94,7 @@ def made_folder(folder: Path) -> Iterator[None]:
     Raises:
         OSError: if it cannot be made.
     """
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    missing = [] if folder.is_dir() else [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

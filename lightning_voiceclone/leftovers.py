@@ -102,7 +102,7 @@ def _is(path: Path, handle: int) -> bool:
 
 
 def _sweep_once(folder: Path) -> None:
-    key = (os.getpid(), os.path.realpath(folder))
+    key = (os.getpid(), os.path.abspath(folder))
     if key not in _swept:
         _swept.add(key)
         sweep(folder)
