@@ -1,5 +1,6 @@
 """The adversarial training step, for features and for waveforms alike."""
 
+import itertools
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from lightning_voiceclone.interfaces import AdversarialLoss, Discriminator, Feat
 from lightning_voiceclone.losses.reconstruction import feature_matching
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.training.averaging import WeightAverage
-from lightning_voiceclone.training.finite import check_step, clip
+from lightning_voiceclone.training.finite import check_optimizer, check_step, clip
 from lightning_voiceclone.training.step import Pair, StepSettings, uncounted
 from lightning_voiceclone.training.weights import check_weights
 
@@ -140,6 +141,8 @@ class AdversarialModule(pl.LightningModule):
                 "model.scheduler is ReduceLROnPlateau, which waits for a figure that no single loss of two players is;"
                 " use one that follows the steps, such as ExponentialLR"
             )
+        for player, optimizer, scheduler in itertools.zip_longest(PLAYERS[: len(optimizers)], optimizers, schedulers):
+            check_optimizer(player, optimizer, scheduler)
         return optimizers, schedulers
 
     def _step_optimizer(self, index: int, total: Tensor, losses: Mapping[str, Tensor], batch: int) -> None:

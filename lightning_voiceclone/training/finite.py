@@ -1,13 +1,17 @@
 """A training stops at the first number that is none: what follows would be lost, and written over what is good."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_voiceclone.errors import NotFiniteError
+from lightning_voiceclone.errors import NotFiniteError, check_range
+
+GREATEST = 1e12  # of a setting of an optimizer
 
 
 def clip(optimizer: Optimizer, most: float | None) -> Tensor:
@@ -38,3 +42,23 @@ def check_step(player: str, losses: Mapping[str, Tensor], norm: Tensor | None, s
         " as they were: go on from one with --ckpt_path and a lower learning rate (model.generator_optimizer.lr,"
         " model.discriminator_optimizer.lr) or smaller model.weights"
     )
+
+
+def check_optimizer(player: str, optimizer: Optimizer, scheduler: LRScheduler | None) -> None:
+    """Refuse an optimizer, or its scheduler, with a setting that is infinite or no number.
+
+    Raises:
+        ConfigurationError: names the setting and its range.
+    """
+    for group in optimizer.param_groups:
+        for name, value in _numbers(group):
+            check_range(f"model.{player}_optimizer.{name}", value, -GREATEST, GREATEST)
+    for name, value in _numbers(scheduler.state_dict() if scheduler is not None else {}):
+        check_range(f"model.scheduler.{name}", value, -GREATEST, GREATEST)
+
+
+def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in settings.items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float):
+                yield name, number

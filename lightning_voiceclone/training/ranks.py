@@ -42,8 +42,6 @@ def watch() -> None:
 
 def lost_process(error: BaseException) -> LostProcessError | None:
     """The error to be shown where another one says that a process of the training is gone; None where it does not."""
-    if not torch.distributed.is_available() or "WORLD_SIZE" not in os.environ:
-        return None
     kinds = tuple(kind for name in ("DistBackendError", "DistNetworkError", "DistStoreError")
                   if (kind := getattr(torch.distributed, name, None)) is not None)  # fmt: skip
     if not isinstance(error, kinds) and not (isinstance(error, RuntimeError) and GONE.search(str(error))):

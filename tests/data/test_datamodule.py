@@ -1,6 +1,9 @@
 """What the DataModule makes of a corpus: played at other speeds, and no speaker drowning the others."""
 
+import math
+import re
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -112,3 +115,42 @@ def test_speeds_that_are_no_voice_are_refused(speed):
 def test_speeds_and_stored_features_are_refused_together(tmp_path):
     with pytest.raises(ConfigurationError, match=r"data\.speeds changes the recordings.*set one of the two aside"):
         VoiceDataModule(manifest=str(tmp_path), cached_features=True, speeds=[1.1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "range_"),
+    [
+        ("segment_seconds", math.nan, "from 1e-06 to 600"),
+        ("segment_seconds", 0, "from 1e-06 to 600"),
+        ("reference_seconds", math.inf, "from 1e-06 to 600"),
+        ("reference_elsewhere", 1.5, "from 0 to 1"),
+        ("batch_size", 1_000_000_000, "from 1 to 100,000"),
+        ("workers", 10_000, "from 0 to 256"),
+        ("cache_megabytes", math.inf, "from 0 to 1,000,000,000"),
+        ("validation", math.nan, "from 0 to 1,000,000,000, or null for the corpus's own"),
+        ("speaker_seconds", -1, "from 1e-06 to 1,000,000,000, or null for all"),
+        ("clean_db", math.nan, "from -1,000 to 1,000, or null for all alike"),
+        ("seed", -1, "from 0 to "),
+        ("speeds", [math.nan], "each must be from 0.5 to 2"),
+    ],
+)
+def test_numbers_outside_of_their_range_are_refused_with_it(setting, value, range_):
+    with pytest.raises(ConfigurationError, match=rf"^data\.{setting} (is|has) .*{re.escape(range_)}"):
+        VoiceDataModule(**{setting: value})
+
+
+def test_a_cache_that_cannot_be_written_to_is_told_with_its_variable(root, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LVC_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ConfigurationError, match="file is no folder that you may write to; set LVC_CACHE to one"):
+        set_up(root)
+
+
+def test_a_user_without_a_home_is_told_which_variable_to_set(monkeypatch):
+    def homeless(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("LVC_CORPORA")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(ConfigurationError, match="you have no home folder, where ~/corpora would be: set LVC_CORPORA"):
+        VoiceDataModule(SpeakerFolders).prepare_data()

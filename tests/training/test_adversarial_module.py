@@ -272,3 +272,17 @@ def test_a_checkpoint_that_is_not_finite_does_not_replace_the_last_good_one(tmp_
             WholeCheckpointIO().save_checkpoint({"state_dict": {"a": torch.tensor([0.0, bad])}}, path)
     assert WholeCheckpointIO().load_checkpoint(path)["state_dict"]["a"].tolist() == [0, 0]
     assert [found.name for found in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "gamma", "words"),
+    [
+        (math.inf, 0.9, r"model\.generator_optimizer\.lr is inf; it must be from -1,000,000,000,000 to 1,0"),
+        (0.1, math.nan, r"model\.scheduler\.gamma is nan; it must be from"),
+    ],
+)
+def test_settings_of_optimizers_are_finite(rate, gamma, words):
+    module = Tiny(scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma))
+    module._make_optimizers = (lambda p: torch.optim.SGD(p, lr=rate), *module._make_optimizers[1:])
+    with pytest.raises(ConfigurationError, match=words):
+        module.configure_optimizers()
