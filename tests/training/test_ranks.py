@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from lightning.fabric.strategies.launchers import subprocess_script
+from lightning.pytorch.strategies.launchers import subprocess_script
 
 from lightning_voiceclone.training import ranks
 
@@ -39,7 +39,7 @@ def test_who_watches_the_processes_is_still_lightnings_private_function():
 
 WATCHING = """
 import subprocess, sys, time
-from lightning.fabric.strategies.launchers import subprocess_script
+from lightning.pytorch.strategies.launchers import subprocess_script
 from lightning_voiceclone.training import ranks
 ranks.GRACE_SECONDS = 0.2
 ranks.watch()
