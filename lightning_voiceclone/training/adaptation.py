@@ -155,7 +155,7 @@ def _trained(
                 check_finite(weights)
             except NotFiniteError as error:
                 raise ConfigurationError(
-                    f"the training diverged: its losses or weights are not finite numbers any more; the learning rate is"
+                    f"the training diverged: losses or weights are not finite any more; the learning rate is"
                     f" {learning_rate:g}, take a lower one"
                 ) from error
     return weights

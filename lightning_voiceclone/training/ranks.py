@@ -35,7 +35,8 @@ class LostProcessError(LVCError):
 
 def watch() -> None:
     """See to it that this process ends soon after another one of its training, which it may wait for, has died."""
-    subprocess_script._launch_process_observer = _watch_started  # Lightning's kills this process without a word
+    # Lightning's own kills this process without a word.
+    subprocess_script._launch_process_observer = _watch_started  # type: ignore[assignment]
     if "LOCAL_RANK" in os.environ:  # started by the first process, or by torchrun
         _in_background(_end_with, os.getppid())
 
