@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+from lightning_voiceclone.terminal import printable
+
 
 @contextlib.contextmanager
 def progress_bar(doing: str, total: int, done: int = 0, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
@@ -20,5 +22,5 @@ def progress_bar(doing: str, total: int, done: int = 0, *, shown: bool = True) -
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
-        task = bar.add_task(doing, total=total, completed=done)
+        task = bar.add_task(printable(doing), total=total, completed=done)
         yield lambda count: bar.advance(task, count)

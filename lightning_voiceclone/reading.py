@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.terminal import printable
 
 MOST_DEPTH = 32  # of JSON; what this package writes has 5
 MOST_CONTAINERS = 400_000  # lists and mappings of JSON: empty ones take 30 times their text in memory
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -66,11 +66,10 @@ def _inside(value: Any) -> list[Any]:
     return [item for item in inner if isinstance(item, dict | list)]
 
 
-def printable(value: object, most: int = 200) -> str:
-    """Text for a terminal: cut to ``most`` characters, and control characters as ``\\x1b``."""
+def excerpt(value: object, most: int = 200) -> str:
+    """Text for one line of a terminal, cut to ``most`` characters."""
     text = str(value)
-    text = text if len(text) <= most else text[:most] + "…"
-    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return printable(text if len(text) <= most else text[:most] + "…")
 
 
 def is_within(path: object) -> bool:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.terminal import printable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,9 +56,10 @@ def run(argv: list[str]) -> int:
     voice = adapt(
         load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,
         strength=options.strength, seed=options.seed, denoise=options.denoise,
-        tell=lambda note: print(f"note: {note}", file=sys.stderr),
+        tell=lambda note: print(f"note: {printable(note)}", file=sys.stderr),
     )  # fmt: skip
     save_voice(voice, output, bits=options.bits)
-    print(f"{output}: adapted to {len(recordings)} recording(s); hear it with\n"
-          f"  lvc clone --checkpoint {output} --source a.wav --output c.wav")  # fmt: skip
+    named = printable(output)
+    print(f"{named}: adapted to {len(recordings)} recording(s); hear it with\n"
+          f"  lvc clone --checkpoint {named} --source a.wav --output c.wav")  # fmt: skip
     return 0

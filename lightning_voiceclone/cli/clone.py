@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.terminal import printable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,10 +60,10 @@ def run(argv: list[str]) -> int:
     check_writable(options.output)
     check_no_input(options.output, [options.source, *options.reference, options.checkpoint, options.vocoder or ""])
     model = load_model(options.checkpoint, vocoder=options.vocoder, denoise=options.denoise, device=options.device,
-                       note=lambda note: print(f"note: {note}", file=sys.stderr))  # fmt: skip
+                       note=lambda note: print(f"note: {printable(note)}", file=sys.stderr))  # fmt: skip
     speaker = model.speaker(*options.reference) if options.reference else None
     audio = model.convert(options.source, speaker, seed=options.seed, pitch_shift=options.pitch_shift,
                           speed=options.speed, guidance=options.guidance)  # fmt: skip
     write(options.output, audio)
-    print(f"{options.output}: {len(audio.samples) / audio.sample_rate:.2f} s at {audio.sample_rate} Hz")
+    print(f"{printable(options.output)}: {len(audio.samples) / audio.sample_rate:.2f} s at {audio.sample_rate} Hz")
     return 0

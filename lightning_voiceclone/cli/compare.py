@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.compare import Comparison
@@ -45,7 +46,7 @@ def _print(comparison: "Comparison") -> None:
     from rich.text import Text
 
     from lightning_voiceclone.cli.evaluate import shown
-    from lightning_voiceclone.reading import printable
+    from lightning_voiceclone.reading import excerpt
 
     table = Table(title="differences: each less A", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("measure", no_wrap=True)
@@ -57,17 +58,17 @@ def _print(comparison: "Comparison") -> None:
     for letter in letters[1:]:
         table.add_column(f"{letter} less A", justify="right", no_wrap=True)
     for name, metric in comparison.metrics.items():
-        cells = [printable(name, 60), metric["better"], str(metric["n"]), *(shown(mean) for mean in metric["means"])]
+        cells = [excerpt(name, 60), metric["better"], str(metric["n"]), *(shown(mean) for mean in metric["means"])]
         rows = zip(metric["differences"], metric["ci95"], metric["better_than_first"], strict=True)
         for difference, (low, high), verdict in rows:
             mark = "" if verdict is None else "*"
             cells.append(f"{difference:+.4g} [{shown(low)}, {shown(high)}]{mark}")
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console = Console()
     console.print(table)
     for letter, report in zip(letters, comparison.reports, strict=True):
-        system = f"{printable(report.system.get('kind'))}: {printable(report.system.get('name'))}"
-        console.print(Text(f"{letter}: {report.folder} ({system})"))
+        system = f"{excerpt(report.system.get('kind'))}: {excerpt(report.system.get('name'))}"
+        console.print(Text(printable(f"{letter}: {report.folder} ({system})")))
     for reason in dict.fromkeys(comparison.left_out.values()):
-        names = ", ".join(printable(name, 60) for name, why in comparison.left_out.items() if why == reason)
-        console.print(Text(f"not compared: {names}: {reason}"))
+        names = ", ".join(excerpt(name, 60) for name, why in comparison.left_out.items() if why == reason)
+        console.print(Text(printable(f"not compared: {names}: {reason}")))

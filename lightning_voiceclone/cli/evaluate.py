@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.report import Report
@@ -142,7 +143,7 @@ def _print(report: "Report") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(str(report.system["name"])), title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(title=Text(printable(report.system["name"])), title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("measure", no_wrap=True)
     judges: dict[str, int] = {}
     for heading in ("mean", "95% interval", "cases", "unit", "judge"):
@@ -151,16 +152,17 @@ def _print(report: "Report") -> None:
         interval = "" if None in metric["ci95"] else " to ".join(shown(end) for end in metric["ci95"])
         told = judge_text(metric["judge"])
         number = str(judges.setdefault(told, len(judges) + 1)) if told else ""
-        table.add_row(name, shown(metric["mean"]), interval, str(metric["n"]), metric["unit"], number)
+        cells = (name, shown(metric["mean"]), interval, str(metric["n"]), metric["unit"], number)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console = Console()
     console.print(table)
     for told, place in judges.items():
-        console.print(Text(f"judge {place}: {told}"))
+        console.print(Text(printable(f"judge {place}: {told}")))
     for warning in report.system["warnings"]:
-        console.print(Text(f"warning: {warning}"))
+        console.print(Text(printable(f"warning: {warning}")))
     for case in [case for case in report.cases if case["error"]][:MARKED]:
-        console.print(Text(f"{case['case']}: {case['error']}"))
-    console.print(Text(f"report: {report.folder / 'index.html'}"))
+        console.print(Text(printable(f"{case['case']}: {case['error']}")))
+    console.print(Text(printable(f"report: {report.folder / 'index.html'}")))
 
 
 def shown(value: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError, nearest
-from lightning_voiceclone.reading import printable
+from lightning_voiceclone.terminal import printable
 
 if TYPE_CHECKING:
     import socket
@@ -65,9 +65,9 @@ def _results(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"database": str(options.database), "test": store.identity, "results": found}, indent=1))
     elif found:
-        print("\n\n".join(_table(name, result) for name, result in found.items()))
+        print(printable("\n\n".join(_table(name, result) for name, result in found.items()), lines=True))
     else:
-        print(f"{options.database}: no answers yet")
+        print(f"{printable(options.database)}: no answers yet")
     return 0
 
 
@@ -91,7 +91,7 @@ def _table(name: str, result: Mapping[str, Any]) -> str:
     unreliable = result.get("unreliable_listeners")
     if unreliable:
         lines.append(f"{len(unreliable)} listeners rated the hidden reference below 90 in more than 15% of their"
-                     f" trials, whom BS.1534-3 would leave out: {printable(', '.join(unreliable), 9_999)}")  # fmt: skip
+                     f" trials, whom BS.1534-3 would leave out: {printable(', '.join(unreliable))}")  # fmt: skip
     return "\n".join([head, *lines])
 
 
@@ -126,7 +126,7 @@ def _serve(options: argparse.Namespace) -> int:
     ):
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(f"{len(material.systems)} systems, {len(material.cases)} cases, {schedule.length} trials a listener"
-              f" ({', '.join(tests)}); answers in {options.database}\nhttp://{host}:{taken.getsockname()[1]}/"
+              f" ({', '.join(tests)}); answers in {printable(options.database)}\nhttp://{host}:{taken.getsockname()[1]}/"
               "  (Ctrl-C ends)", flush=True)  # fmt: skip
         app = make_app(material, store, schedule, taken.getsockname()[0])
         bounded_server(app).run(sockets=[taken])

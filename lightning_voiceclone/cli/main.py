@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from lightning_voiceclone import __version__
 from lightning_voiceclone.errors import LVCError, nearest
+from lightning_voiceclone.terminal import printable
 
 # OpenMP's threads spin while they wait, by default so long that a step takes ten times as long where another process
 # wants the core. This much loses nothing on a machine of one's own.
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # the reader of our output, such as head, has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        print(f"lvc: error: {_in_one_line(error)}", file=sys.stderr)
+        print(f"lvc: error: {printable(_in_one_line(error))}", file=sys.stderr)
         return 2
 
 

@@ -6,6 +6,7 @@ import sys
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import PluginError
 from lightning_voiceclone.plugins import KINDS, Plugin, installed
+from lightning_voiceclone.terminal import printable
 
 COLUMNS = ("kind", "name", "package", "version")
 
@@ -38,12 +39,12 @@ def _claims(plugin: Plugin) -> list[str]:
     try:
         return sorted(getattr(plugin.load(), "capabilities", ()))
     except PluginError as error:
-        print(f"lvc: warning: {error}", file=sys.stderr)
+        print(f"lvc: warning: {printable(error)}", file=sys.stderr)
         return []
 
 
 def _text(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else ", ".join(value)
+    return printable(value if isinstance(value, str) else ", ".join(value))
 
 
 def _print_table(rows: list[list[str]]) -> None:

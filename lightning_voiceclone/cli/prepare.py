@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.making import make_part
+from lightning_voiceclone.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.data.prepare import PrepareSummary
@@ -96,7 +97,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("lvc: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
-    print(_told(summary))
+    print(printable(_told(summary), lines=True))
     return 0
 
 

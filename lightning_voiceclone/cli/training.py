@@ -32,6 +32,7 @@ from lightning_voiceclone.cli.given import (
 from lightning_voiceclone.cli.mistakes import ParsingError, explain
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.terminal import printable
 from lightning_voiceclone.training import ranks
 from lightning_voiceclone.training.adversarial_module import AdversarialModule
 from lightning_voiceclone.training.callbacks import (
@@ -171,7 +172,7 @@ class TrainingCLI(LightningCLI):
         """Say where what was trained is."""
         last = next(c.path for c in self.trainer.callbacks if isinstance(c, LastCheckpoint))  # type: ignore[attr-defined]
         if self.trainer.is_global_zero and last.is_file() and not self.interrupted:
-            print(f"trained for {self.trainer.global_step} steps; {self.model.advice(last)}")
+            print(f"trained for {self.trainer.global_step} steps; {printable(self.model.advice(last), lines=True)}")
 
     @property
     def interrupted(self) -> int:
@@ -208,7 +209,7 @@ def _processes(settings: Any) -> int:
 def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = None) -> TrainingCLI:
     """The command line, parsed, with model, data and trainer made; and run, if asked (``claimed``: of TrainingCLI)."""
     for failure in plugins.load_all():
-        print(f"lvc: warning: {failure}; it is left out", file=sys.stderr)
+        print(f"lvc: warning: {printable(failure)}; it is left out", file=sys.stderr)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     _keep_quiet()
     callbacks = [

@@ -11,7 +11,7 @@ from lightning_voiceclone.data import downloading
 from lightning_voiceclone.data.manifest_file import MOST_SECONDS
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.interfaces import Corpus, Recording
-from lightning_voiceclone.reading import bounded_bytes, printable
+from lightning_voiceclone.reading import bounded_bytes, excerpt
 
 # Formats that cannot be decoded are listed too, so that preparing names them with the reason.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff"})
@@ -296,7 +296,7 @@ class Table(Corpus):
         if missing := [name for name in self.where if name not in names]:
             raise ConfigurationError(
                 f"{self.table} has no column {' and '.join(missing)}, which where asks for; it has"
-                f" {printable(', '.join(names))}"
+                f" {excerpt(', '.join(names))}"
             )
 
     def _recording(self, row: dict[str, str | None], line: int) -> Recording:

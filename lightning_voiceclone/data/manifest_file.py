@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_file
-from lightning_voiceclone.reading import parse_json, printable
+from lightning_voiceclone.reading import excerpt, parse_json
 
 SPLITS = ("train", "validation", "test")
 METADATA_KEY = b"lightning_voiceclone"
@@ -55,7 +55,7 @@ def row_fault(row: Row, columns: Iterable[str] = COLUMNS) -> str:
     for name in columns:
         _, fits, wanted = COLUMNS[name]
         if not fits(row[name]):
-            return f"{name} is {printable(repr(row[name]), 60)}, but must be {wanted}"
+            return f"{name} is {excerpt(repr(row[name]), 60)}, but must be {wanted}"
     if not row["start"] < row["end"]:
         return f"end is {row['end']!r}, but must be after start, {row['start']!r}"
     return ""
@@ -88,7 +88,7 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     try:
         rows, root = _read(path)
     except (ArrowException, OSError, ValueError, MemoryError) as error:
-        told = printable(" ".join(str(error).split()))
+        told = excerpt(" ".join(str(error).split()))
         raise ConfigurationError(f"{path} is not a Parquet file: {told}; run lvc prepare again") from error
     if not rows:
         raise ConfigurationError(f"{path} has no rows; run lvc prepare again")
@@ -137,7 +137,7 @@ def _check_columns(path: Path, schema: Any) -> None:
     if missing := [name for name in COLUMNS if name not in names]:
         raise ConfigurationError(
             f"{path} is not a manifest: it has no column {', '.join(missing)}"
-            f" (it has {printable(', '.join(names))}); run lvc prepare again"
+            f" (it has {excerpt(', '.join(names))}); run lvc prepare again"
         )
     right = {
         str: lambda kind: types.is_string(kind) or types.is_large_string(kind),
@@ -151,7 +151,7 @@ def _check_columns(path: Path, schema: Any) -> None:
         found = found.value_type if types.is_dictionary(found) else found
         if not right[kind](found):
             raise ConfigurationError(
-                f"{path} is not a manifest: its column {name} is of {printable(found, 60)}, not {kind.__name__};"
+                f"{path} is not a manifest: its column {name} is of {excerpt(found, 60)}, not {kind.__name__};"
                 " run lvc prepare again"
             )
 
@@ -174,7 +174,7 @@ def _root(path: Path, metadata: bytes | None) -> str | None:
     root = told.get("root") if isinstance(told, dict) else told
     if root is not None and not _is_name(root):
         raise ConfigurationError(
-            f"{path}: the folder of the recordings is {printable(repr(root), 60)}, but must be a path;"
+            f"{path}: the folder of the recordings is {excerpt(repr(root), 60)}, but must be a path;"
             " run lvc prepare again"
         )
     return root

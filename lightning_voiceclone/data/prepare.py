@@ -26,7 +26,7 @@ from lightning_voiceclone.leftovers import sweep
 from lightning_voiceclone.parts import describe
 from lightning_voiceclone.processes import processors
 from lightning_voiceclone.progress import progress_bar
-from lightning_voiceclone.reading import bounded_bytes, printable
+from lightning_voiceclone.reading import bounded_bytes, excerpt
 from lightning_voiceclone.spec import AudioSpec
 
 MANIFEST_NAME = "manifest.parquet"
@@ -171,7 +171,7 @@ def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
         # Not np.load, which opens pickles and archives too.
         array = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy parses the header as Python's source, with all the errors that this has
-        told = printable(" ".join(str(error).split()))
+        told = excerpt(" ".join(str(error).split()))
         raise ConfigurationError(f"{path} has no features: {told}; run lvc prepare --features again") from error
     right = array.dtype in (np.float32, np.float16) and array.ndim == 2 and array.shape[0] == spec.channels
     if not right or abs(array.shape[1] - frames) > 2:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.demo import pictures
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.files import whole_file, whole_folder
-from lightning_voiceclone.pages.document import document
+from lightning_voiceclone.pages.document import document, escape
 
 PICTURES = "pictures"
 RECORDINGS = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from lightning_voiceclone.demo.corpus import TABLE, make_corpus, read_table
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.terminal import printable
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 LOGGER = "lightning.pytorch.loggers.CSVLogger"
@@ -42,7 +43,7 @@ def run_demo(
     if not minutes > 0:
         raise ConfigurationError(f"the demonstration's training takes some minutes, above 0, not {minutes:g}")
     output = Path(output)
-    print(f"1/4 Synthesising speech of {speakers} speakers into {output / 'corpus'}", flush=True)
+    print(f"1/4 Synthesising speech of {speakers} speakers into {printable(output / 'corpus')}", flush=True)
     corpus = make_corpus(output / "corpus", speakers=speakers, sentences=sentences, seed=seed)
     print(f"2/4 Training for {minutes:g} minutes on this computer", flush=True)
     fit = fit_command(corpus / "train", output, minutes, seed)
@@ -61,7 +62,7 @@ def run_demo(
     again = ["demo", "--output", str(output), "--minutes", f"{minutes:g}", "--speakers", str(speakers)]
     again += ["--sentences", str(sentences), "--seed", str(seed)]
     page = _page(output, corpus, seconds, [again, fit, clone])
-    print(f"done: open {page.resolve().as_uri()} in a browser, or listen to {output / 'cloned.wav'}")
+    print(f"done: open {page.resolve().as_uri()} in a browser, or listen to {printable(output / 'cloned.wav')}")
     return page
 
 

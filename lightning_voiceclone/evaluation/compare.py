@@ -13,7 +13,7 @@ from lightning_voiceclone.evaluation.figures import LEVEL
 from lightning_voiceclone.evaluation.panel import known_measures
 from lightning_voiceclone.evaluation.report import Report, read_report
 from lightning_voiceclone.metrics.measure import Measure
-from lightning_voiceclone.reading import printable
+from lightning_voiceclone.reading import excerpt
 
 SAME = ("judge", "normalizer", "unit", "better")  # of a figure, or it is another one
 
@@ -83,8 +83,8 @@ class _LeftOutError(Exception):
 def _check_same(first: Report, other: Report) -> None:
     def refuse(what: str, ours: object, theirs: object) -> None:
         raise ConfigurationError(
-            f"{first.folder} and {other.folder} cannot be compared: {printable(what)} is {printable(ours)} in the one"
-            f" and {printable(theirs)} in the other; evaluate both alike"
+            f"{first.folder} and {other.folder} cannot be compared: {excerpt(what)} is {excerpt(ours)} in the one"
+            f" and {excerpt(theirs)} in the other; evaluate both alike"
         )
 
     if first.pairs_sha256 != other.pairs_sha256:
@@ -125,7 +125,7 @@ def _compared(
         raise _LeftOutError("the plugin that measures it is not installed")
     against = {str(report.metrics[name].get("against")) for report in reports}
     if len(against) > 1:
-        raise _LeftOutError(f"laid beside different things: {printable('; '.join(sorted(against)))}")
+        raise _LeftOutError(f"laid beside different things: {excerpt('; '.join(sorted(against)))}")
     better = reports[0].metrics[name].get("better")
     if better not in ("higher", "lower"):
         raise _LeftOutError("the report does not say whether higher or lower is better")

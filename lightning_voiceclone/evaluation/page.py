@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from lightning_voiceclone.evaluation.page_cases import PICTURES, CaseWriter, spe
 from lightning_voiceclone.evaluation.report import AUDIO, Report, number, read_report
 from lightning_voiceclone.files import whole_file, whole_folder
 from lightning_voiceclone.pages import plots
-from lightning_voiceclone.pages.document import document
+from lightning_voiceclone.pages.document import document, escape
 
 ASSETS = Path(__file__).parent
 CASES = "<!-- cases -->"  # where the cases go, which are written one at a time

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, number
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.pages import plots
+from lightning_voiceclone.pages.document import escape
 from lightning_voiceclone.pages.spectrogram import FMAX, bare_decibels, save_bare
 
 PICTURES = "pictures"

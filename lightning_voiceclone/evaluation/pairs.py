@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightning_voiceclone.errors import ConfigurationError, nearest
-from lightning_voiceclone.reading import UNPRINTABLE, bounded_bytes, printable
+from lightning_voiceclone.reading import bounded_bytes, excerpt
+from lightning_voiceclone.terminal import printable
 
 MOST_BYTES = 1 << 24  # of a table
 MOST_NAME = 200  # bytes of a case's name, to which .reference.wav is added
@@ -120,7 +121,7 @@ def _row(line: dict[str, str | None], path: Path) -> Pair:
         raise ConfigurationError(f"{path}: the case {case!r} has no {empty[0]}; every row needs one")
     if bad := [name for name in ("source", "reference", "target") if "\0" in value[name]]:
         raise ConfigurationError(
-            f"{path}: the case {case!r} has the {bad[0]} {printable(value[bad[0]])}, which has a NUL; take it out"
+            f"{path}: the case {case!r} has the {bad[0]} {excerpt(value[bad[0]])}, which has a NUL; take it out"
         )
     folder = path.parent
     return Pair(
@@ -137,7 +138,7 @@ def _row(line: dict[str, str | None], path: Path) -> Pair:
 def can_be_file_name(case: str) -> bool:
     """Whether files can be called after a case, and its name can be printed."""
     short = 0 < len(case.encode("utf-8", "replace")) <= MOST_NAME
-    return short and Path(case).name == case and not UNPRINTABLE.search(case)
+    return short and Path(case).name == case and printable(case) == case
 
 
 def _speaker(path: str) -> str:

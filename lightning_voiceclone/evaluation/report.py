@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.pairs import can_be_file_name
-from lightning_voiceclone.reading import bounded_bytes, parse_json, printable
+from lightning_voiceclone.reading import bounded_bytes, excerpt, parse_json
 
 METRICS = "metrics.json"
 AUDIO = "audio"
@@ -56,7 +56,7 @@ def read_report(folder: str | Path) -> Report:
     try:
         read = parse_json(bounded_bytes(path, MOST_BYTES, "compare reports of fewer pairs"))
     except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {printable(error)}; run lvc evaluate again") from error
+        raise ConfigurationError(f"{path} cannot be read: {excerpt(error)}; run lvc evaluate again") from error
     if fault := next(_faults(read), ""):
         raise ConfigurationError(f"{path} is no report: {fault}; run lvc evaluate again")
     report = Report(folder, read["pairs_sha256"], read["system"], read["metrics"], tuple(read["cases"]),
@@ -142,7 +142,7 @@ def _faults(read: object) -> Iterator[str]:
         return
     yield from _wrong(read, WHOLE, "")
     for name, metric in read["metrics"].items():
-        yield from _wrong(metric, METRIC, f"the metric {printable(name, 60)}")
+        yield from _wrong(metric, METRIC, f"the metric {excerpt(name, 60)}")
     seen: set[str] = set()
     widths: dict[str, int] = {}
     for place, case in enumerate(read["cases"], 1):
@@ -155,7 +155,7 @@ def _faults(read: object) -> Iterator[str]:
                 continue
             if not _is_score(score) or widths.setdefault(name, len(score)) != len(score):
                 wanted = f"a list of {widths.get(name, 'one or more')} numbers up to {GREATEST:g}, or null"
-                yield f"case {place}: the score {printable(name, 60)} is {_shown(score)}, but must be {wanted}"
+                yield f"case {place}: the score {excerpt(name, 60)} is {_shown(score)}, but must be {wanted}"
 
 
 def _wrong(found: Any, checks: Mapping[str, Check], where: str) -> Iterator[str]:
@@ -178,4 +178,4 @@ def _shown(value: object) -> str:
     if isinstance(value, dict | list):
         return f"a {type(value).__name__} of {len(value)}"
     # Python refuses to write an integer of more than 4,300 digits in full.
-    return printable(repr(value), 60) if not isinstance(value, int) or abs(value) < 1 << 64 else "a huge integer"
+    return excerpt(repr(value), 60) if not isinstance(value, int) or abs(value) < 1 << 64 else "a huge integer"

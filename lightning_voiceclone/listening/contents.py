@@ -5,7 +5,7 @@ import sqlite3
 from typing import Any
 
 from lightning_voiceclone.listening.kinds import TESTS
-from lightning_voiceclone.reading import are_strings, parse_json, printable
+from lightning_voiceclone.reading import are_strings, excerpt, parse_json
 
 MOST_CELL = 1 << 20  # bytes
 CONDITIONS = {"mos": (1, 1), "similarity": (1, 1), "abx": (2, 2), "mushra": (3, 100)}  # least and most in a trial
@@ -74,4 +74,4 @@ def _is_time(value: object) -> bool:
 
 
 def _shown(*cells: object) -> str:
-    return printable(", ".join(repr(cell)[:60] for cell in cells))
+    return excerpt(", ".join(repr(cell)[:60] for cell in cells))

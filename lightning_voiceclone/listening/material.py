@@ -14,7 +14,7 @@ import numpy as np
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, read_report
 from lightning_voiceclone.listening.kinds import ANCHOR, HIDDEN, REFERENCE, TESTS, Conditions
-from lightning_voiceclone.reading import printable
+from lightning_voiceclone.reading import excerpt
 
 ANCHOR_HZ = 3500.0  # of ITU-R BS.1534-3's low-range anchor
 HEARD_AGAIN = 64  # stimuli kept ready
@@ -123,7 +123,7 @@ def _digest(paths: Sequence[Path]) -> str:
 
 def _names(reports: Sequence[Report]) -> list[str]:
     """The systems' own names where they have any and they differ, else the folders'."""
-    own = [printable(report.system.get("name") or "") for report in reports]
+    own = [excerpt(report.system.get("name") or "") for report in reports]
     names = own if all(own) and len(set(own)) == len(own) else [report.folder.resolve().name for report in reports]
     if len(set(names)) < len(names):
         names = [str(report.folder.resolve()) for report in reports]

@@ -19,7 +19,7 @@ from lightning_voiceclone.listening.material import Material
 from lightning_voiceclone.listening.schedule import Schedule
 from lightning_voiceclone.listening.store import FullError, Presentation, Store
 from lightning_voiceclone.pages.document import document
-from lightning_voiceclone.reading import printable
+from lightning_voiceclone.reading import excerpt
 
 ASSETS = Path(__file__).parent
 COOKIE = "listener"
@@ -89,7 +89,7 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
     @app.exception_handler(RequestValidationError)
     def refuse(request: Request, error: RequestValidationError) -> Response:
         faults = [f"{' '.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
-        return JSONResponse({"detail": printable("; ".join(faults))}, 422)  # FastAPI's own fails on what is no text
+        return JSONResponse({"detail": excerpt("; ".join(faults))}, 422)  # FastAPI's own fails on what is no text
 
     @app.exception_handler(FullError)
     def turn_away(request: Request, error: FullError) -> Response:

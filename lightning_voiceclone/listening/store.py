@@ -17,7 +17,7 @@ from lightning_voiceclone.listening.contents import contents_fault
 from lightning_voiceclone.listening.kinds import Conditions
 from lightning_voiceclone.listening.material import Trial
 from lightning_voiceclone.listening.schedule import Shown
-from lightning_voiceclone.reading import printable
+from lightning_voiceclone.reading import excerpt
 
 APPLICATION = 0x6C766C69  # SQLite's application_id of these files, "lvli"
 HELD_SECONDS = 1800.0  # an unanswered trial counts as taken for so long
@@ -98,7 +98,7 @@ class Store:
                 self._database.close()
                 raise
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path} cannot be used as a listening test's database: {printable(error)};"
+            raise ConfigurationError(f"{path} cannot be used as a listening test's database: {excerpt(error)};"
                                      " name another file with --database") from error  # fmt: skip
 
     def _open(self, path: Path, identity: dict[str, object] | None) -> None:
@@ -123,7 +123,7 @@ class Store:
         there: dict[str, Any] = json.loads(database.execute("SELECT content FROM identity").fetchone()[0])
         for field, here in (identity or {}).items():
             if here != there.get(field):
-                told = f" ({printable(', '.join(there[field]))} there)" if field == "systems" else ""
+                told = f" ({excerpt(', '.join(there[field]))} there)" if field == "systems" else ""
                 raise ConfigurationError(
                     f"{path} has the answers of a test of other {field}{told}; name another file with --database"
                 )

@@ -1,9 +1,16 @@
 """A page in one file: its style and its script stand inside it, so that it opens from a disk with no network."""
 
-from html import escape
+import html
 from pathlib import Path
 
+from lightning_voiceclone.terminal import printable
+
 FOLDER = Path(__file__).parent
+
+
+def escape(text: str) -> str:
+    """Text of any origin as HTML, also within quotes, with control characters as visible escapes."""
+    return html.escape(printable(text, lines=True))
 
 
 def base_style() -> str:

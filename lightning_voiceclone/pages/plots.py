@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
 import numpy as np
+
+from lightning_voiceclone.pages.document import escape
 
 NONE = "\N{EN DASH}"  # where there is no figure
 Tick = tuple[float, str]  # place from 0 to 1 along the axis, and its label

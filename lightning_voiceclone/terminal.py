@@ -1,0 +1,29 @@
+"""Text of files as a terminal, a table or a page may show it."""
+
+import re
+
+# What moves a cursor, renames a window, ends a line or turns the direction of reading: C0 and C1 but the tab, marks of
+# direction, separators of lines and paragraphs, invisible tags, and halves of characters (bytes that are no UTF-8).
+_HIDDEN = (
+    r"\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e0fff"
+)
+_ONE_LINE = re.compile(f"[{_HIDDEN}]")
+_LINES = re.compile(f"[{_HIDDEN.replace('x0a', 'x0b')}]")
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""Text with control characters as visible escapes: \x1b, \u202e, \n.
+
+    Args:
+        text: of any origin; what is no string is written as one.
+        lines: whether line breaks stay.
+    """
+    return (_LINES if lines else _ONE_LINE).sub(_escape, str(text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] in "\n\r":
+        return {"\n": r"\n", "\r": r"\r"}[match[0]]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
