@@ -12,6 +12,7 @@ from lightning_voiceclone.spec import AudioSpec
 
 KINDS = ("mel", "mfcc", "stft")
 TINY = 1e-20
+MOST_ITERATIONS = 2000  # with which a second of audio takes some ten of them
 FIT_STEPS = 20  # of the mel filters' inverse; bands then fit to 0.0001 in the logarithm
 
 
@@ -54,10 +55,10 @@ class GriffinLim(Vocoder):
                 f"GriffinLim needs features in the extractor's own units, but these are normalised"
                 f" ({spec.normalization}); undo that first"
             )
-        if iterations < 1 or not 0 <= momentum < 1:
+        if not 1 <= iterations <= MOST_ITERATIONS or not 0 <= momentum < 1:
             raise ConfigurationError(
-                f"GriffinLim: iterations is {iterations} and momentum is {momentum}, but iterations must be at least 1"
-                " and 0 <= momentum < 1"
+                f"GriffinLim: iterations is {iterations} and momentum is {momentum}, but iterations must be from 1 to"
+                f" {MOST_ITERATIONS} and 0 <= momentum < 1"
             )
         assert spec.n_fft is not None, "a spectral spec has all of its fields"
         assert spec.win_length is not None

@@ -148,8 +148,8 @@ def test_other_mel_bands_draw_it_too(audio, extractor):
 @pytest.mark.parametrize(
     ("spec", "refine", "words"),
     [
-        (MEL.spec, -1, "refine is -1 with features of the kind mel, but must be at least 0"),
-        (STFT().spec, 2, "refine is 2 with features of the kind stft, but must be at least 0, and 0 unless"),
+        (MEL.spec, -1, "refine is -1 with features of the kind mel, but must be from 0 to"),
+        (STFT().spec, 2, "refine is 2 with features of the kind stft, but must be from 0 to 1000, and 0 unless"),
         (MelSpectrogram(win_length=200).spec, 1, "whose windows overlap by half; leave it out"),
     ],
 )

@@ -16,6 +16,8 @@ from lightning_voiceclone.spec import AudioSpec
 from lvc_wavenet.generation import generate, in_double
 from lvc_wavenet.network import CLASSES, TAPS, Network, before
 
+MOST_CYCLE_LAYERS = 16  # of dilations up to 32,768 samples
+
 
 class WaveNet(Vocoder):
     """Audio (B, T * hop), one sample after the other, each drawn given those before it and the features.
@@ -67,6 +69,10 @@ class WaveNet(Vocoder):
         check_positive(
             "WaveNet", channels=channels, skip=skip, condition=condition, cycle_layers=cycle_layers, cycles=cycles
         )
+        if cycle_layers > MOST_CYCLE_LAYERS:
+            raise ConfigurationError(
+                f"WaveNet: cycle_layers is {cycle_layers}, but must be at most {MOST_CYCLE_LAYERS}: dilations double"
+            )
         self.spec, self.seed = spec, seed
         self.normalizer = Normalizer(spec.channels)
         dilations = cycles * [2**layer for layer in range(cycle_layers)]
