@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_voiceclone.description_checks import shown_package
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.parts import Part, describe
 
@@ -27,7 +28,7 @@ def weights_sha256(weights: Mapping[str, Tensor]) -> str:
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()
 
 
@@ -70,8 +71,9 @@ def check_weights(role: str, described: Mapping[str, Any], part: Part | None) ->
     if described.get("sha256") != there:
         weights = described["arguments"].get("pretrained") or described["arguments"].get("model")
         remedy = ", or choose another vocoder with --vocoder" if role == "vocoder" else ""
+        package = shown_package(described.get("package"))
+        install = f", or the version of {package} that it was made with, if you trust it" if package else ""
         raise ConfigurationError(
             f"this voice was made with weights of its {role} of the hash {str(described.get('sha256'))[:12]}, but those"
-            f" here ({weights}) have {str(there)[:12]}; bring back those, or the version of {described.get('package')}"
-            f" that it was made with{remedy}"
+            f" here ({weights}) have {str(there)[:12]}; bring back those{install}{remedy}"
         )

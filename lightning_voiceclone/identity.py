@@ -92,4 +92,6 @@ class OwnIdentity(nn.Module):
         """Room for an identity of those shapes, to be filled with weights."""
         kinds = {"lengths": torch.int64}
         made = {name: torch.zeros(*shape, dtype=kinds.get(name, torch.float32)) for name, shape in shapes.items()}
+        if "register" in made:  # which may stay so, where nothing is voiced
+            made["register"].fill_(torch.nan)
         return cls(Identity(**made))

@@ -51,7 +51,7 @@ def unpack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith(SCALE):
             continue
         if (scale := weights.get(name + SCALE)) is not None:
-            tensor = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
+            tensor = tensor * scale.reshape(-1, *[1] * (tensor.ndim - 1))
         unpacked[name] = tensor.float() if tensor.dtype == torch.float16 else tensor
     return unpacked
 

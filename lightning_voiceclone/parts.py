@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from lightning_voiceclone import plugins
+from lightning_voiceclone.arguments import check_arguments
+from lightning_voiceclone.description_checks import shown_package
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.spec import AudioSpec
 
@@ -128,9 +130,11 @@ def build(description: Mapping[str, Any]) -> Part:
 
     Raises:
         PluginError: if the class is not there; names the package to install.
+        ConfigurationError: if an argument has another type than the class states.
     """
     cls = _resolve(description["kind"], description["name"], description.get("package"))
     arguments = {name: _decode(value) for name, value in description["arguments"].items()}
+    check_arguments(cls.__init__, arguments, description["name"])
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     positional = [arguments.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in arguments]
     try:
@@ -194,8 +198,12 @@ def _resolve(kind: str, name: str, package: str | None) -> type[Part]:
     except PluginError as error:
         if package is None:
             remedy = f"the class {name} belongs to no package: import the module that defines it first"
+        elif shown_package(package) is None:
+            remedy = f"the class {name} is said to come from {package!r:.60}, which is no name of a package"
         else:
-            remedy = f"the class {name} comes from the package {package}: pip install {package}"
+            remedy = (
+                f"the class {name} is said to come from the package {package}: pip install {package}, if you trust it"
+            )
         raise PluginError(f"{remedy} ({error})") from error
 
 

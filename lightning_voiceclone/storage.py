@@ -1,26 +1,37 @@
 """Voices on disk: a folder of safetensors and YAML, or a Lightning checkpoint; neither runs code when read."""
 
-import pickle
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 import yaml
-from safetensors import SafetensorError
 
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.build_limits import BuildLimitError, limited
+from lightning_voiceclone.checkpoint_reader import CheckpointFile
+from lightning_voiceclone.description_checks import DescriptionError, check_roles, check_voice, read_yaml
+from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, SpecMismatchError
 from lightning_voiceclone.files import unwritable_above, whole_folder
 from lightning_voiceclone.frozen import all_weights
 from lightning_voiceclone.leftovers import find_again
-from lightning_voiceclone.packing import pack, unpack
+from lightning_voiceclone.packing import pack
 from lightning_voiceclone.parts import prepare_parts
 from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.stored_weights import (
+    StoredWeights,
+    check_finite,
+    checkpoint_weights,
+    fill,
+    folder_weights,
+)
 from lightning_voiceclone.voice import Voice
 from lightning_voiceclone.voice_description import build_voice, describe_voice
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
+MOST_REASON = 300  # characters of what a library says of a failure
 
 
 def check_place(folder: Path) -> None:
@@ -85,61 +96,112 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
         SpecMismatchError: if the installed extractor means something else than the stored spec says.
     """
     path = voice_path(path)
-    description, weights = _read(path)
+    description, stored, where = _read(path)
+    given: dict[str, torch.Tensor] = {}
     other = None
     if vocoder is not None:
         from lightning_voiceclone.vocoders.choice import choose_vocoder  # which loads parts by this module's functions
 
         other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]), generated=True)
-        weights = {name: tensor for name, tensor in weights.items() if not name.startswith("vocoder.")}
-        weights |= {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
-    voice = build_voice(description, other)
-    try:
-        voice.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigurationError(f"the weights in {path} do not fit its description: {error}") from error
+        stored = stored.without("vocoder.")
+        given = {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
+    with described(where, "a voice"), limited(stored.bytes, len(stored.forms)):
+        voice = build_voice(description, other)
+    fill(voice, stored, given=given)
     voice.eval().requires_grad_(False)
     prepare_parts(voice)
     return voice
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read(path: Path) -> tuple[dict[str, Any], StoredWeights, Path]:
+    """Description and weights of a voice, and the file in which it is described."""
     path = find_again(path)
     if path.is_dir():
-        return _read_folder(path)
-    if path.is_file():
-        return _read_checkpoint(path)
-    raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
+        where = path / DESCRIPTION
+        description, stored = read_folder(path, DESCRIPTION, WEIGHTS, "a voice")
+    elif path.is_file():
+        where, file = path, open_checkpoint(path)
+        if "voice" not in file.values:
+            raise ConfigurationError(f"{path} holds no voice; name a checkpoint of lvc fit with a VoiceModule")
+        description = file.values["voice"]
+        stored = checkpoint_weights(file, trained_weights(state_of(file), "voice"))
+    else:
+        raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
+    with described(where, "a voice"):
+        check_voice(description)
+    return description, stored, where
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's mapping, read without running code that may be in it.
+@contextlib.contextmanager
+def described(where: Path, what: str) -> Iterator[None]:
+    """Turn whatever the description in a file makes fail into one line that names the file.
+
+    Args:
+        where: the file.
+        what: it should describe, such as "a voice".
+
+    Raises:
+        ConfigurationError: if it describes nothing, with the reason.
+        PluginError: as it was raised, with the file before it, and so is what else a user can mend.
+        SpecMismatchError: if parts do not fit.
+    """
+    try:
+        yield
+    except (DescriptionError, BuildLimitError) as error:
+        raise ConfigurationError(f"{where} does not describe {what}: {error}") from error
+    except (ConfigurationError, PluginError, SpecMismatchError) as error:
+        if str(where) in str(error):
+            raise
+        raise type(error)(f"{where}: {error}") from error
+    except LVCError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_REASON]
+        raise ConfigurationError(f"{where} does not describe {what}: {reason}") from error
+
+
+def open_checkpoint(path: Path) -> CheckpointFile:
+    """A checkpoint whose tensors are read when they are asked for.
 
     Raises:
         ConfigurationError: if the file is not a checkpoint, is cut short, or holds more than plain values.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ConfigurationError(
-            f"{path} holds more than weights and plain values, and is not loaded, since that could run code"
-            " (or it is no checkpoint at all)"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ConfigurationError(f"{path} is no checkpoint, or is cut short: {error}") from error
-    if not isinstance(checkpoint, dict):
-        raise ConfigurationError(f"{path} is no checkpoint of lvc fit: it holds a {type(checkpoint).__name__}")
+    file = CheckpointFile(path)
+    if not isinstance(file.values, dict):
+        raise ConfigurationError(f"{path} is no checkpoint of lvc fit: it holds a {type(file.values).__name__}")
+    return file
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's mapping, read without running code that may be in it, to go on training from.
+
+    Raises:
+        ConfigurationError: if the file is not a checkpoint, is cut short, holds more than plain values, describes no
+            parts where it should, or has weights that are not numbers.
+    """
+    file = open_checkpoint(path)
+    with described(path, "what was trained"):
+        check_roles(file.values)
+    if "state_dict" in file.values:
+        checkpoint_weights(file, state_of(file))
+    checkpoint: dict[str, Any] = file.everything()
+    check_finite(checkpoint.get("state_dict", {}), path)
     return checkpoint
 
 
-def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    checkpoint = read_checkpoint(path)
-    if "voice" not in checkpoint:
-        raise ConfigurationError(f"{path} holds no voice; name a checkpoint of lvc fit with a VoiceModule")
-    return checkpoint["voice"], trained_weights(checkpoint["state_dict"], "voice")
+def state_of(file: CheckpointFile) -> Mapping[str, Any]:
+    """The weights of a checkpoint of lvc fit, by name.
+
+    Raises:
+        ConfigurationError: if it has none.
+    """
+    state = file.values.get("state_dict")
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise ConfigurationError(f"{file.path} is no checkpoint of lvc fit: it has no weights by name (state_dict)")
+    return state
 
 
-def trained_weights(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+def trained_weights(state: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Weights of the part that a training checkpoint's state calls ``name``: averaged where it has averages."""
     own, average = f"{name}.", f"average.{name.replace('.', '/')}/"  # as training.averaging names its buffers
     weights = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
@@ -149,10 +211,8 @@ def trained_weights(state: dict[str, torch.Tensor], name: str) -> dict[str, torc
     return weights
 
 
-def read_folder(
-    folder: Path, description: str, weights: str, what: str
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The YAML and the safetensors of a folder that ``lvc save`` wrote.
+def read_folder(folder: Path, description: str, weights: str, what: str) -> tuple[Any, StoredWeights]:
+    """The YAML of a folder that ``lvc save`` wrote, and its weights, which are not read yet.
 
     Raises:
         ConfigurationError: if one of them is missing or cannot be read.
@@ -160,15 +220,6 @@ def read_folder(
     for name in (description, weights):
         if not (folder / name).is_file():
             raise ConfigurationError(f"{folder} is no folder of {what}: it has no {name}; lvc save writes one")
-    try:
-        told = yaml.safe_load((folder / description).read_text(encoding="utf-8"))
-        return told, unpack(safetensors.torch.load_file(folder / weights))
-    except (yaml.YAMLError, SafetensorError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{folder} cannot be read as {what}: {error}") from error
-
-
-def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    description, weights = read_folder(folder, DESCRIPTION, WEIGHTS, "a voice")
-    if not isinstance(description, dict) or {"format", "parts", "spec", "noise"} - set(description):
-        raise ConfigurationError(f"{folder / DESCRIPTION} does not describe a voice; write it anew with lvc save")
-    return description, weights
+    with described(folder / description, what):
+        told = read_yaml(folder / description)
+    return told, folder_weights(folder / weights)

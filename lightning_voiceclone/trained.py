@@ -7,9 +7,10 @@ from typing import Any
 
 import safetensors.torch
 import yaml
-from torch import Tensor
 
 from lightning_voiceclone import __version__
+from lightning_voiceclone.build_limits import limited, unlimited
+from lightning_voiceclone.description_checks import FORMAT, check_trained_part
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.files import whole_folder
 from lightning_voiceclone.frozen import all_weights, freeze
@@ -17,9 +18,9 @@ from lightning_voiceclone.leftovers import find_again
 from lightning_voiceclone.packing import pack
 from lightning_voiceclone.parts import IN_USE, SOURCES, Part, build, describe, prepare_parts, same_making
 from lightning_voiceclone.spec import AudioSpec, check_join
-from lightning_voiceclone.storage import read_checkpoint, read_folder, trained_weights
+from lightning_voiceclone.storage import described, open_checkpoint, read_folder, state_of, trained_weights
+from lightning_voiceclone.stored_weights import StoredWeights, checkpoint_weights, fill
 
-FORMAT = 1
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
 ROLES = ("vocoder", "student.encoder")  # under which checkpoints hold a part that was trained by itself
@@ -54,30 +55,33 @@ def role_of(checkpoint: Mapping[str, Any]) -> str | None:
     return next((role for role in ROLES if role in checkpoint), None)
 
 
-def read_part(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_part(path: Path) -> tuple[dict[str, Any], StoredWeights]:
     """Description and weights of a trained part, from a folder or a checkpoint (its averaged weights if it has them).
+
+    The weights are not read yet.
 
     Raises:
         ConfigurationError: if there is no part at the path, or none that says what its features mean.
     """
     path = find_again(path)
     if path.is_dir():
-        description, weights = read_folder(path, DESCRIPTION, WEIGHTS, "a trained part")
+        description, stored = read_folder(path, DESCRIPTION, WEIGHTS, "a trained part")
     elif path.is_file():
-        checkpoint = read_checkpoint(path)
-        role = role_of(checkpoint)
+        file = open_checkpoint(path)
+        role = role_of(file.values)
         if role is None:
             raise ConfigurationError(
                 f"{path} holds no {' and no '.join(ROLES)}; name a checkpoint of lvc fit with a VocoderModule or a"
                 " DistillationModule"
             )
-        description, weights = checkpoint[role], trained_weights(checkpoint["state_dict"], role)
+        description, stored = file.values[role], checkpoint_weights(file, trained_weights(state_of(file), role))
     else:
         raise ConfigurationError(
             f"there is nothing at {path}; name a folder that lvc save wrote, a checkpoint of lvc fit, or default"
         )
     whole = isinstance(description, dict) and not {"format", "spec", "part"} - set(description)
-    if not whole or {"kind", "name", "arguments"} - set(description["part"] or ()):
+    made = description["part"] if whole else None
+    if not isinstance(made, dict) or {"kind", "name", "arguments"} - set(made):
         raise ConfigurationError(
             f"{path} does not say what the features of its part mean (it has no spec): a join cannot be checked;"
             " write it anew with lvc save"
@@ -86,7 +90,13 @@ def read_part(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ConfigurationError(
             f"{path} has format {description['format']!r}, this version reads {FORMAT}; update lightning-voiceclone"
         )
-    return description, weights
+    with described(_where(path), "a trained part"):
+        check_trained_part(description)
+    return description, stored
+
+
+def _where(path: Path) -> Path:
+    return path / DESCRIPTION if path.is_dir() else path
 
 
 def load_part(path: str | Path, kind: str) -> Part:
@@ -101,12 +111,16 @@ def load_part(path: str | Path, kind: str) -> Part:
         PluginError: if its class is not installed; names the package.
         SpecMismatchError: if what was built understands other features than the description says.
     """
-    description, weights = read_part(Path(path))
-    part = build(description["part"])
-    if part.kind != kind:
-        raise ConfigurationError(f"{path} holds {description['part']['name']}, of {part.kind}, not of {kind}")
-    _join(part, "the stored spec", AudioSpec.from_mapping(description["spec"]))
-    _fill(part, weights, Path(path))
+    path = Path(path)
+    description, stored = read_part(path)
+    if description["part"]["kind"] != kind:
+        raise ConfigurationError(
+            f"{path} holds {description['part']['name']}, of {description['part']['kind']}, not of {kind}"
+        )
+    with described(_where(path), "a trained part"), limited(stored.bytes, len(stored.forms)):
+        part = build(description["part"])
+        _join(part, "the stored spec", AudioSpec.from_mapping(description["spec"]))
+    fill(part, stored)
     part.eval().requires_grad_(False)
     prepare_parts(part)
     return part
@@ -115,11 +129,12 @@ def load_part(path: str | Path, kind: str) -> Part:
 def load_into(part: Part, pretrained: str, *, trainable: bool) -> None:
     """Give a part trained weights; what :meth:`Part.use_pretrained` does."""
     path = _shipped(part) if pretrained == "default" else Path(pretrained)
-    description, weights = read_part(path)
+    description, stored = read_part(path)
     ours, theirs = describe(part), description["part"]
     if ours["name"] != theirs["name"]:
         raise ConfigurationError(f"{pretrained} is a {theirs['name']}, not a {ours['name']}; use that class")
-    _join(part, f"the pretrained {ours['name']} ({pretrained})", AudioSpec.from_mapping(description["spec"]))
+    with described(_where(path), "a trained part"):
+        _join(part, f"the pretrained {ours['name']} ({pretrained})", AudioSpec.from_mapping(description["spec"]))
     left, right = (_settings(making) for making in (ours, theirs))
     for name in sorted(set(left) | set(right)):
         if not same_making(left.get(name), right.get(name)):
@@ -127,9 +142,10 @@ def load_into(part: Part, pretrained: str, *, trainable: bool) -> None:
                 f"{ours['name']}: {name} is {left.get(name)} but {right.get(name)} in the pretrained weights"
                 f" ({pretrained}); set {name} to {right.get(name)}, or pretrained to none"
             )
-    _fill(part, weights, path)
-    if not trainable:
-        freeze(part)
+    with unlimited():
+        fill(part, stored)
+        if not trainable:
+            freeze(part)
 
 
 def _settings(making: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,13 +163,6 @@ def _join(part: Part, name: str, stored: AudioSpec) -> None:
         check_join("the features", own, name, stored)
     else:
         part.features_spec = stored
-
-
-def _fill(part: Part, weights: Mapping[str, Tensor], path: Path) -> None:
-    try:
-        part.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigurationError(f"the weights in {path} do not fit its description: {error}") from error
 
 
 def _shipped(part: Part) -> Path:

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from lightning_voiceclone import __version__
+from lightning_voiceclone.description_checks import FORMAT
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.frozen import check_weights, describe_with_weights
 from lightning_voiceclone.identity import OwnIdentity
@@ -11,8 +12,6 @@ from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.parts import Part, build
 from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.voice import Voice
-
-FORMAT = 1
 
 
 def describe_voice(voice: Voice) -> dict[str, Any]:

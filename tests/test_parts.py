@@ -57,8 +57,32 @@ def test_argument_that_cannot_be_written_down_is_named():
 
 def test_missing_package_is_named():
     description = {"kind": "generators", "name": "GoneGenerator", "package": "lvc-gone", "arguments": {}}
-    with pytest.raises(PluginError, match="pip install lvc-gone"):
+    with pytest.raises(PluginError, match="pip install lvc-gone, if you trust it"):
         build(description)
+
+
+@pytest.mark.parametrize("package", ["x; rm -rf /", "git+https://example.org/x", "-r", "a b", ".."])
+def test_what_is_no_package_is_not_told_to_be_installed(package):
+    description = {"kind": "generators", "name": "GoneGenerator", "package": package, "arguments": {}}
+    with pytest.raises(PluginError, match="which is no name of a package") as caught:
+        build(description)
+    assert "pip install" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"channels": "4"}, "channels is '4', of the type str; it must be int"),
+        ({"channels": True}, "channels is True, of the type bool; it must be int"),
+        ({"channels": 4.0}, "channels is 4.0, of the type float; it must be int"),
+        ({"channels": None}, "channels is None, of the type NoneType; it must be int"),
+        ({"dims": 8}, "dims is 8, of the type int; it must be Dims"),
+    ],
+)
+def test_arguments_of_other_types_are_refused(arguments, words):
+    described = describe(StatisticsSpeakerEncoder(Dims(8), channels=4, width=8))
+    with pytest.raises(ConfigurationError, match=f"StatisticsSpeakerEncoder: {words}"):
+        build({**described, "arguments": described["arguments"] | arguments})
 
 
 def test_class_of_no_package_asks_for_its_module():

@@ -138,7 +138,7 @@ def test_storage_refuses_what_it_cannot_trust(tmp_path):
     with pytest.raises(SpecMismatchError, match=r"fmax is 7000\.0 in the stored spec but 8000\.0"):
         load_voice(tmp_path / "voice")
     path.write_text("!!python/object/apply:os.system ['touch attacked']")
-    with pytest.raises(ConfigurationError, match="cannot be read as a voice"):
+    with pytest.raises(ConfigurationError, match="does not describe a voice: it is no YAML"):
         load_voice(tmp_path / "voice")
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigurationError, match="is not a voice folder"):

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.terminal import printable
 
 PARTS = ("content_encoder", "speaker_encoder", "vocoder")
 
@@ -38,7 +39,7 @@ def run(argv: list[str]) -> int:
         parser.error(f"--vocoder has no effect on the {options.part}; leave it out")
     made, spec = _saved(options)
     count = sum(parameter.numel() for parameter in made.parameters())
-    print(f"{options.output}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
+    print(f"{printable(options.output)}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
     return 0
 
 
@@ -77,10 +78,10 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _holds_part(path: Any) -> bool:
-    from lightning_voiceclone.storage import read_checkpoint
+    from lightning_voiceclone.storage import open_checkpoint
     from lightning_voiceclone.trained import DESCRIPTION, role_of
 
-    return (path / DESCRIPTION).is_file() or (path.is_file() and bool(role_of(read_checkpoint(path))))
+    return (path / DESCRIPTION).is_file() or (path.is_file() and bool(role_of(open_checkpoint(path).values)))
 
 
 def _voice(options: argparse.Namespace) -> Any:

@@ -6,6 +6,7 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from lightning_voiceclone.build_limits import unlimited
 from lightning_voiceclone.errors import ConfigurationError, nearest
 from lightning_voiceclone.features.framing import check_audio
 from lightning_voiceclone.frozen import freeze
@@ -48,7 +49,8 @@ class TorchaudioContentEncoder(ContentEncoder):
         if known[bundle].sample_rate != 50 * HOP:
             raise ConfigurationError(f"{bundle} hears {known[bundle].sample_rate} Hz, but {50 * HOP} Hz are given")
         try:
-            self.model: Any = known[bundle].get_model()
+            with unlimited():  # what these take is known
+                self.model: Any = known[bundle].get_model()
         except OSError as error:
             raise ConfigurationError(
                 f"the weights of {bundle} are not in {torch.hub.get_dir()} and cannot be fetched: {error}; fetch them"

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_voiceclone.build_limits import allow_more
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.framing import check_audio
@@ -50,7 +51,9 @@ class WhisperContentEncoder(ContentEncoder):
 
     def __init__(self, dims: Dims, *, model: str = "tiny.en", blocks: int | None = None):
         super().__init__()
-        weights = read_model(find_model(model) / WEIGHTS)
+        path = find_model(model) / WEIGHTS
+        allow_more(4 * path.stat().st_size)  # of 8 bits, say
+        weights = read_model(path)
         count = (
             len({name.split("/")[1] for name in weights if name.startswith("encoder/layer_") and "norm" in name}) - 1
         )

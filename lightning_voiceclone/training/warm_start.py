@@ -46,7 +46,7 @@ def begin_with(voice: Voice, discriminator: Discriminator | None, start: str) ->
             _take_over(ours, all_weights(other), role)
     path = voice_path(start)
     if discriminator is not None and path.is_file():
-        state = read_checkpoint(path)["state_dict"]
+        state = read_checkpoint(path).get("state_dict", {})
         own = "discriminator."
         stored = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
         _take_over(discriminator, stored, "discriminator")
