@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8, nor the terminal
     ended: list[int] = []
-    threading.excepthook = threading.__excepthook__ if debug else _thread_failed
+    hook = threading.excepthook
+    threading.excepthook = hook if debug else _thread_failed
     try:
         with _signals_as_interruption(ended):
             status = _run(arguments)
@@ -84,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         print(f"lvc: error: {printable(_in_one_line(error))}", file=sys.stderr)
         return 2
+    finally:
+        threading.excepthook = hook
 
 
 @contextmanager
