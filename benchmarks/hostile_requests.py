@@ -8,7 +8,6 @@ ordinary listener is not served afterwards. Linux only.
 """
 
 import argparse
-import importlib.util
 import json
 import re
 import subprocess
@@ -17,13 +16,14 @@ import tempfile
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from hostile import requests as hostile
 
 from lightning_voiceclone.listening.bounds import ANSWER_SECONDS, READ_SECONDS
 from lightning_voiceclone.testing.reports import write_report
 
-GENERATOR = Path(__file__).parents[1] / "tests" / "hostile" / "requests.py"
 MOST_GROWTH = 50e6  # bytes
 
 
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _attack(address: str, pid: int, count: int, seed: int) -> int:
-    hostile, place = _generator(), urlsplit(address)
+    place = urlsplit(address)
     victim = _begin(address)
     target = hostile.Target(place.hostname, place.port, victim["listener"], victim["trial"]["number"])
     limit = READ_SECONDS + ANSWER_SECONDS + 10
@@ -75,17 +75,6 @@ def _begin(address: str) -> dict[str, object]:
     with urllib.request.urlopen(urllib.request.Request(f"{address}/api/listener", b""), timeout=30) as response:
         state: dict[str, object] = json.loads(response.read())
     return state
-
-
-def _generator() -> ModuleType:
-    """The generator of requests, which the tests use too."""
-    spec = importlib.util.spec_from_file_location("hostile_requests_of_tests", GENERATOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def check_range(name: str, value: float | None, least: float, most: float, *, un
 
     Args:
         name: of the setting.
-        value: of it; None is no number that could be wrong.
+        value: of it.
         least: that it may be.
         most: that it may be.
         unset: what null means, for the message; empty where it cannot be null.
@@ -47,8 +47,10 @@ def check_range(name: str, value: float | None, least: float, most: float, *, un
     Raises:
         ConfigurationError: names the setting, its value and the range.
     """
-    if value is not None and not least <= value <= most:
-        given, lower, upper = (f"{number:,.15g}" for number in (value, least, most))
+    if value is None and unset:
+        return
+    if value is None or not least <= value <= most:
+        given, lower, upper = ("null" if number is None else f"{number:,.15g}" for number in (value, least, most))
         raise ConfigurationError(
             f"{name} is {given}; it must be from {lower} to {upper}{f', or null for {unset}' if unset else ''}"
         )

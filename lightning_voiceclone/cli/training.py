@@ -30,6 +30,7 @@ from lightning_voiceclone.cli.given import (
     with_own_config,
 )
 from lightning_voiceclone.cli.mistakes import ParsingError, explain
+from lightning_voiceclone.cli.recipe_text import bound_recipes
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.terminal import printable
@@ -211,6 +212,7 @@ def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = N
     for failure in plugins.load_all():
         print(f"lvc: warning: {printable(failure)}; it is left out", file=sys.stderr)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    bound_recipes()
     _keep_quiet()
     callbacks = [
         Interruption(),

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from jsonargparse import get_loader
 
 from lightning_voiceclone.cli.given import find_checkpoint, recipes_first
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.cli.recipe_text import MODE, bound_recipes, check_aliases
 from lightning_voiceclone.errors import ConfigurationError
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "recipes/librispeech.yaml")
@@ -118,3 +120,21 @@ def test_last_goes_on_from_the_run_before(run, folder, capsys):
     shutil.copytree(trained.parents[1], folder / "runs")
     assert main(["fit", *arguments, "--trainer.max_steps", "3", "--ckpt_path", "last"]) == 0
     assert torch.load("runs/librispeech/version_1/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_aliases_of_a_recipe_are_counted_before_they_are_written_out():
+    check_aliases("a: &a [1, 2]\nb: *a\n")
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))
+    for text in (f"l0: &l0 [x, x]\n{levels}\n", "a: &a [*a]\n"):
+        with pytest.raises(ConfigurationError, match="stand for more than 100,000 values"):
+            check_aliases(text)
+
+
+def test_the_parser_s_loader_can_be_wrapped():
+    bound_recipes()
+    bounded = get_loader(MODE)
+    bound_recipes()
+    assert get_loader(MODE) is bounded
+    assert bounded("a: 1") == {"a": 1}
+    with pytest.raises(ConfigurationError, match="aliases"):
+        bounded("a: &a [*a]")

@@ -30,6 +30,7 @@ from lightning_voiceclone.listening.store import Store
 from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.testing.reports import write_report
 
+WAS_HERE = Path("/tmp/lvc-was-here")  # what code in a file would make
 SPEC = AudioSpec(kind="mel", channels=80, sample_rate=16000, hop_length=256)
 NOT_NUMBERS = (float("nan"), float("inf"), -float("inf"), -1.0, 1e300)
 STRANGE: tuple[Any, ...] = (

@@ -1,28 +1,16 @@
 """Altered files of others: one line each, within bounds of time and memory, and nothing else."""
 
 import contextlib
-import importlib.util
 import resource
 import sys
 import time
 from pathlib import Path
 
-import pytest
+from hostile.tables import WAS_HERE, altered_tables
 
 from lightning_voiceclone.errors import LVCError
 
 LEAST, SECONDS, BYTES = 120, 10.0, 1 << 30
-WAS_HERE = Path("/tmp/lvc-was-here")  # what code in a file would make
-
-
-@pytest.fixture(scope="module")
-def altered_tables():
-    spec = importlib.util.spec_from_file_location("hostile_tables", Path(__file__).with_name("tables.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module.altered_tables
-    del sys.modules[spec.name]
 
 
 @contextlib.contextmanager
@@ -44,7 +32,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def test_altered_files_are_refused_in_one_line(altered_tables, tmp_path):
+def test_altered_files_are_refused_in_one_line(tmp_path):
     faults, names = [], set()
     for altered in altered_tables(tmp_path, seed=0):
         assert altered.name not in names or altered.name.startswith("features: cut")

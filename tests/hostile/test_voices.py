@@ -1,10 +1,11 @@
-import importlib.util
+"""Altered voice folders, part folders and checkpoints, through their loader."""
+
 import resource
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from hostile import voices
 
 from lightning_voiceclone.errors import LVCError
 
@@ -12,19 +13,12 @@ SECONDS, BYTES = 10, 1 << 30
 EVERY = 3  # of the files, which makes some 170; a long run takes all of them, of many seeds
 
 
-def generator():
-    spec = importlib.util.spec_from_file_location("hostile_voices", Path(__file__).with_name("voices.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def most_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def test_altered_voices_are_refused_in_one_line_at_once(tmp_path):
-    voices, before, counts = generator(), most_memory(), {"loaded": 0, "refused": 0}
+    before, counts = most_memory(), {"loaded": 0, "refused": 0}
     for name, path in voices.altered_voices(tmp_path, seed=0, every=EVERY):
         begun, reason = time.perf_counter(), None
         try:

@@ -1,33 +1,21 @@
 """The server among visitors who mean no good: it answers 4xx, forgets them, and serves the others."""
 
-import importlib.util
 import json
 import socket
 import sqlite3
-import sys
 import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hostile import requests as hostile
 
 testclient = pytest.importorskip(
     "fastapi.testclient", reason="needs fastapi: pip install 'lightning-voiceclone[listen]'"
 )
-HOSTILE = Path(__file__).parents[1] / "hostile" / "requests.py"
 AT_ONCE, LIMIT = 32, 20.0  # requests, and seconds for one of them
 READ, ANSWER = 3.0, 4.0  # seconds that the server waits, instead of 10 and 60
-
-
-@pytest.fixture(scope="module")
-def hostile():
-    spec = importlib.util.spec_from_file_location("hostile_requests", HOSTILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 def ask(address, path, cookie="", body=None):
@@ -50,7 +38,7 @@ def listen(address):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_path, hostile):
+def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_path):
     arguments = [*reports[:2], "--database", tmp_path / "listen.sqlite", "--trials", 2, "--tests", "mos,mushra"]
     with (
         (tmp_path / "errors").open("w+") as errors,

@@ -1,0 +1,59 @@
+"""Bounds on the text of a recipe: aliases of YAML, a few lines of which can stand for terabytes."""
+
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader, set_loader
+from jsonargparse._loaders_dumpers import get_loader_exceptions, set_omegaconf_loader
+
+from lightning_voiceclone.errors import ConfigurationError
+
+MODE = "omegaconf+"
+MOST_VALUES = 100_000  # a recipe has some hundred
+
+
+def bound_recipes() -> None:
+    """Let the parser count what a text stands for before it makes anything of it."""
+    set_omegaconf_loader(MODE)
+    load = get_loader(MODE)
+    if getattr(load, "bounded", False):
+        return
+
+    def bounded_load(text: str) -> Any:
+        check_aliases(text)
+        return load(text)
+
+    bounded_load.bounded = True  # type: ignore[attr-defined]
+    set_loader(MODE, bounded_load, get_loader_exceptions("yaml"))
+
+
+def check_aliases(text: str) -> None:
+    """Refuse YAML whose aliases stand for too much.
+
+    Raises:
+        ConfigurationError: if they refer to themselves, or all values together are more than ``MOST_VALUES``.
+    """
+    if "&" not in text or "*" not in text:
+        return
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return  # the parser says what is wrong, and where
+    if root is not None and _count(root, {}, set()) > MOST_VALUES:
+        raise ConfigurationError(
+            f"the recipe has aliases (*name) that stand for more than {MOST_VALUES:,} values; write out what they mean"
+        )
+
+
+def _count(node: yaml.Node, known: dict[int, int], open_: set[int]) -> int:
+    """Values that a node stands for, its aliases written out; more than are allowed for one within itself."""
+    if id(node) in open_:
+        return MOST_VALUES + 1
+    if id(node) not in known:
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        elif isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_count(part, known, open_ | {id(node)}) for part in inner)
+    return known[id(node)]

@@ -1,0 +1,50 @@
+"""Altered files, through the commands that read them: no code runs, no traceback, no hang, no memory without bound."""
+
+import sys
+from itertools import islice
+
+import pytest
+import soundfile
+from hostile import configurations, harness, recordings
+
+from lightning_voiceclone.storage import save_voice
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
+
+EVERY = 4  # of the configurations: a training takes a second to begin; benchmarks/hostile.py tries all
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and forks")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """A folder with a small voice and a good recording."""
+    folder = tmp_path_factory.mktemp("hostile")
+    save_voice(small_voice(), folder / "voice")
+    soundfile.write(folder / "good.wav", speech_like(1.5, speaker=3).audio, 16000)
+    return folder
+
+
+def test_altered_recordings(bench):
+    (bench / "recordings").mkdir()
+    mark = bench / "mark"
+    attempts = [
+        harness.attempt(name, harness.command(
+            "clone", "--checkpoint", bench / "voice", "--source", path, "--reference", bench / "good.wav",
+            "--output", bench / "out.wav"), bench, mark)
+        for name, path in recordings.altered_recordings(bench / "recordings", 0)
+    ]  # fmt: skip
+    assert len(attempts) >= 170
+    assert not harness.report(attempts)
+
+
+def test_altered_configurations(bench, corpus_folder):
+    (bench / "configurations").mkdir()
+    mark = bench / "mark"
+    attempts = [
+        harness.attempt(name, harness.command("fit", "--config", path), bench, mark)
+        for name, path in islice(
+            configurations.altered_configurations(bench / "configurations", corpus_folder, mark, 0), 0, None, EVERY
+        )
+    ]
+    assert len(attempts) >= 20
+    assert not harness.report(attempts)
