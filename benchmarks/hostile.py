@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import soundfile
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hostile import configurations, harness, recordings, tables, voices
@@ -37,7 +36,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the first round (default: 0)")
     options = parser.parse_args()
-    torch.set_num_threads(1)  # a fork cannot use its parent's threads
     plugins.load_all()
     attempts: dict[str, list[harness.Attempt]] = {kind: [] for kind in KINDS}
     for seed in range(options.seed, options.seed + options.rounds):

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.errors import LVCError
 
@@ -131,6 +133,7 @@ def _in_child(run: Callable[[], int], folder: Path, printed: Path) -> None:
     status = 70
     try:
         os.setpgid(0, 0)
+        torch.set_num_threads(1)  # the threads of the process before are not in its fork
         out = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (out, 1), (out, 2)):
