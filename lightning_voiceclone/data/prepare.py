@@ -110,15 +110,15 @@ def prepare(
     """
     output = Path(output)
     _check_settings(transforms, split_by, feature_type, sample_rate)
-    recordings = list(corpus.recordings())
+    recordings: Sequence[Recording] = list(corpus.recordings())
     if not recordings:
         raise ConfigurationError(f"{type(corpus).__name__} has no recordings at {corpus.root}; look at what lies there")
-    # Audio of an earlier preparation is removed when other settings make another: it must not be what is prepared.
-    inside = output.resolve().is_relative_to(Path(corpus.root).resolve())
-    check_no_input(output / "audio", [corpus.root, *(corpus.root / r.path for r in recordings if inside)])
+    check_no_input(output / "audio", [corpus.root])
     settings = Settings(output.resolve(), tuple(transforms), features, sample_rate, feature_type, min_seconds)
     with told_in_one_line(output), locked(output, wait_seconds):
-        entries, reused = _results(corpus.root, recordings, settings, workers, progress)
+        journal = Journal(settings.output / JOURNAL_NAME, _is_result)
+        recordings = _not_made(journal, settings.output, corpus.root, recordings)
+        entries, reused = _results(corpus.root, recordings, settings, journal, workers, progress)
         rejected = [(r.path, str(e["reason"])) for r, e in zip(recordings, entries, strict=True) if "reason" in e]
         _write_rejected(output / REJECTED_NAME, rejected)
         accepted = [(r, e["row"]) for r, e in zip(recordings, entries, strict=True) if "row" in e]
@@ -215,11 +215,31 @@ def _check_settings(
         raise ConfigurationError(f"sample_rate is {sample_rate}; give samples a second, such as 16000")
 
 
+def _not_made(journal: Journal, output: Path, root: Path, recordings: Sequence[Recording]) -> Sequence[Recording]:
+    """Recordings but for audio of an earlier preparation below the same root, which would become speakers of their own.
+
+    Raises:
+        ConfigurationError: if nothing else is there.
+    """
+    place = Path(root).resolve()
+    if not output.is_relative_to(place):
+        return recordings
+    made = {(output / path).relative_to(place) for path in journal.made()}
+    found = [recording for recording in recordings if Path(recording.path) not in made]
+    if not found:
+        raise ConfigurationError(f"all recordings in {root} were made by an earlier preparation; name its own input")
+    return found
+
+
 def _results(
-    root: Path, recordings: Sequence[Recording], settings: Settings, workers: int, progress: bool
+    root: Path,
+    recordings: Sequence[Recording],
+    settings: Settings,
+    journal: Journal,
+    workers: int,
+    progress: bool,
 ) -> tuple[list[Entry], int]:
     """The journal's entry for each recording, and how many were there before."""
-    journal = Journal(settings.output / JOURNAL_NAME, _is_result)
     jobs = _jobs(root, recordings, settings)
     pending = {job.key: job for job in jobs if not journal.is_done(job.key, settings.output)}
     for folder in ("audio", "features"):

@@ -355,9 +355,10 @@ def test_users_own_files_in_the_output_are_left_alone(corpus, tmp_path):
     for path in mine:
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, voice(), RATE, format="FLAC")
-    run(corpus, corpus, sample_rate=8000)
-    run(corpus, corpus, sample_rate=12000)
+    first = run(corpus, corpus, sample_rate=8000)
+    second = run(corpus, corpus, sample_rate=12000)
     assert all(path.is_file() for path in mine)
+    assert first.accepted == second.accepted  # what the first one wrote is no recording of the second
 
 
 class Failing(AudioTransform):

@@ -151,7 +151,7 @@ def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes
 def test_a_recording_that_has_become_shorter_ends_a_training_with_one_line(tmp_path, megabytes):
     soundfile.write(tmp_path / "a.wav", speech_like(1.5).audio, 16000)
     utterance = replace(InMemory([np.zeros(32000)], "a").utterances[0], path="a.wav")
-    recordings = Recordings([utterance], tmp_path, 16000, megabytes)
+    recordings = Recordings([utterance], FileStore(tmp_path), 16000, megabytes)
     with pytest.raises(RecordingError, match=r"a\.wav: truncated: 0\.50 s are missing before 2\.00 s"):
         recordings.read(0, 0, 32000)
 
