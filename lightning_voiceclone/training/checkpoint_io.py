@@ -24,7 +24,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             OSError: if it cannot be written; an older file of that name stays as it was.
             NotFiniteError: if a weight is not finite; an older file stays too.
         """
-        check_finite(checkpoint["state_dict"])
+        check_finite(checkpoint.get("state_dict", {}))
         with whole_file(path) as temporary:
             try:
                 with temporary.open("wb") as stream:

@@ -143,8 +143,8 @@ def test_pairs_that_are_not_there_are_told_before_training(corpus_folder, tmp_pa
     single = data(corpus_folder)
     make = single._dataset
 
-    def one_recording(split, stored):
-        made = make(split, stored)
+    def one_recording(split, *arguments):
+        made = make(split, *arguments)
         if split == "validation":
             made.recordings.utterances = made.recordings.utterances[:1]
         return made
