@@ -25,13 +25,14 @@ from typing import Any
 
 from cloning import figure
 
+from lightning_voiceclone.checkpoints.reader import read_checkpoint
+from lightning_voiceclone.checkpoints.voice_folder import WEIGHTS, voice_path
 from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.report import METRICS
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, path_sha256
-from lightning_voiceclone.files import whole_folder
-from lightning_voiceclone.storage import WEIGHTS, read_checkpoint, voice_path
+from lightning_voiceclone.utils.files import whole_folder
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/clone_small.yaml"
 RESULTS = Path(__file__).resolve().parent / "results/ablations"

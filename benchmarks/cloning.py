@@ -38,7 +38,7 @@ from cloning_speakers import print_adaptation, print_references
 from cloning_speed import print_speed
 
 from lightning_voiceclone.audio.augmentation import AddNoise
-from lightning_voiceclone.audio.recordings import read_audio, write_audio
+from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.report import Report

@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.audio.recordings import read_audio, write_audio
-from lightning_voiceclone.converter import Converter, read
-from lightning_voiceclone.data.journal import Journal, key_of
+from lightning_voiceclone.audio.io import read_audio, write_audio
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
+from lightning_voiceclone.evaluation.case import Case
+from lightning_voiceclone.evaluation.metrics.sources import identify, voice_of
+from lightning_voiceclone.evaluation.metrics.words import WordErrorRate
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
+from lightning_voiceclone.evaluation.recognizers.whisper import WhisperRecognizer
 from lightning_voiceclone.evaluation.systems import path_sha256
-from lightning_voiceclone.interfaces import Case
-from lightning_voiceclone.joining import LEAST_REFERENCE_SECONDS
-from lightning_voiceclone.metrics.judges import identify, voice_of
-from lightning_voiceclone.metrics.words import WordErrorRate
-from lightning_voiceclone.recognizers.speaker import ResemblyzerSpeakerEncoder
-from lightning_voiceclone.recognizers.whisper import WhisperRecognizer
-from lightning_voiceclone.storage import load_voice, voice_path
+from lightning_voiceclone.inference.converter import Converter, read
+from lightning_voiceclone.networks.speaker_encoders.resemblyzer import ResemblyzerSpeakerEncoder
 from lightning_voiceclone.training.adaptation import adapt
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.utils.journal import Journal, key_of
+from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
+from lightning_voiceclone.voice.model import Voice
 
 RATE = 16000  # at which judges hear
 MORE = 3  # references beside the pair's

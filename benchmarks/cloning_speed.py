@@ -14,12 +14,12 @@ import torch
 from cloning_speakers import RATE, samples, utterances
 from torch import Tensor
 
-from lightning_voiceclone.audio.recordings import write_audio
-from lightning_voiceclone.converter import Converter
+from lightning_voiceclone.audio.io import write_audio
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
+from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.evaluation.pairs import read_pairs
-from lightning_voiceclone.parts import Part, describe
-from lightning_voiceclone.storage import load_voice, voice_path
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.voice.model import Voice
 
 SOURCE_SECONDS, REFERENCE_SECONDS = 10, 8
 THREADS, ROUNDS, COMMANDS = 2, 5, 3

@@ -19,8 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from lightning_voiceclone import plugins
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.report import Report
 from lightning_voiceclone.evaluation.run import evaluate
@@ -66,9 +66,9 @@ def systems(vocoder: str) -> Iterator[tuple[str, System]]:
         yield "vocos, unrefined", Copy(mel, Vocos(mel.spec, pretrained=vocoder))
     yield "recordings", GroundTruth()
     yield "griffin-lim", Copy(mel, GriffinLim(mel.spec, iterations=60))
-    if "World" in {plugin.name for plugin in plugins.installed()}:
-        features = plugins.find("feature_extractors", "WorldFeatures").load()()
-        yield "world", Copy(features, plugins.find("vocoders", "World").load()(features.spec))
+    if "World" in {plugin.name for plugin in registry.installed()}:
+        features = registry.find("feature_extractors", "WorldFeatures").load()()
+        yield "world", Copy(features, registry.find("vocoders", "World").load()(features.spec))
 
 
 def show(reports: dict[str, Report]) -> None:

@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hostile import configurations, harness, recordings, tables, voices
 
 import lightning_voiceclone.cli.training  # noqa: F401 (before the forks, each of which would import it anew)
-from lightning_voiceclone import plugins
-from lightning_voiceclone.progress import progress_bar
-from lightning_voiceclone.storage import save_voice
+from lightning_voiceclone.checkpoints.voice_folder import save_voice
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.utils.progress import progress_bar
 
 Files = Iterator[tuple[str, Callable[[], int]]]
 
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the first round (default: 0)")
     options = parser.parse_args()
-    plugins.load_all()
+    registry.load_all()
     attempts: dict[str, list[harness.Attempt]] = {kind: [] for kind in KINDS}
     for seed in range(options.seed, options.seed + options.rounds):
         for kind, make in KINDS.items():

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hostile import requests as hostile
 
-from lightning_voiceclone.listening.bounds import ANSWER_SECONDS, READ_SECONDS
+from lightning_voiceclone.evaluation.listening.bounds import ANSWER_SECONDS, READ_SECONDS
 from lightning_voiceclone.testing.reports import write_report
 
 MOST_GROWTH = 50e6  # bytes

@@ -26,15 +26,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.evaluation.case import Case
+from lightning_voiceclone.evaluation.metrics.sources import heard_text, voice_of
+from lightning_voiceclone.evaluation.metrics.speaker import equal_error_rate
+from lightning_voiceclone.evaluation.metrics.words import corpus_error_rate
 from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
 from lightning_voiceclone.evaluation.panel import Panel, PanelSettings, chosen_measures
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import GroundTruth
-from lightning_voiceclone.interfaces import Case
-from lightning_voiceclone.metrics.judges import heard_text, voice_of
-from lightning_voiceclone.metrics.speaker import equal_error_rate
-from lightning_voiceclone.metrics.words import corpus_error_rate
 
 RATE = 16000
 REPEATS = 3

@@ -137,7 +137,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def trained_digest(folder: Path) -> str:
     """Of the steps and weights of the newest checkpoint: one killed after its last step writes no last.ckpt."""
-    from lightning_voiceclone.storage import read_checkpoint
+    from lightning_voiceclone.checkpoints.reader import read_checkpoint
 
     found = checkpoints(folder)
     if not found:
@@ -151,8 +151,8 @@ def trained_digest(folder: Path) -> str:
 
 def loads(path: Path) -> str:
     """Empty if a voice, of a folder or a checkpoint, or a recording can be loaded; else why not."""
-    from lightning_voiceclone.audio.recordings import check_recording
-    from lightning_voiceclone.storage import load_voice
+    from lightning_voiceclone.audio.checks import check_recording
+    from lightning_voiceclone.checkpoints.voice_folder import load_voice
 
     try:
         check_recording(path) if path.suffix == ".wav" else load_voice(path)
@@ -216,8 +216,8 @@ def make_inputs(inputs: Path) -> None:
     """In a process of its own: what computes here is not to be forked."""
     import soundfile
 
-    from lightning_voiceclone.parts import Dims
-    from lightning_voiceclone.storage import save_voice
+    from lightning_voiceclone.checkpoints.voice_folder import save_voice
+    from lightning_voiceclone.core.part import Dims
     from lightning_voiceclone.testing.signals import speech_like
     from lightning_voiceclone.testing.voices import small_voice
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, GroundTruth, System

@@ -12,9 +12,9 @@ import time
 import torch
 from recipe import first_batch, made
 
-from lightning_voiceclone import plugins
-from lightning_voiceclone.interfaces import Generator
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.interfaces import Generator
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.testing.overfitting import overfit
 
 STEPS = 200
@@ -36,7 +36,7 @@ def main() -> None:
     print(f"a batch of {len(source.features)} x {source.features.shape[-1]} frames of speech, {STEPS} steps")
     print(LINE.format("generator", "parameters", "L1 at first", "L1 at last", "ratio", "halved after", "seconds"))
     failed = []
-    for plugin in plugins.installed():
+    for plugin in registry.installed():
         if plugin.kind != "generators":
             continue
         torch.manual_seed(0)

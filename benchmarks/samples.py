@@ -19,7 +19,7 @@ from PIL import Image
 
 import lightning_voiceclone as lvc
 from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
-from lightning_voiceclone.pages.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, bare_decibels
+from lightning_voiceclone.utils.html.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, bare_decibels
 
 MOST_BYTES = 300_000  # of all clones together
 LONGEST_SECONDS = 8.0

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_voiceclone.cli.training import build_cli
-from lightning_voiceclone.metrics.moments import ChannelMoments
+from lightning_voiceclone.evaluation.metrics.moments import ChannelMoments
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/textbook_mfcc.yaml"
 

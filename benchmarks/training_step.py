@@ -16,9 +16,9 @@ import lightning.pytorch as pl
 import torch
 from recipe import made
 
-from lightning_voiceclone.interfaces import Condition
+from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
-from lightning_voiceclone.training.vocoder_module import VocoderModule
+from lightning_voiceclone.training.modules.vocoder import VocoderModule
 
 ROUNDS, STEPS, SKIPPED = 5, 30, 5
 

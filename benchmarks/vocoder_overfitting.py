@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_voiceclone import plugins
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.errors import SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.interfaces import Vocoder
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -68,7 +68,7 @@ def main() -> None:
     features = MEL(audio)
     audio = audio[:, : features.shape[-1] * MEL.spec.hop_length]
     print(f"{SECONDS:g} s of {options.recording or 'synthetic speech'}, {options.steps} steps")
-    for plugin in plugins.installed():
+    for plugin in registry.installed():
         if plugin.kind != "vocoders" or (options.vocoders and plugin.name not in options.vocoders):
             continue
         torch.manual_seed(0)

@@ -17,20 +17,20 @@ THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffin
 import torch  # noqa: E402 - reads the number of threads when it is imported
 from torch import Tensor  # noqa: E402
 
-from lightning_voiceclone import plugins  # noqa: E402
+from lightning_voiceclone.core import registry  # noqa: E402
+from lightning_voiceclone.core.interfaces import Vocoder  # noqa: E402
 from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
-from lightning_voiceclone.interfaces import Vocoder  # noqa: E402
 from lightning_voiceclone.testing.signals import speech_like  # noqa: E402
 from lightning_voiceclone.vocoders.vocos import REFINE  # noqa: E402
 
 SECONDS, ROUNDS, SAMPLES = 10.0, 3, 2000
 MEL = MelSpectrogram()
-INSTALLED = {plugin.name for plugin in plugins.installed() if plugin.kind == "vocoders"}
+INSTALLED = {plugin.name for plugin in registry.installed() if plugin.kind == "vocoders"}
 
 
 def made(name: str, **settings: object) -> Vocoder:
     torch.manual_seed(0)
-    vocoder: Vocoder = plugins.find("vocoders", name).load()(MEL.spec, **settings)
+    vocoder: Vocoder = registry.find("vocoders", name).load()(MEL.spec, **settings)
     return vocoder.eval().requires_grad_(False)
 
 

@@ -16,10 +16,10 @@ __version__ = "0.1.0"
 __all__ = ["Audio", "Converter", "LVCError", "Speaker", "__version__", "load_model", "read", "write"]
 
 if TYPE_CHECKING:
-    from lightning_voiceclone.converter import Audio, Converter, Speaker, load_model, read, write
     from lightning_voiceclone.errors import LVCError
+    from lightning_voiceclone.inference.converter import Audio, Converter, Speaker, load_model, read, write
 
-_HOMES = dict.fromkeys(["Audio", "Converter", "Speaker", "load_model", "read", "write"], "converter")
+_HOMES = dict.fromkeys(["Audio", "Converter", "Speaker", "load_model", "read", "write"], "inference.converter")
 _HOMES["LVCError"] = "errors"
 
 

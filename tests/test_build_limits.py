@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_voiceclone.build_limits import BuildLimitError, allow_more, limited, unlimited
+from lightning_voiceclone.checkpoints.build_limits import BuildLimitError, allow_more, limited, unlimited
 
 HUGE = 1 << 18  # squared, 2**36 numbers: half a terabyte
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_voiceclone.checkpoint_reader import STORAGES, CheckpointFile
+from lightning_voiceclone.checkpoints.checkpoint_file import STORAGES, CheckpointFile
 from lightning_voiceclone.errors import ConfigurationError
 
 

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 import lightning_voiceclone as lvc
-from lightning_voiceclone.converter import Converter, Speaker
+from lightning_voiceclone.checkpoints.voice_folder import save_voice
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.hearing import hear_references, hear_source
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import save_voice
+from lightning_voiceclone.inference.converter import Converter, Speaker
+from lightning_voiceclone.inference.screening import hear_references, hear_source
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 

@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[1]
 
 DESCRIBE = """
 import json
-from lightning_voiceclone.parts import Dims, describe
-from lightning_voiceclone.plugins import find
+from lightning_voiceclone.core.part import Dims, describe
+from lightning_voiceclone.core.registry import find
 print(json.dumps(describe(find("generators", "UNetGenerator").load()(Dims(8, noise=2), width=8))))
 """
 BUILD = """
 import json, sys
 from lightning_voiceclone.errors import PluginError
-from lightning_voiceclone.parts import build
+from lightning_voiceclone.core.part import build
 try:
     build(json.loads(sys.argv[1]))
 except PluginError as error:

@@ -2,8 +2,8 @@ import pytest
 
 from lightning_voiceclone.cli import main as cli
 from lightning_voiceclone.errors import LVCError
-from lightning_voiceclone.pages.document import escape
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.html.document import escape
+from lightning_voiceclone.utils.terminal import printable
 
 
 @pytest.mark.parametrize(

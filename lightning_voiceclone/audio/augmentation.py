@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchaudio.functional import phase_vocoder
 
-from lightning_voiceclone.audio.recordings import read_audio, recordings_below, seconds_of
+from lightning_voiceclone.audio.io import read_audio, recordings_below, seconds_of
+from lightning_voiceclone.core.interfaces import AudioTransform
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.interfaces import AudioTransform
 
 
 class _RowTransform(AudioTransform):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchaudio.functional import apply_beamforming, mvdr_weights_souden
 
+from lightning_voiceclone.core.interfaces import AudioTransform
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.interfaces import AudioTransform
 
 
 class BeamformMVDR(AudioTransform):

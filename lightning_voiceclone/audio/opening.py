@@ -20,7 +20,7 @@ import soundfile
 from lightning_voiceclone.audio.containers import is_known, layout_of
 from lightning_voiceclone.audio.streams import Layout, View
 from lightning_voiceclone.errors import RecordingError
-from lightning_voiceclone.files import interruption_held
+from lightning_voiceclone.utils.files import interruption_held
 
 PathLike = str | os.PathLike[str]
 STANDARD_INPUT = "-"

@@ -9,8 +9,8 @@ import torch
 from scipy import ndimage, signal
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import AudioTransform
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.interfaces import AudioTransform
 
 ABSOLUTE_GATE = -70.0  # LUFS, BS.1770-4
 RELATIVE_GATE = -10.0  # LU below the loudness of the blocks above the absolute gate

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_voiceclone.analysis import VOICED
 from lightning_voiceclone.audio.noise import (
     BAND_HZ,
     band_powers,
@@ -19,7 +18,7 @@ from lightning_voiceclone.audio.noise import (
     steady_noise,
 )
 from lightning_voiceclone.features.framing import by_chunks, frame, pad
-from lightning_voiceclone.features.prosody import Pitch
+from lightning_voiceclone.features.prosody import VOICED, Pitch
 
 LEVEL_SMOOTHING = 7  # frames, 0.1 s: half a syllable
 TELEPHONE_HZ = 4000.0

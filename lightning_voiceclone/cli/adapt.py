@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,9 +41,9 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Adapt a voice."""
     options = parser().parse_args(argv)
-    from lightning_voiceclone.files import check_no_input
-    from lightning_voiceclone.hearing import check_denoise
-    from lightning_voiceclone.storage import check_place, load_voice, save_voice
+    from lightning_voiceclone.checkpoints.voice_folder import check_place, load_voice, save_voice
+    from lightning_voiceclone.inference.screening import check_denoise
+    from lightning_voiceclone.utils.files import check_no_input
 
     check_denoise(options.denoise)
     output = Path(options.output)

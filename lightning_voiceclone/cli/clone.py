@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,10 +51,10 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Clone one recording."""
     options = parser().parse_args(argv)
-    from lightning_voiceclone.audio.recordings import check_writable
-    from lightning_voiceclone.converter import load_model, write
-    from lightning_voiceclone.files import check_no_input
-    from lightning_voiceclone.hearing import check_denoise
+    from lightning_voiceclone.audio.io import check_writable
+    from lightning_voiceclone.inference.converter import load_model, write
+    from lightning_voiceclone.inference.screening import check_denoise
+    from lightning_voiceclone.utils.files import check_no_input
 
     check_denoise(options.denoise)
     check_writable(options.output)

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.compare import Comparison
@@ -46,7 +46,7 @@ def _print(comparison: "Comparison") -> None:
     from rich.text import Text
 
     from lightning_voiceclone.cli.evaluate import shown
-    from lightning_voiceclone.reading import excerpt
+    from lightning_voiceclone.utils.reading import excerpt
 
     table = Table(title="differences: each less A", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("measure", no_wrap=True)

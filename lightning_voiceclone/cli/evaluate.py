@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.report import Report
@@ -115,7 +115,7 @@ def _check(options: argparse.Namespace) -> None:
     for name, least in (("draws", 1), ("workers", 0)):
         if getattr(options, name) < least:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}, but must be at least {least}")
-    from lightning_voiceclone.joining import check_seed
+    from lightning_voiceclone.core.validation import check_seed
 
     check_seed(options.seed)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError, nearest
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
     import socket
@@ -54,8 +54,8 @@ def run(argv: list[str]) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
-    from lightning_voiceclone.listening.statistics import results
-    from lightning_voiceclone.listening.store import Store
+    from lightning_voiceclone.evaluation.listening.statistics import results
+    from lightning_voiceclone.evaluation.listening.store import Store
 
     if options.reports:
         raise ConfigurationError(f"--results reads the database alone; leave out {options.reports[0]}")
@@ -109,11 +109,11 @@ def _serve(options: argparse.Namespace) -> int:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(f"lvc listen needs {error.name}, which is not installed: {REMEDY}") from error
-    from lightning_voiceclone.listening.bounds import bounded_server
-    from lightning_voiceclone.listening.material import Material
-    from lightning_voiceclone.listening.schedule import Schedule
-    from lightning_voiceclone.listening.server import make_app
-    from lightning_voiceclone.listening.store import Store
+    from lightning_voiceclone.evaluation.listening.bounds import bounded_server
+    from lightning_voiceclone.evaluation.listening.material import Material
+    from lightning_voiceclone.evaluation.listening.schedule import Schedule
+    from lightning_voiceclone.evaluation.listening.server import make_app
+    from lightning_voiceclone.evaluation.listening.store import Store
 
     material = Material(options.reports)
     tests = _tests(options.tests, len(material.systems))
@@ -134,7 +134,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _tests(names: str | None, systems: int) -> list[str]:
-    from lightning_voiceclone.listening.kinds import TESTS as KINDS
+    from lightning_voiceclone.evaluation.listening.kinds import TESTS as KINDS
 
     if names is None:
         return [name for name in TESTS if KINDS[name].least_systems <= systems]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from lightning_voiceclone import __version__
 from lightning_voiceclone.errors import LVCError, nearest
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 # OpenMP's threads spin while they wait, by default so long that a step takes ten times as long where another process
 # wants the core. This much loses nothing on a machine of one's own.
@@ -131,7 +131,7 @@ def _run(arguments: list[str]) -> int:
 
 def _in_one_line(error: BaseException) -> str:
     if isinstance(error, OSError):
-        from lightning_voiceclone.files import explain_os_error
+        from lightning_voiceclone.utils.files import explain_os_error
 
         return explain_os_error(error)
     if isinstance(error, MemoryError):

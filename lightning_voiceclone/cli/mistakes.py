@@ -8,8 +8,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
-from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.class_paths import classes, option_types, refusal
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
 UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
@@ -144,14 +144,14 @@ def _no_class(bases: Sequence[type], name: str) -> str:
     if "/" in name or name.endswith((".yaml", ".yml")):
         return f"there is no file {name}; a path in a recipe is relative to the recipe"
     names = sorted(set().union(*(_names(base) or {base.__name__} for base in bases)))
-    failed = "".join(f"; {failure}" for failure in plugins.load_all())
+    failed = "".join(f"; {failure}" for failure in registry.load_all())
     return f"no {_said(bases)} is called {name!r}{nearest(name, names)}; installed: {', '.join(names)}{failed}"
 
 
 def _names(base: type) -> set[str]:
     """Of the classes of that kind: of parts, those that are installed; else all that are known."""
     if kind := getattr(base, "kind", None):
-        return {plugin.name for plugin in plugins.installed() if plugin.kind == kind}
+        return {plugin.name for plugin in registry.installed() if plugin.kind == kind}
     children: list[type] = base.__subclasses__()
     found = {child.__name__ for child in children if not inspect.isabstract(child)}
     return {name for name in found if name[0] != "_"}.union(*map(_names, children))

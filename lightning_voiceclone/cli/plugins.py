@@ -4,9 +4,9 @@ import json
 import sys
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.core.registry import KINDS, Plugin, installed
 from lightning_voiceclone.errors import PluginError
-from lightning_voiceclone.plugins import KINDS, Plugin, installed
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 COLUMNS = ("kind", "name", "package", "version")
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.making import make_part
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.registry import make_part
+from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.data.prepare import PrepareSummary
@@ -31,7 +31,7 @@ examples:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    corpora = ", ".join(plugin.name for plugin in plugins.installed() if plugin.kind == "corpora")
+    corpora = ", ".join(plugin.name for plugin in registry.installed() if plugin.kind == "corpora")
     parser = CommandParser(
         "lvc prepare",
         description=DESCRIPTION,
@@ -71,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
         LVCError: for what a user can mend.
     """
     options = build_parser().parse_args(argv)
-    kind = plugins.find("corpora", options.kind.partition(":")[0])
+    kind = registry.find("corpora", options.kind.partition(":")[0])
     from lightning_voiceclone.data.prepare import prepare
 
     subsets = {"subsets": options.subset} if options.subset else {}

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.terminal import printable
 
 PARTS = ("content_encoder", "speaker_encoder", "vocoder")
 
@@ -47,11 +47,11 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
     """What was written, and the spec of its features."""
     from pathlib import Path
 
+    from lightning_voiceclone.checkpoints.part_folder import load_part, read_part, save_part
+    from lightning_voiceclone.checkpoints.voice_folder import save_voice
+    from lightning_voiceclone.core.spec import AudioSpec
     from lightning_voiceclone.errors import ConfigurationError
-    from lightning_voiceclone.files import check_no_input
-    from lightning_voiceclone.spec import AudioSpec
-    from lightning_voiceclone.storage import save_voice
-    from lightning_voiceclone.trained import load_part, read_part, save_part
+    from lightning_voiceclone.utils.files import check_no_input
 
     check_no_input(options.output, [*options.checkpoints, options.vocoder or ""])
     path = Path(options.checkpoints[0])
@@ -78,18 +78,18 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _holds_part(path: Any) -> bool:
-    from lightning_voiceclone.storage import open_checkpoint
-    from lightning_voiceclone.trained import DESCRIPTION, role_of
+    from lightning_voiceclone.checkpoints.part_folder import DESCRIPTION, role_of
+    from lightning_voiceclone.checkpoints.reader import open_checkpoint
 
     return (path / DESCRIPTION).is_file() or (path.is_file() and bool(role_of(open_checkpoint(path).values)))
 
 
 def _voice(options: argparse.Namespace) -> Any:
     """The voice of the checkpoint, or the mean of several."""
-    from lightning_voiceclone.blending import mean_voice
+    from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
+    from lightning_voiceclone.checkpoints.weight_average import mean_voice
     from lightning_voiceclone.errors import ConfigurationError
-    from lightning_voiceclone.joining import check_guidance
-    from lightning_voiceclone.storage import load_voice, voice_path
+    from lightning_voiceclone.voice.compatibility import check_guidance
 
     first, *others = options.checkpoints
     voice = load_voice(first, options.vocoder)

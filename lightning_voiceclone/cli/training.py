@@ -17,7 +17,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.class_paths import refusals
 from lightning_voiceclone.cli.failures import in_our_words, told
 from lightning_voiceclone.cli.given import (
@@ -31,24 +30,19 @@ from lightning_voiceclone.cli.given import (
 )
 from lightning_voiceclone.cli.mistakes import ParsingError, explain
 from lightning_voiceclone.cli.recipe_text import bound_recipes
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
-from lightning_voiceclone.terminal import printable
 from lightning_voiceclone.training import ranks
-from lightning_voiceclone.training.adversarial_module import AdversarialModule
-from lightning_voiceclone.training.callbacks import (
-    ConfigWriter,
-    Interruption,
-    LastCheckpoint,
-    SameOptimizers,
-    SampleLogger,
-    WavWriter,
-)
+from lightning_voiceclone.training.callbacks.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
+from lightning_voiceclone.training.callbacks.run import ConfigWriter, Interruption, LastCheckpoint, SameOptimizers
+from lightning_voiceclone.training.callbacks.samples import SampleLogger, WavWriter
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
-from lightning_voiceclone.training.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
-from lightning_voiceclone.training.distillation_module import DistillationModule
-from lightning_voiceclone.training.vocoder_module import VocoderModule
-from lightning_voiceclone.training.voice_module import VoiceModule
+from lightning_voiceclone.training.modules.adversarial import AdversarialModule
+from lightning_voiceclone.training.modules.distillation import DistillationModule
+from lightning_voiceclone.training.modules.vocoder import VocoderModule
+from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.utils.terminal import printable
 
 PRECISIONS = ("None", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")  # of the Trainer's
 SIGNALLED = 128  # and the signal's number: exit status of a command that it ended, 130 for Ctrl-C
@@ -209,7 +203,7 @@ def _processes(settings: Any) -> int:
 
 def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = None) -> TrainingCLI:
     """The command line, parsed, with model, data and trainer made; and run, if asked (``claimed``: of TrainingCLI)."""
-    for failure in plugins.load_all():
+    for failure in registry.load_all():
         print(f"lvc: warning: {printable(failure)}; it is left out", file=sys.stderr)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     bound_recipes()

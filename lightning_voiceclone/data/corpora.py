@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from lightning_voiceclone.core.interfaces import Corpus, Recording
 from lightning_voiceclone.data import downloading
 from lightning_voiceclone.data.manifest_file import MOST_SECONDS
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Corpus, Recording
-from lightning_voiceclone.reading import bounded_bytes, excerpt
+from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
 # Formats that cannot be decoded are listed too, so that preparing names them with the reason.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff"})

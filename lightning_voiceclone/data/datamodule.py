@@ -12,22 +12,17 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from lightning_voiceclone.core.interfaces import Corpus
+from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
 from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
 from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
-from lightning_voiceclone.data.segments import (
-    Grid,
-    Recordings,
-    SegmentDataset,
-    collate,
-)
+from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
 from lightning_voiceclone.errors import ConfigurationError, check_range
-from lightning_voiceclone.files import unwritable_above
-from lightning_voiceclone.interfaces import Corpus
-from lightning_voiceclone.parts import describe
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.utils.files import unwritable_above
 
 DEFAULT_CORPORA = "~/corpora"
 DEFAULT_CACHE = "~/.cache/lightning-voiceclone"

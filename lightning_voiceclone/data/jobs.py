@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
+from lightning_voiceclone.audio.checks import check_recording
+from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
-from lightning_voiceclone.files import interruption_held, whole_file
-from lightning_voiceclone.processes import side_by_side
+from lightning_voiceclone.utils.files import interruption_held, whole_file
+from lightning_voiceclone.utils.processes import side_by_side
 
 CHUNK = 8  # recordings a worker takes at once: what an interruption may lose, against a message for each
 Result = tuple[str, dict[str, Any]]
@@ -72,7 +73,7 @@ def run_jobs(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[
             yield results
         return
     heavy = settings.transforms or settings.features is not None
-    preload = [__name__, *(["lightning_voiceclone.interfaces"] if heavy else [])]
+    preload = [__name__, *(["lightning_voiceclone.core.interfaces"] if heavy else [])]
     for _, results in side_by_side(
         _do_chunk, chunks, workers, begin=_set_up, settings=settings, caller="prepare", preload=preload
     ):

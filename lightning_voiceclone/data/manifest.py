@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from lightning_voiceclone.core.interfaces import Recording
 from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_rows, write_rows
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Recording
 
 DEFAULT_VALIDATION = 0.05
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import whole_file
-from lightning_voiceclone.reading import excerpt, parse_json
+from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.reading import excerpt, parse_json
 
 SPLITS = ("train", "validation", "test")
 METADATA_KEY = b"lightning_voiceclone"

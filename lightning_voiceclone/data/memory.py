@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_voiceclone.audio.recordings import check_samples
+from lightning_voiceclone.audio.checks import check_samples
 from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, MemoryStore, quantize
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.data.manifest import Utterance

@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from lightning_voiceclone.core.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
+from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.jobs import Job, Settings, run_jobs
-from lightning_voiceclone.data.journal import Entry, Journal, key_of
 from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
 from lightning_voiceclone.data.manifest_file import row_fault
-from lightning_voiceclone.data.output_folder import locked, told_in_one_line
-from lightning_voiceclone.durable import sync_file_system
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
-from lightning_voiceclone.files import check_no_input, whole_file
-from lightning_voiceclone.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
-from lightning_voiceclone.leftovers import sweep
-from lightning_voiceclone.parts import describe
-from lightning_voiceclone.processes import processors
-from lightning_voiceclone.progress import progress_bar
-from lightning_voiceclone.reading import bounded_bytes, excerpt
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.utils.durable import sync_file_system
+from lightning_voiceclone.utils.files import check_no_input, whole_file
+from lightning_voiceclone.utils.journal import Entry, Journal, key_of
+from lightning_voiceclone.utils.leftovers import sweep
+from lightning_voiceclone.utils.output_folder import locked, told_in_one_line
+from lightning_voiceclone.utils.processes import processors
+from lightning_voiceclone.utils.progress import progress_bar
+from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
 MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"

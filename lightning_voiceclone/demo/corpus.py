@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_voiceclone.demo import sentences as grammar
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import whole_file, whole_folder
+from lightning_voiceclone.utils.files import whole_file, whole_folder
 
 SAMPLE_RATE = 16000
 LOUDNESS = 0.08  # RMS of every recording; espeak-ng's variants differ by 15 dB

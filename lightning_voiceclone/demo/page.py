@@ -10,8 +10,8 @@ import soundfile
 from lightning_voiceclone import __version__
 from lightning_voiceclone.demo import pictures
 from lightning_voiceclone.errors import RecordingError
-from lightning_voiceclone.files import whole_file, whole_folder
-from lightning_voiceclone.pages.document import document, escape
+from lightning_voiceclone.utils.files import whole_file, whole_folder
+from lightning_voiceclone.utils.html.document import document, escape
 
 PICTURES = "pictures"
 RECORDINGS = {

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lightning_voiceclone.pages.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, HOP, decibels
+from lightning_voiceclone.utils.html.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, HOP, decibels
 
 THEMES = {"light": "#1c2530", "dark": "#e4e9ef"}  # of the ink; the ground is the page's own
 COLOURS = {"source": "#c2571a", "reference": "#2f7fc1", "cloned": "#3a9a5b"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lightning_voiceclone.demo.corpus import TABLE, make_corpus, read_table
 from lightning_voiceclone.errors import ConfigurationError, LVCError
-from lightning_voiceclone.files import whole_file
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.terminal import printable
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 LOGGER = "lightning.pytorch.loggers.CSVLogger"

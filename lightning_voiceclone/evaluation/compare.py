@@ -10,10 +10,10 @@ import numpy as np
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
 from lightning_voiceclone.evaluation.figures import LEVEL
+from lightning_voiceclone.evaluation.metrics.measure import Measure
 from lightning_voiceclone.evaluation.panel import known_measures
 from lightning_voiceclone.evaluation.report import Report, read_report
-from lightning_voiceclone.metrics.measure import Measure
-from lightning_voiceclone.reading import excerpt
+from lightning_voiceclone.utils.reading import excerpt
 
 SAME = ("judge", "normalizer", "unit", "better")  # of a figure, or it is another one
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from lightning_voiceclone import __version__
+from lightning_voiceclone.core.interfaces import Judge
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap
+from lightning_voiceclone.evaluation.metrics.measure import Measure
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs
+from lightning_voiceclone.evaluation.recognizers.text_normalization import NORMALIZER
 from lightning_voiceclone.evaluation.report import METRICS
-from lightning_voiceclone.files import whole_file
-from lightning_voiceclone.interfaces import Judge
-from lightning_voiceclone.metrics.measure import Measure
-from lightning_voiceclone.recognizers.normalization import NORMALIZER
+from lightning_voiceclone.utils.files import whole_file
 
 LEVEL = 0.95
 OF_WORDS = ("wer", "cer", "wer_self")

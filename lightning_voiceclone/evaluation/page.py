@@ -9,9 +9,9 @@ from urllib.parse import quote
 from lightning_voiceclone import __version__
 from lightning_voiceclone.evaluation.page_cases import PICTURES, CaseWriter, speakers_of
 from lightning_voiceclone.evaluation.report import AUDIO, Report, number, read_report
-from lightning_voiceclone.files import whole_file, whole_folder
-from lightning_voiceclone.pages import plots
-from lightning_voiceclone.pages.document import document, escape
+from lightning_voiceclone.utils.files import whole_file, whole_folder
+from lightning_voiceclone.utils.html import plots
+from lightning_voiceclone.utils.html.document import document, escape
 
 ASSETS = Path(__file__).parent
 CASES = "<!-- cases -->"  # where the cases go, which are written one at a time

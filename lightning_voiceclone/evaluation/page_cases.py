@@ -9,14 +9,13 @@ from urllib.parse import quote
 import numpy as np
 import torch
 
-from lightning_voiceclone.analysis import VOICED
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, number
-from lightning_voiceclone.features.prosody import Pitch
-from lightning_voiceclone.pages import plots
-from lightning_voiceclone.pages.document import escape
-from lightning_voiceclone.pages.spectrogram import FMAX, bare_decibels, save_bare
+from lightning_voiceclone.features.prosody import VOICED, Pitch
+from lightning_voiceclone.utils.html import plots
+from lightning_voiceclone.utils.html.document import escape
+from lightning_voiceclone.utils.html.spectrogram import FMAX, bare_decibels, save_bare
 
 PICTURES = "pictures"
 TITLES = {

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightning_voiceclone.errors import ConfigurationError, nearest
-from lightning_voiceclone.reading import bounded_bytes, excerpt
-from lightning_voiceclone.terminal import printable
+from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
+from lightning_voiceclone.utils.terminal import printable
 
 MOST_BYTES = 1 << 24  # of a table
 MOST_NAME = 200  # bytes of a case's name, to which .reference.wav is added

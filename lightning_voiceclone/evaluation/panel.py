@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_voiceclone import plugins
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.registry import make_part
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, UndefinedMeasureError, nearest
-from lightning_voiceclone.interfaces import Case
-from lightning_voiceclone.making import make_part
-from lightning_voiceclone.metrics.judges import heard_text
-from lightning_voiceclone.metrics.measure import Measure
+from lightning_voiceclone.evaluation.case import Case
+from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.sources import heard_text
 
 RECOGNIZER = "WhisperRecognizer"
 SPEAKER_ENCODER = "ResemblyzerSpeakerEncoder"
@@ -47,7 +47,7 @@ def known_measures() -> dict[str, type[Measure]]:
         PluginError: if two have one name.
     """
     known: dict[str, type[Measure]] = {}
-    for plugin in plugins.installed():
+    for plugin in registry.installed():
         if plugin.kind != "metrics":
             continue
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.pairs import can_be_file_name
-from lightning_voiceclone.reading import bounded_bytes, excerpt, parse_json
+from lightning_voiceclone.utils.reading import bounded_bytes, excerpt, parse_json
 
 METRICS = "metrics.json"
 AUDIO = "audio"

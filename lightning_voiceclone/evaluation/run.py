@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_voiceclone.data.journal import Journal
-from lightning_voiceclone.data.output_folder import locked, told_in_one_line
+from lightning_voiceclone.core.interfaces import Judge
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation.figures import write_metrics
 from lightning_voiceclone.evaluation.pairs import Pairs, read_pairs
@@ -22,10 +21,11 @@ from lightning_voiceclone.evaluation.panel import (
 from lightning_voiceclone.evaluation.report import AUDIO, Report, read_report
 from lightning_voiceclone.evaluation.stages import clone_pairs, judge_pairs
 from lightning_voiceclone.evaluation.systems import System
-from lightning_voiceclone.files import check_no_input
-from lightning_voiceclone.interfaces import Judge
-from lightning_voiceclone.leftovers import sweep
-from lightning_voiceclone.processes import processors
+from lightning_voiceclone.utils.files import check_no_input
+from lightning_voiceclone.utils.journal import Journal
+from lightning_voiceclone.utils.leftovers import sweep
+from lightning_voiceclone.utils.output_folder import locked, told_in_one_line
+from lightning_voiceclone.utils.processes import processors
 
 JOURNAL = "progress.jsonl"
 IDENTITY = "identity"

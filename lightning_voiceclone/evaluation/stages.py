@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
-from lightning_voiceclone.data.journal import Journal, key_of
+from lightning_voiceclone.audio.checks import check_recording
+from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.panel import PanelSettings
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES
 from lightning_voiceclone.evaluation.systems import LEAST_SECONDS, System, check_clone
 from lightning_voiceclone.evaluation.workers import RATE, Job, judge_all
-from lightning_voiceclone.progress import progress_bar
+from lightning_voiceclone.utils.journal import Journal, key_of
+from lightning_voiceclone.utils.progress import progress_bar
 
 Entry = dict[str, Any]
 

@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lightning_voiceclone.audio.recordings import check_recording, read_audio
-from lightning_voiceclone.converter import Converter
+from lightning_voiceclone.audio.checks import check_recording
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
+from lightning_voiceclone.core.interfaces import FeatureExtractor, Judge, Vocoder
+from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.evaluation.metrics.sources import identify
 from lightning_voiceclone.evaluation.pairs import Pair
-from lightning_voiceclone.frozen import all_weights, weights_sha256
-from lightning_voiceclone.interfaces import FeatureExtractor, Judge, Vocoder
-from lightning_voiceclone.joining import check_guidance
-from lightning_voiceclone.metrics.judges import file_sha256, identify
-from lightning_voiceclone.parts import describe
-from lightning_voiceclone.spec import check_join
-from lightning_voiceclone.storage import load_voice, voice_path
+from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.utils.optional import file_sha256
+from lightning_voiceclone.voice.compatibility import check_guidance
 
 logger = logging.getLogger(__name__)
 LEAST_SECONDS = 0.1  # of a recording that can be judged
@@ -60,11 +62,11 @@ class ClonedBy(System):
         checkpoint: a .ckpt of ``lvc fit``, a voice folder of ``lvc save``, or "default" for the voice that ships.
         vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
         seed: of the noise, where the voice has any.
-        guidance: as of :meth:`~lightning_voiceclone.voice.Voice.convert`; None for the voice's own.
+        guidance: as of :meth:`~lightning_voiceclone.voice.model.Voice.convert`; None for the voice's own.
         device: where to compute.
 
     Raises:
-        LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+        LVCError: as :func:`~lightning_voiceclone.checkpoints.voice_folder.load_voice`.
         ConfigurationError: if the guidance is out of range, or this voice can have none.
     """
 
@@ -136,10 +138,10 @@ class Copy(System):
         """The features of a voice (by default mel) through its vocoder, or another that ``vocoder`` names.
 
         Raises:
-            LVCError: as :func:`~lightning_voiceclone.storage.load_voice`.
+            LVCError: as :func:`~lightning_voiceclone.checkpoints.voice_folder.load_voice`.
         """
+        from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder
         from lightning_voiceclone.features.spectral import MelSpectrogram
-        from lightning_voiceclone.vocoders.choice import choose_vocoder
 
         voice = None if checkpoint is None else load_voice(checkpoint)
         extractor = MelSpectrogram() if voice is None else voice.feature_extractor

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.errors import LVCError, RecordingError
+from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.panel import Panel, PanelSettings
-from lightning_voiceclone.interfaces import Case
-from lightning_voiceclone.processes import side_by_side
+from lightning_voiceclone.utils.processes import side_by_side
 
 RATE = 16000  # at which everything is judged: what lies above 8 kHz is not heard
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import FeatureTransform
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import FeatureTransform
 
 
 class SpecAugment(FeatureTransform):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.core.spec import AudioSpec
 
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
 

@@ -5,12 +5,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
-from lightning_voiceclone.interfaces import FeatureExtractor
-from lightning_voiceclone.spec import AudioSpec
 
 SILENCE = 1e-9  # mean square, -90 dB of full scale: the step of 16-bit samples
+# Voicing above which a frame counts as voiced: noise does not reach it, and speech at 0 dB does in its vowels.
+VOICED = 0.5
 
 
 class Pitch(FeatureExtractor):

@@ -7,11 +7,11 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import WINDOWS, analysis_window, mel_filterbank
 from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
-from lightning_voiceclone.interfaces import FeatureExtractor
-from lightning_voiceclone.spec import AudioSpec
 
 WindowName = Literal["hann", "hamming", "blackman"]
 LogBase = Literal["e", "10"]

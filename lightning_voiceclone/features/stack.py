@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_voiceclone.core.interfaces import FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import FeatureExtractor
-from lightning_voiceclone.spec import AudioSpec
 
 
 class Stack(FeatureExtractor):

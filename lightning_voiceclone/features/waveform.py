@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import check_audio
-from lightning_voiceclone.interfaces import FeatureExtractor
-from lightning_voiceclone.spec import AudioSpec
 
 
 class Waveform(FeatureExtractor):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator
 
 
 def _mean_over_judges(of_one: Callable[..., Tensor], *logits: Sequence[Tensor]) -> Tensor:

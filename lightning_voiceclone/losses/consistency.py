@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.networks.pooling import masked_mean_and_deviation
+from lightning_voiceclone.core.masking import masked_mean_and_deviation
 
 LEAST_FRAMES = 20  # for statistics that say something of a voice
 

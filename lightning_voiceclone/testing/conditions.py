@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.interfaces import Condition
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.part import Dims
 
 # A textbook's widths and a cloner's: what every generator must work with.
 NOISE_ONLY = Dims(13, noise=10)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.interfaces import Condition, Generator
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Generator
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.losses.reconstruction import masked_l1
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder
 from lightning_voiceclone.testing.signals import band_features, speech_like
 
 HOP = 160

@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
+from lightning_voiceclone.core.interfaces import Generator, Vocoder
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.interfaces import Generator, Vocoder
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice.model import Voice
 
 SMALL: dict[str, Any] = {"width": 8, "layers": 1}
 CLONER = Dims(20, content=4, speaker=8)
@@ -42,7 +42,7 @@ def small_voice(
         spread: standard deviation of the generator's weights, drawn anew, as trained ones are not near zero; None for
             those that it is made with.
         seed: of all weights, which torch's own random state begins with.
-        parts: of :class:`~lightning_voiceclone.voice.Voice`, in place of those made here, and its settings.
+        parts: of :class:`~lightning_voiceclone.voice.model.Voice`, in place of those made here, and its settings.
     """
     torch.manual_seed(seed)
     extractor = MelSpectrogram(n_mels=dims.features)

@@ -19,18 +19,18 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from lightning_voiceclone.audio.recordings import recordings_below
-from lightning_voiceclone.converter import Converter
+from lightning_voiceclone.audio.io import recordings_below
+from lightning_voiceclone.checkpoints.storage_bits import check_finite
+from lightning_voiceclone.core.part import prepare_parts
+from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError, RecordingError
-from lightning_voiceclone.identity import OwnIdentity
-from lightning_voiceclone.joining import check_seed
-from lightning_voiceclone.packing import check_finite
-from lightning_voiceclone.parts import prepare_parts
-from lightning_voiceclone.progress import progress_bar
+from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
-from lightning_voiceclone.training.voice_module import VoiceModule
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.utils.progress import progress_bar
+from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
 
 LEAST_SECONDS = 5.0
 # Adapted to 10 s of three speakers of the validation (less one recording of each, then), the cosine to the rest rose

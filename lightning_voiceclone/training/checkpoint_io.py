@@ -8,10 +8,10 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 
+from lightning_voiceclone.checkpoints.reader import read_checkpoint
+from lightning_voiceclone.checkpoints.storage_bits import check_finite
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.files import whole_file
-from lightning_voiceclone.packing import check_finite
-from lightning_voiceclone.storage import read_checkpoint
+from lightning_voiceclone.utils.files import whole_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

@@ -1,14 +1,12 @@
 """What a training step is: how the players take turns, what they are given, and that it counts as one batch."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor
 
+from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.errors import check_range
-from lightning_voiceclone.interfaces import Condition
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,3 @@ class Pair:
     condition: Condition
     losses: Mapping[str, Tensor] = field(default_factory=dict)
     unpaired: int = 0
-
-
-@contextmanager
-def uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
-    """Keep Lightning from counting this optimizer's step: a step is a batch, and is counted once a batch."""
-    before, after = optimizer._on_before_step, optimizer._on_after_step
-    optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        optimizer._on_before_step, optimizer._on_after_step = before, after  # type: ignore[method-assign]

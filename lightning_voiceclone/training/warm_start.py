@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
+from lightning_voiceclone.checkpoints.external_weights import all_weights
+from lightning_voiceclone.checkpoints.reader import read_checkpoint
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
+from lightning_voiceclone.core.interfaces import Discriminator
+from lightning_voiceclone.core.part import Part
+from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.frozen import all_weights
-from lightning_voiceclone.interfaces import Discriminator
-from lightning_voiceclone.parts import Part
-from lightning_voiceclone.spec import check_join
-from lightning_voiceclone.storage import load_voice, read_checkpoint, voice_path
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice.model import Voice
 
 ENCODERS = ("content_encoder", "speaker_encoder")
 

@@ -5,10 +5,10 @@ import torchaudio
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.interfaces import INFINITE, Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.filterbank import analysis_window, mel_filterbank
-from lightning_voiceclone.interfaces import INFINITE, Vocoder
-from lightning_voiceclone.spec import AudioSpec
 
 KINDS = ("mel", "mfcc", "stft")
 TINY = 1e-20

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.features.filterbank import analysis_window, mel_filterbank
 from lightning_voiceclone.features.framing import CHUNK_FRAMES, frame
-from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.vocoders.overlap_add import overlap_add
 
 LARGEST = 10.0  # factor of a band, and its inverse, in one iteration: bands that no phases can have must not ring

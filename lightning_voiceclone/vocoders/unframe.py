@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import SpecMismatchError
-from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.spec import AudioSpec
 
 
 class Unframe(Vocoder):

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.analysis import Normalizer
+from lightning_voiceclone.checkpoints.part_folder import load_pretrained
+from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
-from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.networks.conditioning import check_odd, check_positive
-from lightning_voiceclone.networks.convnext import ConvNeXtBlock
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.features.normalizer import Normalizer
+from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
 from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
 from lightning_voiceclone.vocoders.overlap_add import overlap_add
 
@@ -114,7 +115,7 @@ class Vocos(Vocoder):
         weights, gain = _envelope(spec, self.n_fft)
         self.register_buffer("bands_to_bins", weights, persistent=False)
         self.register_buffer("band_gain", gain, persistent=False)
-        self.use_pretrained(pretrained, trainable=finetune)
+        load_pretrained(self, pretrained, trainable=finetune)
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""

@@ -7,8 +7,8 @@ import soundfile
 import torch
 
 from lightning_voiceclone.audio.augmentation import AddNoise, AddReverberation, RandomGain, RandomPitch, RandomSpeed
+from lightning_voiceclone.core.part import build, describe
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.parts import build, describe
 
 RATE = 16000
 ALL = [RandomPitch, RandomSpeed, RandomGain, AddNoise, AddReverberation]

@@ -12,8 +12,8 @@ from lightning_voiceclone.audio.preprocessing import (
     integrated_loudness,
     k_weighting,
 )
+from lightning_voiceclone.core.part import build, describe
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.parts import build, describe
 
 RATE = 16000
 

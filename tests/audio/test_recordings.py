@@ -10,8 +10,9 @@ import pytest
 import soundfile
 import soxr
 
-from lightning_voiceclone.audio import recordings
-from lightning_voiceclone.audio.recordings import check_recording, read_audio, write_audio
+from lightning_voiceclone.audio import io as audio_io
+from lightning_voiceclone.audio.checks import check_recording
+from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -119,7 +120,7 @@ def test_ctrl_c_while_a_file_is_encoded_is_not_lost(tmp_path, monkeypatch):
                 signal.raise_signal(signal.SIGINT)
             return super().write(data)
 
-    monkeypatch.setattr(recordings.io, "BytesIO", Interrupted)
+    monkeypatch.setattr(audio_io.io, "BytesIO", Interrupted)
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from lightning_voiceclone.audio import opening
-from lightning_voiceclone.audio.recordings import check_recording, read_audio, read_with_notes
+from lightning_voiceclone.audio.checks import check_recording
+from lightning_voiceclone.audio.io import read_audio, read_with_notes
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.testing import altered_audio as altered
 from lightning_voiceclone.testing.signals import speech_like
@@ -257,9 +258,7 @@ def test_a_pipe_is_read_as_the_file_is(stored, tmp_path, container):
             np.testing.assert_array_equal(through_pipe[0], expected[0])
 
 
-READ = (
-    "import sys; from lightning_voiceclone.audio.recordings import read_audio; print(len(read_audio(sys.argv[1])[0]))"
-)
+READ = "import sys; from lightning_voiceclone.audio.io import read_audio; print(len(read_audio(sys.argv[1])[0]))"
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])

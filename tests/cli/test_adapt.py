@@ -12,9 +12,9 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import load_voice, save_voice
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 
@@ -94,7 +94,7 @@ BEGINS = """
 import sys
 from pathlib import Path
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.training.voice_module import VoiceModule
+from lightning_voiceclone.training.modules.voice import VoiceModule
 
 step = VoiceModule.training_step
 

@@ -12,9 +12,9 @@ from lightning.pytorch.loggers import Logger
 from lightning_voiceclone.cli.class_paths import classes, option_types, refusals
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.training import build_cli
+from lightning_voiceclone.core.interfaces import Generator
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import LVCError
-from lightning_voiceclone.interfaces import Generator
-from lightning_voiceclone.parts import Dims
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "recipes/librispeech.yaml")
 PLACES = [
@@ -58,8 +58,8 @@ def called(marked):
         "os.system": {"command": f"touch {marked}"},
         "subprocess.Popen": {"args": ["touch", str(marked)]},
         "builtins.eval": {"source": f"open({str(marked)!r}, 'w')"},
-        "lightning_voiceclone.files.whole_file": {"path": str(marked)},
-        "lightning_voiceclone.storage.load_voice": {"path": str(marked)},
+        "lightning_voiceclone.utils.files.whole_file": {"path": str(marked)},
+        "lightning_voiceclone.checkpoints.voice_folder.load_voice": {"path": str(marked)},
         "torch.utils.tensorboard.SummaryWriter": {"log_dir": str(marked)},
     }
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.storage import save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli import main as cli
-from lightning_voiceclone.leftovers import HOST
-from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
-from lightning_voiceclone.training.callbacks import _sweep_runs
+from lightning_voiceclone.training.callbacks.run import _sweep_runs
+from lightning_voiceclone.utils.leftovers import HOST
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks/kills.py"
 

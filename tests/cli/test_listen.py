@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from lightning_voiceclone.cli import main as cli
-from lightning_voiceclone.listening.material import Material
-from lightning_voiceclone.listening.schedule import Schedule
-from lightning_voiceclone.listening.store import Store
+from lightning_voiceclone.evaluation.listening.material import Material
+from lightning_voiceclone.evaluation.listening.schedule import Schedule
+from lightning_voiceclone.evaluation.listening.store import Store
 from lightning_voiceclone.testing.reports import write_report
 
 CASES = ["a-to-b", "b-to-a"]
@@ -19,7 +19,7 @@ CASES = ["a-to-b", "b-to-a"]
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch):
     """A test here that came to serve would never end."""
-    monkeypatch.setattr("lightning_voiceclone.listening.server.make_app", None)
+    monkeypatch.setattr("lightning_voiceclone.evaluation.listening.server.make_app", None)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lightning_voiceclone import plugins
 from lightning_voiceclone.cli.plugins import run
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.errors import PluginError
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.unframe import Unframe
@@ -38,7 +38,7 @@ def test_claims_stand_in_the_table(capsys):
 
 
 def test_plugin_that_fails_to_import_is_reported_and_claims_nothing(capsys, monkeypatch):
-    broken = plugins.Plugin("vocoders", "Broken", "lvc-broken", "1.0", "no_such_module:Broken")
+    broken = registry.Plugin("vocoders", "Broken", "lvc-broken", "1.0", "no_such_module:Broken")
     monkeypatch.setattr("lightning_voiceclone.cli.plugins.installed", lambda: (broken,))
     assert run(["--claims", "--json"]) == 0
     printed = capsys.readouterr()

@@ -16,12 +16,12 @@ import soundfile
 import torch
 import yaml
 
-from lightning_voiceclone import plugins
+from lightning_voiceclone.checkpoints.part_folder import load_part
+from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.training import _claim
-from lightning_voiceclone.storage import load_voice
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.trained import load_part
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {"librispeech_stft": "librispeech.yaml", "clone_base": "clone_small.yaml"}  # each on top of the other
@@ -73,7 +73,7 @@ def printed_config(capsys, *arguments):
 
 def skip_without_its_plugin(recipe):
     needs = {"vocoder_hifigan": "HiFiGAN", "vocoder_wavenet": "WaveNet", "world": "World"}.get(recipe)
-    if needs and needs not in {plugin.name for plugin in plugins.installed()}:
+    if needs and needs not in {plugin.name for plugin in registry.installed()}:
         pytest.skip(f"{needs} is not installed: pip install ./plugins/lvc-{needs.lower()}")
 
 
@@ -83,7 +83,7 @@ def test_recipes_resolve(recipe, capsys):
     skip_without_its_plugin(recipe.stem)
     settings = printed_config(capsys, *base, "--config", str(recipe))["model"]["init_args"]
     made = next(settings[name] for name in ("generator", "vocoder", "encoder") if name in settings)
-    assert made["class_path"].rsplit(".", 1)[-1] in {plugin.name for plugin in plugins.installed()}
+    assert made["class_path"].rsplit(".", 1)[-1] in {plugin.name for plugin in registry.installed()}
 
 
 COMMANDS = [line.partition("#")[0].split() for line in (REPOSITORY / "recipes/README.md").read_text().splitlines()
@@ -174,7 +174,7 @@ def test_clone_from_checkpoint_and_from_folder_are_the_same(trained, recordings,
 def test_a_voice_folder_loads_without_lightning(trained, folder):
     assert main(["save", str(trained / "checkpoints/last.ckpt"), "--output", "voice"]) == 0
     code = (
-        "import sys; from lightning_voiceclone.storage import load_voice; voice = load_voice('voice');"
+        "import sys; from lightning_voiceclone.checkpoints.voice_folder import load_voice; voice = load_voice('voice');"
         "print(voice.spec.n_mels, [m for m in sys.modules if m.split('.')[0] in ('lightning', 'pytorch_lightning')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torchaudio
 
-from lightning_voiceclone import plugins
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.interfaces import Recording
 from lightning_voiceclone.data.corpora import VCTK, LibriSpeech, LibriTTS, LJSpeech, SpeakerFolders, Table
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Recording
 
 SPEECH = Path(__file__).parents[2].parent / "shared" / "speech"
 
@@ -254,4 +254,4 @@ def test_corpora_without_a_download_say_so(tmp_path):
 
 @pytest.mark.parametrize("name", ["LibriSpeech", "LibriTTS", "VCTK", "LJSpeech", "SpeakerFolders", "Table"])
 def test_corpora_are_installed_plugins(name):
-    assert plugins.find("corpora", name).load().kind == "corpora"
+    assert registry.find("corpora", name).load().kind == "corpora"

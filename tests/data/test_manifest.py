@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from lightning_voiceclone.core.interfaces import Recording
 from lightning_voiceclone.data.manifest import Manifest, Utterance, split_by_speaker, split_by_utterance
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Recording
 
 
 def utterance(number, speaker="a", split=""):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from lightning_voiceclone.audio.recordings import check_recording, check_samples, read_audio
+from lightning_voiceclone.audio.checks import check_recording, check_samples
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.data.audio_store import FULL_SCALE, FileStore, MemoryStore, quantize
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError

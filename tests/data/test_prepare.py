@@ -17,16 +17,16 @@ import yaml
 from pyarrow import parquet
 
 from lightning_voiceclone.audio.augmentation import RandomGain
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.audio.preprocessing import NormalizePeak, TrimSilence
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.core.interfaces import AudioTransform, FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data import jobs
 from lightning_voiceclone.data.corpora import SpeakerFolders, Table
-from lightning_voiceclone.data.journal import Journal
 from lightning_voiceclone.data.manifest import Manifest
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
 from lightning_voiceclone.errors import ConfigurationError, LVCError
-from lightning_voiceclone.interfaces import AudioTransform, FeatureExtractor
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.utils.journal import Journal
 
 RATE = 16000
 

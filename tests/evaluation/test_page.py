@@ -13,8 +13,8 @@ from PIL import Image
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.page import write_page
-from lightning_voiceclone.pages.spectrogram import bare_decibels, save_bare
 from lightning_voiceclone.testing.reports import write_report
+from lightning_voiceclone.utils.html.spectrogram import bare_decibels, save_bare
 
 RATE = 16000
 

@@ -9,16 +9,16 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+from lightning_voiceclone.core.interfaces import Judge, Recognizer, SpeakerEncoder
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation import panel, stages, systems
 from lightning_voiceclone.evaluation import run as module
+from lightning_voiceclone.evaluation.metrics.spectral import MelCepstralDistortion
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, Converted, Copy, GroundTruth, path_sha256
-from lightning_voiceclone.interfaces import Judge, Recognizer, SpeakerEncoder
-from lightning_voiceclone.metrics.spectral import MelCepstralDistortion
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.features.filterbank import channel_frequencies, mel_filterbank
 from lightning_voiceclone.features.framing import frame, pad
@@ -15,7 +16,6 @@ from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, STFT, MelSpectrogram
 from lightning_voiceclone.features.stack import Stack
 from lightning_voiceclone.features.waveform import Waveform
-from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.testing import FeatureExtractorConformance, speech_like
 
 EXTRACTORS = [

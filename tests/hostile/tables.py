@@ -17,17 +17,17 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.corpora import Table
 from lightning_voiceclone.data.manifest import Manifest, Utterance
 from lightning_voiceclone.data.manifest_file import METADATA_KEY
 from lightning_voiceclone.data.prepare import JOURNAL_NAME, MANIFEST_NAME, cached_features, prepare
 from lightning_voiceclone.evaluation.compare import compare
+from lightning_voiceclone.evaluation.listening.material import Material
+from lightning_voiceclone.evaluation.listening.statistics import results
+from lightning_voiceclone.evaluation.listening.store import Store
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.report import read_report
-from lightning_voiceclone.listening.material import Material
-from lightning_voiceclone.listening.statistics import results
-from lightning_voiceclone.listening.store import Store
-from lightning_voiceclone.spec import AudioSpec
 from lightning_voiceclone.testing.reports import write_report
 
 WAS_HERE = Path("/tmp/lvc-was-here")  # what code in a file would make

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from hostile import configurations, harness, recordings
 
-from lightning_voiceclone.storage import save_voice
+from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 

@@ -19,14 +19,13 @@ import safetensors.torch
 import torch
 import yaml
 
+from lightning_voiceclone.checkpoints.part_folder import description_of, load_part, save_part
+from lightning_voiceclone.checkpoints.voice_folder import describe_voice, load_voice, save_voice
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.voices import small_voice
-from lightning_voiceclone.trained import description_of, load_part, save_part
 from lightning_voiceclone.vocoders.vocos import Vocos
-from lightning_voiceclone.voice import Voice
-from lightning_voiceclone.voice_description import describe_voice
+from lightning_voiceclone.voice.model import Voice
 
 RAN = "code-ran"  # a file of this name beside the altered ones is what their code would make
 FLIPS = 12  # files of each kind with some bytes changed

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Discriminator
 from lightning_voiceclone.losses.adversarial import HingeLoss, LeastSquaresLoss, MinMaxLoss, WassersteinLoss
 from lightning_voiceclone.testing.conformance import AdversarialLossConformance
 

@@ -6,19 +6,21 @@ from functools import partial
 import pytest
 import torch
 
+from lightning_voiceclone.checkpoints.part_folder import load_part, save_part
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+from lightning_voiceclone.core.interfaces import ContentEncoder
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import SpecMismatchError
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.interfaces import ContentEncoder
-from lightning_voiceclone.networks.convnext import ConvContentEncoder, ConvNeXtBlock, ConvSpeakerEncoder
+from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import load_voice, save_voice
+from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
+from lightning_voiceclone.networks.speaker_encoders.conv import ConvSpeakerEncoder
 from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
-from lightning_voiceclone.trained import load_part, save_part
-from lightning_voiceclone.training.voice_module import VoiceModule
+from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice import Voice
+from lightning_voiceclone.voice.model import Voice
 
 SMALL = {"channels": 6, "width": 12, "hidden": 16, "layers": 2}
 

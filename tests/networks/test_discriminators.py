@@ -1,19 +1,13 @@
 import pytest
 import torch
 
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection
-from lightning_voiceclone.networks.discriminators.spectra import (
-    MultiResolutionSTFTDiscriminator,
-    WaveformDiscriminator,
-)
-from lightning_voiceclone.networks.discriminators.waveform import (
-    MultiPeriodDiscriminator,
-    MultiScaleDiscriminator,
-)
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.networks.discriminators.spectra import MultiResolutionSTFTDiscriminator, WaveformDiscriminator
+from lightning_voiceclone.networks.discriminators.waveform import MultiPeriodDiscriminator, MultiScaleDiscriminator
 from lightning_voiceclone.testing.conditions import CLONING, random_condition
 from lightning_voiceclone.testing.conformance import DiscriminatorConformance
 

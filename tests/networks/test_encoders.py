@@ -1,11 +1,10 @@
 import pytest
 import torch
 
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder, instance_norm
-from lightning_voiceclone.networks.pooling import masked_mean_and_deviation
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder, instance_norm
+from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
 
 
@@ -22,20 +21,6 @@ class TestGuidedContentEncoder(ContentEncoderConformance):
 class TestStatisticsSpeakerEncoder(SpeakerEncoderConformance):
     part = StatisticsSpeakerEncoder
     arguments = {"channels": 6, "width": 16, "layers": 2}
-
-
-def test_masked_statistics_by_hand():
-    x = torch.tensor([[[1.0, 3.0, 100.0], [2.0, 2.0, float("nan")]]])
-    mean, deviation = masked_mean_and_deviation(x, torch.tensor([[[True, True, False]]]))
-    assert mean.tolist() == [[2.0, 2.0]]
-    assert deviation[0].tolist() == pytest.approx([1.0, 1e-5**0.5], rel=1e-4)
-
-
-def test_long_means_in_half_precision():
-    x = torch.full((1, 1, 5000), 1.0, dtype=torch.bfloat16)
-    mean, deviation = masked_mean_and_deviation(x, torch.ones(1, 1, 5000, dtype=torch.bool))
-    assert mean.dtype == deviation.dtype == torch.bfloat16
-    assert mean.item() == 1.0
 
 
 @pytest.mark.parametrize("part", [InstanceNormContentEncoder, StatisticsSpeakerEncoder])

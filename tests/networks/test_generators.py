@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from lightning_voiceclone import plugins
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.generators import reference
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
@@ -12,7 +13,6 @@ from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerato
 from lightning_voiceclone.networks.generators.reference import SHARPNESS, ReferenceAttention, ReferenceGenerator
 from lightning_voiceclone.networks.generators.transformer import TransformerGenerator, rotate
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
-from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, change, random_condition
 from lightning_voiceclone.testing.conformance import GeneratorConformance
 from lightning_voiceclone.testing.overfitting import overfit, speech_batch
@@ -274,5 +274,5 @@ def test_trains_in_mixed_precision(part):
 
 
 def test_every_generator_that_ships_is_tried():
-    shipped = {p.name for p in plugins.installed() if p.kind == "generators" and p.package == "lightning-voiceclone"}
+    shipped = {p.name for p in registry.installed() if p.kind == "generators" and p.package == "lightning-voiceclone"}
     assert shipped == {part.__name__ for part in SMALL}

@@ -5,10 +5,10 @@ import inspect
 import pytest
 import torch
 
-from lightning_voiceclone import plugins
 from lightning_voiceclone.audio.augmentation import AddNoise, AddReverberation, RandomGain, RandomPitch, RandomSpeed
 from lightning_voiceclone.audio.beamforming import BeamformMVDR
 from lightning_voiceclone.audio.preprocessing import NormalizeLoudness, NormalizePeak, SpectralGate, TrimSilence
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.features.augmentation import SpecAugment, WarpFrequency
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, STFT, MelSpectrogram
@@ -146,5 +146,5 @@ class TestWarpFrequency(FeatureTransformConformance):
 @pytest.mark.parametrize("kind", ["feature_extractors", "vocoders", "audio_transforms", "feature_transforms"])
 def test_every_part_that_ships_is_checked(kind):
     checked = {value.part.__name__ for value in globals().values() if inspect.isclass(value) and hasattr(value, "part")}
-    ours = {p.name for p in plugins.installed() if p.kind == kind and p.package == "lightning-voiceclone"}
+    ours = {p.name for p in registry.installed() if p.kind == kind and p.package == "lightning-voiceclone"}
     assert ours <= checked

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from lightning_voiceclone import testing
-from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.interfaces import (
+from lightning_voiceclone.core.interfaces import (
     AdversarialLoss,
     Discriminator,
     FeatureTransform,
@@ -18,8 +17,9 @@ from lightning_voiceclone.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.networks.conditioning import FrameInputs, needed_fields
+from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
+from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
 from lightning_voiceclone.testing.conditions import CLONING, frame_fields, random_condition, row, scramble_padding
 from lightning_voiceclone.testing.conformance import (
     AdversarialLossConformance,

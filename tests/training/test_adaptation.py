@@ -10,13 +10,13 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.adapt import parser
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.training import adaptation

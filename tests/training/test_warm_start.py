@@ -5,17 +5,17 @@ from functools import partial
 import pytest
 import torch
 
+from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.content import InstanceNormContentEncoder
+from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
-from lightning_voiceclone.networks.speaker import StatisticsSpeakerEncoder
-from lightning_voiceclone.storage import save_voice
-from lightning_voiceclone.training.voice_module import VoiceModule
+from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
+from lightning_voiceclone.training.modules.voice import VoiceModule
 
 
 def module(seed, **changes):

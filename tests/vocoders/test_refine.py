@@ -5,12 +5,13 @@ import itertools
 import pytest
 import torch
 
+from lightning_voiceclone.checkpoints.description import same_making
+from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder
+from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import STFT, MelSpectrogram
-from lightning_voiceclone.parts import describe, same_making
 from lightning_voiceclone.testing.conformance import VocoderConformance
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.vocoders.choice import choose_vocoder
 from lightning_voiceclone.vocoders.mel_projection import MelProjection
 from lightning_voiceclone.vocoders.overlap_add import overlap_add
 from lightning_voiceclone.vocoders.vocos import REFINE, Vocos

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_voiceclone.audio.recordings import write_audio
+from lightning_voiceclone.audio.io import write_audio
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
-from lightning_voiceclone.parts import Dims
-from lightning_voiceclone.storage import load_voice, save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim

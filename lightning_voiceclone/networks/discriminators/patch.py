@@ -5,10 +5,12 @@ import itertools
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.interfaces import Condition, Discriminator
-from lightning_voiceclone.networks.conditioning import check_odd, check_positive, keep
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Discriminator
+from lightning_voiceclone.core.masking import keep
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
-from lightning_voiceclone.parts import Dims
 
 
 class PatchDiscriminator(Discriminator):

@@ -5,10 +5,10 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Condition
-from lightning_voiceclone.networks.conditioning import promised
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.networks.layers.frame_inputs import promised
 
 WeightNorm = Literal["weight", "spectral", "none"]
 

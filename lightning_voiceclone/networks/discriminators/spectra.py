@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Condition
-from lightning_voiceclone.networks.conditioning import check_positive
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
 from lightning_voiceclone.networks.discriminators.waveform import (
     Judge,
@@ -16,7 +17,6 @@ from lightning_voiceclone.networks.discriminators.waveform import (
     MultiPeriodDiscriminator,
     MultiScaleDiscriminator,
 )
-from lightning_voiceclone.parts import Dims
 
 RESOLUTIONS = ((1024, 256), (512, 128), (256, 64))
 COMPRESSION = 0.3  # exponent of the magnitudes: what is soft must count too

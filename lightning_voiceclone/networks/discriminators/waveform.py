@@ -7,11 +7,12 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Discriminator
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Condition, Discriminator
-from lightning_voiceclone.networks.conditioning import check_positive
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
-from lightning_voiceclone.parts import Dims
 
 
 class Judge(nn.Module):

@@ -3,15 +3,13 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.interfaces import Condition, Generator
-from lightning_voiceclone.networks.conditioning import (
-    FrameInputs,
-    SpeakerModulation,
-    begin_small,
-    check_positive,
-    needed_fields,
-)
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Generator
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.validation import check_positive
+from lightning_voiceclone.networks.layers.film import SpeakerModulation
+from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
+from lightning_voiceclone.networks.layers.initialization import begin_small
 
 
 class MLPGenerator(Generator):

@@ -6,18 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Condition
-from lightning_voiceclone.networks.conditioning import (
-    ChannelNorm,
-    begin_small,
-    check_positive,
-    keep,
-    promised,
-    reach_mask,
-)
 from lightning_voiceclone.networks.generators.conv import ConvGenerator, to_steps
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
+from lightning_voiceclone.networks.layers.frame_inputs import promised
+from lightning_voiceclone.networks.layers.initialization import begin_small
 
 SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # of the heads at first, by which they weigh the likeness of what is said
 QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.interfaces import ContentEncoder, SpeakerEncoder
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.testing.conformance.part import (
     PartConformance,
     assert_close,

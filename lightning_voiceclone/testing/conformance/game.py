@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import AdversarialLoss, Condition, Discriminator
 from lightning_voiceclone.losses.adversarial import WassersteinLoss
-from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, random_condition
 from lightning_voiceclone.testing.conformance.part import (
     PartConformance,

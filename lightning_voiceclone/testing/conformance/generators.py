@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Generator
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Condition, Generator
-from lightning_voiceclone.parts import Dims
 from lightning_voiceclone.testing.conditions import (
     CLONING,
     EVERYTHING,

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import Judge, Recognizer
 from lightning_voiceclone.errors import UndefinedMeasureError
-from lightning_voiceclone.interfaces import Case, Judge, Recognizer
-from lightning_voiceclone.metrics.measure import Measure
+from lightning_voiceclone.evaluation.case import Case
+from lightning_voiceclone.evaluation.metrics.measure import Measure
 from lightning_voiceclone.testing.conformance.part import PartConformance, seeded
 from lightning_voiceclone.testing.signals import speech_like
 

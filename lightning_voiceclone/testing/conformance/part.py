@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lightning_voiceclone.parts import Part, build, describe
+from lightning_voiceclone.core.part import Part, build, describe
 
 SEED = 20240229
 

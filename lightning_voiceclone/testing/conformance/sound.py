@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import FeatureExtractor, Vocoder
+from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
-from lightning_voiceclone.interfaces import FeatureExtractor, Vocoder
-from lightning_voiceclone.spec import AudioSpec, check_join
 from lightning_voiceclone.testing.conformance.part import (
     PartConformance,
     assert_close,

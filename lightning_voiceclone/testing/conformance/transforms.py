@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.interfaces import AudioTransform, FeatureTransform
+from lightning_voiceclone.core.interfaces import AudioTransform, FeatureTransform
 from lightning_voiceclone.testing.conformance.part import PartConformance, rebuilt
 from lightning_voiceclone.testing.conformance.sound import speech
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.analysis import Normalizer
+from lightning_voiceclone.checkpoints.part_folder import load_pretrained
+from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.networks.conditioning import check_positive
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.features.normalizer import Normalizer
 from lvc_hifigan.convolution import Convolution
 
 SLOPE = 0.1  # of the leaky rectifiers
@@ -143,7 +144,7 @@ class HiFiGAN(Vocoder):
         self.leave = Convolution(nn.Conv1d(widths[-1], 1, ENDS, padding=ENDS // 2))
         reaches = [max(block.reach for block in blocks) for blocks in self.blocks]  # type: ignore
         self.context = _context(rates, reaches)
-        self.use_pretrained(pretrained, trainable=finetune)
+        load_pretrained(self, pretrained, trainable=finetune)
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""

@@ -9,17 +9,17 @@ import math  # noqa: E402
 import torch  # noqa: E402
 from lvc_hifigan.vocoder import HiFiGAN, upsampling_rates  # noqa: E402
 
+from lightning_voiceclone.checkpoints.part_folder import save_part  # noqa: E402
+from lightning_voiceclone.checkpoints.vocoder_choice import load_vocoder  # noqa: E402
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice  # noqa: E402
+from lightning_voiceclone.core.part import Dims, describe  # noqa: E402
 from lightning_voiceclone.errors import ConfigurationError  # noqa: E402
 from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss  # noqa: E402
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator  # noqa: E402
-from lightning_voiceclone.parts import Dims, describe  # noqa: E402
-from lightning_voiceclone.storage import load_voice, save_voice  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance, speech_like  # noqa: E402
-from lightning_voiceclone.trained import save_part  # noqa: E402
-from lightning_voiceclone.vocoders.choice import load_vocoder  # noqa: E402
 from lightning_voiceclone.vocoders.vocos import Vocos  # noqa: E402
-from lightning_voiceclone.voice import Voice  # noqa: E402
+from lightning_voiceclone.voice.model import Voice  # noqa: E402
 
 SPEC = MelSpectrogram().spec
 

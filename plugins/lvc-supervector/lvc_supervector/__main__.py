@@ -13,9 +13,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from lightning_voiceclone.audio.recordings import read_audio
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.data.corpora import Table
-from lightning_voiceclone.files import whole_file
+from lightning_voiceclone.utils.files import whole_file
 from lvc_supervector.encoder import RATE, SHIPPED, Cepstra, supervector
 
 SECONDS = 4.0  # of the pieces whose speakers are told apart; as long as a short utterance

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.interfaces import SpeakerEncoder
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MFCC
-from lightning_voiceclone.interfaces import SpeakerEncoder
-from lightning_voiceclone.parts import Dims
 
 RATE, HOP = 16000, 160
 CEPSTRA, DELTA_REACH = 19, 2

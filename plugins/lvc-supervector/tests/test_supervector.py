@@ -12,7 +12,7 @@ from lvc_supervector.encoder import Cepstra, SupervectorSpeakerEncoder, supervec
 from safetensors.torch import save_file
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.metrics.judges import check_speaker_judge, identify
+from lightning_voiceclone.evaluation.metrics.sources import check_speaker_judge, identify
 from lightning_voiceclone.testing import SpeakerEncoderConformance, speech_like
 
 

@@ -6,21 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Generator
+from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Condition, Generator
-from lightning_voiceclone.networks.conditioning import (
-    ChannelNorm,
-    FrameInputs,
-    SpeakerModulation,
-    begin_small,
-    check_odd,
-    check_positive,
-    keep,
-    needed_fields,
-    reach_mask,
-)
-from lightning_voiceclone.networks.residual import ResidualBlock
-from lightning_voiceclone.parts import Dims
+from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
+from lightning_voiceclone.networks.layers.film import SpeakerModulation
+from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
+from lightning_voiceclone.networks.layers.initialization import begin_small
+from lightning_voiceclone.networks.layers.residual import ResidualBlock
 
 
 class UNetGenerator(Generator):

@@ -5,8 +5,8 @@ lvc_unet = pytest.importorskip("lvc_unet", reason="lvc-unet is not installed: pi
 import torch  # noqa: E402 - after the skip
 from lvc_unet.generator import UNetGenerator  # noqa: E402
 
+from lightning_voiceclone.core.part import Dims, describe  # noqa: E402
 from lightning_voiceclone.errors import ConfigurationError  # noqa: E402
-from lightning_voiceclone.parts import Dims, describe  # noqa: E402
 from lightning_voiceclone.testing import GeneratorConformance, overfit, speech_batch  # noqa: E402
 
 

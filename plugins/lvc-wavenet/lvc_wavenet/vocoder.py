@@ -8,11 +8,12 @@ import torchaudio
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_voiceclone.analysis import Normalizer
+from lightning_voiceclone.checkpoints.part_folder import load_pretrained
+from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.interfaces import Vocoder
-from lightning_voiceclone.networks.conditioning import check_positive
-from lightning_voiceclone.spec import AudioSpec
+from lightning_voiceclone.features.normalizer import Normalizer
 from lvc_wavenet.generation import generate, in_double
 from lvc_wavenet.network import CLASSES, TAPS, Network, before
 
@@ -77,7 +78,7 @@ class WaveNet(Vocoder):
         self.normalizer = Normalizer(spec.channels)
         dilations = cycles * [2**layer for layer in range(cycle_layers)]
         self.network = Network(spec.channels, width=channels, skip=skip, condition=condition, dilations=dilations)
-        self.use_pretrained(pretrained, trainable=finetune)
+        load_pretrained(self, pretrained, trainable=finetune)
 
     def calibrate(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""

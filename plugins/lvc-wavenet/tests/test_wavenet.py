@@ -10,9 +10,9 @@ from lvc_wavenet.generation import generate, generate_naively, in_double, pick  
 from lvc_wavenet.network import CLASSES, SILENCE, before, to_samples  # noqa: E402
 from lvc_wavenet.vocoder import WaveNet, to_audio  # noqa: E402
 
+from lightning_voiceclone.core.part import describe  # noqa: E402
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError  # noqa: E402
 from lightning_voiceclone.features.spectral import MelSpectrogram  # noqa: E402
-from lightning_voiceclone.parts import describe  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance, speech_like  # noqa: E402
 from lightning_voiceclone.vocoders.vocos import Vocos  # noqa: E402
 

@@ -5,10 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import INFINITE, FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import check_audio, check_grid, pad
-from lightning_voiceclone.interfaces import INFINITE, FeatureExtractor
-from lightning_voiceclone.spec import AudioSpec
 from lvc_world.library import pyworld
 
 

@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_voiceclone.core.interfaces import INFINITE, Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import SpecMismatchError
-from lightning_voiceclone.interfaces import INFINITE, Vocoder
-from lightning_voiceclone.spec import AudioSpec
 from lvc_world.library import pyworld
 
 FAINTEST = 1e-16  # power that WORLD takes for silence

@@ -12,10 +12,10 @@ import torch  # noqa: E402
 from lvc_world.features import WorldFeatures  # noqa: E402
 from lvc_world.vocoder import World  # noqa: E402
 
+from lightning_voiceclone.core.part import describe  # noqa: E402
+from lightning_voiceclone.core.spec import check_join  # noqa: E402
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError  # noqa: E402
 from lightning_voiceclone.features.spectral import STFT, MelSpectrogram  # noqa: E402
-from lightning_voiceclone.parts import describe  # noqa: E402
-from lightning_voiceclone.spec import check_join  # noqa: E402
 from lightning_voiceclone.testing import FeatureExtractorConformance, VocoderConformance, speech_like  # noqa: E402
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim  # noqa: E402
 

@@ -1,0 +1,187 @@
+"""Read and write recordings: WAV, FLAC, OGG and MP3, at any rate, mono or not."""
+
+import io
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from lightning_voiceclone.audio.opening import Decoder, PathLike, name_of, opened
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.utils.files import interruption_held, unwritable_above, whole_file
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
+# Samples at the lower of two rates that soxr's HQ filter may see beyond a segment; 100 already give 1e-7.
+RESAMPLING_MARGIN = 500
+logger = logging.getLogger(__name__)
+
+
+def recordings_below(folder: PathLike) -> list[Path]:
+    """Paths of what can be decoded below a folder, at any depth, in order; nothing that is hidden."""
+    folder = Path(folder)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def seconds_of(path: PathLike) -> float:
+    """Length of a recording, by its headers, those that are wrong corrected.
+
+    Raises:
+        RecordingError: if it cannot be decoded.
+    """
+    with opened(path) as file:
+        return file.frames / file.rate
+
+
+def read_audio(
+    path: PathLike, sample_rate: int | None = None, *, start: float = 0.0, end: float | None = None, mono: bool = True
+) -> tuple[np.ndarray, int]:
+    """Samples and their rate: float32 (N,), or (channels, N) where ``mono`` is False.
+
+    Only the segment is decoded. It equals that slice of the whole recording resampled, because the resampler sees
+    what lies around it.
+
+    Args:
+        path: of a WAV, FLAC, OGG or MP3 file.
+        sample_rate: to resample to (soxr, HQ), or None for the file's own.
+        start: of the segment, in seconds from the file's beginning.
+        end: of the segment, in seconds; None, or beyond the file's end, for the rest.
+        mono: whether to average the channels.
+
+    Raises:
+        RecordingError: if the file cannot be decoded, or the segment is empty or begins after the file's end.
+    """
+    return _read(path, sample_rate, start, end, mono)[:2]
+
+
+def read_with_notes(path: PathLike, sample_rate: int | None = None) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """As :func:`read_audio` of the whole, and what a user should know of the file: that it is truncated, say.
+
+    Returns:
+        Samples (N,), their rate, and notes, a line each.
+
+    Raises:
+        RecordingError: as :func:`read_audio`.
+    """
+    return _read(path, sample_rate, 0.0, None, True)
+
+
+def _read(
+    path: PathLike, sample_rate: int | None, start: float, end: float | None, mono: bool
+) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    name = name_of(path)
+    if not 0 <= start < math.inf or (end is not None and not start < end):
+        raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
+    with opened(path) as file:
+        rate = file.rate
+        wanted = sample_rate or rate
+        step_in, step_out = rate // math.gcd(rate, wanted), wanted // math.gcd(rate, wanted)
+        margin = 0 if wanted == rate else math.ceil(RESAMPLING_MARGIN * max(1, rate / wanted))
+        # Decoding begins where a sample of the whole, resampled, lies exactly on one of the file's.
+        units = max(0, math.floor(start * rate) - margin) // step_in
+        end = None if end is None or end * rate >= file.frames else end
+        first, last = round(start * wanted), None if end is None else round(end * wanted)
+        if last is not None and last <= first:
+            raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
+        begin = units * step_in
+        audio = _decode(file, begin, None if end is None else math.ceil(end * rate) + margin, mono)
+        notes = _notes(file, len(audio) if begin == 0 and end is None else None)
+    if wanted != rate and len(audio):
+        audio = soxr.resample(audio, rate, wanted, quality="HQ")
+    offset = units * step_out
+    audio = audio[first - offset : None if last is None else last - offset]
+    if not len(audio) and not start:
+        raise RecordingError(f"{name}: empty: no sound in it can be decoded")
+    if not len(audio):
+        raise RecordingError(f"{name}: the segment begins at {start} s, where the recording has ended")
+    return np.ascontiguousarray(audio.T, dtype=np.float32), wanted, notes
+
+
+def _decode(file: Decoder, first: int, last: int | None, mono: bool) -> np.ndarray:
+    """(N,) or (N, channels) samples."""
+    blocks = [to_mono(block) if mono else block for block in file.blocks(first, last)]
+    if not blocks:
+        return np.zeros(0 if mono else (0, file.channels), np.float32)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def to_mono(block: np.ndarray) -> np.ndarray:
+    """Mean (N,) over the channels of samples (N, channels)."""
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+
+
+def _notes(file: Decoder, frames: int | None) -> tuple[str, ...]:
+    """What a user should know of a file; ``frames`` that the whole of it decoded to, or None for a segment."""
+    notes = []
+    if reason := file.layout.truncated or (None if frames is None else shortfall(file.frames, frames)):
+        notes.append(f"{file.name} is truncated: {reason}; what is there is used")
+    if file.layout.damage:
+        notes.append(f"{file.name} is damaged: {file.layout.damage}; the rest is used")
+    if file.layout.remark:
+        notes.append(f"{file.name}: {file.layout.remark}")
+    return tuple(notes)
+
+
+def shortfall(promised: int, frames: int) -> str | None:
+    """Why a recording is truncated of which fewer samples decoded than its header promises."""
+    if frames >= promised:
+        return None
+    return f"its header promises {promised - frames} samples more than are there"
+
+
+def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable: bool = True) -> None:
+    """Write 16-bit WAV or FLAC, by the path's suffix; the file appears whole or not at all.
+
+    Args:
+        path: ending in .wav or .flac; parent folders are created.
+        audio: (N,) or (channels, N) in [-1, 1]; what lies beyond is clipped, with a warning in the log.
+        sample_rate: in Hz.
+        durable: as of :func:`~lightning_voiceclone.utils.files.whole_file`.
+
+    Raises:
+        ConfigurationError: if the suffix is another one, or samples are not finite numbers.
+        OSError: if the file cannot be written (a full disk, say).
+    """
+    path = Path(path)
+    container = _container(path)
+    audio = np.asarray(audio, dtype=np.float32)
+    if not np.isfinite(audio).all():
+        raise ConfigurationError(f"{path}: not written, because samples are NaN or infinite; look at what made them")
+    peak = float(np.abs(audio).max(initial=0.0))
+    if peak > 1.0:
+        logger.warning("%s: clipped, because samples reach %.3f; full scale is 1", path, peak)
+    samples = np.clip(np.round(audio.T * 32768.0), -32768, 32767).astype(np.int16)
+    encoded = io.BytesIO()  # so that a full disk is Python's own OSError, with its number, not a decoder's message
+    with interruption_held():
+        soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=container)
+    with whole_file(path, durable=durable) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
+
+
+def check_writable(path: PathLike) -> None:
+    """Refuse a name that :func:`write_audio` cannot write to: before the work, if that takes long.
+
+    Raises:
+        ConfigurationError: if its suffix is neither .wav nor .flac, or nothing may be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ConfigurationError(f"{path} cannot be written: a folder is there; name another file")
+    if (above := unwritable_above(path)) is not None:
+        raise ConfigurationError(
+            f"{path} cannot be written: {above} is no folder that you may write to; name another file"
+        )
+    if path.exists() and not path.stat().st_mode & 0o222:
+        raise ConfigurationError(f"{path} is there already and is write-protected; name another file")
+    _container(path)
+
+
+def _container(path: Path) -> str:
+    """WAV or FLAC, as the suffix says."""
+    if path.suffix.lower() not in {".wav", ".flac"}:
+        wanted = path.suffix or "a file without suffix"
+        raise ConfigurationError(f"{path}: cannot write {wanted}; name it .wav or .flac")
+    return path.suffix[1:].upper()

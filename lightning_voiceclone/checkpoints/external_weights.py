@@ -1,0 +1,79 @@
+"""Parts with weights of their own, to which checkpoints refer by a hash instead of holding them."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_voiceclone.core.description_checks import shown_package
+from lightning_voiceclone.core.part import Part, describe
+from lightning_voiceclone.errors import ConfigurationError
+
+
+def all_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Weights and persistent buffers by name, those that checkpoints only refer to among them."""
+    named: dict[str, Tensor] = dict(module.named_parameters())
+    for prefix, owner in module.named_modules():
+        for name, buffer in owner.named_buffers(recurse=False):
+            if name not in owner._non_persistent_buffers_set:
+                named[f"{prefix}.{name}".lstrip(".")] = buffer
+    return {name: tensor.detach() for name, tensor in named.items()}
+
+
+def weights_sha256(weights: Mapping[str, Tensor]) -> str:
+    """Hash of names, types and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def freeze(part: Part) -> None:
+    """Let nothing train the part any more, and let checkpoints refer to its weights by their hash."""
+    part.requires_grad_(False)
+    part.frozen_sha256 = weights_sha256(all_weights(part))
+    part.register_state_dict_post_hook(_withhold)
+    part.register_load_state_dict_pre_hook(_supply)
+
+
+def _withhold(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    for name in [key for key in state if key.startswith(prefix)]:
+        del state[name]
+
+
+def _supply(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    for name, tensor in all_weights(module).items():
+        state.setdefault(prefix + name, tensor)
+
+
+def describe_with_weights(part: Part) -> dict[str, Any]:
+    """How to make a part again (``part.describe``), with the hash of its weights if it is frozen."""
+    told = describe(part)
+    return {**told, "sha256": part.frozen_sha256} if part.frozen_sha256 else told
+
+
+def check_weights(role: str, described: Mapping[str, Any], part: Part | None) -> None:
+    """Refuse weights other than those that a voice refers to.
+
+    Args:
+        role: of the part in the voice.
+        described: the part's description in the voice; its sha256, if it has one, is of the weights referred to.
+        part: that was built from it.
+
+    Raises:
+        ConfigurationError: names both hashes, and what to install.
+    """
+    there = None if part is None else part.frozen_sha256
+    if described.get("sha256") != there:
+        weights = described["arguments"].get("pretrained") or described["arguments"].get("model")
+        remedy = ", or choose another vocoder with --vocoder" if role == "vocoder" else ""
+        package = shown_package(described.get("package"))
+        install = f", or the version of {package} that it was made with, if you trust it" if package else ""
+        raise ConfigurationError(
+            f"this voice was made with weights of its {role} of the hash {str(described.get('sha256'))[:12]}, but those"
+            f" here ({weights}) have {str(there)[:12]}; bring back those{install}{remedy}"
+        )

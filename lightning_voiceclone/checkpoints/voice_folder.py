@@ -1,0 +1,179 @@
+"""Voices on disk: a folder of safetensors and YAML, or a Lightning checkpoint, and the mapping that both hold."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import yaml
+
+from lightning_voiceclone import __version__
+from lightning_voiceclone.checkpoints.build_limits import limited
+from lightning_voiceclone.checkpoints.external_weights import all_weights, check_weights, describe_with_weights
+from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, read_folder, state_of, trained_weights
+from lightning_voiceclone.checkpoints.storage_bits import pack
+from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
+from lightning_voiceclone.core.description_checks import FORMAT, check_voice
+from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.part import Part, build, prepare_parts
+from lightning_voiceclone.core.spec import AudioSpec, check_join
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.files import unwritable_above, whole_folder
+from lightning_voiceclone.utils.leftovers import find_again
+from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
+
+DESCRIPTION = "voice.yaml"
+WEIGHTS = "weights.safetensors"
+SHIPPED = Path(__file__).parents[1] / "weights" / "voice"
+
+
+def describe_voice(voice: Voice) -> dict[str, Any]:
+    """How to make a voice again (without its weights)."""
+    named = {name: part for name, part in voice.named_children() if isinstance(part, Part)}
+    parts = {name: describe_with_weights(part) for name, part in named.items()}
+    for name, part in named.items():
+        arguments = parts[name]["arguments"]
+        if not part.frozen_sha256 and "pretrained" in arguments:  # trained further since: the voice has its weights
+            arguments["pretrained"] = None
+        if "start" in arguments:  # which was long ago: the weights are the voice's own, or those of pretrained
+            arguments["start"] = None
+    made = {
+        "format": FORMAT,
+        "version": __version__,
+        "spec": voice.spec.to_mapping(),
+        "noise": voice.noise,
+        "parts": parts,
+    }
+    if voice.guidance:
+        made["guidance"] = voice.guidance
+    if voice.own is not None:
+        made["own"] = voice.own.shapes()
+    return made
+
+
+def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> Voice:
+    """Make a voice, with fresh weights but those it refers to, from what :func:`describe_voice` gave.
+
+    Args:
+        description: as a voice folder or a checkpoint holds it.
+        vocoder: takes the place of the one described.
+
+    Raises:
+        ConfigurationError: if it was written by a newer version, or refers to a vocoder that is not here.
+        PluginError: if a part's class is not installed; names the package.
+        SpecMismatchError: if the extractor that was built does not mean what the description says.
+    """
+    if description.get("format") != FORMAT:
+        raise ConfigurationError(
+            f"the voice has format {description.get('format')!r}, this version reads {FORMAT};"
+            " update lightning-voiceclone"
+        )
+    described = copy.deepcopy(description["parts"])
+    given = {} if vocoder is None else {"vocoder": vocoder}
+    parts: dict[str, Any] = {name: given.get(name) or build(part) for name, part in described.items()}
+    for name in parts.keys() - given.keys():
+        check_weights(name, described[name], parts[name])
+    voice = Voice(**parts, noise=description["noise"], guidance=description.get("guidance", 0.0))
+    if "own" in description:
+        voice.own = OwnIdentity.of_shapes(description["own"])
+    check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)
+    return voice
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that is no voice's, where one is to be written: before the work, if that takes long.
+
+    Raises:
+        ConfigurationError: if something else is there, or nothing may be written there.
+    """
+    if folder.exists() and not (folder / DESCRIPTION).is_file():
+        raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
+    if (above := unwritable_above(folder)) is not None:
+        raise ConfigurationError(f"{folder} cannot be made: {above} is no folder that you may write to")
+
+
+def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
+    """Write a voice folder, whole or not at all.
+
+    It holds all that it needs but weights that ship with a package, and those of another framework's model (Whisper,
+    torchaudio), which it knows by their hash; those that ``pretrained`` refers to by a path are copied into it.
+
+    Args:
+        voice: to be written.
+        folder: where to; a voice folder there is replaced.
+        bits: of a stored weight: 32, 16 or 8 (see ``storage_bits.pack``).
+
+    Raises:
+        ConfigurationError: if something else is at the folder's place.
+    """
+    folder = Path(folder)
+    check_place(folder)
+    with whole_folder(folder) as temporary:
+        weights = dict(voice.state_dict())
+        description = describe_voice(voice)
+        for role, part in description["parts"].items():
+            if "sha256" in part and part["arguments"].get("pretrained", "default") != "default":
+                weights |= {f"{role}.{name}": tensor for name, tensor in all_weights(getattr(voice, role)).items()}
+                part["arguments"]["pretrained"] = None
+                del part["sha256"]
+        # Written by us: what safetensors says of a full disk does not tell that it is full.
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(pack(weights, bits)))
+        (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+
+
+def voice_path(name: str | Path) -> Path:
+    """Where the voice of that name is: "default" is the one that ships, anything else a path."""
+    return SHIPPED if str(name) == "default" else Path(name)
+
+
+def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
+    """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
+
+    Args:
+        path: of the folder or checkpoint; "default" for the one that ships.
+        vocoder: name of the one that speaks instead of the voice's own, as ``lvc clone --vocoder`` takes it.
+
+    Raises:
+        ConfigurationError: if there is nothing at the path, or nothing that can be read as a voice.
+        PluginError: if a part's class is not installed; names the package.
+        SpecMismatchError: if the installed extractor means something else than the stored spec says.
+    """
+    path = voice_path(path)
+    description, stored, where = _read(path)
+    given: dict[str, torch.Tensor] = {}
+    other = None
+    if vocoder is not None:
+        from lightning_voiceclone.checkpoints.vocoder_choice import (
+            choose_vocoder,  # which loads parts by this module's functions
+        )
+
+        other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]), generated=True)
+        stored = stored.without("vocoder.")
+        given = {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
+    with described(where, "a voice"), limited(stored.bytes, len(stored.forms)):
+        voice = build_voice(description, other)
+    fill(voice, stored, given=given)
+    voice.eval().requires_grad_(False)
+    prepare_parts(voice)
+    return voice
+
+
+def _read(path: Path) -> tuple[dict[str, Any], StoredWeights, Path]:
+    """Description and weights of a voice, and the file in which it is described."""
+    path = find_again(path)
+    if path.is_dir():
+        where = path / DESCRIPTION
+        description, stored = read_folder(path, DESCRIPTION, WEIGHTS, "a voice")
+    elif path.is_file():
+        where, file = path, open_checkpoint(path)
+        if "voice" not in file.values:
+            raise ConfigurationError(f"{path} holds no voice; name a checkpoint of lvc fit with a VoiceModule")
+        description = file.values["voice"]
+        stored = checkpoint_weights(file, trained_weights(state_of(file), "voice"))
+    else:
+        raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
+    with described(where, "a voice"):
+        check_voice(description)
+    return description, stored, where

@@ -1,0 +1,56 @@
+"""Several states of one voice made into one."""
+
+from collections.abc import Mapping
+
+import torch
+
+from lightning_voiceclone.checkpoints.description import first_difference
+from lightning_voiceclone.checkpoints.voice_folder import describe_voice
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.voice.model import Voice
+
+HALF = 2e-3  # folders of fewer bits keep statistics as half-precision numbers
+
+
+@torch.no_grad()
+def mean_voice(voices: Mapping[str, Voice]) -> Voice:
+    """The voice whose weights are the mean of those of several, which began with the same weights.
+
+    States that one training passed through, or that trainings from one start came to with other losses, lie in one
+    basin, and their mean is often better than each (Izmailov et al. 2018; Wortsman et al. 2022, "Model soups").
+
+    Args:
+        voices: by the name that an error calls each; the first is changed and returned, and its vocoder kept.
+
+    Raises:
+        ConfigurationError: if they are of other parts, or normalise features by other statistics; names the part.
+    """
+    (first, mean), *others = voices.items()
+    for name, other in others:
+        _check_alike(first, mean, name, other)
+    state = mean.state_dict()
+    theirs = [other.state_dict() for _, other in others]
+    for key, value in state.items():
+        if value.is_floating_point() and not key.startswith("vocoder."):
+            value.copy_(torch.stack([value, *(weights[key] for weights in theirs)]).mean(0))
+    return mean
+
+
+def _check_alike(first: str, one: Voice, second: str, other: Voice) -> None:
+    ours, theirs = describe_voice(one)["parts"], describe_voice(other)["parts"]
+    if role := first_difference(ours, theirs, {"vocoder"}):
+        raise ConfigurationError(
+            f"{first} and {second} have other {role}s, so their weights have no mean; name states of one training,"
+            " or of trainings that began with the same voice (model.start)"
+        )
+    if one.own is not None or other.own is not None:
+        raise ConfigurationError(
+            f"{first} or {second} is adapted to a speaker, whose recordings have no mean; take the mean first, and"
+            " adapt that (lvc adapt)"
+        )
+    statistics = zip(one.normalizer.state_dict().values(), other.normalizer.state_dict().values(), strict=True)
+    if not all(torch.allclose(left.float(), right.float(), rtol=HALF, atol=HALF) for left, right in statistics):
+        raise ConfigurationError(
+            f"{first} and {second} normalise features by the statistics of other recordings, so their weights have no"
+            " mean; begin one from the other (model.start)"
+        )

@@ -1,0 +1,24 @@
+"""Checks of the samples of recordings."""
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import RecordingError
+
+
+def check_audio(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float) -> None:
+    """Refuse what cannot be heard.
+
+    Raises:
+        RecordingError: if (N,) samples are too few, silent or not finite; says which.
+    """
+    seconds = audio.shape[-1] / spec.sample_rate
+    if seconds < least_seconds:
+        raise RecordingError(
+            f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one"
+        )
+    if not torch.isfinite(audio).all():
+        raise RecordingError(f"{name} has samples that are not finite numbers; record or export it again")
+    if audio.abs().max() < 1e-3:
+        raise RecordingError(f"{name} is silent (peak below -60 dB); give one with speech")

@@ -1,0 +1,342 @@
+"""The contracts of all parts, in one place.
+
+Letters, here and everywhere: B batch, N samples, T frames, F feature channels, C content channels, D numbers of a
+speaker embedding, Z noise, R frames of a reference.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.part import Dims, Part
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+
+__all__ = [
+    "AdversarialLoss", "AudioTransform", "ContentEncoder", "Corpus", "Dims", "Discriminator",
+    "FeatureExtractor", "FeatureTransform", "Generator", "Judge", "Part", "Recognizer", "Recording", "SpeakerEncoder",
+    "Vocoder",
+]  # fmt: skip
+INFINITE = (math.inf, math.inf)
+
+
+class FeatureExtractor(Part):
+    """Audio to features, without trained weights, so that its output can be cached.
+
+    ``forward(audio (B, N)) -> (B, F, T)`` with T = N // hop, on the audio's device; audio in [-1, 1].
+    Frame t is centred on sample (t + 1/2) * hop. ``spec`` says exactly what the features are.
+    """
+
+    kind: ClassVar[str] = "feature_extractors"
+    spec: AudioSpec
+
+    @property
+    def context(self) -> tuple[float, float]:
+        """Frames to the left and to the right whose samples have a part in a frame; whole numbers, or infinite."""
+        reach = math.ceil(max((self.spec.n_fft or 0) - self.spec.hop_length, 0) / 2 / self.spec.hop_length)
+        return reach, reach
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio on either side of a crop that make its features a slice of the whole recording's.
+
+        With an infinite context they only come near it, with half a second on either side.
+        """
+        furthest = max(self.context)
+        return math.ceil(self.spec.frame_rate / 2) if math.isinf(furthest) else int(furthest)
+
+    @abstractmethod
+    def forward(self, audio: Tensor) -> Tensor:
+        """Features (B, F, T) of audio (B, N)."""
+
+
+class ContentEncoder(Part):
+    """What is said, and not who says it: ``forward(x, lengths) -> (B, C, T')`` at its own ``frame_rate``.
+
+    ``takes`` says what x is: "features" (B, F, T), normalised (in the extractor's own units if ``normalized`` is
+    False), or "audio" (B, N) at ``sample_rate`` Hz (any, if None). lengths (B,), frames of features or samples of audio
+    that are real, or None for all. Trained with the generator if its parameters ask for gradients. ``channels`` is C.
+    """
+
+    kind: ClassVar[str] = "content_encoders"
+    takes: Literal["features", "audio"] = "features"
+    normalized: bool = True
+    sample_rate: int | None = None
+    context: tuple[float, float] = INFINITE
+    channels: int
+    frame_rate: float
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Content (B, C, T')."""
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
+
+
+class SpeakerEncoder(Part):
+    """Who speaks: ``forward(x, lengths) -> (B, D)``.
+
+    ``takes``, ``normalized``, ``sample_rate`` and lengths as in :class:`ContentEncoder`; taking features lets losses
+    act on generated features without a vocoder. ``channels`` is D. ``one_speaker`` is the least cosine of the mean
+    embeddings of two groups of windows of 1.6 s from one recording of one speaker, by which two speakers in a reference
+    are noticed; None where that is not known, and they are not.
+    """
+
+    kind: ClassVar[str] = "speaker_encoders"
+    takes: Literal["features", "audio"] = "features"
+    normalized: bool = True
+    sample_rate: int | None = None
+    channels: int
+    one_speaker: float | None = None
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Embedding (B, D)."""
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
+
+
+def check_rate(encoder: ContentEncoder | SpeakerEncoder | None, spec: AudioSpec) -> None:
+    """Refuse an encoder of audio that hears another rate than that of the features beside it.
+
+    Raises:
+        SpecMismatchError: names both rates.
+    """
+    if encoder is not None and encoder.takes == "audio" and encoder.sample_rate not in (None, spec.sample_rate):
+        raise SpecMismatchError(
+            f"sample_rate is {spec.sample_rate} in the feature extractor but {encoder.sample_rate} in"
+            f" {type(encoder).__name__}; give both the same value"
+        )
+
+
+class Generator(Part):
+    """Condition to features: ``forward(condition) -> (B, F, T)``, normalised as the module normalises them.
+
+    ``needs`` names the fields of the condition that it must be given. Built with the project's widths as the first,
+    positional argument: ``def __init__(self, dims: Dims, *, layers: int = 4)``.
+    """
+
+    kind: ClassVar[str] = "generators"
+    context: tuple[float, float] = INFINITE
+    needs: frozenset[str] = frozenset()
+    loss_names: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def forward(self, condition: Condition) -> Tensor:
+        """Features (B, F, T)."""
+
+    def forward_with_losses(self, condition: Condition) -> tuple[Tensor, dict[str, Tensor]]:
+        """Features, and the losses of the generator's own that ``loss_names`` lists, each a scalar."""
+        return self(condition), {}
+
+
+class Discriminator(Part):
+    """Real or fake: ``forward(x, condition) -> list of lists of feature maps``, the last of each list the logits.
+
+    One inner list for each judge inside (scale, period). ``takes`` says what x is: "features" (B, F, T) or "audio"
+    (B, 1, N). Higher logits mean real. Built with ``dims`` as generators are.
+    """
+
+    kind: ClassVar[str] = "discriminators"
+    takes: Literal["features", "audio"] = "features"
+
+    @abstractmethod
+    def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
+        """Feature maps of each judge; the last of each is its logits, any shape beginning with B."""
+
+    def begin_step(self) -> None:
+        """Called before each training step: one that lets only some of its judges sit draws them here."""
+
+
+class AdversarialLoss(Part):
+    """The game, on logits: lists with one tensor for each judge of the discriminator."""
+
+    kind: ClassVar[str] = "adversarial_losses"
+
+    @abstractmethod
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """What the discriminator minimises; a scalar, the mean over judges."""
+
+    @abstractmethod
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """What the generator minimises; a scalar, the mean over judges."""
+
+    def penalty(
+        self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
+    ) -> Tensor | None:
+        """Added to the discriminator's loss, weighted already; None where the game has none."""
+        return None
+
+
+class Vocoder(Part):
+    """Features to a waveform: ``forward(features (B, F, T)) -> audio (B, T * hop)`` in [-1, 1].
+
+    Built with the spec of the features as the first, positional argument; ``spec`` is what it understands.
+    Chunks of features that begin at a multiple of ``grid`` frames and have ``context`` frames more on either side
+    give what the whole gives, if it claims to be streamable. One that claims "likelihood" in ``capabilities`` can be
+    trained by :meth:`likelihood`, without a discriminator.
+    """
+
+    kind: ClassVar[str] = "vocoders"
+    context: tuple[float, float] = INFINITE
+    grid: int = 1
+    spec: AudioSpec
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Audio (B, T * hop) of features (B, F, T), in the extractor's own units."""
+
+    def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
+        """Negative logarithm of the likelihood of audio (B, T * hop) given its features, in bits a sample; a scalar.
+
+        Raises:
+            ConfigurationError: if this vocoder does not claim "likelihood".
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} has no likelihood; train it against a discriminator or by a distance of spectra"
+        )
+
+    def calibrate(self, features: Iterable[Tensor]) -> None:
+        """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
+
+    def check(self, features: Tensor) -> None:
+        """Refuse features that this vocoder cannot turn to sound.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if there are no frames, or values that are not finite.
+        """
+        name = type(self).__name__
+        if features.ndim != 3 or features.shape[1] != self.spec.channels:
+            raise SpecMismatchError(
+                f"{name} expects features (batch, {self.spec.channels}, frames) but got {tuple(features.shape)};"
+                f" give it what the {self.spec.kind} extractor of its spec yields"
+            )
+        if features.shape[2] == 0:
+            raise ConfigurationError(f"{name} got no frames; give it at least one")
+        if not torch.compiler.is_exporting() and not features.isfinite().all():
+            raise ConfigurationError(
+                f"{name} got {int((~features.isfinite()).sum())} values that are not finite (NaN or infinite);"
+                " the generator that made them has diverged: lower its learning rate, or take an earlier checkpoint"
+            )
+
+
+class AudioTransform(Part):
+    """Audio to audio. ``stage`` says where it may stand.
+
+    "prepare": a whole recording, ``forward(audio (channels, N), sample_rate) -> (channels', N')``; may change the
+    length. "training": a batch, ``forward(audio (B, N), sample_rate) -> (B, N)``, drawn anew for each row from
+    torch's own random state; keeps the shape. ``keeps_timing`` is False if it moves sound in time,
+    ``keeps_voice`` if it makes someone else of the speaker.
+    """
+
+    kind: ClassVar[str] = "audio_transforms"
+    stage: ClassVar[Literal["prepare", "training"]]
+    keeps_timing: ClassVar[bool] = True
+    keeps_voice: ClassVar[bool] = True
+
+    @abstractmethod
+    def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
+        """Transformed audio."""
+
+
+class FeatureTransform(Part):
+    """Features to features of the same shape (B, F, T), in training only; drawn anew for each row."""
+
+    kind: ClassVar[str] = "feature_transforms"
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Transformed features (B, F, T)."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One line of a corpus, before it is checked.
+
+    Args:
+        path: of the file, relative to the corpus's root.
+        speaker: who speaks.
+        text: what is said; empty where unknown.
+        start: seconds from the file's beginning.
+        end: seconds from the file's beginning, or None for all of it.
+        split: train, validation or test where the corpus says so itself; else empty.
+    """
+
+    path: str
+    speaker: str
+    text: str = ""
+    start: float = 0.0
+    end: float | None = None
+    split: str = ""
+
+
+class Corpus(Part):
+    """A tree of recordings: built with its root as the first, positional argument."""
+
+    kind: ClassVar[str] = "corpora"
+    root: Path
+
+    @abstractmethod
+    def recordings(self) -> Iterator[Recording]:
+        """Recordings in a reproducible order.
+
+        Raises:
+            ConfigurationError: if the root does not look like this corpus; says how to get or to name it.
+        """
+
+    @classmethod
+    def download(cls, root: Path, **options: object) -> None:
+        """Fetch the corpus into ``root``, where there is a network.
+
+        Raises:
+            ConfigurationError: if this corpus cannot be fetched.
+        """
+        raise ConfigurationError(f"{cls.__name__} has no download; copy the recordings to {root} yourself")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who a figure comes from, so that figures of different judges are never compared.
+
+    Args:
+        name: of the model or the method.
+        version: of the package that supplies it.
+        sha256: of its weights, hexadecimal; None where it has none.
+    """
+
+    name: str
+    version: str
+    sha256: str | None = None
+
+
+class Recognizer(Part):
+    """What is said, as text: ``forward(audio (N,), sample_rate) -> text``. ``judge`` says which one it is.
+
+    The contract of what measures a clone, ``Measure``, stands in ``evaluation/metrics/measure.py``: torchmetrics takes
+    longer to import than a voice needs to be loaded.
+    """
+
+    kind: ClassVar[str] = "recognizers"
+    judge: Judge
+
+    @abstractmethod
+    def transcribe(self, audio: Tensor, sample_rate: int) -> str:
+        """The words of audio (N,), as the recogniser writes them; empty if it hears none.
+
+        Raises:
+            RecordingError: if it cannot hear such audio.
+        """
+
+    def forward(self, audio: Tensor, sample_rate: int) -> str:
+        """As :meth:`transcribe`."""
+        return self.transcribe(audio, sample_rate)

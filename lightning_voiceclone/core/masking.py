@@ -1,0 +1,39 @@
+"""Padding, statistics over real frames, and frames of another rate."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# In squared units of the features: keeps the slope of the square root finite where a channel does not move.
+VARIANCE_FLOOR = 1e-5
+
+
+def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, C) of x (B, C, T) over the frames where the mask (B, 1, T) is set.
+
+    Computed in single precision at least, and given in that of x: half precision would round away what a long
+    utterance adds up to.
+    """
+    wide = x if x.dtype == torch.float64 else x.float()
+    count = mask.sum(-1).clamp(min=1).to(wide.dtype)
+    mean = keep(wide, mask).sum(-1) / count
+    variance = keep(wide - mean[:, :, None], mask).square().sum(-1) / count
+    return mean.to(x.dtype), torch.sqrt(variance + VARIANCE_FLOOR).to(x.dtype)
+
+
+def keep(x: Tensor, mask: Tensor) -> Tensor:
+    """x where the mask (B, 1, T) is 1, and exactly 0 elsewhere, even where x is not a number."""
+    return torch.where(mask > 0, x, torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def reach_mask(lengths: Tensor, frames: int) -> Tensor:
+    """(B, 1, T), True for the first ``lengths`` (B) frames of each row."""
+    return (torch.arange(frames, device=lengths.device) < lengths[:, None])[:, None]
+
+
+def stretch(content: Tensor, frames: int, from_rate: float, to_rate: float) -> Tensor:
+    """Content (B, C, T') on the features' grid (B, C, T), by linear interpolation between frame centres."""
+    if from_rate == to_rate:
+        return F.pad(content, (0, max(frames - content.shape[-1], 0)), mode="replicate")[..., :frames]
+    stretched = F.interpolate(content, scale_factor=to_rate / from_rate, mode="linear", align_corners=False)
+    return F.pad(stretched, (0, max(frames - stretched.shape[-1], 0)), mode="replicate")[..., :frames]

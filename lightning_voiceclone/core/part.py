@@ -1,0 +1,184 @@
+"""What all parts share: a part knows how it was made, so that a voice can be written down and made again."""
+
+import inspect
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.arguments import check_arguments
+from lightning_voiceclone.core.description_checks import shown_package
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError, PluginError
+
+
+@dataclass(frozen=True)
+class Dims:
+    """The widths that networks must agree on; each is stated by the part that owns it and passed to the others.
+
+    Args:
+        features: F, channels of the features.
+        content: C, channels of the content; 0 where there is none.
+        speaker: D, numbers of the speaker embedding; 0 where there is none.
+        noise: Z, numbers of noise a frame (or an utterance); 0 where there is none.
+        pitch: whether the generator is told the pitch and the voicing.
+        energy: whether the generator is told the energy.
+        frame_rate: frames a second of the features.
+    """
+
+    features: int
+    content: int = 0
+    speaker: int = 0
+    noise: int = 0
+    pitch: bool = False
+    energy: bool = False
+    frame_rate: float = 100.0
+
+
+class Part(nn.Module, ABC):
+    """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`).
+
+    ``capabilities`` are claims that the conformance tests hold a class to: differentiable (gradients reach the input),
+    deterministic, streamable (finite context; chunks give what the whole gives), exportable, and of vocoders likelihood
+    (see ``Vocoder.likelihood``). ``lvc plugins --claims`` lists them.
+    """
+
+    kind: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
+    frozen_sha256: str | None = (
+        None  # of weights that checkpoints refer to instead of holding them (external_weights.freeze)
+    )
+    features_spec: AudioSpec | None = None  # of the features that pretrained weights understand, where no spec says so
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Part":
+        """Keep the arguments, before the class's own ``__init__`` sees them."""
+        part = super().__new__(cls)
+        object.__setattr__(part, "_made_with", (args, kwargs))
+        return part
+
+    def prepare_inference(self) -> None:
+        """Compute once what follows from the weights alone, to be faster in use; by default nothing.
+
+        What is loaded to be used and not trained calls it (:func:`prepare_parts`). The part's state stays as it is,
+        and ``train()`` takes back what was prepared.
+        """
+
+
+def prepare_parts(module: nn.Module) -> None:
+    """Call :meth:`Part.prepare_inference` of the module, where it is a part, and of all parts inside."""
+    for inner in module.modules():
+        if isinstance(inner, Part):
+            inner.prepare_inference()
+
+
+def describe(part: Part) -> dict[str, Any]:
+    """How to make the part again, as a plain mapping: kind, name, package, version and arguments.
+
+    Raises:
+        ConfigurationError: if an argument is of a type that cannot be written down.
+    """
+    args, kwargs = part._made_with
+    name = type(part).__name__
+    signature = inspect.signature(type(part).__init__)
+    bound = signature.bind(part, *args, **kwargs)
+    bound.apply_defaults()  # a later version's defaults must not change an older voice
+    arguments = {}
+    for argument, value in list(bound.arguments.items())[1:]:
+        if signature.parameters[argument].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            if value:
+                raise ConfigurationError(
+                    f"{name} takes *{argument}, which a voice cannot write down; name its arguments"
+                )
+            continue
+        arguments[argument] = _encode(value, name)
+    known = next((plugin for plugin in registry.installed() if (plugin.kind, plugin.name) == (part.kind, name)), None)
+    return {
+        "kind": part.kind,
+        "name": name,
+        "package": known.package if known else None,
+        "version": known.version if known else None,
+        "arguments": arguments,
+    }
+
+
+def build(description: Mapping[str, Any]) -> Part:
+    """Make a part from :func:`describe`'s mapping. Only installed plugins and classes already imported are made.
+
+    Raises:
+        PluginError: if the class is not there; names the package to install.
+        ConfigurationError: if an argument has another type than the class states.
+    """
+    cls = _resolve(description["kind"], description["name"], description.get("package"))
+    arguments = {name: _decode(value) for name, value in description["arguments"].items()}
+    check_arguments(cls.__init__, arguments, description["name"])
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    positional = [arguments.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in arguments]
+    try:
+        return cls(*positional, **arguments)
+    except TypeError as error:
+        raise PluginError(
+            f"{description['name']} cannot be made as it was written down by {description.get('package')}"
+            f" {description.get('version')}: {error}; install that version"
+        ) from error
+
+
+def _resolve(kind: str, name: str, package: str | None) -> type[Part]:
+    imported = [cls for cls in _subclasses(Part) if cls.__name__ == name and getattr(cls, "kind", None) == kind]
+    if package is None and len(imported) == 1:
+        return imported[0]
+    try:
+        return registry.find(kind, name).load()
+    except PluginError as error:
+        if package is None:
+            remedy = f"the class {name} belongs to no package: import the module that defines it first"
+        elif shown_package(package) is None:
+            remedy = f"the class {name} is said to come from {package!r:.60}, which is no name of a package"
+        else:
+            remedy = (
+                f"the class {name} is said to come from the package {package}: pip install {package}, if you trust it"
+            )
+        raise PluginError(f"{remedy} ({error})") from error
+
+
+def _subclasses(cls: type) -> set[type]:
+    direct: set[type] = set(cls.__subclasses__())
+    return direct.union(*(_subclasses(subclass) for subclass in direct))
+
+
+def _encode(value: Any, owner: str) -> Any:
+    if isinstance(value, Part):
+        return {"part": describe(value)}
+    if isinstance(value, Dims):
+        return {"dims": asdict(value)}
+    if isinstance(value, AudioSpec):
+        return {"spec": value.to_mapping()}
+    if isinstance(value, list | tuple):
+        return [_encode(item, owner) for item in value]
+    if isinstance(value, Mapping):
+        return {"mapping": {str(key): _encode(item, owner) for key, item in value.items()}}
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise ConfigurationError(
+        f"{owner} was made with an argument of type {type(value).__name__}, which a voice cannot write down;"
+        " use numbers, strings, lists, mappings and parts"
+    )
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if isinstance(value, Mapping):
+        ((tag, content),) = value.items()
+        if tag == "part":
+            return build(content)
+        if tag == "dims":
+            return Dims(**content)
+        if tag == "spec":
+            return AudioSpec.from_mapping(content)
+        return {key: _decode(item) for key, item in content.items()}
+    return value

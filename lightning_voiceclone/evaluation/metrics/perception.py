@@ -1,0 +1,119 @@
+"""What listeners would say, as models of hearing predict it."""
+
+from pathlib import Path
+
+from lightning_voiceclone.core.interfaces import Judge
+from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.evaluation.case import Case
+from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.waveform import parallel_pair
+from lightning_voiceclone.utils.optional import file_sha256, need, package_version
+
+RATE = 16000  # of all three models
+
+
+def _check_rate(case: Case) -> None:
+    if case.sample_rate != RATE:
+        raise RecordingError(f"audio is at {case.sample_rate} Hz, but this measure hears {RATE} Hz; resample it")
+
+
+class PESQ(Measure):
+    """Perceptual evaluation of speech quality, wide band (ITU-T P.862.2), by the package pesq.
+
+    Against the parallel recording; undefined without one. MOS-LQO, from about 1.04 to 4.64 (a perfect copy); higher
+    is better. The package carries the ITU's code, with terms of its own: it is only ever optional.
+    """
+
+    name = "pesq_wb"
+    unit = "MOS-LQO"
+    higher_is_better = True
+    best = 4.644
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pesq = need("pesq", "pesq").pesq
+
+    @property
+    def judge(self) -> Judge:
+        """The implementation."""
+        return Judge("PESQ (ITU-T P.862.2), package pesq", package_version("pesq"))
+
+    def score(self, case: Case) -> float:
+        """MOS-LQO."""
+        _check_rate(case)
+        parallel, clone = (audio.float().numpy() for audio in parallel_pair(case))
+        try:
+            return float(self._pesq(RATE, parallel, clone, "wb"))
+        except Exception as error:  # the package's own kinds: no utterance found, too short
+            raise RecordingError(f"PESQ has no answer: {' '.join(str(error).split())}") from error
+
+
+class STOI(Measure):
+    """Short-time objective intelligibility (Taal et al. 2011), by the package pystoi.
+
+    Against the parallel recording; undefined without one. From about 0 to 1 (a perfect copy); higher is better.
+    """
+
+    name = "stoi"
+    unit = "share"
+    higher_is_better = True
+    best = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stoi = need("pystoi").stoi
+
+    @property
+    def judge(self) -> Judge:
+        """The implementation."""
+        return Judge("STOI, package pystoi", package_version("pystoi"))
+
+    def score(self, case: Case) -> float:
+        """STOI."""
+        import warnings
+
+        parallel, clone = (audio.numpy() for audio in parallel_pair(case))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # it warns, and answers 1e-5, where too little is heard
+            try:
+                return float(self._stoi(parallel, clone, case.sample_rate))
+            except (RuntimeWarning, ValueError) as error:
+                raise RecordingError(f"STOI has no answer: {' '.join(str(error).split())[:120]}") from error
+
+
+class DNSMOS(Measure):
+    """Overall quality as a network predicts it of the clone alone (DNSMOS P.835, Reddy et al. 2022).
+
+    By the package speechmos, which carries the weights; mean over windows of 9 s, shorter clones being repeated.
+    MOS from 1 to 5; higher is better. Learnt from noisy calls: it hears noise and roughness, not words or voices.
+    """
+
+    name = "dnsmos_ovrl"
+    unit = "MOS"
+    higher_is_better = True
+    best = 5.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        module = need("speechmos.dnsmos")
+        import onnxruntime
+
+        folder = Path(str(module.__file__)).parent / "dnsmos_models"
+        self._sha256 = file_sha256(folder / "sig_bak_ovr.onnx")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # cases are judged side by side, in processes
+        # Its own constructor takes every core for each session.
+        self._model = object.__new__(module.DNSMOS)
+        self._model.onnx_sess = onnxruntime.InferenceSession(folder / "sig_bak_ovr.onnx", options)
+        self._model.p808_onnx_sess = onnxruntime.InferenceSession(folder / "model_v8.onnx", options)
+
+    @property
+    def judge(self) -> Judge:
+        """The network."""
+        return Judge("DNSMOS P.835 (speechmos)", package_version("speechmos"), self._sha256)
+
+    def score(self, case: Case) -> float:
+        """Overall MOS."""
+        _check_rate(case)
+        audio = case.clone.float().clamp(-1, 1).numpy()
+        return float(self._model(audio, RATE, False)["ovrl_mos"])

@@ -1,0 +1,311 @@
+"""The one way from recordings to converted speech: read, screen, analyse the speaker, convert, write."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.torch
+import soxr
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
+from lightning_voiceclone.audio.speaker_change import SpeakerTeller
+from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
+from lightning_voiceclone.checkpoints.voice_folder import load_voice
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.inference.screening import check_denoise, hear_references, hear_source, speaker_teller
+from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.speaker_prompt import Identity
+
+SPEAKER_SUFFIX = ".voice"
+FORMAT = 1
+GREATEST_BYTES = 1 << 28  # of a speaker file; a minute of reference takes 3 MB
+INPUTS = "a path, or samples with their rate: (samples, sample_rate)"
+logger = logging.getLogger("lightning_voiceclone")
+
+
+class Audio(NamedTuple):
+    """Mono audio. Any pair of samples and rate is accepted where an ``Audio`` is.
+
+    Args:
+        samples: (N,) in [-1, 1], a tensor or a numpy array; (channels, N) is mixed down when it is read in.
+        sample_rate: in Hz.
+    """
+
+    samples: Tensor | np.ndarray
+    sample_rate: int
+
+
+Recording = str | os.PathLike[str] | tuple[Tensor | np.ndarray, int]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A target speaker: references that were analysed once, for any number of conversions.
+
+    Args:
+        prompt: one row, on the CPU.
+        model_sha256: hash of the encoders that made it; another model's speaker is refused.
+    """
+
+    prompt: Identity
+    model_sha256: str
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the speaker to a file, whole or not at all; ``Converter.speaker`` reads it.
+
+        Raises:
+            ConfigurationError: if the path does not end in ``.voice``.
+            OSError: if the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != SPEAKER_SUFFIX:
+            raise ConfigurationError(f"{path}: a speaker is saved as {SPEAKER_SUFFIX}; name it {path.stem}.voice")
+        told = {"format": FORMAT, "model_sha256": self.model_sha256}
+        tensors = {name: tensor.contiguous() for name, tensor in self.prompt.tensors().items()}
+        with whole_file(path) as temporary:
+            temporary.write_bytes(safetensors.torch.save(tensors, {"speaker": json.dumps(told)}))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Speaker":
+        """Read a file of :meth:`save`. No code of the file runs.
+
+        Raises:
+            ConfigurationError: if the file is missing, damaged, or no speaker.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ConfigurationError(f"{path}: there is no such file; Speaker.save writes one")
+        if path.stat().st_size > GREATEST_BYTES:
+            raise ConfigurationError(f"{path}: larger than any speaker ({path.stat().st_size} bytes); save it again")
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                told = json.loads((file.metadata() or {}).get("speaker", "null"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            prompt = Identity(**tensors)
+            speaker = cls(prompt, str(told["model_sha256"]))
+        except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ConfigurationError(f"{path} is no speaker, or is damaged; Speaker.save writes one") from error
+        if told.get("format") != FORMAT:
+            raise ConfigurationError(f"{path} has format {told.get('format')!r}, this version reads {FORMAT}")
+        return speaker
+
+
+class Converter:
+    """Converts recordings to a speaker's voice. Everything that converts goes through here.
+
+    Args:
+        voice: the joined parts; moved to ``device``.
+        denoise: "auto" for recordings whose speech is less than 15 dB above the noise, "on", or "off".
+        device: where to compute: cpu, cuda, cuda:1, mps.
+        note: is called with what screening did to a recording, a line each; by default a warning is logged.
+
+    Raises:
+        ConfigurationError: if ``denoise`` is none of the three, or the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        *,
+        denoise: str = "auto",
+        device: str | torch.device | None = None,
+        note: Callable[[str], None] = logger.warning,
+    ) -> None:
+        check_denoise(denoise)
+        try:
+            self.voice = voice if device is None else voice.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
+        self.denoise, self._note = denoise, note
+        self._same_speaker: SpeakerTeller | None = speaker_teller(self.voice)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the model's audio, in Hz."""
+        return self.voice.spec.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(iter(all_weights(self.voice).values())).device
+
+    @property
+    def model_sha256(self) -> str:
+        """Hash of all that a speaker depends on: the encoders, the normaliser, and what the generator needs."""
+        voice = self.voice
+        parts = {"content": voice.content_encoder, "speaker": voice.speaker_encoder, "normalizer": voice.normalizer}
+        weights = {f"{role}.{name}": tensor for role, part in parts.items() if part is not None
+                   for name, tensor in all_weights(part).items()}  # fmt: skip
+        settings = json.dumps([voice.spec.to_mapping(), sorted(voice.generator.needs)], default=str).encode()
+        return weights_sha256(weights | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
+
+    def speaker(self, *references: Recording) -> Speaker:
+        """Analyse recordings of one speaker, or read a file of :meth:`Speaker.save`.
+
+        Args:
+            references: paths, or pairs of samples (N,) or (channels, N) and their rate; or one ``.voice`` file.
+
+        Raises:
+            RecordingError: if one cannot be read, is too short, silent, or has no speech.
+            ConfigurationError: if there is none, or the file belongs to another model.
+        """
+        paths = [Path(path) for path in map(_path, references) if path is not None]
+        saved = [path for path in paths if path.suffix == SPEAKER_SUFFIX]
+        if saved:
+            if len(references) > 1:
+                raise ConfigurationError(f"{saved[0]} is a speaker already; give it alone, or recordings alone")
+            return self._loaded(saved[0])
+        read = [self.read(one, f"reference {number}") for number, one in enumerate(references, 1)]
+        prompt = self.voice.prompt(self.screen_references(read), self.sample_rate)
+        on_cpu = Identity(**{name: tensor.cpu() for name, tensor in prompt.tensors().items()})
+        return Speaker(on_cpu, self.model_sha256)
+
+    def convert(self, source: Recording, speaker: Speaker | None = None, **options: Any) -> Audio:
+        """The words of the source in the speaker's voice.
+
+        Args:
+            source: a path, or a pair of samples (N,) or (channels, N) and their rate.
+            speaker: of :meth:`speaker`; None for the one to whom the model was adapted.
+            options: seed, pitch_shift, speed and guidance, as of :meth:`Voice.convert`.
+
+        Returns:
+            Samples (N,) on the CPU, and their rate.
+
+        Raises:
+            RecordingError: if the source cannot be read, is too short, silent or not finite.
+            ConfigurationError: if there is no speaker, it belongs to another model, or an option is out of range.
+        """
+        prompt = None if speaker is None else self._prompt(speaker)
+        screened = self.screen_source(self.read(source, "the source"))
+        converted = self.voice.convert(screened, prompt, self.sample_rate, **options)
+        # All converted audio leaves by this line: a watermark and a check of consent belong here.
+        return Audio(converted.cpu(), self.sample_rate)
+
+    # The steps by themselves, for adaptation -------------------------------------------------------------------------
+
+    def read(self, recording: Recording, name: str = "the recording") -> tuple[str, Tensor]:
+        """What notes call a recording (``name`` for samples), and samples (N,) at the model's rate, on its device."""
+        if (path := _path(recording)) is None:
+            return name, torch.as_tensor(read(recording, self.sample_rate).samples).to(self.device)
+        samples, _, notes = read_with_notes(path, self.sample_rate)
+        self._tell(notes)
+        return name_of(path), torch.from_numpy(samples).to(self.device)
+
+    def screen_source(self, named: tuple[str, Tensor]) -> Tensor:
+        """A source (N',) as it is to be converted: ``docs/inputs.md`` says what is done to which recording."""
+        name, audio = named
+        screened = hear_source(audio, self.voice.spec, name, denoise=self.denoise)
+        self._tell(screened.notes)
+        return screened.audio
+
+    def screen_references(self, named: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
+        """References (N',) as the speaker is to be analysed from them, a minute together at most."""
+        screened, notes = hear_references(named, self.voice.spec, denoise=self.denoise, teller=self._same_speaker)
+        self._tell(notes)
+        return screened
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            self._note(note)
+
+    def _loaded(self, path: Path) -> Speaker:
+        speaker = Speaker.load(path)
+        if speaker.model_sha256 != self.model_sha256:
+            raise ConfigurationError(
+                f"{path} was made with other encoders than this model's; make it again from the recordings"
+            )
+        return speaker
+
+    def _prompt(self, speaker: Speaker) -> Identity:
+        if speaker.model_sha256 != self.model_sha256:
+            raise ConfigurationError("the speaker was made by another model; make it with this one's speaker()")
+        return Identity(**{name: tensor.to(self.device) for name, tensor in speaker.prompt.tensors().items()})
+
+
+def read(recording: Recording, sample_rate: int | None = None) -> Audio:
+    """Mono audio of a file, or of samples, at a rate.
+
+    Args:
+        recording: a path, or a pair of samples (N,) or (channels, N) and their rate.
+        sample_rate: to resample to, in Hz; None for its own.
+
+    Raises:
+        RecordingError: if the file cannot be decoded, or the samples are empty or of another shape.
+        ConfigurationError: if it is neither a path nor such a pair.
+    """
+    if (path := _path(recording)) is not None:
+        samples, rate = read_audio(path, sample_rate)
+        return Audio(torch.from_numpy(samples), rate)
+    samples, rate = _pair(recording)
+    if not 0 < samples.ndim < 3 or not samples.size:
+        raise RecordingError(f"samples have the shape {samples.shape}; give (N,) or (channels, N), and at least one")
+    mono = samples.mean(0) if samples.ndim == 2 else samples
+    if sample_rate not in (None, rate):
+        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
+    return Audio(torch.from_numpy(np.ascontiguousarray(mono, np.float32)), sample_rate or rate)
+
+
+def write(path: str | os.PathLike[str], audio: tuple[Tensor | np.ndarray, int]) -> None:
+    """Write audio as 16-bit WAV or FLAC, by the path's suffix; the file appears whole or not at all.
+
+    Args:
+        path: ending in .wav or .flac; parent folders are created.
+        audio: samples (N,) or (channels, N) in [-1, 1], and their rate.
+
+    Raises:
+        ConfigurationError: if the suffix is another one, or samples are not finite numbers.
+        OSError: if the file cannot be written.
+    """
+    samples, rate = _pair(audio)
+    write_audio(path, samples, rate)
+
+
+def load_model(
+    path: str | os.PathLike[str] = "default",
+    *,
+    vocoder: str | None = None,
+    denoise: str = "auto",
+    device: str | torch.device = "cpu",
+    note: Callable[[str], None] = logger.warning,
+) -> Converter:
+    """Load a model to convert with.
+
+    Args:
+        path: a folder of ``lvc save`` or ``lvc adapt``, or a checkpoint of ``lvc fit``; "default" for the model that
+            ships.
+        vocoder: name or path of another vocoder than the model's own, as of ``lvc clone --vocoder``.
+        denoise: "auto", "on" or "off", as of :class:`Converter`.
+        device: where to compute.
+        note: is called with what screening did to a recording; by default a warning is logged.
+
+    Raises:
+        LVCError: if there is no model at the path, or its parts are not installed or do not fit.
+    """
+    return Converter(load_voice(os.fspath(path), vocoder), denoise=denoise, device=device, note=note)
+
+
+def _path(recording: Recording) -> str | os.PathLike[str] | None:
+    return recording if isinstance(recording, str | os.PathLike) else None
+
+
+def _pair(recording: Any) -> tuple[np.ndarray, int]:
+    """Samples as float32, and their rate."""
+    if not isinstance(recording, Sequence) or isinstance(recording, str) or len(recording) != 2:
+        raise ConfigurationError(f"a recording is {INPUTS}, not {type(recording).__name__}")
+    samples, rate = recording
+    if isinstance(samples, Tensor):
+        samples = samples.detach().cpu().numpy()
+    if not isinstance(samples, np.ndarray) or isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
+        raise ConfigurationError(f"a recording is {INPUTS}, not ({type(samples).__name__}, {rate!r})")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise RecordingError(f"samples are {samples.dtype}; give floating-point numbers in [-1, 1]")
+    return samples.astype(np.float32), rate

@@ -1,0 +1,263 @@
+"""What cloning is handed, heard before it is used: refused, mended, cut or left as it is, and a note of what was done.
+
+``docs/inputs.md`` has the answers as a table. What is clean speech comes back as the very tensor that was given.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_voiceclone.audio.quality import Quality, measure
+from lightning_voiceclone.audio.segment_selection import Span, clearest, join
+from lightning_voiceclone.audio.speaker_change import SpeakerTeller, longer_speaker
+from lightning_voiceclone.core.audio_checks import check_audio
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError, RecordingError, nearest
+from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
+from lightning_voiceclone.voice.model import Voice
+
+DENOISE = ("auto", "on", "off")
+NOISY_DB = 15.0  # of speech over noise, below which auto denoises
+LEAST_VOICED_SECONDS = 0.1
+LEAST_MODULATION_DB = 1.0  # brown noise has 0.8, speech at 0 dB 1.6
+CLIPPED_SHARE = 1e-3
+NARROW_DB = -30.0  # from 2 to 3.5 kHz to above 4.5 kHz; speech falls by less than 20 dB, a telephone's by 60
+MUSICAL_SHARE = 0.5
+MEASURABLE_SECONDS = 0.5  # less is taken as it is: it is too short to tell speech from noise
+LONGEST_SECONDS = 60.0  # of all references together; more says nothing new of a voice, and costs memory
+LOUDEST, QUIETEST, USUAL = 2.0, 0.01, 0.5  # peaks; decoders of MP3 overshoot full scale by a fifth
+ENOUGH_SECONDS = 5.0  # of references with the whole band, beside which those of a telephone are left out
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording as it is to be used, and what a user should know of it.
+
+    Args:
+        audio: (N,) samples in [-1, 1].
+        notes: a line each.
+    """
+
+    audio: Tensor
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Reference:
+    name: str
+    audio: Tensor
+    quality: Quality
+
+    @property
+    def narrow(self) -> bool:
+        return self.quality.treble < NARROW_DB
+
+    @property
+    def whole(self) -> list[Span]:
+        return [(0, len(self.audio))]
+
+
+def hear_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, denoise: str = "auto") -> Heard:
+    """The source as it is to be cloned.
+
+    Args:
+        audio: (N,) samples in [-1, 1] at the spec's rate.
+        spec: of the voice.
+        name: what notes and errors call it.
+        denoise: "auto" for where speech is less than 15 dB above the noise, "on", or "off".
+
+    Raises:
+        RecordingError: if it is too short, silent or not finite.
+        ConfigurationError: if ``denoise`` is none of the three.
+    """
+    check_denoise(denoise)
+    check_audio(audio, spec, name, spec.hop_length / spec.sample_rate)
+    audio, notes = _levelled(name, audio)
+    if len(audio) < MEASURABLE_SECONDS * spec.sample_rate:
+        return Heard(_denoised(audio, spec) if denoise == "on" else audio, tuple(notes))
+    quality = measure(audio, spec.sample_rate)
+    notes += _faults(name, quality)
+    if not _is_speech(quality):
+        notes.append(f"no speech found in {name}: the clone will have no words; give a recording of someone who speaks")
+    if quality.treble < NARROW_DB:
+        notes.append(f"{name} has nothing above 4 kHz, as a telephone's recording: the clone's s and f are guesses")
+    noisy = _is_noisy(quality)
+    if denoise == "auto" and noisy:
+        notes.append(_noise_note(name, quality))
+    return Heard(_denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio, tuple(notes))
+
+
+def hear_references(
+    references: Sequence[tuple[str, Tensor]],
+    spec: AudioSpec,
+    *,
+    denoise: str = "auto",
+    teller: SpeakerTeller | None = None,
+) -> tuple[list[Tensor], tuple[str, ...]]:
+    """The references as the voice is to be learnt from them, and notes, a line each.
+
+    Args:
+        references: what notes and errors call each, and its samples (N,) in [-1, 1] at the spec's rate; may be none.
+        spec: of the voice.
+        denoise: "auto" for those whose speech is less than 15 dB above the noise, "on", or "off".
+        teller: tells speakers apart, such as :func:`speaker_teller` makes; without one, two speakers in one recording
+            are not noticed.
+
+    Returns:
+        Recordings (N',) of at least 1 s, together at most a minute if they were longer; and the notes.
+
+    Raises:
+        RecordingError: if one is too short, silent, not finite, or has no speech; says which.
+        ConfigurationError: if ``denoise`` is none of the three.
+    """
+    check_denoise(denoise)
+    heard: list[_Reference] = []
+    notes: list[str] = []
+    for name, given in references:
+        check_audio(given, spec, name, LEAST_REFERENCE_SECONDS)
+        audio, told = _levelled(name, given)
+        notes += told
+        heard.append(_Reference(name, audio, measure(audio, spec.sample_rate)))
+        notes += _faults(name, heard[-1].quality)
+        _check_speech(heard[-1])
+    used, narrow = _with_the_whole_band(heard, spec.sample_rate)
+    spans, cut = _within_the_budget(used, spec.sample_rate)
+    notes += narrow + cut
+    ready = []
+    for reference, chosen in zip(used, spans, strict=True):
+        if not chosen:
+            continue
+        audio = join(reference.audio, chosen, spec.sample_rate)
+        noisy = _is_noisy(reference.quality)
+        if denoise == "auto" and noisy:
+            notes.append(_noise_note(reference.name, reference.quality))
+        audio = _denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio
+        one, two = _one_speaker(reference, audio, chosen, spec.sample_rate, teller)
+        ready.append(one)
+        notes += two
+    return ready, tuple(notes)
+
+
+def speaker_teller(voice: Voice) -> SpeakerTeller | None:
+    """How a voice tells speakers apart; None if it has no speaker encoder that knows how alike one speaker is."""
+    encoder = voice.speaker_encoder
+    if encoder is None or encoder.one_speaker is None:
+        return None
+
+    @torch.inference_mode()
+    def embed(audio: Tensor) -> Tensor:
+        return voice.embed(voice.analyze(audio, prosody=False))
+
+    return SpeakerTeller(embed, encoder.one_speaker)
+
+
+def check_denoise(denoise: str) -> None:
+    """Refuse what is none of the three, before a voice is loaded for it.
+
+    Raises:
+        ConfigurationError: names the nearest.
+    """
+    if denoise not in DENOISE:
+        raise ConfigurationError(f"denoise is {denoise!r}{nearest(denoise, DENOISE)}; give {', '.join(DENOISE)}")
+
+
+def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
+    """Audio (N,) of a level that a voice knows, and a note if it had another one."""
+    peak = float(audio.abs().max())
+    if QUIETEST <= peak <= LOUDEST:
+        return audio, []
+    what = "far beyond full scale" if peak > LOUDEST else "very quiet"
+    decibels = 20 * math.log10(peak)
+    return audio * (USUAL / peak), [f"{name} is {what}, its peak at {decibels:+.0f} dB: scaled to half of full scale"]
+
+
+def _faults(name: str, quality: Quality) -> list[str]:
+    """Notes of what can be heard but not mended."""
+    notes = []
+    if quality.clipped > CLIPPED_SHARE:
+        notes.append(
+            f"{name} is clipped: {quality.clipped:.1%} of its samples lie at flat tops; it is used as it is, but"
+            " record it again at a lower level if you can"
+        )
+    if quality.tones > MUSICAL_SHARE:
+        notes.append(
+            f"{name} has steady tones beside the speech, as of music or a hum: they are taken for voice, so the clone"
+            " is unreliable; give speech alone"
+        )
+    return notes
+
+
+def _is_speech(quality: Quality) -> bool:
+    return quality.voiced_seconds >= LEAST_VOICED_SECONDS and quality.modulation >= LEAST_MODULATION_DB
+
+
+def _check_speech(reference: _Reference) -> None:
+    if _is_speech(reference.quality):
+        return
+    quality = reference.quality
+    raise RecordingError(
+        f"no speech found in {reference.name}: {quality.voiced_seconds:.1f} s have a pitch (least"
+        f" {LEAST_VOICED_SECONDS:g} s) and the level moves by {quality.modulation:.1f} dB (least"
+        f" {LEAST_MODULATION_DB:g} dB); give a recording of someone who speaks"
+    )
+
+
+def _is_noisy(quality: Quality) -> bool:
+    """Whether there is noise that the gate can take away: it is made for steady noise, not for music."""
+    return quality.snr < NOISY_DB and quality.tones <= MUSICAL_SHARE and _is_speech(quality)
+
+
+def _noise_note(name: str, quality: Quality) -> str:
+    return f"{name} is noisy, its speech about {quality.snr:.0f} dB above the noise: denoised (denoise off leaves it)"
+
+
+def _denoised(audio: Tensor, spec: AudioSpec) -> Tensor:
+    from lightning_voiceclone.audio.preprocessing import SpectralGate  # SciPy's filters are slow to import
+
+    return SpectralGate()(audio[None].cpu(), spec.sample_rate)[0].to(audio)
+
+
+def _with_the_whole_band(references: list[_Reference], sample_rate: int) -> tuple[list[_Reference], list[str]]:
+    """Those that are more than a telephone's, if they suffice; all of them else."""
+    wide = [reference for reference in references if not reference.narrow]
+    enough = sum(len(reference.audio) for reference in wide) >= ENOUGH_SECONDS * sample_rate
+    fate = "left out, as the others have more" if enough else "the voice is learnt without its top band"
+    notes = [
+        f"{reference.name} has nothing above 4 kHz, as a telephone's recording: {fate}"
+        for reference in references if reference.narrow
+    ]  # fmt: skip
+    return (wide if enough else references), notes
+
+
+def _within_the_budget(references: list[_Reference], sample_rate: int) -> tuple[list[list[Span]], list[str]]:
+    """Spans of each that are used, a minute together at most."""
+    seconds = sum(len(reference.audio) for reference in references) / sample_rate
+    if seconds <= LONGEST_SECONDS:
+        return [reference.whole for reference in references], []
+    spans = clearest([reference.quality for reference in references], sample_rate, LONGEST_SECONDS)
+    names = ", ".join(reference.name for reference in references)
+    lasts = "lasts" if len(references) == 1 else "together last"
+    used = sum(end - begin for of_one in spans for begin, end in of_one) / sample_rate
+    return spans, [f"{names} {lasts} {seconds:.0f} s: the {used:.0f} s in which the voice is clearest are used"]
+
+
+def _one_speaker(
+    reference: _Reference, audio: Tensor, chosen: list[Span], sample_rate: int, teller: SpeakerTeller | None
+) -> tuple[Tensor, list[str]]:
+    """Of the chosen audio (N,), what the speaker who speaks longer says, if two speak."""
+    if teller is None:
+        return audio, []
+    voiced = reference.quality.voiced_within(chosen)
+    turns = longer_speaker(audio, voiced, sample_rate, teller)
+    if turns is None:
+        return audio, []
+    kept = join(audio, turns, sample_rate)
+    if len(kept) < LEAST_REFERENCE_SECONDS * sample_rate:
+        return audio, []
+    return kept, [
+        f"{reference.name} seems to have two speakers: the one who speaks longer is used, {len(kept) / sample_rate:.1f}"
+        f" of {len(audio) / sample_rate:.1f} s; give recordings of one speaker"
+    ]

@@ -1,0 +1,74 @@
+"""Blocks of ConvNeXt over time, quick on a CPU, and chains of them."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.features.normalizer import Normalizer
+
+
+class ConvNeXtBlock(nn.Module):
+    """x + gamma * mix(GELU(expand(norm(depthwise(x))))) on (B, T, width) (Liu et al. 2022, as in Vocos).
+
+    Args:
+        width: channels.
+        hidden: channels between the two dense layers.
+        kernel_size: steps that the depthwise convolution sees; odd.
+        scale: gamma at the beginning.
+    """
+
+    def __init__(self, width: int, hidden: int, kernel_size: int, scale: float):
+        super().__init__()
+        self.taps = nn.Parameter(torch.empty(kernel_size, width).uniform_(-1, 1) / math.sqrt(kernel_size))
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, hidden)
+        self.mix = nn.Linear(hidden, width)
+        self.gamma = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, width) as x; steps outside the mask (B, T, 1) have no part in the others."""
+        steps, reach = x.shape[1], len(self.taps) // 2
+        padded = F.pad(x if mask is None else x * mask, (0, 0, reach, reach))
+        # Shifted products: a depthwise convolution is several times as slow backwards on a CPU.
+        seen = padded[:, :steps] * self.taps[0]
+        for tap in range(1, len(self.taps)):
+            seen = torch.addcmul(seen, padded[:, tap : tap + steps], self.taps[tap])
+        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(seen)))), self.gamma)
+
+
+class ConvNeXtChain(nn.Module):
+    """Features in the extractor's own units to hidden steps (B, T', width), T' = ceil(T / stride).
+
+    Args:
+        features: F.
+        width: channels.
+        hidden: channels between the two dense layers of a block.
+        layers: blocks.
+        kernel_size: steps that each convolution sees; odd.
+        stride: frames to one step.
+    """
+
+    def __init__(self, features: int, *, width: int, hidden: int, layers: int, kernel_size: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.normalizer = Normalizer(features)
+        self.embed = nn.Conv1d(features * stride, width, kernel_size, padding=kernel_size // 2)
+        self.first_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(width, hidden, kernel_size, 1 / layers) for _ in range(layers))
+        self.last_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Hidden steps, and the mask (B, T', 1) of those that are real."""
+        if lengths is None:
+            lengths = torch.full((len(x),), x.shape[2], device=x.device)
+        x = keep(self.normalizer(x), reach_mask(lengths, x.shape[2]))
+        x = F.pad(x, (0, -x.shape[2] % self.stride)).unflatten(2, (-1, self.stride))
+        x = x.permute(0, 3, 1, 2).flatten(1, 2)
+        mask = reach_mask((lengths + self.stride - 1) // self.stride, x.shape[2]).transpose(1, 2).to(x.dtype)
+        x = self.first_norm(self.embed(x).transpose(1, 2))
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.last_norm(x), mask

@@ -1,0 +1,50 @@
+"""Residual blocks of convolutions over time, and the frames that a chain of them sees."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.masking import keep
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
+from lightning_voiceclone.networks.layers.film import SpeakerModulation
+
+
+class ResidualBlock(nn.Module):
+    """x + mix(act(dilated(act(modulate(norm(x)))))), on (B, width, T).
+
+    Args:
+        dims: ``dims.speaker`` modulates (FiLM) where it is not 0.
+        width: channels.
+        kernel_size: frames that the convolution sees; odd.
+        dilation: distance between them.
+        dropout: share of the hidden numbers dropped in training.
+    """
+
+    def __init__(self, dims: Dims, width: int, *, kernel_size: int, dilation: int, dropout: float = 0.0):
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.modulation = SpeakerModulation(dims, width)
+        self.reach = dilation * (kernel_size // 2)
+        # Dense, not depthwise: a depthwise convolution is slow backwards on a CPU.
+        self.dilated = nn.Conv1d(width, width, kernel_size, padding=self.reach, dilation=dilation)
+        self.mix = nn.Conv1d(width, width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, condition: Condition) -> Tensor:
+        """x and what the block adds; frames outside the mask (B, 1, T) have no part in the others."""
+        hidden = F.silu(self.modulation(self.norm(x), condition))
+        hidden = F.silu(self.dilated(keep(hidden, mask)))
+        return x + self.mix(self.dropout(hidden))
+
+
+def cycle_dilations(owner: str, dilations: tuple[int, ...], layers: int) -> list[int]:
+    """One dilation for each layer, taken in turn.
+
+    Raises:
+        ConfigurationError: if there is none, or one below 1.
+    """
+    if not dilations or min(dilations) < 1:
+        raise ConfigurationError(f"{owner}: dilations are {dilations}; give at least one, each at least 1")
+    return [dilations[index % len(dilations)] for index in range(layers)]

@@ -1,0 +1,165 @@
+"""What a combination of a voice's parts cannot do in training."""
+
+from collections.abc import Iterable, Mapping, Sized
+
+from lightning_voiceclone.core.interfaces import (
+    AudioTransform,
+    ContentEncoder,
+    Discriminator,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.training.loss_weights import OF_THE_GAME
+from lightning_voiceclone.voice.model import Voice
+
+
+def absent_losses(
+    spec: AudioSpec,
+    content: ContentEncoder | None,
+    speaker: SpeakerEncoder | None,
+    generator: Generator,
+    swap: float,
+) -> dict[str, str]:
+    """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
+    absent = {}
+    for name, encoder in (("content", content), ("speaker", speaker)):
+        if reason := _no_judge(name, encoder):
+            absent[name] = reason
+    if content is None or speaker is None or not _trained(content):
+        absent["confusion"] = (
+            "it takes the voice out of the content, and needs a speaker encoder and a content encoder that is trained"
+        )
+    if not swap:
+        absent["statistics"] = "it is of rows that speak in another's voice, and model.swap is 0; set it above 0"
+    if "kl" not in generator.loss_names:
+        absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
+    if spec.kind == "waveform":
+        absent["statistics"] = "it compares spectra, and the features are waveforms"
+    else:
+        absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
+    if content is None:
+        reason = "without a content encoder the voice is made from noise alone, and there is nothing to compare with"
+        absent |= {"reconstruction": reason, "spectral": reason}
+    return absent
+
+
+def _no_judge(name: str, encoder: ContentEncoder | SpeakerEncoder | None) -> str | None:
+    """Why an encoder cannot tell whether what was made is right; None if it can."""
+    if encoder is None:
+        return f"there is no {name} encoder to hear what was made"
+    if encoder.takes == "audio":
+        return f"{type(encoder).__name__} hears audio, and what was made is features; use an encoder of features"
+    if _trained(encoder):
+        return (
+            f"{type(encoder).__name__} is trained too and would learn to be content with anything; give it pretrained"
+            " weights"
+        )
+    return None
+
+
+def _trained(encoder: ContentEncoder | SpeakerEncoder) -> bool:
+    return any(weight.requires_grad for weight in encoder.parameters())
+
+
+def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> None:
+    """Refuse to exchange voices where there are none, or where nothing would say what is to come of it.
+
+    Raises:
+        ConfigurationError: names the setting.
+    """
+    if not 0 <= swap <= 1:
+        raise ConfigurationError(f"model.swap is {swap}; it must be from 0 to 1")
+    if swap and (not listens or content is None):
+        raise ConfigurationError(
+            f"model.swap is {swap}, but only a voice with a content encoder that listens to a reference can speak in"
+            " another speaker's; set it to 0, or add both encoders"
+        )
+
+
+def check_exchange(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
+    """Refuse losses that would have no row to be of: none is exchanged without a discriminator, or before it plays.
+
+    Raises:
+        ConfigurationError: names the setting or the losses, and what to do.
+    """
+    if swap and not playing:
+        raise ConfigurationError(
+            f"model.swap is {swap}, but rows are exchanged only against a discriminator, and there is none; add one, or"
+            " set model.swap to 0"
+        )
+    of_own = [name for name in ("reconstruction", "spectral", "feature_matching") if weights.get(name, 0) > 0]
+    if swap == 1 and not warmup and of_own:
+        raise ConfigurationError(
+            "model.swap is 1: every row speaks in another's voice from the first step on, so that"
+            f" {' and '.join(of_own)} would train nothing; set model.swap below 1, or the weights to 0"
+        )
+    of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
+    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange, "confusion"}
+    if swap and warmup and of_exchange and not others:
+        raise ConfigurationError(
+            f"steps.warmup is {warmup}, in which no rows are exchanged, so that {' and '.join(of_exchange)} would train"
+            " nothing; set it to 0, or give another loss a weight, such as reconstruction"
+        )
+
+
+def check_augmentation(transforms: Iterable[AudioTransform]) -> None:
+    """Refuse transforms of whole recordings.
+
+    Raises:
+        ConfigurationError: names the transform, and the command that takes it.
+    """
+    for transform in transforms:
+        if transform.stage != "training":
+            raise ConfigurationError(
+                f"{type(transform).__name__} works on whole recordings, not on training batches;"
+                f" give it to lvc prepare --transform {type(transform).__name__}"
+            )
+
+
+def check_transforms(augmentation: Iterable[AudioTransform], content_transforms: Sized, voice: Voice) -> None:
+    """Refuse transforms that would teach something wrong, or nothing.
+
+    Raises:
+        ConfigurationError: names the transform or the setting, and what to do.
+    """
+    for transform in augmentation:
+        if voice.listens and not transform.keeps_voice:
+            raise ConfigurationError(
+                f"{type(transform).__name__} would change who speaks in the crops and not in their references; leave it"
+                " out of model.augmentation (data.speeds plays recordings as other speakers, references and all)"
+            )
+    encoder = voice.content_encoder
+    if len(content_transforms) and (encoder is None or encoder.takes == "audio"):
+        what = "there is no content encoder" if encoder is None else f"{type(encoder).__name__} hears audio"
+        raise ConfigurationError(
+            f"model.content_transforms are of the features that the content encoder hears, but {what}; set it to null"
+        )
+
+
+def check_stored_features(stored: bool, transforms: Sized) -> None:
+    """Refuse to change the audio of crops whose features are known already.
+
+    Raises:
+        ConfigurationError: names both settings.
+    """
+    if stored and len(transforms):
+        raise ConfigurationError(
+            "data.cached_features gives features of the recordings as they are, but model.augmentation changes them;"
+            " set one of the two aside"
+        )
+
+
+def check_way_back(judge: Discriminator | None, vocoder: Vocoder) -> None:
+    """Refuse a judge of waveforms from which no gradient could reach the generator.
+
+    Raises:
+        ConfigurationError: names both, and what can be used instead.
+    """
+    if judge is not None and judge.takes == "audio" and "differentiable" not in vocoder.capabilities:
+        raise ConfigurationError(
+            f"{type(judge).__name__} judges waveforms, but no gradient comes back through {type(vocoder).__name__};"
+            " use a discriminator of features, or Waveform features with the vocoder Unframe"
+        )

@@ -1,0 +1,335 @@
+"""The adversarial training step, for features and for waveforms alike."""
+
+import itertools
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator, FeatureExtractor
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.normalizer import Normalizer
+from lightning_voiceclone.losses.reconstruction import feature_matching
+from lightning_voiceclone.training.ema import WeightAverage
+from lightning_voiceclone.training.finite import check_optimizer, check_step, clip
+from lightning_voiceclone.training.loss_weights import check_weights
+from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.utils.lightning_internals import uncounted
+
+OptimizerFactory = Callable[[Any], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+CALIBRATION_SECONDS = 120.0
+PLAYERS = ("generator", "discriminator")  # as their optimizers stand, and as settings call them
+
+
+class AdversarialModule(pl.LightningModule):
+    """Alternates the steps of a discriminator and of a generator, by manual optimization.
+
+    A subclass says how a batch becomes a pair of real and fake (:meth:`make_pair`), with the losses that are its own.
+    Without a discriminator the generator trains by those losses alone. A step counts as one batch everywhere
+    (``global_step``, ``max_steps``, schedulers, checkpoints), whichever players moved in it.
+    All randomness of a step follows from the seed, the step's number and the process's rank, so that a resumed
+    training goes on exactly as one that was never stopped.
+
+    Args:
+        generator_side: everything that trains with the generator.
+        name: of the subclass's attribute that holds it; checkpoints keep its averaged weights under that name.
+        discriminator: tells real from fake; None for none.
+        adversarial_loss: the game.
+        weights: of the losses, by name.
+        absent: losses that this combination does not compute, each with the reason.
+        own_losses: names of the losses that :meth:`make_pair` gives.
+        generator_optimizer: makes the optimizer of the generator's side.
+        discriminator_optimizer: makes the discriminator's.
+        scheduler: makes the learning-rate scheduler of each; stepped once a batch.
+        steps: how the players take turns.
+    """
+
+    def __init__(
+        self,
+        generator_side: nn.Module,
+        discriminator: Discriminator | None,
+        adversarial_loss: AdversarialLoss,
+        *,
+        name: str,
+        weights: Mapping[str, float],
+        own_losses: set[str],
+        absent: Mapping[str, str],
+        generator_optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None,
+        steps: StepSettings,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        check_weights(weights, own_losses, absent, playing=discriminator is not None, warmup=steps.warmup)
+        self.discriminator = discriminator
+        self.adversarial_loss = adversarial_loss
+        self.weights = {name: weight for name, weight in weights.items() if weight > 0}
+        self.steps = steps
+        self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, name)
+        self._generator_side = [generator_side]  # in a list: the subclass registers it under its own name
+        self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
+
+    @abstractmethod
+    def make_pair(self, batch: Any) -> Pair:
+        """Make a batch into real and fake, with the losses that are this module's own."""
+
+    speaks: ClassVar[bool] = True  # whether predict_step gives something to hear
+
+    # What the data are to look like ----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def feature_extractor(self) -> FeatureExtractor:
+        """From audio to features; owns rate and hop."""
+
+    @property
+    def spec(self) -> AudioSpec:
+        """What the features mean."""
+        return self.feature_extractor.spec
+
+    @property
+    def listens(self) -> bool:
+        """Whether crops of references are needed."""
+        return False
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio that are needed on either side of a crop."""
+        return self.feature_extractor.margin
+
+    @property
+    def companions(self) -> list[nn.Module]:
+        """What else trains with the generator's side, for the training alone; a trained voice does not have it."""
+        return []
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What :meth:`evaluate` logs after the stage, for checkpoints to be chosen by; empty if not known."""
+        return ()
+
+    @abstractmethod
+    def advice(self, checkpoint: Path) -> str:
+        """What to do with a finished checkpoint, with the command."""
+
+    # Optimizers ------------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
+        """One optimizer a player, the generator's first, each with its scheduler if there is one."""
+        make_generator, make_discriminator, make_scheduler = self._make_optimizers
+        beside = [p for module in self.companions for p in module.parameters()]
+        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad] + beside
+        try:
+            optimizers = [make_generator(trained)]
+            if self.discriminator is not None:
+                optimizers.append(make_discriminator(self.discriminator.parameters()))
+            schedulers = [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"an optimizer or its scheduler cannot be made: {error}") from error
+        if any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in schedulers):
+            raise ConfigurationError(
+                "model.scheduler is ReduceLROnPlateau, which waits for a figure that no single loss of two players is;"
+                " use one that follows the steps, such as ExponentialLR"
+            )
+        for player, optimizer, scheduler in itertools.zip_longest(PLAYERS[: len(optimizers)], optimizers, schedulers):
+            check_optimizer(player, optimizer, scheduler)
+        return optimizers, schedulers
+
+    def _step_optimizer(self, index: int, total: Tensor, losses: Mapping[str, Tensor], batch: int) -> None:
+        """Backward, and every ``accumulate`` batches clip and step, without counting it as a Lightning step."""
+        optimizer = self.optimizers(use_pl_optimizer=True)
+        optimizer = optimizer[index] if isinstance(optimizer, list) else optimizer
+        self.manual_backward(total / self.steps.accumulate)
+        steps = (batch + 1) % self.steps.accumulate == 0
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
+        norm = clip(optimizer.optimizer, self.steps.gradient_clip) if steps and not scaled else None
+        check_step(PLAYERS[index], losses, norm, batch)
+        if not steps:
+            return
+        with uncounted(optimizer):
+            optimizer.step()
+        optimizer.zero_grad()
+
+    def _count_batch(self) -> None:
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+        for scheduler in self._schedulers():
+            scheduler.step()
+
+    @property
+    def between_steps(self) -> bool:
+        """Whether no gradients wait for more batches of ``steps.accumulate``: a checkpoint would not have them."""
+        return self.global_step % self.steps.accumulate == 0
+
+    def _schedulers(self) -> list[LRScheduler]:
+        schedulers = self.lr_schedulers()
+        return schedulers if isinstance(schedulers, list) else [schedulers] if schedulers is not None else []
+
+    # The step --------------------------------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Derive the step's randomness from its number."""
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One batch: the fake is made once; the discriminator judges it detached, then the generator answers."""
+        step = self.global_step
+        playing = self.playing
+        turn = step // self.steps.accumulate + 1
+        generator_moves = not playing or turn % self.steps.discriminator_steps == 0
+        with torch.set_grad_enabled(generator_moves):
+            pair = self.make_pair(batch)
+        if playing:
+            assert self.discriminator is not None
+            self.discriminator.begin_step()
+            self._discriminator_step(pair, step)
+        if generator_moves:
+            self._generator_step(pair, step, playing)
+        self._count_batch()
+
+    @property
+    def playing(self) -> bool:
+        """Whether the discriminator plays in the step that comes or runs."""
+        return self.discriminator is not None and self.global_step >= self.steps.warmup
+
+    def _discriminator_step(self, pair: Pair, step: int) -> None:
+        assert self.discriminator is not None
+        fake = pair.fake.detach()
+        condition = pair.condition.detach()
+        with self._only(1):
+            real_logits = [maps[-1] for maps in self.discriminator(pair.real, condition)]
+            fake_logits = [maps[-1] for maps in self.discriminator(fake, condition)]
+            loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
+            losses = {"discriminator": loss}
+            self._log("discriminator", loss)
+            penalty = self.adversarial_loss.penalty(self.discriminator, pair.real, fake, condition)
+            if penalty is not None:
+                self._log("penalty", penalty)
+                losses["penalty"] = penalty
+                loss = loss + penalty
+            self._step_optimizer(1, loss, losses, step)
+
+    def _generator_step(self, pair: Pair, step: int, playing: bool) -> None:
+        with self._only(0):
+            losses = dict(pair.losses)
+            if playing:
+                losses |= self._judged(pair)
+            used = {name: losses[name] for name in self.weights if name in losses}
+            total = torch.stack([self.weights[name] * loss for name, loss in used.items()]).sum()
+            self._step_optimizer(0, total, used, step)
+        if self.average is not None and (step + 1) % self.steps.accumulate == 0:
+            self.average.update(self._generator_side[0])
+        for name, loss in losses.items():
+            self._log(name, loss)
+        self._log("generator", total, prog_bar=True)
+
+    def _judged(self, pair: Pair) -> dict[str, Tensor]:
+        """The losses that the discriminator gives the generator."""
+        assert self.discriminator is not None
+        fake_maps = self.discriminator(pair.fake, pair.condition)
+        losses = {"adversarial": self.adversarial_loss.generator([maps[-1] for maps in fake_maps])}
+        if "feature_matching" in self.weights:
+            with torch.no_grad():
+                real_maps = self.discriminator(pair.real, pair.condition)
+            losses["feature_matching"] = feature_matching(real_maps, fake_maps, unpaired=pair.unpaired)
+        return losses
+
+    @contextmanager
+    def _only(self, index: int) -> Iterator[None]:
+        """Let only one player's weights take gradients, which DDP needs as well as speed."""
+        optimizers = self.optimizers()
+        if not isinstance(optimizers, list):
+            yield
+            return
+        self.toggle_optimizer(optimizers[index])
+        try:
+            yield
+        finally:
+            self.untoggle_optimizer(optimizers[index])
+
+    def _log(self, name: str, value: Tensor, *, prog_bar: bool = False) -> None:
+        self.log(f"train/{name}", value.detach(), prog_bar=prog_bar)
+
+    # Evaluation ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def evaluate(self, batch: Any, stage: str) -> None:
+        """Log what the averaged weights do on recordings that were not trained on, under ``stage``/NAME."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Evaluate a batch of the validation split."""
+        self.evaluate(batch, "validation")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Evaluate a batch of the test split."""
+        self.evaluate(batch, "test")
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Run with the averaged weights of the generator's side, where there are any."""
+        if self.average is None:
+            yield
+            return
+        with self.average.applied(self._generator_side[0]):
+            yield
+
+    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+        """Take the statistics that the parts need of training recordings (N,), once; nothing by default."""
+
+    def on_fit_start(self) -> None:
+        """Calibrate, if there is a DataModule, and refuse what cannot train.
+
+        Raises:
+            ConfigurationError: if statistics that a part needs are not there, or for a precision under which clipping
+                would act on scaled gradients.
+        """
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(data, "calibration_audio"):
+            self.calibrate(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
+        if not self.fitted:
+            raise ConfigurationError(
+                "the features of the training recordings are not known, by which a part normalises them: train with a"
+                " VoiceDataModule, or call module.calibrate(some recordings) first"
+            )
+        if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
+            raise ConfigurationError(
+                f"trainer.precision is {self.trainer.precision}, under which steps.gradient_clip would act on"
+                " scaled gradients; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
+            )
+
+    @property
+    def fitted(self) -> bool:
+        """Whether all parts that normalise know what by."""
+        return all(bool(part.fitted) for part in self.modules() if isinstance(part, Normalizer))
+
+    def _check_fitted(self) -> None:
+        if not self.fitted:
+            raise ConfigurationError("this model has not been trained yet; name a checkpoint with --ckpt_path")
+
+    def on_validation_start(self) -> None:
+        """Refuse a model that was never trained: its figures would look plausible.
+
+        Raises:
+            ConfigurationError: if it was not.
+        """
+        self._check_fitted()
+
+    def on_test_start(self) -> None:
+        """As before validation."""
+        self._check_fitted()
+
+    def on_predict_start(self) -> None:
+        """As before validation."""
+        self._check_fitted()

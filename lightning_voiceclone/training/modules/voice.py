@@ -1,0 +1,330 @@
+"""Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+
+from lightning_voiceclone.checkpoints.compatibility import check_same_parts
+from lightning_voiceclone.checkpoints.voice_folder import describe_voice
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import (
+    AdversarialLoss,
+    AudioTransform,
+    ContentEncoder,
+    Dims,
+    Discriminator,
+    FeatureExtractor,
+    FeatureTransform,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
+from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.spec import AudioSpec, check_join
+from lightning_voiceclone.data.batch import Batch
+from lightning_voiceclone.errors import ConfigurationError, check_range
+from lightning_voiceclone.evaluation.metrics.moments import ChannelMoments
+from lightning_voiceclone.features.filterbank import channel_frequencies
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
+from lightning_voiceclone.losses.consistency import SpeakerConfusion
+from lightning_voiceclone.losses.reconstruction import masked_l1
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.training.checks import (
+    absent_losses,
+    check_augmentation,
+    check_exchange,
+    check_stored_features,
+    check_swap,
+    check_transforms,
+    check_way_back,
+)
+from lightning_voiceclone.training.cross_speaker import Exchange
+from lightning_voiceclone.training.losses import VOICE_LOSSES, Made, VoiceLosses
+from lightning_voiceclone.training.modules.adversarial import AdversarialModule
+from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.training.warm_start import begin_with
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.voice.analysis import Analysis
+from lightning_voiceclone.voice.model import Voice
+
+
+class VoiceModule(AdversarialModule):
+    """A voice in training.
+
+    With a content encoder it clones: what a crop of a recording says, in the voice of another crop of the same
+    speaker, must become that crop again (reconstruction) and pass as real (adversarial). Without one it is the
+    textbook's GAN: speech features from noise alone. A share of each batch (``swap``) speaks in another speaker's voice
+    once the discriminator plays: it must pass as real beside that speaker's reference.
+
+    Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
+    waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
+    discriminator), speaker (cosine distance of the speaker that is heard in what was made), statistics (of exchanged
+    rows, how far the long-term spectrum of voiced frames, of all frames without ``pitch``, is from the reference's),
+    content (of what is heard to be said; where rows are exchanged, in these alone), confusion (a classifier of
+    speakers, against which a content encoder in training learns to hide them) and the generator's own (kl of
+    VAEGenerator). A name that is misspelt or has no effect is an error. Where a recording has nothing above some
+    frequency, nothing is learnt from it there.
+
+    Args:
+        feature_extractor: what the generator must produce; owns rate, hop and width.
+        generator: from condition to features.
+        discriminator: tells real from fake; null for none.
+        adversarial_loss: the game that the two play.
+        content_encoder: what is said; null for speech from noise alone.
+        speaker_encoder: who says it; null for none.
+        pitch: extractor of f0 and voicing that the generator is told; null for none.
+        energy: extractor of the RMS that the generator is told; null for none.
+        vocoder: from features to a waveform, when cloning.
+        noise: numbers of noise a frame that the generator is told.
+        augmentation: transforms of the training audio, which keep its shape; source and target alike.
+        content_transforms: transforms of the features that the content encoder hears in training, so that it learns
+            to ignore what they change.
+        target_transforms: transforms of the real features in training, of what the generator is to produce.
+        swap: share of the rows of a batch that speak in another row's voice; in each process rounded down, but not to
+            none.
+        speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
+        start: checkpoint or folder of a voice, or "default", to begin with the weights of, as far as they have the same
+            names and shapes: those of the generator, of encoders that train, and of the discriminator; null for none.
+        weights: of the losses, by name.
+        generator_optimizer: optimizer of the generator and the encoders.
+        discriminator_optimizer: optimizer of the discriminator.
+        scheduler: learning-rate scheduler of both, stepped once a batch; null for a constant rate.
+        steps: how the two take turns, clipping, accumulation and averaging.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor | None = None,
+        generator: Callable[[Dims], Generator] = ConvGenerator,
+        discriminator: Callable[[Dims], Discriminator] | None = None,
+        adversarial_loss: AdversarialLoss | None = None,
+        content_encoder: Callable[[Dims], ContentEncoder] | None = None,
+        speaker_encoder: Callable[[Dims], SpeakerEncoder] | None = None,
+        pitch: FeatureExtractor | None = None,
+        energy: FeatureExtractor | None = None,
+        vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
+        noise: int = 0,
+        augmentation: list[AudioTransform] | None = None,
+        content_transforms: list[FeatureTransform] | None = None,
+        target_transforms: list[FeatureTransform] | None = None,
+        swap: float = 0.0,
+        speaker_noise: float = 0.0,
+        start: str | None = None,
+        weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
+        generator_optimizer: OptimizerCallable = torch.optim.AdamW,
+        discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
+        scheduler: LRSchedulerCallable | None = None,
+        steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
+    ) -> None:
+        extractor = feature_extractor or MelSpectrogram()
+        spec = extractor.spec
+        dims = Dims(spec.channels, noise=noise, pitch=pitch is not None, energy=energy is not None,
+                    frame_rate=spec.frame_rate)  # fmt: skip
+        content = content_encoder(dims) if content_encoder else None
+        speaker = speaker_encoder(dims) if speaker_encoder else None
+        dims = replace(dims, content=content.channels if content else 0, speaker=speaker.channels if speaker else 0)
+        made = generator(dims)
+        voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
+                      energy=energy, noise=noise)  # fmt: skip
+        judge = discriminator(dims) if discriminator else None
+        if start is not None:
+            begin_with(voice, judge, start)
+        check_augmentation(augmentation or [])
+        check_transforms(augmentation or [], content_transforms or [], voice)
+        check_way_back(judge, voice.vocoder)
+        check_swap(swap, voice.listens, content)
+        check_exchange(weights, swap, playing=judge is not None, warmup=steps.warmup)
+        absent = absent_losses(spec, content, speaker, made, swap)
+        super().__init__(
+            voice,
+            judge,
+            adversarial_loss or LeastSquaresLoss(),
+            name="voice",
+            weights=weights,
+            own_losses=(VOICE_LOSSES - set(absent)) | made.loss_names,
+            absent=absent,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            scheduler=scheduler,
+            steps=steps,
+        )
+        self.voice = voice
+        check_range("model.speaker_noise", speaker_noise, 0, 100)
+        self.swap, self.speaker_noise = swap, speaker_noise
+        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in self.weights else None
+        self.losses = VoiceLosses(self.weights, self.confusion)
+        self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
+        self.augmentation = nn.ModuleList(augmentation or [])
+        self.content_transforms = nn.ModuleList(content_transforms or [])
+        self.target_transforms = nn.ModuleList(target_transforms or [])
+        self.moments = ChannelMoments(spec.channels)
+
+    @property
+    def feature_extractor(self) -> FeatureExtractor:
+        """What the generator must produce."""
+        return self.voice.feature_extractor
+
+    @property
+    def listens(self) -> bool:
+        """Whether a reference makes a difference."""
+        return self.voice.listens
+
+    @property
+    def margin(self) -> int:
+        """Frames of audio that are needed on either side of a crop, by whichever extractor sees farthest."""
+        return self.voice.margin
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The distance from recordings; without content, of statistics."""
+        return self.moments.figures if self.voice.content_encoder is None else (f"{self.spec.kind}_l1",)
+
+    def advice(self, checkpoint: Path) -> str:
+        """How to hear the voice."""
+        return f"hear it with\n  lvc clone --checkpoint {checkpoint} --source a.wav --reference b.wav --output c.wav"
+
+    # A batch becomes a pair ------------------------------------------------------------------------------------------
+
+    def make_pair(self, batch: Batch) -> Pair:
+        """The crop, and what the generator makes of its content in the voice of the reference crop."""
+        source, reference = self._analyze(batch)
+        identity = None if reference is None else self.voice.identify(reference)
+        exchange = Exchange.of(len(batch.audio), self._share)
+        index = exchange.index(batch.audio.device)
+        wanted = None if identity is None else identity.rows(index)
+        transforms: Any = self.content_transforms if self.training else ()
+        condition = self.voice.condition(
+            source,
+            wanted if wanted is None or not self.training else wanted.with_noise(self.speaker_noise),
+            register_from=None if wanted is None else exchange.register(wanted),
+            content_transforms=transforms,
+        )
+        fake, losses = self.voice.generator.forward_with_losses(condition)
+        condition = exchange.condition(condition, reference)
+        mask = condition.mask(fake.shape[-1])
+        fake = fake * mask
+        real = exchange.real(source, reference) * mask
+        if self.training:
+            for transform in self.target_transforms:
+                real = transform(real) * mask
+        heard = self._heard(batch, exchange)
+        real = torch.where(heard, real, fake.detach())
+        made = Made(source, reference, identity, exchange, condition, fake, real, heard,
+                    exchanging=self.training and self.swap > 0)  # fmt: skip
+        losses = dict(losses) | self.losses(self.voice, made)
+        if self.discriminator is not None and self.discriminator.takes == "audio":
+            sounds = mask.repeat_interleave(self.spec.hop_length, 2)  # what pads the two would tell them apart
+            real, fake = (audio[:, None] * sounds for audio in (exchange.audio(source, reference),
+                                                                self.voice.vocode(fake)))  # fmt: skip
+        return Pair(real, fake, condition, losses, exchange.swapped)
+
+    def _heard(self, batch: Batch, exchange: Exchange) -> Tensor:
+        """(B, F or 1, 1), whether what each row stands beside has anything at the frequency of each channel."""
+        bandwidth, reference = batch.bandwidth, batch.reference_bandwidth
+        if bandwidth is None or self.frequencies is None:
+            return torch.ones(len(batch.audio), 1, 1, dtype=torch.bool, device=batch.audio.device)
+        assert isinstance(self.frequencies, Tensor)
+        known = exchange.beside(bandwidth, bandwidth if reference is None else reference)
+        return (self.frequencies <= known[:, None])[:, :, None]
+
+    @property
+    def companions(self) -> list[nn.Module]:
+        """The classifier of speakers, if it is asked for."""
+        return [] if self.confusion is None else [self.confusion]
+
+    def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
+        audio, reference = batch.audio, batch.reference
+        if self.training and len(self.augmentation):
+            check_stored_features(batch.features is not None, self.augmentation)
+            for transform in self.augmentation:
+                audio = transform(audio, self.spec.sample_rate)
+        source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
+        if not self.voice.listens:
+            return source, None
+        prosody = self._share > 0  # for the register of the voice that is taken
+        return source, self.voice.analyze(reference, batch.reference_lengths, prosody=prosody)
+
+    @property
+    def _share(self) -> float:
+        """Of a batch's rows that speak in another's voice in this step."""
+        return self.swap if self.training and self.playing else 0.0
+
+    def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
+        """The crops, and what the generator is told of each to say it again in the voice of its reference crop."""
+        source, reference = self._analyze(batch)
+        return source, self.voice.condition(source, None if reference is None else self.voice.identify(reference))
+
+    # Hooks -----------------------------------------------------------------------------------------------------------
+
+    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+        """Fit the normaliser, and those of the encoders, to the features of some recordings, unless that was done."""
+        features = [self.feature_extractor(audio[None]) for audio in recordings]
+        self.voice.normalizer.fit_once(features)
+        for encoder in (self.voice.content_encoder, self.voice.speaker_encoder):
+            if encoder is not None:
+                encoder.calibrate(features)
+
+    def evaluate(self, batch: Batch, stage: str) -> None:
+        """Log how far what is made of crops is from them, in the extractor's units; without content, statistics."""
+        with self.averaged():
+            source, condition = self._evaluated(batch)
+            fake = self.voice.generator(condition)
+        mask = condition.mask(fake.shape[-1])
+        if self.voice.content_encoder is None:
+            self.moments.update(source.features, fake, mask)
+            return
+        inverse = self.voice.normalizer.inverse
+        heard = self._heard(batch, Exchange(len(fake), 0))
+        real = torch.where(heard, source.features, fake)
+        distance = masked_l1(inverse(fake), inverse(real), mask)
+        self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log how far the made features' statistics are from the real ones, where there is nothing to reconstruct."""
+        self._log_moments("validation")
+
+    def on_test_epoch_end(self) -> None:
+        """As after validation."""
+        self._log_moments("test")
+
+    def _log_moments(self, stage: str) -> None:
+        if self.moments.update_called:
+            self.log_dict({f"{stage}/{name}": value for name, value in self.moments.compute().items()})
+            self.moments.reset()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
+        """Speak each crop again in the voice of its reference crop; (name, (N,) samples) each."""
+        with self.averaged():
+            audio = self.voice.vocode(self.voice.generator(self._evaluated(batch)[1]))
+        hop = self.spec.hop_length
+        rows = zip(batch.names, audio, batch.lengths, strict=True)
+        return [(name, row[: int(frames) * hop]) for name, row, frames in rows]
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the voice's description, so that the checkpoint alone is enough to clone with."""
+        checkpoint["voice"] = describe_voice(self.voice)
+        checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint whose features mean something else, before any weight is loaded.
+
+        Raises:
+            ConfigurationError: if it holds no voice.
+            SpecMismatchError: if its spec or a part differs; names it, and both values.
+        """
+        stored = checkpoint.get("voice")
+        if stored is None:
+            raise ConfigurationError("the checkpoint holds no voice; name one that lvc fit wrote for a VoiceModule")
+        check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
+        judge = None if self.discriminator is None else describe(self.discriminator)
+        theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
+        ours = {**describe_voice(self.voice)["parts"], "discriminator": judge}
+        check_same_parts(theirs, ours, but={"vocoder"})  # which has no part in training

@@ -1,0 +1,51 @@
+"""What recordings are made of, frame by frame."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.features.prosody import VOICED
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a batch of recordings is made of, frame by frame.
+
+    Args:
+        audio: (B, N) the samples of these frames, N = T * hop.
+        features: (B, F, T), normalised.
+        lengths: (B,) frames that are real.
+        f0: (B, T) in Hz, 0 where unvoiced; None if the voice has no pitch extractor.
+        voicing: (B, T) from 0 to 1; None likewise.
+        energy: (B, T) logarithm of the RMS less its mean; None if the voice has no energy extractor.
+    """
+
+    audio: Tensor
+    features: Tensor
+    lengths: Tensor
+    f0: Tensor | None = None
+    voicing: Tensor | None = None
+    energy: Tensor | None = None
+
+    def rows(self, which: slice | Tensor) -> "Analysis":
+        """Those rows alone."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value[which] for name, value in values.items() if value is not None})
+
+    @property
+    def voiced(self) -> Tensor:
+        """(B, 1, T), set for real frames that are voiced; for all real ones if the voice has no pitch extractor."""
+        frames = self.features.shape[-1]
+        mask = Condition(self.lengths).mask(frames) > 0
+        return mask if self.voicing is None else mask & (self.voicing > VOICED)[:, None]
+
+
+def pad_together(recordings: list[Tensor], hop_length: int) -> tuple[Tensor, Tensor]:
+    """Recordings (N,) of several lengths as one batch (B, N) padded with zeros, and their lengths in frames."""
+    lengths = torch.tensor([len(audio) // hop_length for audio in recordings], device=recordings[0].device)
+    longest = int(lengths.max()) * hop_length
+    rows = [F.pad(audio[:longest], (0, longest - min(len(audio), longest))) for audio in recordings]
+    return torch.stack(rows), lengths

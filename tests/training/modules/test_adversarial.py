@@ -1,0 +1,289 @@
+"""The steps, on networks so small that every number can be worked out."""
+
+import itertools
+import math
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.interfaces import Discriminator
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
+from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.modules.adversarial import AdversarialModule
+from lightning_voiceclone.training.step import Pair, StepSettings
+
+
+class Judge(Discriminator):
+    def __init__(self, speaker: bool = False):
+        super().__init__()
+        self.linear = nn.Linear(4, 1)
+
+    def forward(self, x, condition=None):
+        return [[x * 1.0, self.linear(x)]]
+
+
+class Tiny(AdversarialModule):
+    """Real is a constant 2; the generator is one linear layer of the batch."""
+
+    feature_extractor = None
+    advice = None
+
+    def __init__(self, *, discriminator=True, weights=None, loss=None, scheduler=None, **steps):
+        torch.manual_seed(0)
+        self_generator = nn.Linear(4, 4)
+        super().__init__(
+            self_generator,
+            Judge() if discriminator else None,
+            loss or LeastSquaresLoss(),
+            name="generator",
+            weights=weights or {"adversarial": 1.0},
+            own_losses={"distance"},
+            absent={"spectral": "there is no waveform"},
+            generator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+            discriminator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+            scheduler=scheduler,
+            steps=StepSettings(**{"gradient_clip": None, "average": None, **steps}),
+        )
+        self.generator = self_generator
+        self.trace = []
+
+    def make_pair(self, batch):
+        fake = self.generator(batch)
+        losses = {"distance": (fake - 2).abs().mean()} if "distance" in self.weights else {}
+        return Pair(torch.full_like(fake, 2.0), fake, Condition(torch.ones(len(batch))), losses)
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        moved = {name: getattr(self, name).state_dict() for name in ("generator", "discriminator")
+                 if getattr(self, name) is not None}  # fmt: skip
+        self.trace.append({name: torch.cat([v.flatten().clone() for v in d.values()]) for name, d in moved.items()})
+
+
+def train(module, batches=6, size=3, data=None, **trainer):
+    torch.manual_seed(1)
+    data = torch.randn(batches * size, 4) if data is None else data
+    loader = DataLoader(list(data), batch_size=size)
+    made = pl.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_epochs=1, **trainer,
+    )  # fmt: skip
+    start = {name: torch.cat([v.flatten().clone() for v in getattr(module, name).state_dict().values()])
+             for name in ("generator", "discriminator") if getattr(module, name) is not None}  # fmt: skip
+    made.fit(module, loader)
+    return made, [start, *module.trace]
+
+
+def moves(trace, name):
+    return [not torch.equal(before[name], after[name]) for before, after in itertools.pairwise(trace)]
+
+
+def test_a_step_is_a_batch_with_two_players():
+    trainer, trace = train(Tiny(), batches=6)
+    assert trainer.global_step == 6
+    assert moves(trace, "generator") == moves(trace, "discriminator") == [True] * 6
+
+
+def test_max_steps_counts_batches():
+    trainer, trace = train(Tiny(), batches=6, max_steps=4)
+    assert trainer.global_step == 4
+    assert len(trace) == 5
+
+
+def test_k_discriminator_steps_to_one_of_the_generator():
+    trainer, trace = train(Tiny(discriminator_steps=3), batches=6)
+    assert moves(trace, "generator") == [False, False, True, False, False, True]
+    assert moves(trace, "discriminator") == [True] * 6
+    assert trainer.global_step == 6
+
+
+def test_warmup_leaves_the_discriminator_alone():
+    module = Tiny(warmup=2, weights={"adversarial": 1.0, "distance": 1.0}, discriminator_steps=2)
+    _, trace = train(module, batches=6)
+    assert moves(trace, "discriminator") == [False, False, True, True, True, True]
+    assert moves(trace, "generator") == [True, True, False, True, False, True]
+
+
+def test_one_step_by_hand():
+    """Least squares by SGD: both players against gradients of the formulas."""
+    module = Tiny()
+    x = torch.randn(3, 4)
+    _, trace = train(module, data=x, size=3)
+    torch.manual_seed(0)
+    generator, judge = nn.Linear(4, 4), Judge()
+    fake = generator(x)
+    loss = ((judge.linear(torch.full((3, 4), 2.0)) - 1) ** 2).mean() / 2 + (judge.linear(fake.detach()) ** 2).mean() / 2
+    loss.backward()
+    with torch.no_grad():
+        for p in judge.parameters():
+            p -= 0.1 * p.grad
+    ((judge.linear(fake) - 1) ** 2).mean().div(2).backward()
+    with torch.no_grad():
+        for p in generator.parameters():
+            p -= 0.1 * p.grad
+    expected = [torch.cat([v.flatten() for v in m.state_dict().values()]) for m in (generator, judge)]
+    torch.testing.assert_close(trace[1]["generator"], expected[0])
+    torch.testing.assert_close(trace[1]["discriminator"], expected[1])
+
+
+def test_accumulation_equals_one_larger_batch():
+    data = torch.randn(12, 4, generator=torch.Generator().manual_seed(2))
+    settings = {"discriminator": False, "weights": {"distance": 1.0}}
+    _, large = train(Tiny(**settings), data=data, size=6)
+    trainer, small = train(Tiny(accumulate=2, **settings), data=data, size=3)
+    torch.testing.assert_close(large[-1]["generator"], small[-1]["generator"])
+    assert moves(small, "generator") == [False, True, False, True]
+    assert trainer.global_step == 4
+
+
+def test_accumulation_of_the_discriminator():
+    data = torch.randn(6, 4, generator=torch.Generator().manual_seed(2))
+    _, large = train(Tiny(), data=data, size=6)
+    _, small = train(Tiny(accumulate=2), data=data, size=3)
+    torch.testing.assert_close(large[-1]["discriminator"], small[-1]["discriminator"])
+    assert moves(small, "discriminator") == moves(small, "generator") == [False, True]
+
+
+def test_a_checkpoint_would_lack_gradients_that_wait():
+    class Note(pl.Callback):
+        seen = []
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            self.seen.append(pl_module.between_steps)
+
+    note = Note()
+    train(Tiny(accumulate=3), batches=7, callbacks=[note])
+    assert note.seen == [False, False, True, False, False, True, False]
+
+
+def test_clipping_limits_the_step():
+    limit = 1e-3
+    _, trace = train(Tiny(gradient_clip=limit), batches=1)
+    for name in ("generator", "discriminator"):
+        assert float((trace[1][name] - trace[0][name]).norm()) == pytest.approx(0.1 * limit, rel=1e-3)
+
+
+def test_average_follows_its_formula():
+    module = Tiny(average=0.5)
+    _, trace = train(module, batches=3)
+    average = trace[0]["generator"]
+    for count, weights in enumerate(trace[1:]):
+        decay = min(0.5, (1 + count) / (10 + count))
+        average = decay * average + (1 - decay) * weights["generator"]
+    with module.averaged():
+        inside = torch.cat([p.detach().flatten() for p in module.generator.parameters()])
+    torch.testing.assert_close(inside, average)
+    after = torch.cat([p.detach().flatten() for p in module.generator.parameters()])
+    assert torch.equal(after, trace[-1]["generator"])
+
+
+def test_schedulers_step_once_a_batch():
+    module = Tiny(scheduler=lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=2, gamma=0.1))
+    trainer, _ = train(module, batches=4)
+    for optimizer in trainer.optimizers:
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.001)
+
+
+def test_the_penalty_moves_the_discriminator():
+    _, without = train(Tiny(loss=WassersteinLoss(penalty_weight=0)), batches=1)
+    _, with_penalty = train(Tiny(loss=WassersteinLoss(penalty_weight=10)), batches=1)
+    assert not torch.allclose(without[1]["discriminator"], with_penalty[1]["discriminator"])
+
+
+def test_without_a_discriminator():
+    module = Tiny(discriminator=False, weights={"distance": 1.0})
+    trainer, trace = train(module, batches=50)
+    assert trainer.global_step == 50
+    first, last = (torch.nn.functional.linear(torch.ones(4), t["generator"][:16].view(4, 4), t["generator"][16:])
+                   for t in (trace[0], trace[-1]))  # fmt: skip
+    assert (last - 2).abs().mean() < (first - 2).abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"weights": {"adversarail": 1.0}}, "did you mean adversarial"),
+        ({"weights": {"adversarial": 1.0, "spectral": 1.0}}, "there is no waveform"),
+        ({"weights": {"adversarial": -1.0}}, "the weight of adversarial is -1; it must be from 0 to 1,000,000,000"),
+        ({"weights": {"distance": 1.0}}, "there is a discriminator"),
+        ({"weights": {"adversarial": 1.0}, "discriminator": False}, "there is no discriminator"),
+        ({"weights": {"distance": 0.0}, "discriminator": False}, "no loss has a weight above 0"),
+        ({"warmup": 5}, "no loss to train by"),
+        ({"discriminator_steps": 0}, "must be from 1 to 1,000,000"),
+        ({"average": 1.5}, "must be from 0 to 0.999999, or null for none"),
+        *(
+            ({name: value}, f"steps.{name} is {value}; it must be from")
+            for name in ("gradient_clip", "average")
+            for value in (math.nan, math.inf)
+        ),
+        ({"weights": {"adversarial": math.nan}}, "the weight of adversarial is nan"),
+    ],
+)
+def test_settings_that_cannot_work(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Tiny(**settings)
+
+
+def test_fp16_with_clipping_is_refused():
+    module = Tiny(gradient_clip=1.0)
+    module._trainer = type("T", (), {"precision": "16-mixed"})()
+    with pytest.raises(ConfigurationError, match="bf16-mixed"):
+        module.on_fit_start()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_training_stops_at_the_first_loss_that_is_not_finite_before_a_weight_moves(accumulate):
+    data = torch.randn(18, 4)
+    data[6] = torch.nan  # in the third batch, the first of two whose gradients are summed
+    module = Tiny(discriminator=False, weights={"distance": 1.0}, accumulate=accumulate)
+    with pytest.raises(NotFiniteError, match=r"step 3: the loss distance is nan.*lower learning rate"):
+        train(module, data=data)
+    assert len(module.trace) == 2
+    weights = torch.cat([value.flatten() for value in module.generator.state_dict().values()])
+    assert torch.equal(weights, module.trace[-1]["generator"])
+
+
+def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
+    class Steep(Tiny):
+        def make_pair(self, batch):
+            pair = super().make_pair(batch)
+            return Pair(pair.real, pair.fake, pair.condition, {"distance": (pair.fake * 0).square().sum().sqrt()})
+
+    module = Steep(discriminator=False, weights={"distance": 1.0}, gradient_clip=1.0)
+    with pytest.raises(NotFiniteError, match="step 1: the norm of the generator's gradient is nan"):
+        train(module)
+    assert all(value.isfinite().all() for value in module.generator.state_dict().values())
+
+
+def test_the_players_own_loss_is_named():
+    data = torch.randn(18, 4)
+    data[0] = torch.inf
+    with pytest.raises(NotFiniteError, match=r"step 1: the loss discriminator is (nan|inf)"):
+        train(Tiny(), data=data)
+
+
+def test_a_checkpoint_that_is_not_finite_does_not_replace_the_last_good_one(tmp_path):
+    good, path = {"state_dict": {"a": torch.zeros(2)}}, tmp_path / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint(good, path)
+    for bad in (torch.nan, torch.inf):
+        with pytest.raises(NotFiniteError, match=r"^a has numbers that are infinite or none"):
+            WholeCheckpointIO().save_checkpoint({"state_dict": {"a": torch.tensor([0.0, bad])}}, path)
+    assert WholeCheckpointIO().load_checkpoint(path)["state_dict"]["a"].tolist() == [0, 0]
+    assert [found.name for found in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "gamma", "words"),
+    [
+        (math.inf, 0.9, r"model\.generator_optimizer\.lr is inf; it must be from -1,000,000,000,000 to 1,0"),
+        (0.1, math.nan, r"model\.scheduler\.gamma is nan; it must be from"),
+    ],
+)
+def test_settings_of_optimizers_are_finite(rate, gamma, words):
+    module = Tiny(scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma))
+    module._make_optimizers = (lambda p: torch.optim.SGD(p, lr=rate), *module._make_optimizers[1:])
+    with pytest.raises(ConfigurationError, match=words):
+        module.configure_optimizers()

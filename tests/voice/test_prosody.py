@@ -1,0 +1,121 @@
+"""Saying it faster, slower, higher and lower."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.testing.conditions import EVERYTHING, random_condition
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.voice.prosody import check_manner, median_f0, paced
+from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
+
+
+def speech(seconds, speaker=0):
+    return torch.from_numpy(speech_like(seconds, speaker=speaker).audio)
+
+
+@pytest.fixture
+def told():
+    """A voice that clones 1.01 s, and what its generator was told the last time."""
+    voice = small_voice(Dims(20, content=4, speaker=8, noise=2, pitch=True, energy=True))
+    seen = {}
+    voice.generator.register_forward_pre_hook(lambda _, inputs: seen.update(condition=inputs[0]))
+
+    def clone(references=None, **manner):
+        audio = voice.clone(speech(1.01), [speech(1.5, 3)] if references is None else references, 16000, **manner)
+        return audio, seen["condition"]
+
+    clone.voice = voice
+    return clone
+
+
+@pytest.mark.parametrize(("speed", "frames"), [(1.0, 101), (2.0, 50), (0.5, 202), (4.0, 25), (0.25, 404)])
+def test_a_clone_lasts_as_its_speed_says(told, speed, frames):
+    audio, condition = told(speed=speed)
+    assert len(audio) == frames * 160
+    assert condition.lengths.tolist() == [frames]
+    for field in (condition.content, condition.f0, condition.voicing, condition.energy, condition.noise):
+        assert field.shape[-1] == frames
+
+
+def test_twelve_semitones_double_the_pitch_that_the_generator_is_told(told):
+    _, as_it_is = told()
+    _, higher = told(pitch_shift=12)
+    torch.testing.assert_close(higher.f0, 2 * as_it_is.f0)
+    assert torch.equal(higher.voicing, as_it_is.voicing)
+    assert torch.equal(higher.content, as_it_is.content)
+    reference = told.voice.analyze(speech(1.5, 3)[None])
+    torch.testing.assert_close(median_f0(higher.f0), 2 * median_f0(reference.f0))
+
+
+def test_the_pitch_of_an_adapted_voice_is_its_own(told):
+    told.voice.own = OwnIdentity(told.voice.identify(told.voice.analyze(speech(1.5, 3)[None])).together())
+    torch.testing.assert_close(told([], pitch_shift=-12)[1].f0, told(pitch_shift=-12)[1].f0)
+    assert len(told([], speed=2.0)[0]) == 50 * 160
+
+
+def test_where_the_reference_has_no_pitch_the_source_keeps_its_own_and_is_shifted_too(told):
+    whisper = 0.1 * torch.randn(24000, generator=torch.Generator().manual_seed(0))
+    own = told.voice.analyze(speech(1.01)[None, :16160])
+    assert median_f0(told.voice.analyze(whisper[None]).f0).isnan().all()
+    torch.testing.assert_close(told([whisper])[1].f0, own.f0)
+    torch.testing.assert_close(told([whisper], pitch_shift=12)[1].f0, 2 * own.f0)
+
+
+def test_a_voice_that_is_not_told_the_pitch_refuses_to_shift_it(told):
+    told.voice.generator.needs -= {"f0"}
+    with pytest.raises(ConfigurationError, match="pitch_shift is 3, but this voice is not told the pitch"):
+        told(pitch_shift=3)
+    assert len(told()[0]) == 101 * 160
+
+
+def test_twice_as_fast_takes_half_the_frames():
+    condition = random_condition(EVERYTHING, [40])
+    fast = paced(condition, 2.0)
+    assert fast.lengths.tolist() == [20]
+    assert fast.content.shape == (1, EVERYTHING.content, 20)
+    # Frame t lies between frames 2 t and 2 t + 1.
+    torch.testing.assert_close(fast.content, condition.content.unflatten(2, (-1, 2)).mean(3))
+    assert torch.equal(fast.speaker, condition.speaker)
+    assert torch.equal(fast.reference_frames, condition.reference_frames)
+
+
+def test_pitch_is_taken_and_never_mixed_with_silence():
+    condition = random_condition(EVERYTHING, [40])
+    slow = paced(condition, 0.5)
+    assert slow.f0.shape == (1, 80)
+    assert set(slow.f0.flatten().tolist()) == set(condition.f0.flatten().tolist())
+
+
+def test_noise_of_an_utterance_stays():
+    condition = random_condition(EVERYTHING, [40], noise_per_frame=False)
+    assert torch.equal(paced(condition, 1.5).noise, condition.noise)
+
+
+def test_one_changes_nothing():
+    condition = random_condition(EVERYTHING, [40])
+    assert paced(condition, 1.0) is condition
+
+
+def test_never_less_than_a_frame():
+    condition = replace(random_condition(EVERYTHING, [1]))
+    assert paced(condition, 4.0).lengths.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("shift", "speed", "words"),
+    [(0, 0.1, "speed is 0.1; it must be from 0.25 to 4"), (30, 1, "pitch_shift is 30 semitones; it must be from -24")],
+)
+def test_what_would_be_no_speech_is_refused(shift, speed, words):
+    with pytest.raises(ConfigurationError, match=words):
+        check_manner(shift, speed)
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.7, 2.0])
+def test_noise_stays_standard_normal(speed):
+    condition = random_condition(replace(EVERYTHING, noise=8), [4000])
+    assert float(paced(condition, speed).noise.std()) == pytest.approx(1.0, abs=0.02)

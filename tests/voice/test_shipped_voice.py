@@ -1,0 +1,91 @@
+"""The voice that ships: small, quick to load, on its own, and always the same."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+import yaml
+
+import lightning_voiceclone
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.checkpoints.voice_folder import load_voice
+from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.inference.screening import hear_references, speaker_teller
+from lightning_voiceclone.testing.signals import speech_like
+
+WEIGHTS = Path(lightning_voiceclone.__file__).with_name("weights")
+SPEECH = Path(__file__).parents[2].parent / "shared" / "speech" / "LibriSpeech" / "test-other"
+
+
+@pytest.fixture(scope="module")
+def voice():
+    return load_voice("default")
+
+
+def speech(seconds, speaker):
+    return torch.from_numpy(speech_like(seconds, speaker=speaker).audio)
+
+
+def test_all_that_cloning_loads_is_at_most_20_megabytes():
+    described = yaml.safe_load((WEIGHTS / "voice/voice.yaml").read_text())
+    pretrained = {role: part["arguments"].get("pretrained") for role, part in described["parts"].items()}
+    assert pretrained["content_encoder"] == pretrained["speaker_encoder"] == "default"
+    assert pretrained["vocoder"] is None  # it has a vocoder of its own, fine-tuned on what its generator makes
+    sizes = [path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")]
+    assert len(sizes) == 4
+    assert sum(sizes) <= 20e6
+
+
+def test_it_clones_alike_each_time_and_as_long_as_the_source(voice):
+    source, reference = speech(2.0, 1), speech(3.0, 5)
+    one, two = (voice.clone(source, [reference], 16000) for _ in range(2))
+    assert torch.equal(one, two)
+    assert len(one) == len(source) // 160 * 160
+    assert 1e-3 < one.square().mean().sqrt() < 0.5
+
+
+def test_the_reference_makes_a_difference(voice):
+    source = speech(2.0, 1)
+    one, other = (voice.clone(source, [speech(3.0, speaker)], 16000) for speaker in (0, 5))
+    assert (one - other).square().mean() > 0.1 * one.square().mean()
+
+
+def test_lvc_clone_needs_no_checkpoint(tmp_path, capsys):
+    for name, speaker in (("a", 1), ("b", 5)):
+        soundfile.write(tmp_path / f"{name}.wav", speech(2.0, speaker).numpy(), 16000)
+    arguments = ["clone", "--source", f"{tmp_path}/a.wav", "--reference", f"{tmp_path}/b.wav"]
+    assert main([*arguments, "--output", f"{tmp_path}/c.wav"]) == 0
+    assert soundfile.info(tmp_path / "c.wav").frames == 32000
+    assert main([*arguments, "--output", f"{tmp_path}/fast.wav", "--speed", "2", "--pitch-shift", "-3"]) == 0
+    assert soundfile.info(tmp_path / "fast.wav").frames == 16000
+    assert "16000 Hz" in capsys.readouterr().out
+
+
+def test_it_needs_neither_lightning_nor_anothers_models():
+    code = """
+        import sys
+        from lightning_voiceclone.checkpoints.voice_folder import load_voice
+        load_voice("default")
+        heavy = {"lightning", "resemblyzer", "faster_whisper", "ctranslate2", "librosa"} & set(sys.modules)
+        sys.exit(", ".join(sorted(heavy)) or 0)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no real speech at {SPEECH}")
+def test_it_hears_two_speakers_where_there_are_two(voice):
+    teller = speaker_teller(voice)
+    files = sorted(SPEECH.rglob("*.flac"))
+    recordings = [torch.from_numpy(read_audio(path, 16000)[0][: 6 * 16000]) for path in files[::3]]
+    recordings = [audio for audio in recordings if len(audio) > 4.5 * 16000]
+    both = [torch.cat([one[: 3 * 16000], other[: 3 * 16000]])
+            for one, other in zip(recordings, recordings[len(recordings) // 2 :], strict=False)]  # fmt: skip
+    one, two = ([hear_references([("", audio)], voice.spec, teller=teller)[1] for audio in some]
+                for some in (recordings, both))  # fmt: skip
+    assert sum("two speakers" in " ".join(notes) for notes in one) <= 1
+    assert sum("two speakers" in " ".join(notes) for notes in two) >= 0.6 * len(both)

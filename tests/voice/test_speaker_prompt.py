@@ -1,0 +1,73 @@
+"""What references tell of their speakers, and several as one."""
+
+import pytest
+import torch
+
+from lightning_voiceclone.voice.speaker_prompt import Identity
+
+
+def of_two():
+    """References of 3 and 1 frames, padded to 3 with what must not be heard."""
+    frames = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], [[4.0, 40.0], [99.0, 99.0], [99.0, 99.0]]])
+    return Identity(
+        torch.tensor([3, 1]),
+        speaker=torch.tensor([[1.0, 0.0], [5.0, 8.0]]),
+        frames=frames,
+        content=-frames.transpose(1, 2),
+        register=torch.tensor([100.0, torch.nan]),
+    )
+
+
+def test_several_references_as_one_by_hand():
+    one = of_two().together()
+    assert one.lengths.tolist() == [4]
+    assert one.speaker.tolist() == [[2.0, 2.0]]  # 3/4 of the first, 1/4 of the second
+    assert one.frames.tolist() == [[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]]]
+    assert one.content.tolist() == [[[-1.0, -2.0, -3.0, -4.0], [-10.0, -20.0, -30.0, -40.0]]]
+    assert one.register.tolist() == [100.0]  # of those that are voiced
+
+
+def test_one_reference_is_itself():
+    single = of_two().rows(torch.tensor([0]))
+    one = single.together()
+    for name in ("lengths", "speaker", "frames", "content", "register"):
+        assert torch.equal(getattr(one, name), getattr(single, name)), name
+
+
+def test_the_register_is_a_median_and_nothing_voiced_is_none():
+    def register(*hertz):
+        return Identity(torch.ones(len(hertz)), register=torch.tensor(hertz)).together().register
+
+    assert register(300.0, 100.0, 120.0).tolist() == [120.0]
+    assert register(torch.nan, torch.nan).isnan().tolist() == [True]
+
+
+@pytest.mark.parametrize(("lengths", "register"), [([300, 100], 180.0), ([100, 300], 90.0), ([301, 100, 200], 180.0)])
+def test_the_register_is_that_of_the_longer_one_of_two(lengths, register):
+    several = Identity(torch.tensor(lengths), register=torch.tensor([180.0, 90.0, torch.nan][: len(lengths)]))
+    assert several.together().register.tolist() == [register]
+
+
+def test_rows_are_taken_of_all_that_is_there_and_of_nothing_else():
+    rows = of_two().rows(torch.tensor([1, 0, 1]))
+    assert rows.lengths.tolist() == [1, 3, 1]
+    assert rows.speaker[:, 0].tolist() == [5.0, 1.0, 5.0]
+    assert rows.frames[:, 0, 0].tolist() == [4.0, 1.0, 4.0]
+    assert rows.content[:, 1, 0].tolist() == [-40.0, -10.0, -40.0]
+    assert rows.register.isnan().tolist() == [True, False, True]
+    bare = Identity(torch.tensor([7, 8])).rows(torch.tensor([1]))
+    assert bare == Identity(torch.tensor([8]))
+    assert bare.together() == Identity(torch.tensor([8]))
+
+
+def test_noise_is_on_the_embedding_alone_and_of_the_deviation_asked():
+    wide = Identity(torch.tensor([3]), speaker=torch.zeros(1, 20000), frames=torch.zeros(1, 3, 2))
+    torch.manual_seed(0)
+    noisy = wide.with_noise(0.3)
+    assert noisy.speaker.std().item() == pytest.approx(0.3, rel=0.02)
+    assert noisy.frames is wide.frames
+    assert not wide.speaker.any()
+    torch.manual_seed(0)
+    assert torch.equal(wide.with_noise(0.3).speaker, noisy.speaker)  # from torch's own state, so that resuming is exact
+    assert wide.with_noise(0.0) is wide
+    assert Identity(torch.tensor([3])).with_noise(0.3) == Identity(torch.tensor([3]))
