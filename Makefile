@@ -19,7 +19,7 @@ help:
 	@echo "make demo    train a small voice for $(DEMO_MINUTES) minutes (DEMO_MINUTES), clone with it, write demo/index.html"
 	@echo "make test    run every test"
 	@echo "make lint    check style and types"
-	@echo "make benchmarks   print the figures of the README (some hours; speech in SPEECH=$(SPEECH))"
+	@echo "make benchmarks   print the figures of docs/results.md (some hours; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo and caches"
 	@echo "PYTHON=python3.12 make ... chooses the interpreter that .venv is made with"
 
