@@ -1,5 +1,6 @@
 """Bounds on the text of a recipe: aliases of YAML, a few lines of which can stand for terabytes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -8,23 +9,26 @@ from jsonargparse._loaders_dumpers import get_loader_exceptions, set_omegaconf_l
 
 from lightning_voiceclone.errors import ConfigurationError
 
-MODE = "omegaconf+"
+MODES = ("omegaconf+", "yaml")  # of the subcommands' parsers, and of the one around them
 MOST_VALUES = 100_000  # a recipe has some hundred
 
 
 def bound_recipes() -> None:
     """Let the parser count what a text stands for before it makes anything of it."""
-    set_omegaconf_loader(MODE)
-    load = get_loader(MODE)
-    if getattr(load, "bounded", False):
-        return
+    set_omegaconf_loader(MODES[0])
+    for mode in MODES:
+        load = get_loader(mode)
+        if not getattr(load, "bounded", False):
+            set_loader(mode, _bounded(load), get_loader_exceptions("yaml"))
 
+
+def _bounded(load: Callable[[str], Any]) -> Callable[[str], Any]:
     def bounded_load(text: str) -> Any:
         check_aliases(text)
         return load(text)
 
     bounded_load.bounded = True  # type: ignore[attr-defined]
-    set_loader(MODE, bounded_load, get_loader_exceptions("yaml"))
+    return bounded_load
 
 
 def check_aliases(text: str) -> None:

@@ -11,7 +11,7 @@ from jsonargparse import get_loader
 
 from lightning_voiceclone.cli.given import find_checkpoint, recipes_first
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.cli.recipe_text import MODE, bound_recipes, check_aliases
+from lightning_voiceclone.cli.recipe_text import MODES, bound_recipes, check_aliases
 from lightning_voiceclone.errors import ConfigurationError
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "recipes/librispeech.yaml")
@@ -132,9 +132,10 @@ def test_aliases_of_a_recipe_are_counted_before_they_are_written_out():
 
 def test_the_parser_s_loader_can_be_wrapped():
     bound_recipes()
-    bounded = get_loader(MODE)
-    bound_recipes()
-    assert get_loader(MODE) is bounded
-    assert bounded("a: 1") == {"a": 1}
-    with pytest.raises(ConfigurationError, match="aliases"):
-        bounded("a: &a [*a]")
+    for mode in MODES:
+        bounded = get_loader(mode)
+        bound_recipes()
+        assert get_loader(mode) is bounded
+        assert bounded("a: 1") == {"a": 1}
+        with pytest.raises(ConfigurationError, match="aliases"):
+            bounded("a: &a [*a]")
