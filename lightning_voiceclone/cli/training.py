@@ -266,10 +266,11 @@ def run(arguments: list[str]) -> int:
 def _keep_quiet() -> None:
     """Leave out what Lightning tells every time and nobody here can act on."""
     for words in ("does not have many workers", "isinstance.treespec, LeafSpec", "LightningCLI's args parameter",
-                  "lr_scheduler.step.. before"):  # fmt: skip
+                  r"lr_scheduler\.step\(\)` before"):  # fmt: skip
         warnings.filterwarnings("ignore", f".*{words}.*")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(_is_news)
+    for name in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero",
+                 "pytorch.trainer.connectors.checkpoint_connector"):  # fmt: skip
+        logging.getLogger(f"lightning.{name}").addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

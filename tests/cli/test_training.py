@@ -1,6 +1,7 @@
 """The training commands, from recipes to checkpoints to clones, as a user types them."""
 
 import importlib
+import logging
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ import yaml
 from lightning_voiceclone.checkpoints.part_folder import load_part
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.cli.training import _claim
+from lightning_voiceclone.cli.training import _claim, _keep_quiet
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -512,3 +514,16 @@ def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
     assert not len(built["no perturbation"].content_transforms)
     assert "reference_content" in whole.voice.generator.needs
     assert "reference_content" not in built["no retrieval"].voice.generator.needs
+
+
+def test_what_nobody_can_act_on_is_left_out():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _keep_quiet()
+        scheduler.step()  # before the optimizer's
+    assert not caught
+    source = logging.getLogger("lightning.pytorch.trainer.connectors.checkpoint_connector")
+    record = source.makeRecord(source.name, logging.INFO, "", 0, "`weights_only` was not set, defaulting to", (), None)
+    assert not source.filter(record)
