@@ -59,12 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0
-    if arguments[0] == "--version":
-        print(__version__)
-        return 0
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8, nor the terminal
     ended: list[int] = []
@@ -122,6 +116,9 @@ def _thread_failed(failed: threading.ExceptHookArgs) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "--version"):
+        print(__version__ if arguments[:1] == ["--version"] else usage(), flush=True)
+        return 0
     name = arguments[0]
     if name not in COMMANDS:
         raise LVCError(f"no command is called {name!r}{nearest(name, COMMANDS)}; lvc --help lists them")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -87,3 +88,12 @@ def test_debug_shows_the_traceback(monkeypatch):
     monkeypatch.setattr(cli, "_run", fail)
     with pytest.raises(ConfigurationError):
         cli.main(["fit", "--debug"])
+
+
+def test_a_reader_that_has_had_enough_of_the_help_is_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "lightning_voiceclone", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
