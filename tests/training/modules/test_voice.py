@@ -627,7 +627,7 @@ TWO_PROCESSES = """
 
 
 def test_the_recipe_in_two_processes_keeps_equal_weights(corpus_folder, tmp_path, request):
-    recipe = request.path.parents[2] / "recipes/librispeech.yaml"
+    recipe = request.path.parents[3] / "recipes/librispeech.yaml"
     (tmp_path / "two.py").write_text(textwrap.dedent(TWO_PROCESSES))
     arguments = [
         "--config", str(recipe), "--data.root", str(corpus_folder), "--data.corpus", "SpeakerFolders",
