@@ -12,7 +12,7 @@ from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 
-EVERY = 6  # of the configurations: a training takes a second to begin; benchmarks/hostile.py tries all
+EVERY = 6  # of the configurations: a training takes a second to begin; benchmarks/hostile_files.py tries all
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and forks")
 
 

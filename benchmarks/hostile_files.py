@@ -1,6 +1,6 @@
 """Give altered files to the commands and readers that take them, and count what goes wrong.
 
-    python benchmarks/hostile.py --rounds 3 [--seed 0]
+    python benchmarks/hostile_files.py --rounds 3 [--seed 0]
 
 Recordings to ``lvc clone``, configurations to ``lvc fit``, voices, parts and checkpoints to their loader, and
 manifests, tables, reports, journals and stored features to their readers, each in a process of its own. Each round has
