@@ -107,6 +107,10 @@ class TrainingCLI(LightningCLI):
             settings = self.config[self.config.subcommand]
             settings["ckpt_path"] = find_checkpoint(name, checkpoint_folders(settings))
 
+    def _set_seed(self) -> None:
+        with told():
+            super()._set_seed()
+
     def instantiate_classes(self) -> None:
         """Make the Trainer, the model and the data."""
         with told():

@@ -14,6 +14,8 @@ from lightning_voiceclone.core.description_checks import shown_package
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 
+GREATEST = 2**63 - 1  # of whole numbers
+
 
 @dataclass(frozen=True)
 class Dims:
@@ -56,7 +58,14 @@ class Part(nn.Module, ABC):
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Part":
-        """Keep the arguments, before the class's own ``__init__`` sees them."""
+        """Keep the arguments, before the class's own ``__init__`` sees them.
+
+        Raises:
+            ConfigurationError: if one is a whole number beyond 64 bits, of which some would be counted up to.
+        """
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, int) and abs(value) > GREATEST:
+                raise ConfigurationError(f"{cls.__name__}: an argument is {value}, expected at most {GREATEST}")
         part = super().__new__(cls)
         object.__setattr__(part, "_made_with", (args, kwargs))
         return part

@@ -139,3 +139,8 @@ def test_the_parser_s_loader_can_be_wrapped():
         assert bounded("a: 1") == {"a": 1}
         with pytest.raises(ConfigurationError, match="aliases"):
             bounded("a: &a [*a]")
+
+
+def test_a_seed_that_numpy_does_not_take_is_one_line(folder, capsys):
+    assert main(["fit", "--config", RECIPE, "--seed_everything", str(10**40)]) == 2
+    assert "not in bounds, numpy accepts from 0 to 4294967295" in capsys.readouterr().err

@@ -99,3 +99,8 @@ def test_frozen_weights_are_the_same_wherever_they_lie():
     assert first_difference(made("here", "1"), made("there", "1"), ()) is None
     assert first_difference(made("here", "1"), made("here", "2"), ()) == "encoder"
     assert first_difference(made("here", None), made("there", None), ()) == "encoder"
+
+
+def test_a_whole_number_beyond_64_bits_is_refused_before_it_is_counted_up_to():
+    with pytest.raises(ConfigurationError, match=r"an argument is 10+, expected at most 9223372036854775807"):
+        ConvGenerator(Dims(20, content=4), width=8, layers=10**40)
