@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_voiceclone.audio.checks import check_recording
 from lightning_voiceclone.audio.io import read_audio
@@ -20,7 +20,7 @@ from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.metrics.sources import identify
 from lightning_voiceclone.evaluation.pairs import Pair
-from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.inference.converter import Converter, moved
 from lightning_voiceclone.utils.optional import file_sha256
 from lightning_voiceclone.voice.compatibility import check_guidance
 
@@ -131,7 +131,7 @@ class Copy(System):
     ) -> None:
         check_join("the feature extractor", extractor.spec, "the vocoder", vocoder.spec)
         self.checkpoint, self.device = None if checkpoint is None else voice_path(checkpoint), device
-        self.extractor, self.vocoder = _moved(extractor.eval(), device), _moved(vocoder.eval(), device)
+        self.extractor, self.vocoder = moved(extractor.eval(), device), moved(vocoder.eval(), device)
 
     @classmethod
     def named(cls, checkpoint: str | None = None, vocoder: str | None = None, *, device: str = "cpu") -> "Copy":
@@ -234,14 +234,7 @@ def _load(checkpoint: Path, vocoder: str | None, device: str) -> tuple[Any, str]
         raise ConfigurationError(
             f"{checkpoint} was replaced while it was read; try again, or name a checkpoint that stays"
         )
-    return _moved(voice, device), sha256
-
-
-def _moved(part: nn.Module, device: str) -> Any:
-    try:
-        return part.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
+    return moved(voice, device), sha256
 
 
 def _weights_sha256(vocoder: Vocoder) -> str | None:

@@ -13,7 +13,7 @@ import safetensors.torch
 import soxr
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
 from lightning_voiceclone.audio.speaker_change import SpeakerTeller
@@ -121,10 +121,7 @@ class Converter:
         note: Callable[[str], None] = logger.warning,
     ) -> None:
         check_denoise(denoise)
-        try:
-            self.voice = voice if device is None else voice.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
+        self.voice = voice if device is None else moved(voice, device)
         self.denoise, self._note = denoise, note
         self._same_speaker: SpeakerTeller | None = speaker_teller(self.voice)
 
@@ -229,6 +226,18 @@ class Converter:
         if speaker.model_sha256 != self.model_sha256:
             raise ConfigurationError("the speaker was made by another model; make it with this one's speaker()")
         return Identity(**{name: tensor.to(self.device) for name, tensor in speaker.prompt.tensors().items()})
+
+
+def moved(module: nn.Module, device: str | torch.device) -> Any:
+    """The module, on a device.
+
+    Raises:
+        ConfigurationError: if the device cannot be used.
+    """
+    try:
+        return module.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
 
 
 def read(recording: Recording, sample_rate: int | None = None) -> Audio:
