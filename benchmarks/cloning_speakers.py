@@ -26,7 +26,7 @@ from lightning_voiceclone.networks.speaker_encoders.resemblyzer import Resemblyz
 from lightning_voiceclone.training.adaptation import adapt
 from lightning_voiceclone.utils.journal import Journal, key_of
 from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 RATE = 16000  # at which judges hear
 MORE = 3  # references beside the pair's
@@ -66,7 +66,7 @@ def utterances(options: argparse.Namespace, speaker: str) -> list[Path]:
     return sorted((options.speech / "LibriSpeech/test-other" / speaker).rglob("*.flac"))
 
 
-def spoken(voice: Voice, source: Path, references: Sequence[Path]) -> Tensor:
+def spoken(voice: VoiceModel, source: Path, references: Sequence[Path]) -> Tensor:
     """The clone (N,) at the judges' rate, made as ``lvc clone`` makes it; no reference for an adapted model's own."""
     converter = Converter(voice, note=lambda note: None)
     clone = converter.convert(source, converter.speaker(*references) if references else None)
@@ -204,7 +204,7 @@ def adapted_to(options: argparse.Namespace, ear: Ear, speaker: str, rows: Sequen
 
 
 def judged(
-    ear: Ear, voice: Voice, pair: Pair, given: Sequence[Path], others: Sequence[Path]
+    ear: Ear, voice: VoiceModel, pair: Pair, given: Sequence[Path], others: Sequence[Path]
 ) -> tuple[float, float, float]:
     """Cosine, wrong words and words of the clone of a pair's source."""
     clone = spoken(voice, pair.source, given)

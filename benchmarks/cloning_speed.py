@@ -19,7 +19,7 @@ from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.inference.converter import Converter
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 SOURCE_SECONDS, REFERENCE_SECONDS = 10, 8
 THREADS, ROUNDS, COMMANDS = 2, 5, 3
@@ -61,7 +61,7 @@ def recordings(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
     return made[0], made[1]
 
 
-def print_loaded(voice: Voice, source: Path, reference: Path) -> None:
+def print_loaded(voice: VoiceModel, source: Path, reference: Path) -> None:
     """Real-time factors of everything between reading and writing, and whether equal seeds give equal samples."""
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)

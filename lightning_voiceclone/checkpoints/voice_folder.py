@@ -21,7 +21,7 @@ from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import unwritable_above, whole_folder
 from lightning_voiceclone.utils.leftovers import find_again
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
 
 DESCRIPTION = "voice.yaml"
@@ -29,7 +29,7 @@ WEIGHTS = "weights.safetensors"
 SHIPPED = Path(__file__).parents[1] / "weights" / "voice"
 
 
-def describe_voice(voice: Voice) -> dict[str, Any]:
+def describe_voice(voice: VoiceModel) -> dict[str, Any]:
     """How to make a voice again (without its weights)."""
     named = {name: part for name, part in voice.named_children() if isinstance(part, Part)}
     parts = {name: describe_with_weights(part) for name, part in named.items()}
@@ -53,7 +53,7 @@ def describe_voice(voice: Voice) -> dict[str, Any]:
     return made
 
 
-def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> Voice:
+def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> VoiceModel:
     """Make a voice, with fresh weights but those it refers to, from what :func:`describe_voice` gave.
 
     Args:
@@ -75,7 +75,7 @@ def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> 
     parts: dict[str, Any] = {name: given.get(name) or build(part) for name, part in described.items()}
     for name in parts.keys() - given.keys():
         check_weights(name, described[name], parts[name])
-    voice = Voice(**parts, noise=description["noise"], guidance=description.get("guidance", 0.0))
+    voice = VoiceModel(**parts, noise=description["noise"], guidance=description.get("guidance", 0.0))
     if "own" in description:
         voice.own = OwnIdentity.of_shapes(description["own"])
     check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)
@@ -94,7 +94,7 @@ def check_place(folder: Path) -> None:
         raise ConfigurationError(f"{folder} cannot be made: {above} is no folder that you may write to")
 
 
-def save_voice(voice: Voice, folder: str | Path, *, bits: int = 32) -> None:
+def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None:
     """Write a voice folder, whole or not at all.
 
     It holds all that it needs but weights that ship with a package, and those of another framework's model (Whisper,
@@ -128,7 +128,7 @@ def voice_path(name: str | Path) -> Path:
     return SHIPPED if str(name) == "default" else Path(name)
 
 
-def load_voice(path: str | Path, vocoder: str | None = None) -> Voice:
+def load_voice(path: str | Path, vocoder: str | None = None) -> VoiceModel:
     """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
 
     Args:

@@ -7,13 +7,13 @@ import torch
 from lightning_voiceclone.checkpoints.description import first_difference
 from lightning_voiceclone.checkpoints.voice_folder import describe_voice
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 HALF = 2e-3  # folders of fewer bits keep statistics as half-precision numbers
 
 
 @torch.no_grad()
-def mean_voice(voices: Mapping[str, Voice]) -> Voice:
+def mean_voice(voices: Mapping[str, VoiceModel]) -> VoiceModel:
     """The voice whose weights are the mean of those of several, which began with the same weights.
 
     States that one training passed through, or that trainings from one start came to with other losses, lie in one
@@ -36,7 +36,7 @@ def mean_voice(voices: Mapping[str, Voice]) -> Voice:
     return mean
 
 
-def _check_alike(first: str, one: Voice, second: str, other: Voice) -> None:
+def _check_alike(first: str, one: VoiceModel, second: str, other: VoiceModel) -> None:
     ours, theirs = describe_voice(one)["parts"], describe_voice(other)["parts"]
     if role := first_difference(ours, theirs, {"vocoder"}):
         raise ConfigurationError(

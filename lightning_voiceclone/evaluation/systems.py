@@ -62,7 +62,7 @@ class ClonedBy(System):
         checkpoint: a .ckpt of ``lvc fit``, a voice folder of ``lvc save``, or "default" for the voice that ships.
         vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
         seed: of the noise, where the voice has any.
-        guidance: as of :meth:`~lightning_voiceclone.voice.model.Voice.convert`; None for the voice's own.
+        guidance: as of :meth:`~lightning_voiceclone.voice.model.VoiceModel.convert`; None for the voice's own.
         device: where to compute.
 
     Raises:

@@ -22,7 +22,7 @@ from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.screening import check_denoise, hear_references, hear_source, speaker_teller
 from lightning_voiceclone.utils.files import whole_file
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import Identity
 
 SPEAKER_SUFFIX = ".voice"
@@ -114,7 +114,7 @@ class Converter:
 
     def __init__(
         self,
-        voice: Voice,
+        voice: VoiceModel,
         *,
         denoise: str = "auto",
         device: str | torch.device | None = None,
@@ -172,7 +172,7 @@ class Converter:
         Args:
             source: a path, or a pair of samples (N,) or (channels, N) and their rate.
             speaker: of :meth:`speaker`; None for the one to whom the model was adapted.
-            options: seed, pitch_shift, speed and guidance, as of :meth:`Voice.convert`.
+            options: seed, pitch_shift, speed and guidance, as of :meth:`VoiceModel.convert`.
 
         Returns:
             Samples (N,) on the CPU, and their rate.

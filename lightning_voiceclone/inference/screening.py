@@ -17,7 +17,7 @@ from lightning_voiceclone.core.audio_checks import check_audio
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, nearest
 from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 DENOISE = ("auto", "on", "off")
 NOISY_DB = 15.0  # of speech over noise, below which auto denoises
@@ -141,7 +141,7 @@ def hear_references(
     return ready, tuple(notes)
 
 
-def speaker_teller(voice: Voice) -> SpeakerTeller | None:
+def speaker_teller(voice: VoiceModel) -> SpeakerTeller | None:
     """How a voice tells speakers apart; None if it has no speaker encoder that knows how alike one speaker is."""
     encoder = voice.speaker_encoder
     if encoder is None or encoder.one_speaker is None:

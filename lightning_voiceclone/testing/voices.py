@@ -16,7 +16,7 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 SMALL: dict[str, Any] = {"width": 8, "layers": 1}
 CLONER = Dims(20, content=4, speaker=8)
@@ -32,7 +32,7 @@ def small_voice(
     spread: float | None = None,
     seed: int = 0,
     **parts: Any,
-) -> Voice:
+) -> VoiceModel:
     """A voice of 16 kHz mel bands that was never trained, normalised by some synthetic speech, ready to speak.
 
     Args:
@@ -42,7 +42,7 @@ def small_voice(
         spread: standard deviation of the generator's weights, drawn anew, as trained ones are not near zero; None for
             those that it is made with.
         seed: of all weights, which torch's own random state begins with.
-        parts: of :class:`~lightning_voiceclone.voice.model.Voice`, in place of those made here, and its settings.
+        parts: of :class:`~lightning_voiceclone.voice.model.VoiceModel`, in place of those made here, and its settings.
     """
     torch.manual_seed(seed)
     extractor = MelSpectrogram(n_mels=dims.features)
@@ -60,6 +60,6 @@ def small_voice(
     if spread is not None:
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=spread)
-    voice = Voice(extractor, network, vocoder(extractor.spec), **(made | parts))
+    voice = VoiceModel(extractor, network, vocoder(extractor.spec), **(made | parts))
     voice.normalizer.fit([extractor(torch.from_numpy(speech_like(2.0).audio)[None])])
     return voice.eval()

@@ -29,7 +29,7 @@ from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.utils.progress import progress_bar
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
 
 LEAST_SECONDS = 5.0
@@ -67,7 +67,7 @@ def check_settings(steps: int, learning_rate: float, strength: float, seed: int)
 
 
 def adapt(
-    voice: Voice,
+    voice: VoiceModel,
     recordings: Sequence[Path],
     *,
     steps: int = 300,
@@ -77,7 +77,7 @@ def adapt(
     denoise: str = "auto",
     progress: bool = True,
     tell: Callable[[str], None] = lambda note: None,
-) -> Voice:
+) -> VoiceModel:
     """A voice that is the given one, trained further on one speaker, and that needs no reference to speak as that one.
 
     Only the generator is trained: each crop must become itself again, told what it says and who says it by the
@@ -125,7 +125,7 @@ def adapt(
 
 
 def _trained(
-    voice: Voice, recordings: Sequence[Tensor], steps: int, learning_rate: float, seed: int, progress: bool
+    voice: VoiceModel, recordings: Sequence[Tensor], steps: int, learning_rate: float, seed: int, progress: bool
 ) -> dict[str, Tensor]:
     """Weights that the generator has after training on recordings (N,), averaged; the voice is changed.
 
@@ -161,7 +161,7 @@ def _trained(
     return weights
 
 
-def _module(voice: Voice, learning_rate: float) -> VoiceModule:
+def _module(voice: VoiceModel, learning_rate: float) -> VoiceModule:
     """The voice in training; its parts are the voice's own."""
     weights = {"reconstruction": 20.0}
     speaker = voice.speaker_encoder

@@ -13,7 +13,7 @@ from lightning_voiceclone.core.interfaces import (
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.loss_weights import OF_THE_GAME
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 
 def absent_losses(
@@ -119,7 +119,7 @@ def check_augmentation(transforms: Iterable[AudioTransform]) -> None:
             )
 
 
-def check_transforms(augmentation: Iterable[AudioTransform], content_transforms: Sized, voice: Voice) -> None:
+def check_transforms(augmentation: Iterable[AudioTransform], content_transforms: Sized, voice: VoiceModel) -> None:
     """Refuse transforms that would teach something wrong, or nothing.
 
     Raises:

@@ -12,12 +12,12 @@ from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 ENCODERS = ("content_encoder", "speaker_encoder")
 
 
-def begin_with(voice: Voice, discriminator: Discriminator | None, start: str) -> None:
+def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: str) -> None:
     """Give a voice that is to be trained the weights of a trained one, averaged where there are averages.
 
     Weights of the same name and shape are taken over: in the generator, in encoders of the same class that train

@@ -24,7 +24,7 @@ GREATEST_GUIDANCE = 2.0  # beyond which nothing sounds like speech
 
 
 class Joined(Protocol):
-    """What is checked of parts that are joined: :class:`~lightning_voiceclone.voice.model.Voice` is one."""
+    """What is checked of parts that are joined: :class:`~lightning_voiceclone.voice.model.VoiceModel` is one."""
 
     vocoder: Vocoder
     generator: Generator

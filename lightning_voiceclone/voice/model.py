@@ -37,7 +37,7 @@ from lightning_voiceclone.voice.speaker_prompt import Identity, OwnIdentity
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 
 
-class Voice(nn.Module):
+class VoiceModel(nn.Module):
     """The parts of a voice, joined: ``analyze`` -> ``condition`` -> ``generator`` -> ``vocode``.
 
     ``prompt`` analyses references, ``convert`` goes the whole way for one source.

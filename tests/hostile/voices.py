@@ -25,7 +25,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.vocoders.vocos import Vocos
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 RAN = "code-ran"  # a file of this name beside the altered ones is what their code would make
 FLIPS = 12  # files of each kind with some bytes changed
@@ -115,7 +115,7 @@ def _described_in(path: Path) -> Any:
 Alterations = Iterator[tuple[str, Callable[[Path], Path]]]
 
 
-def _voice() -> Voice:
+def _voice() -> VoiceModel:
     """A small voice with a part of each kind, and weights enough for 8 bits."""
     dims = Dims(20, content=4, speaker=8, noise=2, pitch=True, energy=True)
     return small_voice(
@@ -127,7 +127,7 @@ def _vocoder() -> Vocos:
     return Vocos(_voice().spec, width=16, hidden=32, layers=1).eval()
 
 
-def _checkpoint(voice: Voice, vocoder: Vocos) -> dict[str, Any]:
+def _checkpoint(voice: VoiceModel, vocoder: Vocos) -> dict[str, Any]:
     state = OrderedDict((f"voice.{name}", value) for name, value in voice.state_dict().items())
     return {
         "epoch": 0,

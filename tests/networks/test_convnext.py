@@ -20,7 +20,7 @@ from lightning_voiceclone.networks.speaker_encoders.conv import ConvSpeakerEncod
 from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
 from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 SMALL = {"channels": 6, "width": 12, "hidden": 16, "layers": 2}
 
@@ -61,7 +61,7 @@ def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path
     save_part(encoder, extractor.spec, tmp_path / "content")
     taken = ConvContentEncoder(dims, **SMALL, pretrained=str(tmp_path / "content")).eval()
     speaker = ConvSpeakerEncoder(dims, **SMALL)
-    voice = Voice(extractor, ConvGenerator(Dims(20, content=6, speaker=6), width=8, layers=1),
+    voice = VoiceModel(extractor, ConvGenerator(Dims(20, content=6, speaker=6), width=8, layers=1),
                   GriffinLim(extractor.spec), content_encoder=taken, speaker_encoder=speaker).eval()  # fmt: skip
     voice.normalizer.fit([3 * torch.randn(1, 20, 50) - 2])
     analysis = voice.analyze(0.1 * torch.randn(1, 16000))
@@ -118,7 +118,7 @@ class Recorder(ContentEncoder):
 def test_encoders_of_audio_are_given_samples_and_their_own_rate():
     def voice_of(extractor):
         encoder = Recorder(Dims(20))
-        return Voice(extractor, ConvGenerator(Dims(20, content=1), width=8, layers=1), GriffinLim(extractor.spec),
+        return VoiceModel(extractor, ConvGenerator(Dims(20, content=1), width=8, layers=1), GriffinLim(extractor.spec),
                      content_encoder=encoder)  # fmt: skip
 
     voice = voice_of(MelSpectrogram(n_mels=20))
@@ -135,7 +135,7 @@ def test_an_encoder_taught_on_other_features_is_refused(tmp_path):
     with pytest.raises(
         SpecMismatchError, match=r"fmax is 7000\.0 in the feature extractor but 8000\.0 in the pretrained"
     ):
-        Voice(other, ConvGenerator(Dims(20, content=6), width=8, layers=1), GriffinLim(other.spec),
+        VoiceModel(other, ConvGenerator(Dims(20, content=6), width=8, layers=1), GriffinLim(other.spec),
               content_encoder=ConvContentEncoder(dims, **SMALL, pretrained=str(tmp_path / "content")))  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice.analysis import pad_together
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.prosody import median_f0
 
 HOP = 160
@@ -109,11 +109,11 @@ def test_parts_that_do_not_fit_are_refused():
     extractor = MelSpectrogram(n_mels=20)
     generator = ConvGenerator(Dims(20, noise=2), width=8, layers=1)
     with pytest.raises(SpecMismatchError, match="n_mels is 20 in the feature extractor but 40 in the vocoder"):
-        Voice(extractor, generator, GriffinLim(MelSpectrogram(n_mels=40).spec), noise=2)
+        VoiceModel(extractor, generator, GriffinLim(MelSpectrogram(n_mels=40).spec), noise=2)
     with pytest.raises(SpecMismatchError, match="kind is 'mel' in the feature extractor but 'mfcc'"):
-        Voice(extractor, generator, GriffinLim(MFCC(n_mels=40).spec), noise=2)
+        VoiceModel(extractor, generator, GriffinLim(MFCC(n_mels=40).spec), noise=2)
     with pytest.raises(ConfigurationError, match="ConvGenerator needs noise"):
-        Voice(extractor, generator, GriffinLim(extractor.spec))
+        VoiceModel(extractor, generator, GriffinLim(extractor.spec))
 
 
 def test_a_stored_voice_is_the_same_voice(tmp_path):

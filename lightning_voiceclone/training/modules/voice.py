@@ -51,7 +51,7 @@ from lightning_voiceclone.training.step import Pair, StepSettings
 from lightning_voiceclone.training.warm_start import begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice.analysis import Analysis
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 
 class VoiceModule(AdversarialModule):
@@ -130,8 +130,16 @@ class VoiceModule(AdversarialModule):
         speaker = speaker_encoder(dims) if speaker_encoder else None
         dims = replace(dims, content=content.channels if content else 0, speaker=speaker.channels if speaker else 0)
         made = generator(dims)
-        voice = Voice(extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
-                      energy=energy, noise=noise)  # fmt: skip
+        voice = VoiceModel(
+            extractor,
+            made,
+            vocoder(spec),
+            content_encoder=content,
+            speaker_encoder=speaker,
+            pitch=pitch,
+            energy=energy,
+            noise=noise,
+        )
         judge = discriminator(dims) if discriminator else None
         if start is not None:
             begin_with(voice, judge, start)

@@ -19,7 +19,7 @@ from lightning_voiceclone.losses.mel import MultiResolutionMelLoss  # noqa: E402
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator  # noqa: E402
 from lightning_voiceclone.testing import VocoderConformance, speech_like  # noqa: E402
 from lightning_voiceclone.vocoders.vocos import Vocos  # noqa: E402
-from lightning_voiceclone.voice.model import Voice  # noqa: E402
+from lightning_voiceclone.voice.model import VoiceModel  # noqa: E402
 
 SPEC = MelSpectrogram().spec
 
@@ -177,6 +177,8 @@ def test_what_is_loaded_to_speak_is_folded(tmp_path):
 
 def test_a_voice_that_is_loaded_to_speak_is_folded(tmp_path):
     torch.manual_seed(0)
-    voice = Voice(MelSpectrogram(), MLPGenerator(Dims(SPEC.channels, noise=2)), HiFiGAN(SPEC, channels=16), noise=2)
+    voice = VoiceModel(
+        MelSpectrogram(), MLPGenerator(Dims(SPEC.channels, noise=2)), HiFiGAN(SPEC, channels=16), noise=2
+    )
     save_voice(voice, tmp_path / "voice")
     assert load_voice(tmp_path / "voice").vocoder.enter.folded is not None

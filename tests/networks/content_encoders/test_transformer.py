@@ -20,7 +20,7 @@ from lightning_voiceclone.testing.conformance import ContentEncoderConformance
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.whisper_files import HIDDEN, WIDTH, write_whisper
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 SMALL = {"channels": 6, "width": 64, "hidden": 16, "layers": 2, "core": 4, "edge": 2}
 OF_WHISPER = {"channels": 6, "width": WIDTH, "hidden": HIDDEN, "layers": 1, "core": 40, "edge": 10}
@@ -247,7 +247,7 @@ def test_a_taught_part_is_loaded_without_whisper(tmp_path):
 def test_a_voice_that_began_from_whisper_is_loaded_without_it(tmp_path, way):
     (tmp_path / "whisper").mkdir()
     extractor, encoder = MelSpectrogram(), begun(tmp_path / "whisper")
-    voice = Voice(extractor, ConvGenerator(Dims(80, content=6), width=8, layers=1), GriffinLim(extractor.spec),
+    voice = VoiceModel(extractor, ConvGenerator(Dims(80, content=6), width=8, layers=1), GriffinLim(extractor.spec),
                   content_encoder=encoder).eval()  # fmt: skip
     voice.normalizer.fit([torch.randn(1, 80, 30)])
     with torch.no_grad():

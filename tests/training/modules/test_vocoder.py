@@ -27,7 +27,7 @@ from lightning_voiceclone.training.modules.vocoder import VocoderModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.vocos import Vocos
-from lightning_voiceclone.voice.model import Voice
+from lightning_voiceclone.voice.model import VoiceModel
 
 MEL = partial(MelSpectrogram, n_mels=20)
 TINY = partial(Vocos, width=8, hidden=8, layers=1)
@@ -155,7 +155,7 @@ def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
 
 def test_a_voice_of_other_features_is_refused(tmp_path):
     other = MelSpectrogram(n_mels=20, hop_length=200)
-    voice = Voice(other, ConvGenerator(Dims(20, noise=2), width=8, layers=1), GriffinLim(other.spec), noise=2)
+    voice = VoiceModel(other, ConvGenerator(Dims(20, noise=2), width=8, layers=1), GriffinLim(other.spec), noise=2)
     save_voice(voice, tmp_path / "voice")
     with pytest.raises(SpecMismatchError, match="hop_length is 160 in the feature extractor but 200 in the voice"):
         module(voice=str(tmp_path / "voice"))
