@@ -22,7 +22,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import unwritable_above, whole_folder
 from lightning_voiceclone.utils.leftovers import find_again
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
+from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
@@ -77,7 +77,7 @@ def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> 
         check_weights(name, described[name], parts[name])
     voice = VoiceModel(**parts, noise=description["noise"], guidance=description.get("guidance", 0.0))
     if "own" in description:
-        voice.own = OwnIdentity.of_shapes(description["own"])
+        voice.own = StoredPrompt.of_shapes(description["own"])
     check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)
     return voice
 

@@ -23,7 +23,7 @@ from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.screening import check_denoise, hear_references, hear_source, speaker_teller
 from lightning_voiceclone.utils.files import whole_file
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.speaker_prompt import Identity
+from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 SPEAKER_SUFFIX = ".voice"
 FORMAT = 1
@@ -56,7 +56,7 @@ class Speaker:
         model_sha256: hash of the encoders that made it; another model's speaker is refused.
     """
 
-    prompt: Identity
+    prompt: SpeakerPrompt
     model_sha256: str
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -90,7 +90,7 @@ class Speaker:
             with safetensors.safe_open(path, "pt") as file:
                 told = json.loads((file.metadata() or {}).get("speaker", "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            prompt = Identity(**tensors)
+            prompt = SpeakerPrompt(**tensors)
             speaker = cls(prompt, str(told["model_sha256"]))
         except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigurationError(f"{path} is no speaker, or is damaged; Speaker.save writes one") from error
@@ -163,7 +163,7 @@ class Converter:
             return self._loaded(saved[0])
         read = [self.read(one, f"reference {number}") for number, one in enumerate(references, 1)]
         prompt = self.voice.prompt(self.screen_references(read), self.sample_rate)
-        on_cpu = Identity(**{name: tensor.cpu() for name, tensor in prompt.tensors().items()})
+        on_cpu = SpeakerPrompt(**{name: tensor.cpu() for name, tensor in prompt.tensors().items()})
         return Speaker(on_cpu, self.model_sha256)
 
     def convert(self, source: Recording, speaker: Speaker | None = None, **options: Any) -> Audio:
@@ -222,10 +222,10 @@ class Converter:
             )
         return speaker
 
-    def _prompt(self, speaker: Speaker) -> Identity:
+    def _prompt(self, speaker: Speaker) -> SpeakerPrompt:
         if speaker.model_sha256 != self.model_sha256:
             raise ConfigurationError("the speaker was made by another model; make it with this one's speaker()")
-        return Identity(**{name: tensor.to(self.device) for name, tensor in speaker.prompt.tensors().items()})
+        return SpeakerPrompt(**{name: tensor.to(self.device) for name, tensor in speaker.prompt.tensors().items()})
 
 
 def moved(module: nn.Module, device: str | torch.device) -> Any:

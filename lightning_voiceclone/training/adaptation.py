@@ -30,7 +30,7 @@ from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.utils.progress import progress_bar
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.speaker_prompt import OwnIdentity
+from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 LEAST_SECONDS = 5.0
 # Adapted to 10 s of three speakers of the validation (less one recording of each, then), the cosine to the rest rose
@@ -118,7 +118,7 @@ def adapt(
     before = _weights(voice.generator)
     after = _trained(voice, clean, steps, learning_rate, seed, progress)
     voice.generator.load_state_dict({name: _between(before[name], value, strength) for name, value in after.items()})
-    voice.own = OwnIdentity(voice.cpu().prompt(references, converter.sample_rate))
+    voice.own = StoredPrompt(voice.cpu().prompt(references, converter.sample_rate))
     voice.eval().requires_grad_(False)
     prepare_parts(voice)  # which training took back
     return voice

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.voice.analysis import Analysis
-from lightning_voiceclone.voice.speaker_prompt import Identity
+from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Exchange:
         own = torch.arange(self.rows, device=device)
         return torch.where(own < self.swapped, (own + 1) % self.rows, own)
 
-    def register(self, identity: Identity) -> Tensor | None:
+    def register(self, prompt: SpeakerPrompt) -> Tensor | None:
         """(B,) median f0 in Hz that each melody is moved to; NaN, which moves nothing, for rows in their own voice."""
-        if identity.register is None or not self.swapped:
+        if prompt.register is None or not self.swapped:
             return None
-        own = torch.arange(self.rows, device=identity.register.device) >= self.swapped
-        return identity.register.masked_fill(own, torch.nan)
+        own = torch.arange(self.rows, device=prompt.register.device) >= self.swapped
+        return prompt.register.masked_fill(own, torch.nan)
 
     def real(self, source: Analysis, reference: Analysis | None) -> Tensor:
         """(B, F, T) what the fake stands beside: the crop itself, or of exchanged rows their reference."""

@@ -11,7 +11,7 @@ from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLo
 from lightning_voiceclone.training.cross_speaker import Exchange
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.speaker_prompt import Identity
+from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"}
 
@@ -34,7 +34,7 @@ class Made:
 
     source: Analysis
     reference: Analysis | None
-    own: Identity | None
+    own: SpeakerPrompt | None
     exchange: Exchange
     condition: Condition
     fake: Tensor

@@ -32,7 +32,7 @@ from lightning_voiceclone.voice.compatibility import (
 )
 from lightning_voiceclone.voice.guidance import led_on
 from lightning_voiceclone.voice.prosody import check_manner, median_f0, move_register, paced
-from lightning_voiceclone.voice.speaker_prompt import Identity, OwnIdentity
+from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt, StoredPrompt
 
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 
@@ -83,7 +83,7 @@ class VoiceModel(nn.Module):
         self.noise = noise
         self.guidance = guidance
         self.normalizer = Normalizer(self.spec.channels)
-        self.own: OwnIdentity | None = None
+        self.own: StoredPrompt | None = None
         check_parts(self)
 
     @property
@@ -148,7 +148,7 @@ class VoiceModel(nn.Module):
     def condition(
         self,
         source: Analysis,
-        identity: Identity | None = None,
+        prompt: SpeakerPrompt | None = None,
         *,
         register_from: Tensor | None = None,
         content_transforms: Sequence[FeatureTransform] = (),
@@ -158,7 +158,7 @@ class VoiceModel(nn.Module):
 
         Args:
             source: the words, their timing and melody.
-            identity: the voice (:meth:`identify`); None for the source's own.
+            prompt: the voice (:meth:`identify`); None for the source's own.
             register_from: (B,) the median f0 in Hz to which the source's melody is moved; None leaves it.
             content_transforms: applied to the features that the content encoder hears, in training.
             random: where noise is drawn from; None for torch's own state.
@@ -168,9 +168,9 @@ class VoiceModel(nn.Module):
         if self.content_encoder is not None:
             fields["content"] = self.content(source, content_transforms)
         if self.listens:
-            identity = identity or self.identify(source)
-            told = {"speaker": identity.speaker, "reference_frames": identity.frames,
-                    "reference_content": identity.content, "reference_lengths": identity.lengths}  # fmt: skip
+            prompt = prompt or self.identify(source)
+            told = {"speaker": prompt.speaker, "reference_frames": prompt.frames,
+                    "reference_content": prompt.content, "reference_lengths": prompt.lengths}  # fmt: skip
             fields |= {name: value for name, value in told.items() if name == "speaker" or name in self.generator.needs}
         if self.pitch is not None:
             fields |= {"f0": move_register(source.f0, register_from), "voicing": source.voicing}
@@ -195,10 +195,10 @@ class VoiceModel(nn.Module):
         content = self.content_encoder(*self._told(self.content_encoder, heard, analysis))
         return stretch(content, heard.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
-    def identify(self, reference: Analysis) -> Identity:
+    def identify(self, reference: Analysis) -> SpeakerPrompt:
         """What the voice's parts want to know of references, one row each."""
         needs = self.generator.needs
-        return Identity(
+        return SpeakerPrompt(
             reference.lengths,
             speaker=None if self.speaker_encoder is None else self.embed(reference),
             frames=reference.features.transpose(1, 2) if "reference_frames" in needs else None,
@@ -229,7 +229,7 @@ class VoiceModel(nn.Module):
         return self.vocoder(self.normalizer.inverse(features))
 
     @torch.inference_mode()
-    def prompt(self, references: Sequence[Tensor], sample_rate: int) -> Identity:
+    def prompt(self, references: Sequence[Tensor], sample_rate: int) -> SpeakerPrompt:
         """Analyse references once, to convert any number of sources to their speaker.
 
         Args:
@@ -250,7 +250,7 @@ class VoiceModel(nn.Module):
     def convert(
         self,
         source: Tensor,
-        identity: Identity | None,
+        prompt: SpeakerPrompt | None,
         sample_rate: int,
         *,
         seed: int = 0,
@@ -262,7 +262,7 @@ class VoiceModel(nn.Module):
 
         Args:
             source: (N,) samples in [-1, 1].
-            identity: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
+            prompt: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
             sample_rate: of the source, in Hz.
             seed: the same seed gives the same samples.
             pitch_shift: semitones above the register of the references, or of the source where they have no pitch.
@@ -286,11 +286,11 @@ class VoiceModel(nn.Module):
         strength = self.guidance if guidance is None else guidance
         check_guidance(self, strength)
         check_source(source, sample_rate, self.spec)
-        identity = identity or self._own_identity()
+        prompt = prompt or self._own_identity()
         said = self.analyze(source[None])
-        register = None if said.f0 is None else self._register(said.f0, identity) * 2 ** (pitch_shift / 12)
+        register = None if said.f0 is None else self._register(said.f0, prompt) * 2 ** (pitch_shift / 12)
         random = torch.Generator(source.device).manual_seed(seed)
-        condition = paced(self.condition(said, identity, register_from=register, random=random), speed)
+        condition = paced(self.condition(said, prompt, register_from=register, random=random), speed)
         return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
 
     def clone(self, source: Tensor, references: Sequence[Tensor], sample_rate: int, **options: Any) -> Tensor:
@@ -306,16 +306,16 @@ class VoiceModel(nn.Module):
         return led_on(made, self.generator(replace(condition, speaker=self.embed(said))), strength)
 
     @staticmethod
-    def _register(f0: Tensor, identity: Identity) -> Tensor:
+    def _register(f0: Tensor, prompt: SpeakerPrompt) -> Tensor:
         """(B,) the median f0 in Hz to speak at: the references', or the source's own where they have none."""
         own = median_f0(f0)
-        return own if identity.register is None else torch.where(identity.register.isnan(), own, identity.register)
+        return own if prompt.register is None else torch.where(prompt.register.isnan(), own, prompt.register)
 
-    def _own_identity(self) -> Identity:
+    def _own_identity(self) -> SpeakerPrompt:
         """The speaker to whom the model was adapted."""
         if self.own is None:
             raise ConfigurationError(
                 "there is no reference, and this voice is not adapted to a speaker; give it one (lvc adapt makes a"
                 " voice that needs none)"
             )
-        return self.own.identity()
+        return self.own.prompt()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Identity:
+class SpeakerPrompt:
     """What references tell of their speakers, one row each; what no part of the voice asks for is None.
 
     Args:
@@ -30,11 +30,11 @@ class Identity:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, index: Tensor) -> "Identity":
+    def rows(self, index: Tensor) -> "SpeakerPrompt":
         """The rows of those numbers."""
-        return Identity(**{name: value[index] for name, value in self.tensors().items()})
+        return SpeakerPrompt(**{name: value[index] for name, value in self.tensors().items()})
 
-    def together(self) -> "Identity":
+    def together(self) -> "SpeakerPrompt":
         """One row: several references of one speaker as one.
 
         Embeddings are averaged by length, frames stand one after another, the register is the median of the
@@ -51,9 +51,9 @@ class Identity:
             made["content"] = torch.cat(rows, 1)[None]
         if self.register is not None:
             made["register"] = _weighted_median(self.register, self.lengths)[None]
-        return Identity(**made)
+        return SpeakerPrompt(**made)
 
-    def with_noise(self, deviation: float) -> "Identity":
+    def with_noise(self, deviation: float) -> "SpeakerPrompt":
         """The same with normal noise on the embedding, drawn from torch's own state."""
         if self.speaker is None or not deviation:
             return self
@@ -67,31 +67,31 @@ def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
     return ordered[(2 * reached < reached[-1]).sum()]
 
 
-class OwnIdentity(nn.Module):
+class StoredPrompt(nn.Module):
     """The identity (one row) of the speaker to whom a voice was adapted, kept among its weights.
 
     Args:
-        identity: of that speaker.
+        prompt: of that speaker.
     """
 
-    def __init__(self, identity: Identity):
+    def __init__(self, prompt: SpeakerPrompt):
         super().__init__()
-        for name, value in identity.tensors().items():
+        for name, value in prompt.tensors().items():
             self.register_buffer(name, value.clone())
 
-    def identity(self) -> Identity:
+    def prompt(self) -> SpeakerPrompt:
         """As it was given."""
-        return Identity(**dict(self.named_buffers()))
+        return SpeakerPrompt(**dict(self.named_buffers()))
 
     def shapes(self) -> dict[str, list[int]]:
         """Of each tensor, by name: what a voice writes down."""
         return {name: list(value.shape) for name, value in self.named_buffers()}
 
     @classmethod
-    def of_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> "OwnIdentity":
+    def of_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> "StoredPrompt":
         """Room for an identity of those shapes, to be filled with weights."""
         kinds = {"lengths": torch.int64}
         made = {name: torch.zeros(*shape, dtype=kinds.get(name, torch.float32)) for name, shape in shapes.items()}
         if "register" in made:  # which may stay so, where nothing is voiced
             made["register"].fill_(torch.nan)
-        return cls(Identity(**made))
+        return cls(SpeakerPrompt(**made))

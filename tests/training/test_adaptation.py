@@ -161,7 +161,7 @@ def test_many_short_recordings_are_enough(tmp_path):
     for number in range(5):
         soundfile.write(tmp_path / f"{number}.wav", speech_like(1.2, speaker=3, seed=number).audio, 16000)
     adapted = adapt(voice(), recordings_in(tmp_path), steps=2, progress=False)
-    assert int(adapted.own.identity().lengths) == 600
+    assert int(adapted.own.prompt().lengths) == 600
 
 
 @pytest.mark.parametrize(

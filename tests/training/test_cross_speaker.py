@@ -7,7 +7,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.training.cross_speaker import Exchange
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.prosody import move_register
-from lightning_voiceclone.voice.speaker_prompt import Identity
+from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 CPU = torch.device("cpu")
 
@@ -38,7 +38,7 @@ def test_the_first_rows_speak_as_the_next(rows, share, swapped, index):
 def test_only_exchanged_rows_are_moved_in_register():
     hertz = torch.tensor([100.0, 220.0, torch.nan, 150.0])
     exchange = Exchange(4, 3)
-    wanted = Identity(torch.ones(4), register=hertz).rows(exchange.index(CPU))
+    wanted = SpeakerPrompt(torch.ones(4), register=hertz).rows(exchange.index(CPU))
     register = exchange.register(wanted)
     assert register[0].item() == 220.0
     assert register[2].item() == 150.0
@@ -50,7 +50,7 @@ def test_only_exchanged_rows_are_moved_in_register():
     assert torch.equal(moved[3], f0[3])  # its own voice
     assert wanted.register[3].item() == 150.0  # not changed in place
     assert Exchange(4, 0).register(wanted) is None
-    assert exchange.register(Identity(torch.ones(4))) is None
+    assert exchange.register(SpeakerPrompt(torch.ones(4))) is None
 
 
 def test_exchanged_rows_stand_beside_the_reference_that_they_take_after():

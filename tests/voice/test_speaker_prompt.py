@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from lightning_voiceclone.voice.speaker_prompt import Identity
+from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 
 def of_two():
     """References of 3 and 1 frames, padded to 3 with what must not be heard."""
     frames = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], [[4.0, 40.0], [99.0, 99.0], [99.0, 99.0]]])
-    return Identity(
+    return SpeakerPrompt(
         torch.tensor([3, 1]),
         speaker=torch.tensor([[1.0, 0.0], [5.0, 8.0]]),
         frames=frames,
@@ -36,7 +36,7 @@ def test_one_reference_is_itself():
 
 def test_the_register_is_a_median_and_nothing_voiced_is_none():
     def register(*hertz):
-        return Identity(torch.ones(len(hertz)), register=torch.tensor(hertz)).together().register
+        return SpeakerPrompt(torch.ones(len(hertz)), register=torch.tensor(hertz)).together().register
 
     assert register(300.0, 100.0, 120.0).tolist() == [120.0]
     assert register(torch.nan, torch.nan).isnan().tolist() == [True]
@@ -44,7 +44,7 @@ def test_the_register_is_a_median_and_nothing_voiced_is_none():
 
 @pytest.mark.parametrize(("lengths", "register"), [([300, 100], 180.0), ([100, 300], 90.0), ([301, 100, 200], 180.0)])
 def test_the_register_is_that_of_the_longer_one_of_two(lengths, register):
-    several = Identity(torch.tensor(lengths), register=torch.tensor([180.0, 90.0, torch.nan][: len(lengths)]))
+    several = SpeakerPrompt(torch.tensor(lengths), register=torch.tensor([180.0, 90.0, torch.nan][: len(lengths)]))
     assert several.together().register.tolist() == [register]
 
 
@@ -55,13 +55,13 @@ def test_rows_are_taken_of_all_that_is_there_and_of_nothing_else():
     assert rows.frames[:, 0, 0].tolist() == [4.0, 1.0, 4.0]
     assert rows.content[:, 1, 0].tolist() == [-40.0, -10.0, -40.0]
     assert rows.register.isnan().tolist() == [True, False, True]
-    bare = Identity(torch.tensor([7, 8])).rows(torch.tensor([1]))
-    assert bare == Identity(torch.tensor([8]))
-    assert bare.together() == Identity(torch.tensor([8]))
+    bare = SpeakerPrompt(torch.tensor([7, 8])).rows(torch.tensor([1]))
+    assert bare == SpeakerPrompt(torch.tensor([8]))
+    assert bare.together() == SpeakerPrompt(torch.tensor([8]))
 
 
 def test_noise_is_on_the_embedding_alone_and_of_the_deviation_asked():
-    wide = Identity(torch.tensor([3]), speaker=torch.zeros(1, 20000), frames=torch.zeros(1, 3, 2))
+    wide = SpeakerPrompt(torch.tensor([3]), speaker=torch.zeros(1, 20000), frames=torch.zeros(1, 3, 2))
     torch.manual_seed(0)
     noisy = wide.with_noise(0.3)
     assert noisy.speaker.std().item() == pytest.approx(0.3, rel=0.02)
@@ -70,4 +70,4 @@ def test_noise_is_on_the_embedding_alone_and_of_the_deviation_asked():
     torch.manual_seed(0)
     assert torch.equal(wide.with_noise(0.3).speaker, noisy.speaker)  # from torch's own state, so that resuming is exact
     assert wide.with_noise(0.0) is wide
-    assert Identity(torch.tensor([3])).with_noise(0.3) == Identity(torch.tensor([3]))
+    assert SpeakerPrompt(torch.tensor([3])).with_noise(0.3) == SpeakerPrompt(torch.tensor([3]))

@@ -168,10 +168,10 @@ class VocoderModule(AdversarialModule):
             return self._extracted(audio, batch), inner
         voice = self._teacher[0].to(audio.device)
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
-        identity = None
+        prompt = None
         if self.listens:
-            identity = voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
-        made = voice.normalizer.inverse(voice.generator(voice.condition(source, identity)))
+            prompt = voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+        made = voice.normalizer.inverse(voice.generator(voice.condition(source, prompt)))
         if not self._whole(batch, frames):  # beyond a recording's end, where nobody speaks
             made = torch.where(Condition(batch.lengths).mask(frames).bool(), made, self._extracted(audio, batch))
         return made, inner

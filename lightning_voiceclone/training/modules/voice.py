@@ -202,10 +202,10 @@ class VoiceModule(AdversarialModule):
     def make_pair(self, batch: Batch) -> Pair:
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
-        identity = None if reference is None else self.voice.identify(reference)
+        prompt = None if reference is None else self.voice.identify(reference)
         exchange = Exchange.of(len(batch.audio), self._share)
         index = exchange.index(batch.audio.device)
-        wanted = None if identity is None else identity.rows(index)
+        wanted = None if prompt is None else prompt.rows(index)
         transforms: Any = self.content_transforms if self.training else ()
         condition = self.voice.condition(
             source,
@@ -223,7 +223,7 @@ class VoiceModule(AdversarialModule):
                 real = transform(real) * mask
         heard = self._heard(batch, exchange)
         real = torch.where(heard, real, fake.detach())
-        made = Made(source, reference, identity, exchange, condition, fake, real, heard,
+        made = Made(source, reference, prompt, exchange, condition, fake, real, heard,
                     exchanging=self.training and self.swap > 0)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":

@@ -336,11 +336,11 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
     module, batch = exchanging(), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
-    identity = module.voice.identify(reference)
+    prompt = module.voice.identify(reference)
     heard = torch.ones(4, 1, 1, dtype=torch.bool)
 
     def reconstruction(real):
-        made = Made(source, reference, identity, Exchange(4, 2), pair.condition, pair.fake, real, heard, True)
+        made = Made(source, reference, prompt, Exchange(4, 2), pair.condition, pair.fake, real, heard, True)
         return module.losses(module.voice, made)["reconstruction"].item()
 
     first, last = pair.real.clone(), pair.real.clone()
