@@ -29,7 +29,7 @@ def main() -> None:
     with torch.no_grad():
         source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
         condition = voice.condition(
-            source, voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+            source, voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
         )
     dims = Dims(voice.spec.channels, voice.content_encoder.channels, voice.speaker_encoder.channels,
                 pitch=True, energy=True, frame_rate=voice.spec.frame_rate)  # fmt: skip

@@ -158,7 +158,7 @@ class VoiceModel(nn.Module):
 
         Args:
             source: the words, their timing and melody.
-            prompt: the voice (:meth:`identify`); None for the source's own.
+            prompt: the voice (:meth:`prompt_from_analysis`); None for the source's own.
             register_from: (B,) the median f0 in Hz to which the source's melody is moved; None leaves it.
             content_transforms: applied to the features that the content encoder hears, in training.
             random: where noise is drawn from; None for torch's own state.
@@ -168,7 +168,7 @@ class VoiceModel(nn.Module):
         if self.content_encoder is not None:
             fields["content"] = self.content(source, content_transforms)
         if self.listens:
-            prompt = prompt or self.identify(source)
+            prompt = prompt or self.prompt_from_analysis(source)
             told = {"speaker": prompt.speaker, "reference_frames": prompt.frames,
                     "reference_content": prompt.content, "reference_lengths": prompt.lengths}  # fmt: skip
             fields |= {name: value for name, value in told.items() if name == "speaker" or name in self.generator.needs}
@@ -195,7 +195,7 @@ class VoiceModel(nn.Module):
         content = self.content_encoder(*self._told(self.content_encoder, heard, analysis))
         return stretch(content, heard.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
-    def identify(self, reference: Analysis) -> SpeakerPrompt:
+    def prompt_from_analysis(self, reference: Analysis) -> SpeakerPrompt:
         """What the voice's parts want to know of references, one row each."""
         needs = self.generator.needs
         return SpeakerPrompt(
@@ -244,7 +244,7 @@ class VoiceModel(nn.Module):
         if not references:
             raise ConfigurationError("there is no reference; give at least one recording of the speaker")
         check_references(references, sample_rate, self.spec)
-        return self.identify(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
+        return self.prompt_from_analysis(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
 
     @torch.inference_mode()
     def convert(

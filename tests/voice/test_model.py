@@ -59,7 +59,7 @@ def test_melody_moves_to_the_register_of_the_reference():
     voice = untrained()
     source, reference = voice.analyze(speech(1.5, 1)[None]), voice.analyze(speech(1.5, 3)[None])
     register = median_f0(reference.f0)
-    moved = voice.condition(source, voice.identify(reference), register_from=register)
+    moved = voice.condition(source, voice.prompt_from_analysis(reference), register_from=register)
     assert float(median_f0(moved.f0)) == pytest.approx(float(register), rel=1e-4)
     assert torch.equal(moved.f0 > 0, source.f0 > 0)
     ratio = (moved.f0 / source.f0)[source.f0 > 0]

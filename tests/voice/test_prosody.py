@@ -53,7 +53,7 @@ def test_twelve_semitones_double_the_pitch_that_the_generator_is_told(told):
 
 
 def test_the_pitch_of_an_adapted_voice_is_its_own(told):
-    told.voice.own = StoredPrompt(told.voice.identify(told.voice.analyze(speech(1.5, 3)[None])).together())
+    told.voice.own = StoredPrompt(told.voice.prompt_from_analysis(told.voice.analyze(speech(1.5, 3)[None])).together())
     torch.testing.assert_close(told([], pitch_shift=-12)[1].f0, told(pitch_shift=-12)[1].f0)
     assert len(told([], speed=2.0)[0]) == 50 * 160
 

@@ -170,7 +170,7 @@ class VocoderModule(AdversarialModule):
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
         prompt = None
         if self.listens:
-            prompt = voice.identify(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+            prompt = voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
         made = voice.normalizer.inverse(voice.generator(voice.condition(source, prompt)))
         if not self._whole(batch, frames):  # beyond a recording's end, where nobody speaks
             made = torch.where(Condition(batch.lengths).mask(frames).bool(), made, self._extracted(audio, batch))

@@ -202,7 +202,7 @@ class VoiceModule(AdversarialModule):
     def make_pair(self, batch: Batch) -> Pair:
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
-        prompt = None if reference is None else self.voice.identify(reference)
+        prompt = None if reference is None else self.voice.prompt_from_analysis(reference)
         exchange = Exchange.of(len(batch.audio), self._share)
         index = exchange.index(batch.audio.device)
         wanted = None if prompt is None else prompt.rows(index)
@@ -266,7 +266,9 @@ class VoiceModule(AdversarialModule):
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
         """The crops, and what the generator is told of each to say it again in the voice of its reference crop."""
         source, reference = self._analyze(batch)
-        return source, self.voice.condition(source, None if reference is None else self.voice.identify(reference))
+        return source, self.voice.condition(
+            source, None if reference is None else self.voice.prompt_from_analysis(reference)
+        )
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 

@@ -321,10 +321,10 @@ def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compa
     source, reference = module._analyze(batch)
     assert pair.unpaired == 2
     assert torch.equal(pair.real, torch.cat([reference.features[1:3], source.features[2:]]))
-    told = module.voice.identify(reference).speaker
+    told = module.voice.prompt_from_analysis(reference).speaker
     assert torch.equal(pair.condition.speaker, told[[1, 2, 2, 3]])
     assert torch.equal(pair.condition.content, module.voice.content(source))
-    f0, registers = pair.condition.f0, module.voice.identify(reference).register
+    f0, registers = pair.condition.f0, module.voice.prompt_from_analysis(reference).register
     for row, register in ((0, registers[1]), (1, registers[2])):
         torch.testing.assert_close(f0[row][f0[row] > 0].median(), register, rtol=1e-5, atol=0)
     assert torch.equal(f0[2:], source.f0[2:])
@@ -336,7 +336,7 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
     module, batch = exchanging(), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
-    prompt = module.voice.identify(reference)
+    prompt = module.voice.prompt_from_analysis(reference)
     heard = torch.ones(4, 1, 1, dtype=torch.bool)
 
     def reconstruction(real):
