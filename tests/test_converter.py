@@ -51,7 +51,7 @@ def test_it_is_what_its_steps_are(recordings):
     voice = model.voice
     source, reference = (lvc.read(recordings / name, 16000).samples for name in ("a.wav", "b.wav"))
     screened, _ = hear_references([("b", reference)], voice.spec)
-    expected = voice.clone(hear_source(source, voice.spec).audio, screened, 16000, seed=3)
+    expected = voice.convert(hear_source(source, voice.spec).audio, voice.prompt(screened, 16000), 16000, seed=3)
     given = model.convert(recordings / "a.wav", model.speaker(recordings / "b.wav"), seed=3)
     assert torch.equal(given.samples, expected)
 

@@ -293,11 +293,6 @@ class VoiceModel(nn.Module):
         condition = paced(self.condition(said, prompt, register_from=register, random=random), speed)
         return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
 
-    def clone(self, source: Tensor, references: Sequence[Tensor], sample_rate: int, **options: Any) -> Tensor:
-        """:meth:`convert` with the :meth:`prompt` of the references; none for the speaker of an adapted model."""
-        prompt = self.prompt(references, sample_rate) if references else None
-        return self.convert(source, prompt, sample_rate, **options)
-
     def _guided(self, condition: Condition, said: Analysis, strength: float) -> Tensor:
         """Features (B, F, T), led on from what the source's own speaker would sound like in all else the same."""
         made: Tensor = self.generator(condition)

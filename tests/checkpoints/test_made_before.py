@@ -28,7 +28,8 @@ def speech(seconds, speaker):
 
 
 def test_a_voice():
-    cloned = load_voice(FOLDER / "voice.ckpt").clone(speech(1.0, 1), [speech(2.0, 2)], 16000)
+    voice = load_voice(FOLDER / "voice.ckpt")
+    cloned = voice.convert(speech(1.0, 1), voice.prompt([speech(2.0, 2)], 16000), 16000)
     assert len(cloned) == EXPECTED["voice"]["samples"]
     check("voice", cloned, 500)
 

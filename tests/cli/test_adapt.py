@@ -56,7 +56,7 @@ def test_bits_and_an_adapted_voice_adapted_again(folder):
     again = load_voice("again")
     assert again.own.shapes() == exact.own.shapes()
     source = torch.from_numpy(speech_like(1.0).audio)
-    assert torch.isfinite(again.clone(source, [], 16000)).all()
+    assert torch.isfinite(again.convert(source, None, 16000)).all()
 
 
 @pytest.mark.parametrize(

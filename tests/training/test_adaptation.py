@@ -46,14 +46,14 @@ def test_only_the_generator_learns_and_the_voice_needs_no_reference_then(folder,
     assert not any(part.training for part in after.modules())
     save_voice(after, tmp_path / "adapted")
     source = torch.from_numpy(speech_like(1.0, speaker=1).audio)
-    said = after.clone(source, [], 16000)
-    assert torch.equal(load_voice(tmp_path / "adapted").clone(source, [], 16000), said)
+    said = after.convert(source, None, 16000)
+    assert torch.equal(load_voice(tmp_path / "adapted").convert(source, None, 16000), said)
     assert len(said) == 16000
-    assert len(after.clone(source, [], 16000, speed=2)) == 8000
-    given = [torch.from_numpy(speech_like(2.0, speaker=5).audio)]
-    assert not torch.equal(after.clone(source, given, 16000), said)  # a reference is heard where there is one
+    assert len(after.convert(source, None, 16000, speed=2)) == 8000
+    given = [torch.from_numpy(speech_like(2.0, speaker=5).audio)]  # is used where there is one
+    assert not torch.equal(after.convert(source, after.prompt(given, 16000), 16000), said)
     with pytest.raises(ConfigurationError, match="there is no reference, and this voice is not adapted"):
-        before.clone(source, [], 16000)
+        before.convert(source, None, 16000)
 
 
 def test_the_same_seed_gives_the_same_voice(folder):

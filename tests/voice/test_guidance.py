@@ -30,12 +30,13 @@ def speech(seconds=1.0, speaker=0):
 def passes(voice, reference, **settings):
     """Who was to speak in each pass of the generator, what it made, and what the vocoder was given in the end."""
     speakers, made, given = [], [], []
+    prompt = voice.prompt([reference], 16000)
     hooks = [
         voice.generator.register_forward_pre_hook(lambda _, inputs: speakers.append(inputs[0].speaker)),
         voice.generator.register_forward_hook(lambda _, inputs, output: made.append(output)),
         voice.vocoder.register_forward_pre_hook(lambda _, inputs: given.append(voice.normalizer(inputs[0]))),
     ]
-    voice.clone(speech(), [reference], 16000, **settings)
+    voice.convert(speech(), prompt, 16000, **settings)
     for hook in hooks:
         hook.remove()
     return speakers, made, given[0]
@@ -72,7 +73,8 @@ def test_a_voice_keeps_its_guidance(tmp_path):
     kept = load_voice(tmp_path / "voice")
     assert kept.guidance == 0.5
     manners = ({}, {"guidance": 0.5}, {"guidance": 0.0})
-    told = [kept.clone(speech(), [speech(2.0, speaker=2)], 16000, **manner) for manner in manners]
+    prompt = kept.prompt([speech(2.0, speaker=2)], 16000)
+    told = [kept.convert(speech(), prompt, 16000, **manner) for manner in manners]
     assert torch.equal(told[0], told[1])
     assert not torch.equal(told[0], told[2])
     save_voice(untrained(), tmp_path / "older")
@@ -83,7 +85,7 @@ def test_a_voice_keeps_its_guidance(tmp_path):
 @pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan")])
 def test_guidance_out_of_range_is_refused(strength):
     with pytest.raises(ConfigurationError, match=r"guidance is .*; it must be from 0, for none, to 2"):
-        untrained().clone(speech(), [speech(2.0, speaker=2)], 16000, guidance=strength)
+        untrained().convert(speech(), None, 16000, guidance=strength)
     with pytest.raises(ConfigurationError, match="it must be from 0"):
         untrained(guidance=strength)
 

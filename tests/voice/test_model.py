@@ -66,13 +66,17 @@ def test_melody_moves_to_the_register_of_the_reference():
     assert float(ratio.std()) < 1e-4
 
 
-def test_clone_keeps_the_length_and_follows_the_seed():
+def convert(voice, source, references, sample_rate):
+    return voice.convert(source, voice.prompt(references, sample_rate), sample_rate)
+
+
+def test_conversion_keeps_the_length_and_follows_the_seed():
     voice = untrained()
-    source, references = speech(1.234), [speech(1.0, 2), speech(1.5, 2, seed=1)]
-    one, two = (voice.clone(source, references, 16000, seed=1) for _ in range(2))
+    source, prompt = speech(1.234), voice.prompt([speech(1.0, 2), speech(1.5, 2, seed=1)], 16000)
+    one, two = (voice.convert(source, prompt, 16000, seed=1) for _ in range(2))
     assert len(one) == len(source) // HOP * HOP
     assert torch.equal(one, two)
-    assert not torch.equal(one, voice.clone(source, references, 16000, seed=2))
+    assert not torch.equal(one, voice.convert(source, prompt, 16000, seed=2))
     assert one.abs().max() <= 1
 
 
@@ -85,7 +89,7 @@ def test_references_together_are_their_mean_by_length():
     expected = (separate[0] + 3 * separate[1]) / 4
     seen = {}
     voice.generator.register_forward_pre_hook(lambda _, inputs: seen.update(speaker=inputs[0].speaker))
-    voice.clone(speech(1.0), [one, two], 16000)
+    voice.convert(speech(1.0), voice.prompt([one, two], 16000), 16000)
     torch.testing.assert_close(seen["speaker"][0], expected)
 
 
@@ -102,7 +106,7 @@ def test_references_together_are_their_mean_by_length():
 def test_what_cannot_be_heard_is_refused(change, error, words):
     settings = {"source": speech(1.0), "references": [speech(1.2, 1)], "sample_rate": 16000}
     with pytest.raises(error, match=words):
-        untrained().clone(**{**settings, **change})
+        convert(untrained(), **{**settings, **change})
 
 
 def test_parts_that_do_not_fit_are_refused():
@@ -123,7 +127,7 @@ def test_a_stored_voice_is_the_same_voice(tmp_path):
     loaded = load_voice(tmp_path / "voice")
     assert describe_voice(loaded) == describe_voice(voice)
     arguments = (speech(1.0), [speech(1.0, 2)], 16000)
-    assert torch.equal(loaded.clone(*arguments), voice.clone(*arguments))
+    assert torch.equal(convert(loaded, *arguments), convert(voice, *arguments))
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 

@@ -25,12 +25,13 @@ def told():
     seen = {}
     voice.generator.register_forward_pre_hook(lambda _, inputs: seen.update(condition=inputs[0]))
 
-    def clone(references=None, **manner):
-        audio = voice.clone(speech(1.01), [speech(1.5, 3)] if references is None else references, 16000, **manner)
-        return audio, seen["condition"]
+    def convert(references=None, **manner):
+        given = [speech(1.5, 3)] if references is None else references
+        prompt = voice.prompt(given, 16000) if given else None
+        return voice.convert(speech(1.01), prompt, 16000, **manner), seen["condition"]
 
-    clone.voice = voice
-    return clone
+    convert.voice = voice
+    return convert
 
 
 @pytest.mark.parametrize(("speed", "frames"), [(1.0, 101), (2.0, 50), (0.5, 202), (4.0, 25), (0.25, 404)])

@@ -41,8 +41,8 @@ def test_all_that_cloning_loads_is_at_most_20_megabytes():
 
 
 def test_it_clones_alike_each_time_and_as_long_as_the_source(voice):
-    source, reference = speech(2.0, 1), speech(3.0, 5)
-    one, two = (voice.clone(source, [reference], 16000) for _ in range(2))
+    source, prompt = speech(2.0, 1), voice.prompt([speech(3.0, 5)], 16000)
+    one, two = (voice.convert(source, prompt, 16000) for _ in range(2))
     assert torch.equal(one, two)
     assert len(one) == len(source) // 160 * 160
     assert 1e-3 < one.square().mean().sqrt() < 0.5
@@ -50,7 +50,8 @@ def test_it_clones_alike_each_time_and_as_long_as_the_source(voice):
 
 def test_the_reference_makes_a_difference(voice):
     source = speech(2.0, 1)
-    one, other = (voice.clone(source, [speech(3.0, speaker)], 16000) for speaker in (0, 5))
+    prompts = [voice.prompt([speech(3.0, speaker)], 16000) for speaker in (0, 5)]
+    one, other = (voice.convert(source, prompt, 16000) for prompt in prompts)
     assert (one - other).square().mean() > 0.1 * one.square().mean()
 
 
