@@ -179,7 +179,7 @@ class VoiceDataModule(pl.LightningDataModule):
         self.grid = Grid(
             spec,
             segment=max(round(self.segment_seconds * rate), 1),
-            reference=max(round(self.reference_seconds * rate), 1) if module.listens else 0,
+            reference=max(round(self.reference_seconds * rate), 1) if module.needs_reference else 0,
             margin=module.margin,
         )
         stored = cached_features(self._prepared, spec) if self.cached_features else None

@@ -102,7 +102,7 @@ def adapt(
         KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
     check_settings(steps, learning_rate, strength, seed)
-    if voice.content_encoder is None or not voice.listens:
+    if voice.content_encoder is None or not voice.needs_reference:
         raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
     converter = Converter(voice, denoise=denoise, note=tell)
     read = [converter.read(path) for path in recordings]

@@ -64,7 +64,7 @@ def _trained(encoder: ContentEncoder | SpeakerEncoder) -> bool:
     return any(weight.requires_grad for weight in encoder.parameters())
 
 
-def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> None:
+def check_swap(swap: float, needs_reference: bool, content: ContentEncoder | None) -> None:
     """Refuse to exchange voices where there are none, or where nothing would say what is to come of it.
 
     Raises:
@@ -72,7 +72,7 @@ def check_swap(swap: float, listens: bool, content: ContentEncoder | None) -> No
     """
     if not 0 <= swap <= 1:
         raise ConfigurationError(f"model.swap is {swap}; it must be from 0 to 1")
-    if swap and (not listens or content is None):
+    if swap and (not needs_reference or content is None):
         raise ConfigurationError(
             f"model.swap is {swap}, but only a voice with a content encoder that listens to a reference can speak in"
             " another speaker's; set it to 0, or add both encoders"
@@ -126,7 +126,7 @@ def check_transforms(augmentation: Iterable[AudioTransform], content_transforms:
         ConfigurationError: names the transform or the setting, and what to do.
     """
     for transform in augmentation:
-        if voice.listens and not transform.keeps_voice:
+        if voice.needs_reference and not transform.keeps_voice:
             raise ConfigurationError(
                 f"{type(transform).__name__} would change who speaks in the crops and not in their references; leave it"
                 " out of model.augmentation (data.speeds plays recordings as other speakers, references and all)"

@@ -40,7 +40,7 @@ class Joined(Protocol):
         """What the features mean."""
 
     @property
-    def listens(self) -> bool:
+    def needs_reference(self) -> bool:
         """Whether a reference makes a difference."""
 
 
@@ -97,7 +97,7 @@ def check_can_clone(voice: Joined, pitch_shift: float) -> None:
         )
     if voice.content_encoder is None:
         raise ConfigurationError("this voice has no content encoder: it cannot clone, only make speech from noise")
-    if not voice.listens:
+    if not voice.needs_reference:
         raise ConfigurationError(
             "this voice listens to no reference: it cannot clone, only speak as it was trained to; train one with a"
             " speaker encoder"

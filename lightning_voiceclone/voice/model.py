@@ -92,7 +92,7 @@ class VoiceModel(nn.Module):
         return self.feature_extractor.spec
 
     @property
-    def listens(self) -> bool:
+    def needs_reference(self) -> bool:
         """Whether a reference makes a difference."""
         return self.speaker_encoder is not None or bool(REFERENCE & self.generator.needs)
 
@@ -167,7 +167,7 @@ class VoiceModel(nn.Module):
         fields: dict[str, Any] = {}
         if self.content_encoder is not None:
             fields["content"] = self.content(source, content_transforms)
-        if self.listens:
+        if self.needs_reference:
             prompt = prompt or self.prompt_from_analysis(source)
             told = {"speaker": prompt.speaker, "reference_frames": prompt.frames,
                     "reference_content": prompt.content, "reference_lengths": prompt.lengths}  # fmt: skip

@@ -78,7 +78,7 @@ class CloneQuality(Callback):
             PluginError: if a judge is not installed.
         """
         voice = getattr(pl_module, "voice", None)
-        if voice is None or voice.content_encoder is None or not voice.listens:
+        if voice is None or voice.content_encoder is None or not voice.needs_reference:
             raise ConfigurationError(
                 f"CloneQuality needs a voice that can clone, with a content encoder and a speaker encoder, but"
                 f" {type(pl_module).__name__} trains none; leave the callback out"

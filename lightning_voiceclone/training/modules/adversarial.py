@@ -100,7 +100,7 @@ class AdversarialModule(pl.LightningModule):
         return self.feature_extractor.spec
 
     @property
-    def listens(self) -> bool:
+    def needs_reference(self) -> bool:
         """Whether crops of references are needed."""
         return False
 

@@ -113,9 +113,9 @@ class VocoderModule(AdversarialModule):
         return self.extractor
 
     @property
-    def listens(self) -> bool:
+    def needs_reference(self) -> bool:
         """Whether a voice makes the features, which needs a reference."""
-        return any(teacher.listens for teacher in self._teacher)
+        return any(teacher.needs_reference for teacher in self._teacher)
 
     @property
     def margin(self) -> int:
@@ -169,7 +169,7 @@ class VocoderModule(AdversarialModule):
         voice = self._teacher[0].to(audio.device)
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
         prompt = None
-        if self.listens:
+        if self.needs_reference:
             prompt = voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
         made = voice.normalizer.inverse(voice.generator(voice.condition(source, prompt)))
         if not self._whole(batch, frames):  # beyond a recording's end, where nobody speaks

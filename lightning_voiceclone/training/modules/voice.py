@@ -146,7 +146,7 @@ class VoiceModule(AdversarialModule):
         check_augmentation(augmentation or [])
         check_transforms(augmentation or [], content_transforms or [], voice)
         check_way_back(judge, voice.vocoder)
-        check_swap(swap, voice.listens, content)
+        check_swap(swap, voice.needs_reference, content)
         check_exchange(weights, swap, playing=judge is not None, warmup=steps.warmup)
         absent = absent_losses(spec, content, speaker, made, swap)
         super().__init__(
@@ -179,9 +179,9 @@ class VoiceModule(AdversarialModule):
         return self.voice.feature_extractor
 
     @property
-    def listens(self) -> bool:
+    def needs_reference(self) -> bool:
         """Whether a reference makes a difference."""
-        return self.voice.listens
+        return self.voice.needs_reference
 
     @property
     def margin(self) -> int:
@@ -253,7 +253,7 @@ class VoiceModule(AdversarialModule):
             for transform in self.augmentation:
                 audio = transform(audio, self.spec.sample_rate)
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
-        if not self.voice.listens:
+        if not self.voice.needs_reference:
             return source, None
         prosody = self._share > 0  # for the register of the voice that is taken
         return source, self.voice.analyze(reference, batch.reference_lengths, prosody=prosody)

@@ -210,7 +210,7 @@ def test_the_first_process_waits_for_no_other(corpus_folder, tmp_path, monkeypat
 
 def test_a_failure_of_the_first_process_ends_the_others_too(tmp_path):
     told = []
-    voice = SimpleNamespace(content_encoder=1, listens=True, spec=SimpleNamespace(sample_rate=16000))
+    voice = SimpleNamespace(content_encoder=1, needs_reference=True, spec=SimpleNamespace(sample_rate=16000))
     strategy = SimpleNamespace(broadcast=lambda value: told.append(value) or told[0])
     with pytest.raises(ConfigurationError, match="there is no table of pairs"):
         quality(pairs="misspelt.tsv").on_fit_start(
