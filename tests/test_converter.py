@@ -15,7 +15,7 @@ from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.converter import Converter, Speaker
-from lightning_voiceclone.inference.screening import hear_references, hear_source
+from lightning_voiceclone.inference.screening import screen_references, screen_source
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 
@@ -50,8 +50,8 @@ def test_it_is_what_its_steps_are(recordings):
     model = converter()
     voice = model.voice
     source, reference = (lvc.read(recordings / name, 16000).samples for name in ("a.wav", "b.wav"))
-    screened, _ = hear_references([("b", reference)], voice.spec)
-    expected = voice.convert(hear_source(source, voice.spec).audio, voice.prompt(screened, 16000), 16000, seed=3)
+    screened, _ = screen_references([("b", reference)], voice.spec)
+    expected = voice.convert(screen_source(source, voice.spec).audio, voice.prompt(screened, 16000), 16000, seed=3)
     given = model.convert(recordings / "a.wav", model.speaker(recordings / "b.wav"), seed=3)
     assert torch.equal(given.samples, expected)
 

@@ -20,7 +20,7 @@ from lightning_voiceclone.audio.speaker_change import SpeakerTeller
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.inference.screening import check_denoise, hear_references, hear_source, speaker_teller
+from lightning_voiceclone.inference.screening import check_denoise, screen_references, screen_source, speaker_teller
 from lightning_voiceclone.utils.files import whole_file
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
@@ -200,13 +200,13 @@ class Converter:
     def screen_source(self, named: tuple[str, Tensor]) -> Tensor:
         """A source (N',) as it is to be converted: ``docs/inputs.md`` says what is done to which recording."""
         name, audio = named
-        screened = hear_source(audio, self.voice.spec, name, denoise=self.denoise)
+        screened = screen_source(audio, self.voice.spec, name, denoise=self.denoise)
         self._tell(screened.notes)
         return screened.audio
 
     def screen_references(self, named: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
         """References (N',) as the speaker is to be analysed from them, a minute together at most."""
-        screened, notes = hear_references(named, self.voice.spec, denoise=self.denoise, teller=self._same_speaker)
+        screened, notes = screen_references(named, self.voice.spec, denoise=self.denoise, teller=self._same_speaker)
         self._tell(notes)
         return screened
 

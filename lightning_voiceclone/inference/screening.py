@@ -33,7 +33,7 @@ ENOUGH_SECONDS = 5.0  # of references with the whole band, beside which those of
 
 
 @dataclass(frozen=True)
-class Heard:
+class Screened:
     """A recording as it is to be used, and what a user should know of it.
 
     Args:
@@ -60,7 +60,7 @@ class _Reference:
         return [(0, len(self.audio))]
 
 
-def hear_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, denoise: str = "auto") -> Heard:
+def screen_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, denoise: str = "auto") -> Screened:
     """The source as it is to be cloned.
 
     Args:
@@ -77,7 +77,7 @@ def hear_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, den
     check_audio(audio, spec, name, spec.hop_length / spec.sample_rate)
     audio, notes = _levelled(name, audio)
     if len(audio) < MEASURABLE_SECONDS * spec.sample_rate:
-        return Heard(_denoised(audio, spec) if denoise == "on" else audio, tuple(notes))
+        return Screened(_denoised(audio, spec) if denoise == "on" else audio, tuple(notes))
     quality = measure(audio, spec.sample_rate)
     notes += _faults(name, quality)
     if not _is_speech(quality):
@@ -87,10 +87,10 @@ def hear_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, den
     noisy = _is_noisy(quality)
     if denoise == "auto" and noisy:
         notes.append(_noise_note(name, quality))
-    return Heard(_denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio, tuple(notes))
+    return Screened(_denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio, tuple(notes))
 
 
-def hear_references(
+def screen_references(
     references: Sequence[tuple[str, Tensor]],
     spec: AudioSpec,
     *,

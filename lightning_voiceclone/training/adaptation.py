@@ -92,7 +92,7 @@ def adapt(
         learning_rate: of AdamW.
         strength: of the way that the weights go, above 0 to 1: more is nearer to the speaker.
         seed: of crops and of noise on the speaker's embedding.
-        denoise: as of ``hear_source``.
+        denoise: as of ``screen_source``.
         progress: whether to show a bar on the error output, if that is a terminal.
         tell: is given notes on the recordings, a line each.
 

@@ -17,7 +17,7 @@ from lightning_voiceclone.audio.speaker_change import SpeakerTeller
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.inference.screening import DENOISE, LONGEST_SECONDS, hear_references, hear_source
+from lightning_voiceclone.inference.screening import DENOISE, LONGEST_SECONDS, screen_references, screen_source
 from lightning_voiceclone.testing.signals import speech_like
 
 RATE = 16000
@@ -91,10 +91,10 @@ def test_the_ratio_of_speech_to_noise_is_known_within_three_db(speaker):
 @pytest.mark.parametrize("seconds", [1.0, 1.5, 6.0, 30.0])
 def test_clean_speech_is_left_as_it_is(seconds):
     audio = phrases(seconds, speaker=1)
-    heard = hear_source(audio, SPEC)
+    heard = screen_source(audio, SPEC)
     assert heard.audio is audio
     assert heard.notes == ()
-    references, notes = hear_references([("a.wav", audio), ("b.wav", phrases(2.0, speaker=1, seed=1))], SPEC)
+    references, notes = screen_references([("a.wav", audio), ("b.wav", phrases(2.0, speaker=1, seed=1))], SPEC)
     assert references[0] is audio
     assert len(references) == 2
     assert notes == ()
@@ -108,9 +108,9 @@ def test_what_is_silent_short_or_not_finite_is_refused_by_name():
     }
     for reason, audio in unfit.items():
         with pytest.raises(RecordingError, match=reason):
-            hear_references([("a.wav", phrases()), ("b.wav", audio)], SPEC)
+            screen_references([("a.wav", phrases()), ("b.wav", audio)], SPEC)
     with pytest.raises(RecordingError, match=r"a\.wav is silent"):
-        hear_source(torch.zeros(RATE), SPEC, "a.wav")
+        screen_source(torch.zeros(RATE), SPEC, "a.wav")
 
 
 @pytest.mark.parametrize("noise", ["white", "pink", "brown", "hum", "clicks"])
@@ -126,8 +126,8 @@ def test_noise_without_speech_is_refused_as_a_reference_and_noted_as_a_source(no
     }[noise]
     audio = audio / audio.abs().max() / 2
     with pytest.raises(RecordingError, match=r"no speech found in b\.wav: .* .least .*; give a recording of someone"):
-        hear_references([("b.wav", audio)], SPEC)
-    heard = hear_source(audio, SPEC, "a.wav")
+        screen_references([("b.wav", audio)], SPEC)
+    heard = screen_source(audio, SPEC, "a.wav")
     assert heard.audio is audio
     assert any(note.startswith("no speech found in a.wav") for note in heard.notes)
 
@@ -136,28 +136,28 @@ def test_noise_without_speech_is_refused_as_a_reference_and_noted_as_a_source(no
 def test_noisy_recordings_are_denoised_unless_that_is_off(decibels):
     clean = phrases()
     noisy = mixed(clean, white(len(clean)), decibels)
-    heard = hear_source(noisy, SPEC, "a.wav")
+    heard = screen_source(noisy, SPEC, "a.wav")
     (note,) = heard.notes
     assert note.startswith("a.wav is noisy, its speech about ")
     assert note.endswith("denoised (denoise off leaves it)")
     assert heard.audio.shape == noisy.shape
     assert (heard.audio - clean).square().mean() < 0.5 * (noisy - clean).square().mean()
-    (reference,), notes = hear_references([("b.wav", noisy)], SPEC)
+    (reference,), notes = screen_references([("b.wav", noisy)], SPEC)
     assert torch.equal(reference, heard.audio)
     assert notes == (note.replace("a.wav", "b.wav"),)
-    assert hear_source(noisy, SPEC, denoise="off").audio is noisy
-    assert hear_source(noisy, SPEC, denoise="off").notes == ()
+    assert screen_source(noisy, SPEC, denoise="off").audio is noisy
+    assert screen_source(noisy, SPEC, denoise="off").notes == ()
 
 
 def test_denoising_can_be_asked_for_and_is_the_same_each_time():
     audio = phrases()
-    first, second = (hear_source(audio, SPEC, denoise="on").audio for _ in range(2))
+    first, second = (screen_source(audio, SPEC, denoise="on").audio for _ in range(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, audio)
     short = audio[: RATE // 4]
-    assert hear_source(short, SPEC, denoise="on").audio.shape == short.shape
+    assert screen_source(short, SPEC, denoise="on").audio.shape == short.shape
     with pytest.raises(ConfigurationError, match=rf"'atuo' \(did you mean auto\?\); give {', '.join(DENOISE)}"):
-        hear_source(audio, SPEC, denoise="atuo")
+        screen_source(audio, SPEC, denoise="atuo")
 
 
 @pytest.mark.parametrize("gain", [2.0, 4.0])
@@ -168,7 +168,7 @@ def test_clipping_is_named_with_its_share(gain, resampled):
     loud = soxr.resample(audio, RATE, rate) * gain / np.abs(audio).max()
     clipped = np.clip(loud, -1, 1)
     share = float((np.abs(loud) >= 1).mean())
-    heard = hear_source(torch.from_numpy(soxr.resample(0.5 * clipped, rate, RATE)), SPEC, "a.wav")
+    heard = screen_source(torch.from_numpy(soxr.resample(0.5 * clipped, rate, RATE)), SPEC, "a.wav")
     (note,) = heard.notes
     assert note.startswith("a.wav is clipped: ")
     told = float(note.split("clipped: ")[1].split("%")[0]) / 100
@@ -178,8 +178,8 @@ def test_clipping_is_named_with_its_share(gain, resampled):
 @pytest.mark.parametrize(("gain", "words"), [(32768.0, "far beyond full scale"), (10 ** (-50 / 20), "very quiet")])
 def test_audio_of_no_usable_level_is_scaled_with_a_note(gain, words):
     plain = phrases(5.0) / phrases(5.0).abs().max()
-    source = hear_source(gain * plain, SPEC, "a.wav")
-    (reference,), notes = hear_references([("b.wav", gain * plain)], SPEC)
+    source = screen_source(gain * plain, SPEC, "a.wav")
+    (reference,), notes = screen_references([("b.wav", gain * plain)], SPEC)
     for audio in (source.audio, reference):
         torch.testing.assert_close(audio, plain / 2)
     assert f"a.wav is {words}" in source.notes[0]
@@ -189,35 +189,35 @@ def test_audio_of_no_usable_level_is_scaled_with_a_note(gain, words):
 
 def test_a_decoders_overshoot_is_left():
     audio = 1.2 * phrases(2.0) / phrases(2.0).abs().max()
-    assert hear_source(audio, SPEC).audio is audio
+    assert screen_source(audio, SPEC).audio is audio
 
 
 def test_a_telephones_band_is_noted_and_left_out_where_others_have_more():
     wide, narrow = phrases(), telephone(phrases(seed=1))
-    assert hear_source(narrow, SPEC, "a.wav").notes[0].startswith("a.wav has nothing above 4 kHz")
-    used, notes = hear_references([("b.wav", narrow)], SPEC)
+    assert screen_source(narrow, SPEC, "a.wav").notes[0].startswith("a.wav has nothing above 4 kHz")
+    used, notes = screen_references([("b.wav", narrow)], SPEC)
     assert used[0] is narrow
     assert notes == ("b.wav has nothing above 4 kHz, as a telephone's recording: the voice is learnt without its top"
                      " band",)  # fmt: skip
-    used, notes = hear_references([("b.wav", narrow), ("c.wav", wide)], SPEC)
+    used, notes = screen_references([("b.wav", narrow), ("c.wav", wide)], SPEC)
     assert len(used) == 1
     assert used[0] is wide
     assert notes[0].endswith("left out, as the others have more")
-    used, _ = hear_references([("b.wav", narrow), ("c.wav", wide[: 2 * RATE])], SPEC)
+    used, _ = screen_references([("b.wav", narrow), ("c.wav", wide[: 2 * RATE])], SPEC)
     assert len(used) == 2  # 2 s alone are too little
 
 
 def test_a_voice_of_a_telephones_rate_has_nothing_to_miss():
     narrow = torch.from_numpy(soxr.resample(phrases().numpy(), RATE, 8000))
     spec = MelSpectrogram(sample_rate=8000, n_fft=512, win_length=512, hop_length=80, fmax=4000).spec
-    assert hear_source(narrow, spec).notes == ()
+    assert screen_source(narrow, spec).notes == ()
 
 
 @pytest.mark.parametrize("decibels", [15, 10, 5])
 def test_music_is_noted_and_not_taken_for_noise(decibels):
     speech = phrases(10.0)
     audio = mixed(speech, chords(len(speech)), decibels)
-    heard = hear_source(audio, SPEC, "a.wav")
+    heard = screen_source(audio, SPEC, "a.wav")
     assert heard.audio is audio
     (note,) = heard.notes
     assert note.startswith("a.wav has steady tones beside the speech, as of music or a hum")
@@ -226,14 +226,14 @@ def test_music_is_noted_and_not_taken_for_noise(decibels):
 def test_of_two_speakers_the_one_who_speaks_longer_is_used():
     turns = [(0, 5.0), (2, 3.0), (0, 5.0), (2, 3.0)]
     audio = torch.cat([phrases(seconds, speaker, seed) for seed, (speaker, seconds) in enumerate(turns)])
-    (used,), (note,) = hear_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9))
+    (used,), (note,) = screen_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9))
     assert note.startswith("b.wav seems to have two speakers: the one who speaks longer is used, ")
     assert 6.0 < len(used) / RATE <= 10.5
     alike = torch.nn.functional.cosine_similarity(pitches(used[None]), pitches(torch.stack([audio[: 5 * RATE],
                                                   audio[8 * RATE : 13 * RATE]])))  # fmt: skip
     other = torch.nn.functional.cosine_similarity(pitches(used[None]), pitches(audio[None, 5 * RATE : 8 * RATE]))
     assert alike.min() > other
-    (whole,), notes = hear_references([("b.wav", audio)], SPEC)
+    (whole,), notes = screen_references([("b.wav", audio)], SPEC)
     assert whole is audio  # nothing to tell speakers by
     assert notes == ()
 
@@ -241,7 +241,7 @@ def test_of_two_speakers_the_one_who_speaks_longer_is_used():
 @pytest.mark.parametrize("speaker", range(4))
 def test_one_speaker_is_not_taken_for_two(speaker):
     audio = phrases(12.0, speaker)
-    (used,), notes = hear_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9))
+    (used,), notes = screen_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9))
     assert used is audio
     assert notes == ()
 
@@ -252,7 +252,7 @@ def test_over_ten_minutes_the_clearest_minute_is_used_in_little_time_and_memory(
     audio = torch.cat([poor] * 15 + [loud] * 4 + [poor] * 13)
     assert len(audio) > 600 * RATE
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (used,), notes = hear_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9), denoise="off")
+    (used,), notes = screen_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9), denoise="off")
     assert time.monotonic() - begun < 60
     assert notes == ("b.wav lasts 640 s: the 60 s in which the voice is clearest are used",)
     assert len(used) / RATE == pytest.approx(LONGEST_SECONDS, abs=2)
@@ -262,7 +262,7 @@ def test_over_ten_minutes_the_clearest_minute_is_used_in_little_time_and_memory(
 
 def test_the_clearest_is_chosen_over_all_references_and_keeps_their_order():
     noisy, clean = (mixed(phrases(50.0), white(50 * RATE), 5), phrases(50.0, seed=1))
-    used, notes = hear_references([("b.wav", noisy), ("c.wav", clean)], SPEC, denoise="off")
+    used, notes = screen_references([("b.wav", noisy), ("c.wav", clean)], SPEC, denoise="off")
     assert sum(len(audio) for audio in used) / RATE == pytest.approx(60, abs=2)
     assert len(used[1]) >= 48 * RATE
     assert notes == ("b.wav, c.wav together last 100 s: the 60 s in which the voice is clearest are used",)
@@ -274,7 +274,7 @@ def test_the_clearest_is_chosen_over_all_references_and_keeps_their_order():
 @pytest.mark.parametrize(("seconds", "count"), [(1.2, 60), (1.8, 40), (3.5, 20)])
 def test_of_many_short_references_a_minute_is_used(seconds, count):
     recordings = [(f"{number}.wav", phrases(seconds, seed=number)) for number in range(count)]
-    used, (note,) = hear_references(recordings, SPEC, denoise="off")
+    used, (note,) = screen_references(recordings, SPEC, denoise="off")
     together = sum(map(len, used)) / RATE
     assert LONGEST_SECONDS - 4 <= together <= LONGEST_SECONDS
     assert note.endswith(f"last {count * seconds:.0f} s: the {together:.0f} s in which the voice is clearest are used")
@@ -294,7 +294,7 @@ def test_references_of_different_rates_are_one_voice(tmp_path):
     for rate in (16000, 22050, 44100, 48000):
         soundfile.write(tmp_path / f"{rate}.wav", soxr.resample(audio, RATE, rate), rate)
     read = [(path.name, torch.from_numpy(read_audio(path, RATE)[0])) for path in sorted(tmp_path.glob("*.wav"))]
-    used, notes = hear_references(read, SPEC)
+    used, notes = screen_references(read, SPEC)
     assert notes == ()
     for reference in used:
         assert len(reference) == pytest.approx(len(audio), abs=2)
@@ -324,11 +324,11 @@ def test_real_speech_is_heard_as_it_is():
     files = sorted(SPEECH.rglob("*-0000.flac"))
     read = {path.name: torch.from_numpy(read_audio(path, RATE)[0]) for path in files}
     read = {name: audio for name, audio in read.items() if len(audio) > 3 * RATE}
-    noted = {name: hear_source(audio, SPEC, name).notes for name, audio in read.items()}
+    noted = {name: screen_source(audio, SPEC, name).notes for name, audio in read.items()}
     assert sum(bool(notes) for notes in noted.values()) <= 1
     for name, audio in read.items():
-        assert any("noisy" in note for note in hear_source(mixed(audio, white(len(audio)), 10), SPEC, name).notes)
-        assert any("4 kHz" in note for note in hear_source(telephone(audio), SPEC, name).notes)
+        assert any("noisy" in note for note in screen_source(mixed(audio, white(len(audio)), 10), SPEC, name).notes)
+        assert any("4 kHz" in note for note in screen_source(telephone(audio), SPEC, name).notes)
         loud = (audio * 3 / audio.abs().max()).clamp(-1, 1)
-        assert any("clipped" in note for note in hear_source(loud, SPEC, name).notes)
-        assert any("tones" in note for note in hear_source(mixed(audio, chords(len(audio)), 10), SPEC, name).notes)
+        assert any("clipped" in note for note in screen_source(loud, SPEC, name).notes)
+        assert any("tones" in note for note in screen_source(mixed(audio, chords(len(audio)), 10), SPEC, name).notes)
