@@ -20,7 +20,7 @@ BATCH = 32  # windows embedded at once
 
 
 @dataclass(frozen=True)
-class SpeakerTeller:
+class SameSpeakerCheck:
     """How speakers are told apart.
 
     Args:
@@ -33,7 +33,7 @@ class SpeakerTeller:
 
 
 def longer_speaker(
-    audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, teller: SpeakerTeller
+    audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, same_speaker: SameSpeakerCheck
 ) -> list[Span] | None:
     """Spans of audio (N,) in which the one of two speakers speaks who speaks longer; None if only one is heard.
 
@@ -44,7 +44,7 @@ def longer_speaker(
         audio: of any length.
         voiced: (T,) frames, spread evenly over the audio.
         sample_rate: in Hz.
-        teller: says what is heard of a speaker in a window, and how alike windows of one are.
+        same_speaker: says what is heard of a speaker in a window, and how alike windows of one are.
     """
     size, step = round(WINDOW_SECONDS * sample_rate), round(WINDOW_STEP_SECONDS * sample_rate)
     begins = np.arange(0, len(audio) - size + 1, step)
@@ -54,12 +54,12 @@ def longer_speaker(
     if len(begins) < LEAST_WINDOWS:
         return None
     windows = audio.unfold(0, size, 1)[torch.from_numpy(begins).to(audio.device)]
-    embedded = torch.cat([teller.embed(some) for some in windows.split(BATCH)]).detach().cpu().double()
+    embedded = torch.cat([same_speaker.embed(some) for some in windows.split(BATCH)]).detach().cpu().double()
     groups, likeness = part_in_two(torch.nn.functional.normalize(embedded, dim=1).numpy())
     longer = groups.mean() >= 0.5
     changes = (groups[1:] != groups[:-1]).mean()
     least = min(groups.mean(), 1 - groups.mean())
-    if likeness >= teller.one_speaker or changes > MOST_CHANGES or least < LEAST_TURN_SHARE:
+    if likeness >= same_speaker.one_speaker or changes > MOST_CHANGES or least < LEAST_TURN_SHARE:
         return None
     return _turns(groups == longer, begins, size, step)
 

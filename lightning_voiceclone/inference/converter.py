@@ -16,11 +16,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
-from lightning_voiceclone.audio.speaker_change import SpeakerTeller
+from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.inference.screening import check_denoise, screen_references, screen_source, speaker_teller
+from lightning_voiceclone.inference.screening import check_denoise, same_speaker_check, screen_references, screen_source
 from lightning_voiceclone.utils.files import whole_file
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
@@ -123,7 +123,7 @@ class Converter:
         check_denoise(denoise)
         self.voice = voice if device is None else moved(voice, device)
         self.denoise, self._note = denoise, note
-        self._same_speaker: SpeakerTeller | None = speaker_teller(self.voice)
+        self._same_speaker: SameSpeakerCheck | None = same_speaker_check(self.voice)
 
     @property
     def sample_rate(self) -> int:
@@ -206,7 +206,9 @@ class Converter:
 
     def screen_references(self, named: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
         """References (N',) as the speaker is to be analysed from them, a minute together at most."""
-        screened, notes = screen_references(named, self.voice.spec, denoise=self.denoise, teller=self._same_speaker)
+        screened, notes = screen_references(
+            named, self.voice.spec, denoise=self.denoise, same_speaker=self._same_speaker
+        )
         self._tell(notes)
         return screened
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.quality import Quality, measure
 from lightning_voiceclone.audio.segment_selection import Span, clearest, join
-from lightning_voiceclone.audio.speaker_change import SpeakerTeller, longer_speaker
+from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck, longer_speaker
 from lightning_voiceclone.core.audio_checks import check_audio
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, nearest
@@ -95,7 +95,7 @@ def screen_references(
     spec: AudioSpec,
     *,
     denoise: str = "auto",
-    teller: SpeakerTeller | None = None,
+    same_speaker: SameSpeakerCheck | None = None,
 ) -> tuple[list[Tensor], tuple[str, ...]]:
     """The references as the voice is to be learnt from them, and notes, a line each.
 
@@ -103,8 +103,8 @@ def screen_references(
         references: what notes and errors call each, and its samples (N,) in [-1, 1] at the spec's rate; may be none.
         spec: of the voice.
         denoise: "auto" for those whose speech is less than 15 dB above the noise, "on", or "off".
-        teller: tells speakers apart, such as :func:`speaker_teller` makes; without one, two speakers in one recording
-            are not noticed.
+        same_speaker: tells speakers apart, such as :func:`same_speaker_check` makes; without one, two speakers in one
+            recording are not noticed.
 
     Returns:
         Recordings (N',) of at least 1 s, together at most a minute if they were longer; and the notes.
@@ -135,13 +135,13 @@ def screen_references(
         if denoise == "auto" and noisy:
             notes.append(_noise_note(reference.name, reference.quality))
         audio = _denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio
-        one, two = _one_speaker(reference, audio, chosen, spec.sample_rate, teller)
+        one, two = _one_speaker(reference, audio, chosen, spec.sample_rate, same_speaker)
         ready.append(one)
         notes += two
     return ready, tuple(notes)
 
 
-def speaker_teller(voice: VoiceModel) -> SpeakerTeller | None:
+def same_speaker_check(voice: VoiceModel) -> SameSpeakerCheck | None:
     """How a voice tells speakers apart; None if it has no speaker encoder that knows how alike one speaker is."""
     encoder = voice.speaker_encoder
     if encoder is None or encoder.one_speaker is None:
@@ -151,7 +151,7 @@ def speaker_teller(voice: VoiceModel) -> SpeakerTeller | None:
     def embed(audio: Tensor) -> Tensor:
         return voice.embed(voice.analyze(audio, prosody=False))
 
-    return SpeakerTeller(embed, encoder.one_speaker)
+    return SameSpeakerCheck(embed, encoder.one_speaker)
 
 
 def check_denoise(denoise: str) -> None:
@@ -245,13 +245,13 @@ def _within_the_budget(references: list[_Reference], sample_rate: int) -> tuple[
 
 
 def _one_speaker(
-    reference: _Reference, audio: Tensor, chosen: list[Span], sample_rate: int, teller: SpeakerTeller | None
+    reference: _Reference, audio: Tensor, chosen: list[Span], sample_rate: int, same_speaker: SameSpeakerCheck | None
 ) -> tuple[Tensor, list[str]]:
     """Of the chosen audio (N,), what the speaker who speaks longer says, if two speak."""
-    if teller is None:
+    if same_speaker is None:
         return audio, []
     voiced = reference.quality.voiced_within(chosen)
-    turns = longer_speaker(audio, voiced, sample_rate, teller)
+    turns = longer_speaker(audio, voiced, sample_rate, same_speaker)
     if turns is None:
         return audio, []
     kept = join(audio, turns, sample_rate)

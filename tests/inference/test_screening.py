@@ -13,7 +13,7 @@ import torch
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.audio.quality import measure
 from lightning_voiceclone.audio.segment_selection import clearest, join
-from lightning_voiceclone.audio.speaker_change import SpeakerTeller
+from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -226,7 +226,7 @@ def test_music_is_noted_and_not_taken_for_noise(decibels):
 def test_of_two_speakers_the_one_who_speaks_longer_is_used():
     turns = [(0, 5.0), (2, 3.0), (0, 5.0), (2, 3.0)]
     audio = torch.cat([phrases(seconds, speaker, seed) for seed, (speaker, seconds) in enumerate(turns)])
-    (used,), (note,) = screen_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9))
+    (used,), (note,) = screen_references([("b.wav", audio)], SPEC, same_speaker=SameSpeakerCheck(pitches, 0.9))
     assert note.startswith("b.wav seems to have two speakers: the one who speaks longer is used, ")
     assert 6.0 < len(used) / RATE <= 10.5
     alike = torch.nn.functional.cosine_similarity(pitches(used[None]), pitches(torch.stack([audio[: 5 * RATE],
@@ -241,7 +241,7 @@ def test_of_two_speakers_the_one_who_speaks_longer_is_used():
 @pytest.mark.parametrize("speaker", range(4))
 def test_one_speaker_is_not_taken_for_two(speaker):
     audio = phrases(12.0, speaker)
-    (used,), notes = screen_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9))
+    (used,), notes = screen_references([("b.wav", audio)], SPEC, same_speaker=SameSpeakerCheck(pitches, 0.9))
     assert used is audio
     assert notes == ()
 
@@ -252,7 +252,9 @@ def test_over_ten_minutes_the_clearest_minute_is_used_in_little_time_and_memory(
     audio = torch.cat([poor] * 15 + [loud] * 4 + [poor] * 13)
     assert len(audio) > 600 * RATE
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (used,), notes = screen_references([("b.wav", audio)], SPEC, teller=SpeakerTeller(pitches, 0.9), denoise="off")
+    (used,), notes = screen_references(
+        [("b.wav", audio)], SPEC, same_speaker=SameSpeakerCheck(pitches, 0.9), denoise="off"
+    )
     assert time.monotonic() - begun < 60
     assert notes == ("b.wav lasts 640 s: the 60 s in which the voice is clearest are used",)
     assert len(used) / RATE == pytest.approx(LONGEST_SECONDS, abs=2)

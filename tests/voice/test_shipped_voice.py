@@ -14,7 +14,7 @@ import lightning_voiceclone
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.inference.screening import screen_references, speaker_teller
+from lightning_voiceclone.inference.screening import same_speaker_check, screen_references
 from lightning_voiceclone.testing.signals import speech_like
 
 WEIGHTS = Path(lightning_voiceclone.__file__).with_name("weights")
@@ -80,13 +80,13 @@ def test_it_needs_neither_lightning_nor_anothers_models():
 
 @pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no real speech at {SPEECH}")
 def test_it_hears_two_speakers_where_there_are_two(voice):
-    teller = speaker_teller(voice)
+    same_speaker = same_speaker_check(voice)
     files = sorted(SPEECH.rglob("*.flac"))
     recordings = [torch.from_numpy(read_audio(path, 16000)[0][: 6 * 16000]) for path in files[::3]]
     recordings = [audio for audio in recordings if len(audio) > 4.5 * 16000]
     both = [torch.cat([one[: 3 * 16000], other[: 3 * 16000]])
             for one, other in zip(recordings, recordings[len(recordings) // 2 :], strict=False)]  # fmt: skip
-    one, two = ([screen_references([("", audio)], voice.spec, teller=teller)[1] for audio in some]
+    one, two = ([screen_references([("", audio)], voice.spec, same_speaker=same_speaker)[1] for audio in some]
                 for some in (recordings, both))  # fmt: skip
     assert sum("two speakers" in " ".join(notes) for notes in one) <= 1
     assert sum("two speakers" in " ".join(notes) for notes in two) >= 0.6 * len(both)
