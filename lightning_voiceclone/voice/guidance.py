@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def led_on(made: Tensor, own: Tensor, strength: float) -> Tensor:
+def extrapolate(made: Tensor, own: Tensor, strength: float) -> Tensor:
     """Features made + strength * (made - own), of which each channel's deviation over time is that of ``made``.
 
     A generator falls short of the voice that it is told, on the side of the one that it hears. Where both passes say

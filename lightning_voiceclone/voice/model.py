@@ -30,7 +30,7 @@ from lightning_voiceclone.voice.compatibility import (
     check_references,
     check_source,
 )
-from lightning_voiceclone.voice.guidance import led_on
+from lightning_voiceclone.voice.guidance import extrapolate
 from lightning_voiceclone.voice.prosody import check_manner, median_f0, move_register, paced
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt, StoredPrompt
 
@@ -298,7 +298,7 @@ class VoiceModel(nn.Module):
         made: Tensor = self.generator(condition)
         if not strength:
             return made
-        return led_on(made, self.generator(replace(condition, speaker=self.embed(said))), strength)
+        return extrapolate(made, self.generator(replace(condition, speaker=self.embed(said))), strength)
 
     @staticmethod
     def _register(f0: Tensor, prompt: SpeakerPrompt) -> Tensor:
