@@ -31,7 +31,7 @@ from lightning_voiceclone.voice.compatibility import (
     check_source,
 )
 from lightning_voiceclone.voice.guidance import extrapolate
-from lightning_voiceclone.voice.prosody import check_manner, median_f0, move_register, paced
+from lightning_voiceclone.voice.prosody import change_speed, check_manner, median_f0, move_register
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt, StoredPrompt
 
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
@@ -290,7 +290,7 @@ class VoiceModel(nn.Module):
         said = self.analyze(source[None])
         register = None if said.f0 is None else self._register(said.f0, prompt) * 2 ** (pitch_shift / 12)
         random = torch.Generator(source.device).manual_seed(seed)
-        condition = paced(self.condition(said, prompt, register_from=register, random=random), speed)
+        condition = change_speed(self.condition(said, prompt, register_from=register, random=random), speed)
         return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
 
     def _guided(self, condition: Condition, said: Analysis, strength: float) -> Tensor:

@@ -28,7 +28,7 @@ def check_manner(pitch_shift: float, speed: float) -> None:
         )
 
 
-def paced(condition: Condition, speed: float) -> Condition:
+def change_speed(condition: Condition, speed: float) -> Condition:
     """The condition of one utterance, said ``speed`` times as fast: T frames become round(T / speed), at least 1.
 
     What is said, voicing and energy are drawn between frames. f0 is taken from the nearest frame, as there is nothing
@@ -39,7 +39,7 @@ def paced(condition: Condition, speed: float) -> Condition:
     frames = int(condition.lengths.max())
     wanted = max(round(frames / speed), 1)
 
-    def laid(x: Tensor | None, **how: Any) -> Tensor | None:
+    def resample(x: Tensor | None, **how: Any) -> Tensor | None:
         if x is None:
             return None
         wide = x if x.ndim == 3 else x[:, None]
@@ -51,11 +51,11 @@ def paced(condition: Condition, speed: float) -> Condition:
     return replace(
         condition,
         lengths=torch.full_like(condition.lengths, wanted),
-        content=laid(condition.content, **between),
-        f0=laid(condition.f0, **nearest),
-        voicing=laid(condition.voicing, **between),
-        energy=laid(condition.energy, **between),
-        noise=condition.noise if of_utterance else laid(condition.noise, **nearest),
+        content=resample(condition.content, **between),
+        f0=resample(condition.f0, **nearest),
+        voicing=resample(condition.voicing, **between),
+        energy=resample(condition.energy, **between),
+        noise=condition.noise if of_utterance else resample(condition.noise, **nearest),
     )
 
 

@@ -10,7 +10,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.testing.conditions import EVERYTHING, random_condition
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
-from lightning_voiceclone.voice.prosody import check_manner, median_f0, paced
+from lightning_voiceclone.voice.prosody import change_speed, check_manner, median_f0
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 
@@ -76,7 +76,7 @@ def test_a_voice_that_is_not_told_the_pitch_refuses_to_shift_it(told):
 
 def test_twice_as_fast_takes_half_the_frames():
     condition = random_condition(EVERYTHING, [40])
-    fast = paced(condition, 2.0)
+    fast = change_speed(condition, 2.0)
     assert fast.lengths.tolist() == [20]
     assert fast.content.shape == (1, EVERYTHING.content, 20)
     # Frame t lies between frames 2 t and 2 t + 1.
@@ -87,24 +87,24 @@ def test_twice_as_fast_takes_half_the_frames():
 
 def test_pitch_is_taken_and_never_mixed_with_silence():
     condition = random_condition(EVERYTHING, [40])
-    slow = paced(condition, 0.5)
+    slow = change_speed(condition, 0.5)
     assert slow.f0.shape == (1, 80)
     assert set(slow.f0.flatten().tolist()) == set(condition.f0.flatten().tolist())
 
 
 def test_noise_of_an_utterance_stays():
     condition = random_condition(EVERYTHING, [40], noise_per_frame=False)
-    assert torch.equal(paced(condition, 1.5).noise, condition.noise)
+    assert torch.equal(change_speed(condition, 1.5).noise, condition.noise)
 
 
 def test_one_changes_nothing():
     condition = random_condition(EVERYTHING, [40])
-    assert paced(condition, 1.0) is condition
+    assert change_speed(condition, 1.0) is condition
 
 
 def test_never_less_than_a_frame():
     condition = replace(random_condition(EVERYTHING, [1]))
-    assert paced(condition, 4.0).lengths.tolist() == [1]
+    assert change_speed(condition, 4.0).lengths.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_what_would_be_no_speech_is_refused(shift, speed, words):
 @pytest.mark.parametrize("speed", [0.5, 0.7, 2.0])
 def test_noise_stays_standard_normal(speed):
     condition = random_condition(replace(EVERYTHING, noise=8), [4000])
-    assert float(paced(condition, speed).noise.std()) == pytest.approx(1.0, abs=0.02)
+    assert float(change_speed(condition, speed).noise.std()) == pytest.approx(1.0, abs=0.02)
