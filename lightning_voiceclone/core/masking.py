@@ -31,7 +31,7 @@ def reach_mask(lengths: Tensor, frames: int) -> Tensor:
     return (torch.arange(frames, device=lengths.device) < lengths[:, None])[:, None]
 
 
-def stretch(content: Tensor, frames: int, from_rate: float, to_rate: float) -> Tensor:
+def resample_frames(content: Tensor, frames: int, from_rate: float, to_rate: float) -> Tensor:
     """Content (B, C, T') on the features' grid (B, C, T), by linear interpolation between frame centres."""
     if from_rate == to_rate:
         return F.pad(content, (0, max(frames - content.shape[-1], 0)), mode="replicate")[..., :frames]

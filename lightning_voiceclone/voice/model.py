@@ -16,7 +16,7 @@ from lightning_voiceclone.core.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.core.masking import stretch
+from lightning_voiceclone.core.masking import resample_frames
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.errors import ConfigurationError
@@ -193,7 +193,7 @@ class VoiceModel(nn.Module):
         for transform in transforms:
             heard = transform(heard)
         content = self.content_encoder(*self._told(self.content_encoder, heard, analysis))
-        return stretch(content, heard.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
+        return resample_frames(content, heard.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
     def prompt_from_analysis(self, reference: Analysis) -> SpeakerPrompt:
         """What the voice's parts want to know of references, one row each."""

@@ -21,7 +21,7 @@ from lightning_voiceclone.core.interfaces import (
     SpeakerEncoder,
     check_rate,
 )
-from lightning_voiceclone.core.masking import stretch
+from lightning_voiceclone.core.masking import resample_frames
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
@@ -150,7 +150,7 @@ class DistillationModule(AdversarialModule):
         mask = torch.ones_like(answer[:, :1])
         if isinstance(self.teacher, ContentEncoder):
             assert isinstance(self.student.encoder, ContentEncoder)
-            told = stretch(told, answer.shape[2], self.student.encoder.frame_rate, self.teacher.frame_rate)
+            told = resample_frames(told, answer.shape[2], self.student.encoder.frame_rate, self.teacher.frame_rate)
             real = torch.ceil(batch.lengths * self.teacher.frame_rate / self.spec.frame_rate)
             mask = Condition(real).mask(answer.shape[2])
         distance = ((told - answer).square() * mask).sum() / (mask.sum() * answer.shape[1])
@@ -207,7 +207,7 @@ class DistillationModule(AdversarialModule):
     def _fit_head(self, features: list[Tensor], answers: list[Tensor]) -> None:
         """Begin with the linear map from the student's bottleneck to the teacher's answers that errs least."""
         student, teacher = cast(ContentEncoder, self.student.encoder), cast(ContentEncoder, self.teacher)
-        told = [stretch(student(x), answer.shape[2], student.frame_rate, teacher.frame_rate)
+        told = [resample_frames(student(x), answer.shape[2], student.frame_rate, teacher.frame_rate)
                 for x, answer in zip(features, answers, strict=True)]  # fmt: skip
         x = torch.cat([row.transpose(1, 2).flatten(0, 1) for row in told]).double()
         wanted = torch.cat([self.scale(a).transpose(1, 2).flatten(0, 1) for a in answers]).double()
