@@ -7,7 +7,7 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import RecordingError
 
 
-def check_audio(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float) -> None:
+def require_audible(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float) -> None:
     """Refuse what cannot be heard.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_voiceclone.audio.quality import Quality, measure
 from lightning_voiceclone.audio.segment_selection import Span, clearest, join
 from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck, longer_speaker
-from lightning_voiceclone.core.audio_checks import check_audio
+from lightning_voiceclone.core.audio_checks import require_audible
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, nearest
 from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
@@ -74,7 +74,7 @@ def screen_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, d
         ConfigurationError: if ``denoise`` is none of the three.
     """
     check_denoise(denoise)
-    check_audio(audio, spec, name, spec.hop_length / spec.sample_rate)
+    require_audible(audio, spec, name, spec.hop_length / spec.sample_rate)
     audio, notes = _levelled(name, audio)
     if len(audio) < MEASURABLE_SECONDS * spec.sample_rate:
         return Screened(_denoised(audio, spec) if denoise == "on" else audio, tuple(notes))
@@ -117,7 +117,7 @@ def screen_references(
     heard: list[_Reference] = []
     notes: list[str] = []
     for name, given in references:
-        check_audio(given, spec, name, LEAST_REFERENCE_SECONDS)
+        require_audible(given, spec, name, LEAST_REFERENCE_SECONDS)
         audio, told = _levelled(name, given)
         notes += told
         heard.append(_Reference(name, audio, measure(audio, spec.sample_rate)))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from lightning_voiceclone.core.audio_checks import check_audio
+from lightning_voiceclone.core.audio_checks import require_audible
 from lightning_voiceclone.core.interfaces import (
     ContentEncoder,
     FeatureExtractor,
@@ -126,7 +126,7 @@ def check_source(source: Tensor, sample_rate: int, spec: AudioSpec) -> None:
         RecordingError: if it is too short, silent or not finite.
     """
     _check_sample_rate(sample_rate, spec)
-    check_audio(source, spec, "the source", spec.hop_length / sample_rate)
+    require_audible(source, spec, "the source", spec.hop_length / sample_rate)
 
 
 def check_references(references: Sequence[Tensor], sample_rate: int, spec: AudioSpec) -> None:
@@ -138,7 +138,7 @@ def check_references(references: Sequence[Tensor], sample_rate: int, spec: Audio
     """
     _check_sample_rate(sample_rate, spec)
     for reference in references:
-        check_audio(reference, spec, "a reference", LEAST_REFERENCE_SECONDS)
+        require_audible(reference, spec, "a reference", LEAST_REFERENCE_SECONDS)
 
 
 def _check_sample_rate(sample_rate: int, spec: AudioSpec) -> None:
