@@ -32,10 +32,10 @@ def weights_sha256(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def freeze(part: Part) -> None:
+def refer_by_hash(part: Part) -> None:
     """Let nothing train the part any more, and let checkpoints refer to its weights by their hash."""
     part.requires_grad_(False)
-    part.frozen_sha256 = weights_sha256(all_weights(part))
+    part.weights_sha256 = weights_sha256(all_weights(part))
     part.register_state_dict_post_hook(_withhold)
     part.register_load_state_dict_pre_hook(_supply)
 
@@ -53,7 +53,7 @@ def _supply(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -
 def describe_with_weights(part: Part) -> dict[str, Any]:
     """How to make a part again (``part.describe``), with the hash of its weights if it is frozen."""
     told = describe(part)
-    return {**told, "sha256": part.frozen_sha256} if part.frozen_sha256 else told
+    return {**told, "sha256": part.weights_sha256} if part.weights_sha256 else told
 
 
 def check_weights(role: str, described: Mapping[str, Any], part: Part | None) -> None:
@@ -67,7 +67,7 @@ def check_weights(role: str, described: Mapping[str, Any], part: Part | None) ->
     Raises:
         ConfigurationError: names both hashes, and what to install.
     """
-    there = None if part is None else part.frozen_sha256
+    there = None if part is None else part.weights_sha256
     if described.get("sha256") != there:
         weights = described["arguments"].get("pretrained") or described["arguments"].get("model")
         remedy = ", or choose another vocoder with --vocoder" if role == "vocoder" else ""

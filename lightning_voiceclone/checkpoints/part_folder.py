@@ -11,7 +11,7 @@ import yaml
 from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.build_limits import limited, unlimited
 from lightning_voiceclone.checkpoints.description import IN_USE, SOURCES, same_making
-from lightning_voiceclone.checkpoints.external_weights import all_weights, freeze
+from lightning_voiceclone.checkpoints.external_weights import all_weights, refer_by_hash
 from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, read_folder, state_of, trained_weights
 from lightning_voiceclone.checkpoints.storage_bits import pack
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
@@ -160,7 +160,7 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
     with unlimited():
         fill(part, stored)
         if not trainable:
-            freeze(part)
+            refer_by_hash(part)
 
 
 def _settings(making: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def describe_voice(voice: VoiceModel) -> dict[str, Any]:
     parts = {name: describe_with_weights(part) for name, part in named.items()}
     for name, part in named.items():
         arguments = parts[name]["arguments"]
-        if not part.frozen_sha256 and "pretrained" in arguments:  # trained further since: the voice has its weights
+        if not part.weights_sha256 and "pretrained" in arguments:  # trained further since: the voice has its weights
             arguments["pretrained"] = None
         if "start" in arguments:  # which was long ago: the weights are the voice's own, or those of pretrained
             arguments["start"] = None

@@ -51,7 +51,7 @@ class Part(nn.Module, ABC):
     kind: ClassVar[str]
     capabilities: ClassVar[frozenset[str]] = frozenset()
     shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
-    frozen_sha256: str | None = (
+    weights_sha256: str | None = (
         None  # of weights that checkpoints refer to instead of holding them (external_weights.freeze)
     )
     features_spec: AudioSpec | None = None  # of the features that pretrained weights understand, where no spec says so

@@ -43,7 +43,7 @@ def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: st
     voice.normalizer.load_state_dict(all_weights(theirs.normalizer))
     for role in ENCODERS:
         ours, other = getattr(voice, role), getattr(theirs, role)
-        if ours is not None and type(ours) is type(other) and ours.frozen_sha256 is None:
+        if ours is not None and type(ours) is type(other) and ours.weights_sha256 is None:
             _take_over(ours, all_weights(other), role)
     path = voice_path(start)
     if discriminator is not None and path.is_file():

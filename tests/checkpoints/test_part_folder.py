@@ -49,7 +49,7 @@ def test_half_the_bytes_and_nearly_the_same(trained, tmp_path):
 def test_a_frozen_one_is_referred_to_and_not_copied(trained, folder):
     frozen = Vocos(SPEC, **SMALL, pretrained=str(folder))
     assert not any(p.requires_grad for p in frozen.parameters())
-    assert frozen.frozen_sha256 == weights_sha256(all_weights(trained))
+    assert frozen.weights_sha256 == weights_sha256(all_weights(trained))
     holder = torch.nn.ModuleDict({"vocoder": frozen, "other": torch.nn.Linear(2, 2)})
     state = holder.state_dict()
     assert sorted(state) == ["other.bias", "other.weight"]
@@ -60,14 +60,14 @@ def test_a_frozen_one_is_referred_to_and_not_copied(trained, folder):
 
 def test_finetuning_starts_from_it_and_trains(trained, folder):
     tuned = Vocos(SPEC, **SMALL, pretrained=str(folder), finetune=True)
-    assert tuned.frozen_sha256 is None
+    assert tuned.weights_sha256 is None
     assert all(p.requires_grad for p in tuned.parameters())
     assert torch.equal(tuned.head.weight, trained.head.weight)
     assert "head.weight" in tuned.state_dict()
 
 
 def test_none_leaves_fresh_weights():
-    assert Vocos(SPEC, **SMALL, pretrained="none").frozen_sha256 is None
+    assert Vocos(SPEC, **SMALL, pretrained="none").weights_sha256 is None
 
 
 def test_other_features_are_named(folder):

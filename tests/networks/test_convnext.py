@@ -85,7 +85,7 @@ def test_a_taught_encoder_goes_into_a_voice_that_knows_pitch_and_noise(tmp_path)
         content_encoder=partial(ConvContentEncoder, **SMALL, pretrained=str(tmp_path / "content")),
     )  # fmt: skip
     assert torch.equal(module.voice.content_encoder.leave.weight, encoder.leave.weight)
-    assert module.voice.content_encoder.frozen_sha256
+    assert module.voice.content_encoder.weights_sha256
 
 
 def test_fresh_encoders_in_a_voice_are_calibrated_with_it():

@@ -67,12 +67,12 @@ def voice_folder(tmp_path):
 def test_a_voice_refers_to_it_instead_of_holding_it(voice_folder):
     assert (voice_folder / "weights.safetensors").stat().st_size < 1e6
     description = (voice_folder / "voice.yaml").read_text()
-    assert f"sha256: {load_voice(voice_folder).vocoder.frozen_sha256}" in description
+    assert f"sha256: {load_voice(voice_folder).vocoder.weights_sha256}" in description
 
 
 def test_a_voice_made_with_other_weights_is_refused_and_may_choose_another(voice_folder, tmp_path, capsys):
     path = voice_folder / "voice.yaml"
-    digest = load_voice(voice_folder).vocoder.frozen_sha256
+    digest = load_voice(voice_folder).vocoder.weights_sha256
     path.write_text(path.read_text().replace(digest, "a" * 64))
     for name, speaker in (("a", 1), ("b", 2)):
         write_audio(tmp_path / f"{name}.wav", speech_like(1.2, speaker=speaker).audio, 16000)

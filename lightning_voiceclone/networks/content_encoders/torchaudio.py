@@ -7,7 +7,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from lightning_voiceclone.checkpoints.build_limits import unlimited
-from lightning_voiceclone.checkpoints.external_weights import freeze
+from lightning_voiceclone.checkpoints.external_weights import refer_by_hash
 from lightning_voiceclone.core.interfaces import INFINITE, ContentEncoder, Dims
 from lightning_voiceclone.core.masking import masked_mean_and_deviation, reach_mask
 from lightning_voiceclone.errors import ConfigurationError, nearest
@@ -62,7 +62,7 @@ class TorchaudioContentEncoder(ContentEncoder):
         self.layer = layer
         self.channels = self.model.encoder.transformer.layers[0].final_layer_norm.normalized_shape[0]
         self.train(False)
-        freeze(self)
+        refer_by_hash(self)
 
     def train(self, mode: bool = True) -> "TorchaudioContentEncoder":
         """Stay as in use: the dropout of a frozen model only blurs."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_voiceclone.checkpoints.build_limits import allow_more
-from lightning_voiceclone.checkpoints.external_weights import freeze
+from lightning_voiceclone.checkpoints.external_weights import refer_by_hash
 from lightning_voiceclone.core.interfaces import INFINITE, ContentEncoder, Dims
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
@@ -68,7 +68,7 @@ class WhisperContentEncoder(ContentEncoder):
         self.second = _loaded(nn.Conv1d(width, width, 3, stride=2, padding=1), weights, "encoder/conv2/{}")
         self.blocks = nn.ModuleList(WhisperBlock.loaded(weights, index) for index in range(blocks or count))
         self.norm = None if blocks else _loaded(nn.LayerNorm(width), weights, "encoder/layer_norm/{}")
-        freeze(self)
+        refer_by_hash(self)
 
     @torch.no_grad()
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

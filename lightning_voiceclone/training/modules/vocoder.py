@@ -239,7 +239,7 @@ def _check(vocoder: Vocoder, judge: Discriminator | None) -> None:
     if not any(p.requires_grad for p in vocoder.parameters()):
         reason = (
             "its pretrained weights are frozen; set finetune to train them further"
-            if vocoder.frozen_sha256
+            if vocoder.weights_sha256
             else "it has no weights"
         )
         raise ConfigurationError(f"{type(vocoder).__name__} cannot be trained: {reason}")

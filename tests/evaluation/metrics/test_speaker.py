@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_voiceclone.checkpoints.external_weights import freeze
+from lightning_voiceclone.checkpoints.external_weights import refer_by_hash
 from lightning_voiceclone.core.interfaces import SpeakerEncoder
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, UndefinedMeasureError
@@ -95,7 +95,7 @@ def test_who_judges():
         next(encoder.parameters()).add_(1)
     assert identify(encoder).sha256 != judge.sha256
     changed = identify(encoder)
-    freeze(encoder)
+    refer_by_hash(encoder)
     assert identify(encoder) == changed  # though its state holds no weights now
     with torch.no_grad():
         next(encoder.parameters()).add_(1)

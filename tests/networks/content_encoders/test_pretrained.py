@@ -82,7 +82,7 @@ def test_whispers_weights_are_referred_to_and_not_copied(tmp_path):
     assert encoder.norm is None
     assert encoder.channels == WIDTH
     assert not encoder.state_dict()
-    assert len(encoder.frozen_sha256) == 64
+    assert len(encoder.weights_sha256) == 64
     assert not any(p.requires_grad for p in encoder.parameters())
 
 

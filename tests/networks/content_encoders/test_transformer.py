@@ -240,7 +240,7 @@ def test_a_taught_part_is_loaded_without_whisper(tmp_path):
     # Whoever names the trained weights need not have those that they began from.
     again = TransformerContentEncoder(Dims(80), **OF_WHISPER, start=str(tmp_path), pretrained=str(tmp_path / "content"))
     torch.testing.assert_close(again.eval()(x), encoder(x))
-    assert again.frozen_sha256
+    assert again.weights_sha256
 
 
 @pytest.mark.parametrize("way", ["folder", "checkpoint"])
