@@ -32,7 +32,7 @@ from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.report import METRICS
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import ClonedBy, path_sha256
-from lightning_voiceclone.utils.files import whole_folder
+from lightning_voiceclone.utils.files import atomic_folder
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes/clone_small.yaml"
 RESULTS = Path(__file__).resolve().parent / "results/ablations"
@@ -163,7 +163,7 @@ def judge(options: argparse.Namespace, name: str) -> None:
     found["system"]["name"] = name
     steps = 0 if name == START else read_checkpoint(Path(checkpoint))["global_step"]
     found["training"] = {"steps": steps, "settings": VARIANTS[name], "conditions": conditions(options)}
-    with whole_folder(options.results / slug(name)) as temporary:
+    with atomic_folder(options.results / slug(name)) as temporary:
         (temporary / METRICS).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import soxr
 
 from lightning_voiceclone.audio.opening import Decoder, PathLike, name_of, opened
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.utils.files import interruption_held, unwritable_above, whole_file
+from lightning_voiceclone.utils.files import atomic_file, interruption_held, unwritable_above
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 # Samples at the lower of two rates that soxr's HQ filter may see beyond a segment; 100 already give 1e-7.
@@ -139,7 +139,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable:
         path: ending in .wav or .flac; parent folders are created.
         audio: (N,) or (channels, N) in [-1, 1]; what lies beyond is clipped, with a warning in the log.
         sample_rate: in Hz.
-        durable: as of :func:`~lightning_voiceclone.utils.files.whole_file`.
+        durable: as of :func:`~lightning_voiceclone.utils.files.atomic_file`.
 
     Raises:
         ConfigurationError: if the suffix is another one, or samples are not finite numbers.
@@ -157,7 +157,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable:
     encoded = io.BytesIO()  # so that a full disk is Python's own OSError, with its number, not a decoder's message
     with interruption_held():
         soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=container)
-    with whole_file(path, durable=durable) as temporary:
+    with atomic_file(path, durable=durable) as temporary:
         temporary.write_bytes(encoded.getbuffer())
 
 

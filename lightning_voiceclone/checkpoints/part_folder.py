@@ -19,7 +19,7 @@ from lightning_voiceclone.core.description_checks import FORMAT, check_trained_p
 from lightning_voiceclone.core.part import Part, build, describe, prepare_parts
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import whole_folder
+from lightning_voiceclone.utils.files import atomic_folder
 from lightning_voiceclone.utils.leftovers import find_again
 
 DESCRIPTION = "part.yaml"
@@ -46,7 +46,7 @@ def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, bits: int = 32
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and holds no {DESCRIPTION}; name another with --output")
     weights = pack(all_weights(part), bits)
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         text = yaml.safe_dump(description_of(part, spec), sort_keys=False)
         (temporary / DESCRIPTION).write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.part import Part, build, prepare_parts
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import unwritable_above, whole_folder
+from lightning_voiceclone.utils.files import atomic_folder, unwritable_above
 from lightning_voiceclone.utils.leftovers import find_again
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
@@ -110,7 +110,7 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
     """
     folder = Path(folder)
     check_place(folder)
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         weights = dict(voice.state_dict())
         description = describe_voice(voice)
         for role, part in description["parts"].items():

@@ -14,7 +14,7 @@ import numpy as np
 from lightning_voiceclone.audio.checks import check_recording
 from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
-from lightning_voiceclone.utils.files import interruption_held, whole_file
+from lightning_voiceclone.utils.files import atomic_file, interruption_held
 from lightning_voiceclone.utils.processes import side_by_side
 
 CHUNK = 8  # recordings a worker takes at once: what an interruption may lose, against a message for each
@@ -166,6 +166,6 @@ def _extract(job: Job, settings: Settings, row: dict[str, Any]) -> str:
     made = f"{settings.feature_folder}/{name}.npy"
     encoded = io.BytesIO()  # what numpy says of a full disk does not tell that it is full
     np.save(encoded, features.astype(settings.feature_type))
-    with whole_file(settings.output / made, durable=False) as temporary:
+    with atomic_file(settings.output / made, durable=False) as temporary:
         temporary.write_bytes(encoded.getbuffer())
     return made

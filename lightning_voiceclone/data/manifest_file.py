@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.utils.reading import excerpt, parse_json
 
 SPLITS = ("train", "validation", "test")
@@ -73,7 +73,7 @@ def write_rows(path: Path, columns: Mapping[str, Sequence[Any]], root: str) -> N
     arrow = {str: pa.string(), float: pa.float64(), int: pa.int64()}
     schema = pa.schema([pa.field(name, arrow[kind], nullable=False) for name, (kind, *_) in COLUMNS.items()])
     schema = schema.with_metadata({METADATA_KEY: json.dumps({"root": root, "version": 1}).encode()})
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         parquet.write_table(pa.table(dict(columns), schema=schema), temporary)
 
 

@@ -21,7 +21,7 @@ from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, s
 from lightning_voiceclone.data.manifest_file import row_fault
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
 from lightning_voiceclone.utils.durable import sync_file_system
-from lightning_voiceclone.utils.files import check_no_input, whole_file
+from lightning_voiceclone.utils.files import atomic_file, check_no_input
 from lightning_voiceclone.utils.journal import Entry, Journal, key_of
 from lightning_voiceclone.utils.leftovers import sweep
 from lightning_voiceclone.utils.output_folder import locked, told_in_one_line
@@ -253,7 +253,7 @@ def _results(
     if pending and (settings.writes_audio or settings.features is not None):
         sync_file_system(settings.output)  # before a manifest names them
     if settings.features is not None:
-        with whole_file(settings.output / settings.feature_folder / SPEC_NAME) as temporary:
+        with atomic_file(settings.output / settings.feature_folder / SPEC_NAME) as temporary:
             temporary.write_text(yaml.safe_dump(settings.features.spec.to_mapping(), sort_keys=False))
     return [journal.entries[job.key] for job in jobs], reused
 
@@ -294,7 +294,7 @@ def _remove_outdated(output: Path, utterances: Sequence[Utterance]) -> None:
 
 
 def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write("path\treason\n")
         file.writelines("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rejected)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_voiceclone.demo import sentences as grammar
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import whole_file, whole_folder
+from lightning_voiceclone.utils.files import atomic_file, atomic_folder
 
 SAMPLE_RATE = 16000
 LOUDNESS = 0.08  # RMS of every recording; espeak-ng's variants differ by 15 dB
@@ -128,7 +128,7 @@ def _speak(folder: Path, said: Mapping[str, tuple[EspeakVoice, str]]) -> None:
     from lightning_voiceclone.demo.espeak import Espeak
 
     espeak = Espeak()  # one for each folder: its first sentence is then the same, whichever folders were kept
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         for name, (voice, text) in said.items():
             audio, rate = espeak.speak(text, voice.voice, voice.variant, voice.pitch, voice.rate)
             _write_wav(temporary / name, audio, rate)
@@ -146,7 +146,7 @@ def _write_wav(path: Path, audio: np.ndarray, rate: int) -> None:
 
 def _write_table(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     lines = ["\t".join(row) for row in [("path", "speaker", "text"), *rows]]
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", "utf-8")
 
 

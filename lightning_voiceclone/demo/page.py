@@ -10,7 +10,7 @@ import soundfile
 from lightning_voiceclone import __version__
 from lightning_voiceclone.demo import pictures
 from lightning_voiceclone.errors import RecordingError
-from lightning_voiceclone.utils.files import whole_file, whole_folder
+from lightning_voiceclone.utils.files import atomic_file, atomic_folder
 from lightning_voiceclone.utils.html.document import document, escape
 
 PICTURES = "pictures"
@@ -64,12 +64,12 @@ def write_page(folder: str | Path, story: Story) -> Path:
     recordings, rate = _read(folder)
     curves = pictures.read_curves(story.metrics) if story.metrics else {}
     f0 = {name: pictures.pitch_of(audio, rate) for name, audio in recordings.items()}
-    with whole_folder(folder / PICTURES) as temporary:
+    with atomic_folder(folder / PICTURES) as temporary:
         pictures.draw_spectrograms(recordings, rate, temporary)
         pictures.draw_pitch(f0, {name: title for name, (title, _) in RECORDINGS.items()}, temporary)
         drawn = pictures.draw_curves(curves, temporary)
     medians = {name: _median(values) for name, values in f0.items()}
-    with whole_file(folder / "index.html") as temporary:
+    with atomic_file(folder / "index.html") as temporary:
         temporary.write_text(_page(story, curves, drawn, medians), encoding="utf-8")
     return folder / "index.html"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lightning_voiceclone.demo.corpus import TABLE, make_corpus, read_table
 from lightning_voiceclone.errors import ConfigurationError, LVCError
-from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.utils.terminal import printable
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -54,7 +54,7 @@ def run_demo(
     seconds = time.monotonic() - begun
     print("3/4 Cloning a sentence that nobody said in training", flush=True)
     for name in ("source.wav", "reference.wav"):
-        with whole_file(output / name) as temporary:
+        with atomic_file(output / name) as temporary:
             shutil.copyfile(corpus / "held_out" / name, temporary)
     clone = clone_command(find_checkpoint(output / "training"), output)
     run_step("the cloning", clone)

@@ -15,7 +15,7 @@ from lightning_voiceclone.evaluation.metrics.measure import Measure
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs
 from lightning_voiceclone.evaluation.recognizers.text_normalization import NORMALIZER
 from lightning_voiceclone.evaluation.report import METRICS
-from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.files import atomic_file
 
 LEVEL = 0.95
 OF_WORDS = ("wer", "cer", "wer_self")
@@ -107,7 +107,7 @@ def write_metrics(
         "metrics": metrics,
         "cases": [_case(row, entry, measures, absent) for row, entry in zip(pairs.rows, entries, strict=True)],
     }
-    with whole_file(folder / METRICS) as temporary:
+    with atomic_file(folder / METRICS) as temporary:
         temporary.write_text(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return told
 

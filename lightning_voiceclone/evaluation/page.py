@@ -9,7 +9,7 @@ from urllib.parse import quote
 from lightning_voiceclone import __version__
 from lightning_voiceclone.evaluation.page_cases import PICTURES, CaseWriter, speakers_of
 from lightning_voiceclone.evaluation.report import AUDIO, Report, number, read_report
-from lightning_voiceclone.utils.files import whole_file, whole_folder
+from lightning_voiceclone.utils.files import atomic_file, atomic_folder
 from lightning_voiceclone.utils.html import plots
 from lightning_voiceclone.utils.html.document import document, escape
 
@@ -32,7 +32,7 @@ def write_page(folder: str | Path) -> None:
     """
     report = read_report(folder)
     before, after = _page(report).split(CASES)
-    with whole_file(report.folder / "index.html") as page, whole_folder(report.folder / PICTURES) as pictures:
+    with atomic_file(report.folder / "index.html") as page, atomic_folder(report.folder / PICTURES) as pictures:
         writer = CaseWriter(report, pictures)
         with page.open("w", encoding="utf-8") as stream:
             stream.write(before)

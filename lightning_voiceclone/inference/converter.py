@@ -21,7 +21,7 @@ from lightning_voiceclone.checkpoints.external_weights import all_weights, weigh
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.screening import check_denoise, same_speaker_check, screen_references, screen_source
-from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
@@ -71,7 +71,7 @@ class Speaker:
             raise ConfigurationError(f"{path}: a speaker is saved as {SPEAKER_SUFFIX}; name it {path.stem}.voice")
         told = {"format": FORMAT, "model_sha256": self.model_sha256}
         tensors = {name: tensor.contiguous() for name, tensor in self.prompt.tensors().items()}
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_bytes(safetensors.torch.save(tensors, {"speaker": json.dumps(told)}))
 
     @classmethod

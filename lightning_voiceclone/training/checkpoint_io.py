@@ -11,7 +11,7 @@ from lightning.pytorch.trainer.connectors import checkpoint_connector
 from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.files import atomic_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -25,7 +25,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             NotFiniteError: if a weight is not finite; an older file stays too.
         """
         check_finite(checkpoint.get("state_dict", {}))
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             try:
                 with temporary.open("wb") as stream:
                     torch.save(checkpoint, stream)

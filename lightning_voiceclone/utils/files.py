@@ -106,7 +106,7 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
+def atomic_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``path``, and move it into place if the block ends without an error.
 
     The temporary name keeps the suffix, by which libraries choose a format. Parent folders are created. What a killed
@@ -131,8 +131,8 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterato
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As :func:`whole_file` for a folder; an existing folder at ``path`` is replaced, at once where the system can.
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As :func:`atomic_file` for a folder; an existing folder at ``path`` is replaced, at once where the system can.
 
     Raises:
         OSError: as the block raises it; ``path`` is then as it was.

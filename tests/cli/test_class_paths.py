@@ -58,7 +58,7 @@ def called(marked):
         "os.system": {"command": f"touch {marked}"},
         "subprocess.Popen": {"args": ["touch", str(marked)]},
         "builtins.eval": {"source": f"open({str(marked)!r}, 'w')"},
-        "lightning_voiceclone.utils.files.whole_file": {"path": str(marked)},
+        "lightning_voiceclone.utils.files.atomic_file": {"path": str(marked)},
         "lightning_voiceclone.checkpoints.voice_folder.load_voice": {"path": str(marked)},
         "torch.utils.tensorboard.SummaryWriter": {"log_dir": str(marked)},
     }

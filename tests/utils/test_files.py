@@ -15,12 +15,12 @@ import pytest
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils import files, leftovers
-from lightning_voiceclone.utils.files import check_no_input, explain_os_error, whole_file, whole_folder
+from lightning_voiceclone.utils.files import atomic_file, atomic_folder, check_no_input, explain_os_error
 from lightning_voiceclone.utils.leftovers import find_again, sweep
 
 
 def write(folder, text):
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         (temporary / "a.txt").write_text(text)
 
 
@@ -141,13 +141,13 @@ def in_the_middle(work, *arguments):
 
 
 def _file(reached, path):
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("half")
         reached()
 
 
 def _whole(reached, path):
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         (temporary / "a.txt").write_text("half")
         reached()
 
@@ -163,7 +163,7 @@ def test_only_what_a_killed_process_left_is_removed(tmp_path, work, name):
         assert set(names(tmp_path)) == living
     assert set(names(tmp_path)) == living  # killed: nobody could tidy up
     leftovers._swept.clear()
-    with whole_file(tmp_path / "b.txt") as temporary:
+    with atomic_file(tmp_path / "b.txt") as temporary:
         temporary.write_text("whole")
     assert names(tmp_path) == [mine.name, "b.txt"]
 
@@ -180,7 +180,7 @@ def test_nothing_is_removed_where_there_are_no_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(leftovers.fcntl, "flock", none)
     sweep(tmp_path)
     assert names(tmp_path) == before
-    with whole_file(tmp_path / "b.txt") as temporary:
+    with atomic_file(tmp_path / "b.txt") as temporary:
         temporary.write_text("whole")
     assert names(tmp_path) == [*before, "b.txt"]
 
@@ -232,7 +232,7 @@ def test_the_next_writer_replaces_what_a_kill_between_the_renames_left(tmp_path)
 
 def test_a_long_name_and_permissions(tmp_path):
     long = tmp_path / ("ü" * 120 + ".wav")
-    with whole_file(long) as temporary:
+    with atomic_file(long) as temporary:
         assert temporary.suffix == ".wav"
         temporary.touch()
     assert names(tmp_path) == [long.name]
@@ -244,13 +244,13 @@ def test_a_long_name_and_permissions(tmp_path):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
 def test_an_error_names_the_path_and_takes_back_folders_that_were_made(tmp_path, number):
     path = tmp_path / "new/deeper/a.wav"
-    with pytest.raises(OSError, match=r"a\.wav") as caught, whole_file(path):
+    with pytest.raises(OSError, match=r"a\.wav") as caught, atomic_file(path):
         raise OSError(number, os.strerror(number))
     assert (caught.value.errno, caught.value.filename) == (number, str(path))
     assert explain_os_error(caught.value).startswith(f"{path}: ")
     assert names(tmp_path) == []
     (tmp_path / "kept").mkdir()
-    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "kept/new/voice"):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "kept/new/voice"):
         raise KeyboardInterrupt
     assert names(tmp_path) == ["kept"]
     assert names(tmp_path / "kept") == []
@@ -260,7 +260,7 @@ def test_a_file_size_limit_is_told_with_the_path(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(OSError, match=r"a\.bin") as caught, whole_file(tmp_path / "a.bin") as temporary:
+        with pytest.raises(OSError, match=r"a\.bin") as caught, atomic_file(tmp_path / "a.bin") as temporary:
             temporary.write_bytes(b"x" * 2000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -276,7 +276,7 @@ def test_a_disk_that_is_really_full(tmp_path):
         pytest.skip("needs the right to mount a small disk")
     try:
         (disk / "voice").mkdir()
-        with pytest.raises(OSError, match="No space left") as caught, whole_folder(disk / "voice") as temporary:
+        with pytest.raises(OSError, match="No space left") as caught, atomic_folder(disk / "voice") as temporary:
             (temporary / "a.bin").write_bytes(b"x" * 100_000)
         assert explain_os_error(caught.value).endswith("the disk is full; free some space and run it again")
         assert caught.value.filename == str(disk / "voice")

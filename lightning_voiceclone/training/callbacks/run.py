@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_voiceclone.checkpoints.compatibility import check_same_optimizers
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import ENDING, UNNAMED, whole_file
+from lightning_voiceclone.utils.files import ENDING, UNNAMED, atomic_file
 from lightning_voiceclone.utils.leftovers import sweep
 
 
@@ -156,7 +156,7 @@ class ConfigWriter(SaveConfigCallback):
         if trainer.is_global_zero:
             _sweep_runs(folder)
             text = self.parser.dump(self.config, skip_none=False)
-            with whole_file(folder / "config.yaml") as temporary:
+            with atomic_file(folder / "config.yaml") as temporary:
                 temporary.write_text(text, encoding="utf-8")
             for logger in trainer.loggers:
                 logger.log_hyperparams(_flat(self.config.as_dict()))

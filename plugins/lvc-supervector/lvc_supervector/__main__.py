@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.data.corpora import Table
-from lightning_voiceclone.utils.files import whole_file
+from lightning_voiceclone.utils.files import atomic_file
 from lvc_supervector.encoder import RATE, SHIPPED, Cepstra, supervector
 
 SECONDS = 4.0  # of the pieces whose speakers are told apart; as long as a short utterance
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     frames, speakers = zip(*_pieces(options.table, options.corpora), strict=True)
     weights = fit(list(frames), list(speakers), options.gaussians, options.channels, options.seed)
-    with whole_file(options.output) as temporary:
+    with atomic_file(options.output) as temporary:
         save_file(weights, temporary)
     print(f"{len(frames)} pieces of {len(set(speakers))} speakers; written to {options.output}")
 
