@@ -79,7 +79,7 @@ def check_swap(swap: float, needs_reference: bool, content: ContentEncoder | Non
         )
 
 
-def check_exchange(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
+def check_cross_speaker(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
     """Refuse losses that would have no row to be of: none is exchanged without a discriminator, or before it plays.
 
     Raises:

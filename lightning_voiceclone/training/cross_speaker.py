@@ -12,7 +12,7 @@ from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 
 @dataclass(frozen=True)
-class Exchange:
+class CrossSpeaker:
     """The first ``swapped`` rows of a batch speak in the voice of the row after them, the others in their own.
 
     Args:
@@ -24,7 +24,7 @@ class Exchange:
     swapped: int
 
     @classmethod
-    def of(cls, rows: int, share: float) -> "Exchange":
+    def of(cls, rows: int, share: float) -> "CrossSpeaker":
         """With that share of the rows, rounded down but not to none; none where there is no other voice to take."""
         return cls(rows, max(int(rows * share), 1) if rows > 1 and share > 0 else 0)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.losses.consistency import SpeakerConfusion, cosine_distance, statistics_distance
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
-from lightning_voiceclone.training.cross_speaker import Exchange
+from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
@@ -24,23 +24,23 @@ class Made:
         source: what was to be said.
         reference: crops of the same speakers; None for a voice that listens to none.
         own: identity of each row's own reference; None likewise.
-        exchange: which rows were to be said in another's voice.
+        cross_speaker: which rows were to be said in another's voice.
         condition: what the generator was told; ``lengths`` are of the frames that count.
         fake: (B, F, T) what it made.
         real: (B, F, T) what that stands beside; equal to the fake where recordings have nothing.
         heard: (B, F or 1, 1), whether what the fake stands beside has anything in a channel.
-        exchanging: whether rows are exchanged at all, in this step or later in training.
+        converting: whether rows are exchanged at all, in this step or later in training.
     """
 
     source: Analysis
     reference: Analysis | None
     own: SpeakerPrompt | None
-    exchange: Exchange
+    cross_speaker: CrossSpeaker
     condition: Condition
     fake: Tensor
     real: Tensor
     heard: Tensor
-    exchanging: bool
+    converting: bool
 
     @property
     def mask(self) -> Tensor:
@@ -67,11 +67,11 @@ class VoiceLosses:
         return {name: loss for name, loss in found.items() if loss is not None}
 
     def _reconstruction(self, voice: VoiceModel, made: Made) -> Tensor:
-        own = slice(made.exchange.swapped, None)
+        own = slice(made.cross_speaker.swapped, None)
         return masked_l1(made.fake[own], made.real[own], made.mask[own])
 
     def _spectral(self, voice: VoiceModel, made: Made) -> Tensor | None:
-        own = slice(made.exchange.swapped, None)
+        own = slice(made.cross_speaker.swapped, None)
         if not len(made.fake[own]):
             return None
         assert self.spectral is not None
@@ -81,24 +81,24 @@ class VoiceLosses:
         told = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
         assert made.own is not None
         assert made.own.speaker is not None
-        return cosine_distance(told, made.own.speaker[made.exchange.index(told.device)])
+        return cosine_distance(told, made.own.speaker[made.cross_speaker.index(told.device)])
 
     def _statistics(self, voice: VoiceModel, made: Made) -> Tensor | None:
-        rows = slice(0, made.exchange.swapped)
-        if not made.exchange.swapped:
+        rows = slice(0, made.cross_speaker.swapped)
+        if not made.cross_speaker.swapped:
             return None
         assert made.reference is not None
         lengths = made.condition.lengths[rows]
         ours = replace(made.source.rows(rows), features=made.fake[rows], lengths=lengths)
-        theirs = made.reference.rows(made.exchange.index(made.fake.device)[rows])
+        theirs = made.reference.rows(made.cross_speaker.index(made.fake.device)[rows])
         heard = made.heard[rows, :, 0].expand(-1, made.fake.shape[1])
         return statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, heard)
 
     def _content(self, voice: VoiceModel, made: Made) -> Tensor | None:
         # Other rows are told by their reconstruction what to say, and an encoder costs more than the generator.
-        if made.exchanging and not made.exchange.swapped:
+        if made.converting and not made.cross_speaker.swapped:
             return None
-        rows = slice(0, made.exchange.swapped or len(made.fake))
+        rows = slice(0, made.cross_speaker.swapped or len(made.fake))
         source = replace(made.source.rows(rows), lengths=made.condition.lengths[rows])
         said = voice.content(source).detach()
         heard = voice.content(replace(source, features=made.fake[rows]))

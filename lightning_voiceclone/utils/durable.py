@@ -54,7 +54,7 @@ def sync_file_system(folder: Path) -> None:
         os.close(handle)
 
 
-def exchange(one: Path, other: Path) -> bool:
+def cross_speaker(one: Path, other: Path) -> bool:
     """Let two paths that are there change places at once; False where the system or the file system cannot.
 
     Raises:

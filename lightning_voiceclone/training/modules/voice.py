@@ -38,13 +38,13 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.training.checks import (
     absent_losses,
     check_augmentation,
-    check_exchange,
+    check_cross_speaker,
     check_stored_features,
     check_swap,
     check_transforms,
     check_way_back,
 )
-from lightning_voiceclone.training.cross_speaker import Exchange
+from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.training.losses import VOICE_LOSSES, Made, VoiceLosses
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import Pair, StepSettings
@@ -147,7 +147,7 @@ class VoiceModule(AdversarialModule):
         check_transforms(augmentation or [], content_transforms or [], voice)
         check_way_back(judge, voice.vocoder)
         check_swap(swap, voice.needs_reference, content)
-        check_exchange(weights, swap, playing=judge is not None, warmup=steps.warmup)
+        check_cross_speaker(weights, swap, playing=judge is not None, warmup=steps.warmup)
         absent = absent_losses(spec, content, speaker, made, swap)
         super().__init__(
             voice,
@@ -203,42 +203,42 @@ class VoiceModule(AdversarialModule):
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
         prompt = None if reference is None else self.voice.prompt_from_analysis(reference)
-        exchange = Exchange.of(len(batch.audio), self._share)
-        index = exchange.index(batch.audio.device)
+        cross_speaker = CrossSpeaker.of(len(batch.audio), self._share)
+        index = cross_speaker.index(batch.audio.device)
         wanted = None if prompt is None else prompt.rows(index)
         transforms: Any = self.content_transforms if self.training else ()
         condition = self.voice.condition(
             source,
             wanted if wanted is None or not self.training else wanted.with_noise(self.speaker_noise),
-            register_from=None if wanted is None else exchange.register(wanted),
+            register_from=None if wanted is None else cross_speaker.register(wanted),
             content_transforms=transforms,
         )
         fake, losses = self.voice.generator.forward_with_losses(condition)
-        condition = exchange.condition(condition, reference)
+        condition = cross_speaker.condition(condition, reference)
         mask = condition.mask(fake.shape[-1])
         fake = fake * mask
-        real = exchange.real(source, reference) * mask
+        real = cross_speaker.real(source, reference) * mask
         if self.training:
             for transform in self.target_transforms:
                 real = transform(real) * mask
-        heard = self._heard(batch, exchange)
+        heard = self._heard(batch, cross_speaker)
         real = torch.where(heard, real, fake.detach())
-        made = Made(source, reference, prompt, exchange, condition, fake, real, heard,
-                    exchanging=self.training and self.swap > 0)  # fmt: skip
+        made = Made(source, reference, prompt, cross_speaker, condition, fake, real, heard,
+                    converting=self.training and self.swap > 0)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":
             sounds = mask.repeat_interleave(self.spec.hop_length, 2)  # what pads the two would tell them apart
-            real, fake = (audio[:, None] * sounds for audio in (exchange.audio(source, reference),
+            real, fake = (audio[:, None] * sounds for audio in (cross_speaker.audio(source, reference),
                                                                 self.voice.vocode(fake)))  # fmt: skip
-        return Pair(real, fake, condition, losses, exchange.swapped)
+        return Pair(real, fake, condition, losses, cross_speaker.swapped)
 
-    def _heard(self, batch: Batch, exchange: Exchange) -> Tensor:
+    def _heard(self, batch: Batch, cross_speaker: CrossSpeaker) -> Tensor:
         """(B, F or 1, 1), whether what each row stands beside has anything at the frequency of each channel."""
         bandwidth, reference = batch.bandwidth, batch.reference_bandwidth
         if bandwidth is None or self.frequencies is None:
             return torch.ones(len(batch.audio), 1, 1, dtype=torch.bool, device=batch.audio.device)
         assert isinstance(self.frequencies, Tensor)
-        known = exchange.beside(bandwidth, bandwidth if reference is None else reference)
+        known = cross_speaker.beside(bandwidth, bandwidth if reference is None else reference)
         return (self.frequencies <= known[:, None])[:, :, None]
 
     @property
@@ -290,7 +290,7 @@ class VoiceModule(AdversarialModule):
             self.moments.update(source.features, fake, mask)
             return
         inverse = self.voice.normalizer.inverse
-        heard = self._heard(batch, Exchange(len(fake), 0))
+        heard = self._heard(batch, CrossSpeaker(len(fake), 0))
         real = torch.where(heard, source.features, fake)
         distance = masked_l1(inverse(fake), inverse(real), mask)
         self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)

@@ -37,7 +37,7 @@ from lightning_voiceclone.networks.speaker_encoders.statistics import Statistics
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.training.callbacks.run import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
-from lightning_voiceclone.training.cross_speaker import Exchange
+from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.training.losses import Made
 from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
@@ -309,13 +309,13 @@ def test_weights_without_effect_are_refused(changes, words):
 # Exchanged voices -----------------------------------------------------------------------------------------------------
 
 
-def exchanging(**changes):
+def converting(**changes):
     settings = {"swap": 0.5, "generator": partial(ConvGenerator, width=8, layers=2), "content_transforms": []}
     return small_module(**{**settings, **changes}).train()
 
 
 def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compared():
-    module, batch = exchanging(), crops()
+    module, batch = converting(), crops()
     torch.manual_seed(0)
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
@@ -333,14 +333,14 @@ def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compa
 
 
 def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
-    module, batch = exchanging(), crops()
+    module, batch = converting(), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
     prompt = module.voice.prompt_from_analysis(reference)
     heard = torch.ones(4, 1, 1, dtype=torch.bool)
 
     def reconstruction(real):
-        made = Made(source, reference, prompt, Exchange(4, 2), pair.condition, pair.fake, real, heard, True)
+        made = Made(source, reference, prompt, CrossSpeaker(4, 2), pair.condition, pair.fake, real, heard, True)
         return module.losses(module.voice, made)["reconstruction"].item()
 
     first, last = pair.real.clone(), pair.real.clone()
@@ -352,15 +352,15 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
 
 def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays():
     batch = crops()
-    assert exchanging().make_pair(batch).unpaired == 2
-    assert exchanging().eval().make_pair(batch).unpaired == 0
-    assert exchanging(steps=StepSettings(warmup=1)).make_pair(batch).unpaired == 0
-    assert exchanging().make_pair(batch.head(1)).unpaired == 0  # nobody else is there
+    assert converting().make_pair(batch).unpaired == 2
+    assert converting().eval().make_pair(batch).unpaired == 0
+    assert converting(steps=StepSettings(warmup=1)).make_pair(batch).unpaired == 0
+    assert converting().make_pair(batch.head(1)).unpaired == 0  # nobody else is there
 
 
 def test_the_content_is_told_from_the_speaker_whose_it_is():
     """Not from the one in whose voice it is to be said: that one is not to be heard in it anyway."""
-    module, batch = exchanging(weights={"adversarial": 1.0, "confusion": 1.0}), crops()
+    module, batch = converting(weights={"adversarial": 1.0, "confusion": 1.0}), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
     own = module.voice.embed(reference)
@@ -372,7 +372,7 @@ def test_the_content_is_told_from_the_speaker_whose_it_is():
 
 def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
     weights = {"adversarial": 1.0, "reconstruction": 1.0, "feature_matching": 1.0}
-    module = exchanging(swap=1.0, weights=weights, steps=StepSettings(warmup=1))
+    module = converting(swap=1.0, weights=weights, steps=StepSettings(warmup=1))
     pair = module.make_pair(crops())
     assert pair.unpaired == 0  # until the discriminator plays
     trainer = small_trainer(tmp_path, max_steps=2)
@@ -385,7 +385,7 @@ def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
 
 
 def test_waveforms_are_exchanged_and_compared_as_features_are():
-    module = exchanging(
+    module = converting(
         feature_extractor=Waveform(hop_length=160), vocoder=Unframe,
         discriminator=partial(MultiPeriodDiscriminator, width=4), weights={"adversarial": 1.0, "spectral": 1.0},
         pitch=None, energy=None,
@@ -404,7 +404,7 @@ def test_waveforms_are_exchanged_and_compared_as_features_are():
 
 def test_noise_on_the_speaker_is_of_the_training_alone():
     batch = crops()
-    plain, noisy = exchanging(swap=0.0), exchanging(swap=0.0, speaker_noise=0.5)
+    plain, noisy = converting(swap=0.0), converting(swap=0.0, speaker_noise=0.5)
     own = plain.make_pair(batch).condition.speaker
     assert not torch.allclose(noisy.make_pair(batch).condition.speaker, own, atol=0.05)
     torch.testing.assert_close(
@@ -414,7 +414,7 @@ def test_noise_on_the_speaker_is_of_the_training_alone():
 
 def test_what_was_made_is_heard_again():
     """Losses of frozen encoders by hand: of the speaker in all rows, of the content in those that are exchanged."""
-    module = exchanging(
+    module = converting(
         content_encoder=LowBands, speaker_encoder=Spectrum, weights={"adversarial": 1.0, "speaker": 1.0, "content": 1.0}
     )
     pair = module.make_pair(crops())
@@ -432,7 +432,7 @@ def test_what_was_made_is_heard_again():
 
 
 def test_exchanged_rows_are_to_have_the_statistics_of_the_voice_they_take():
-    module, batch = exchanging(weights={"adversarial": 1.0, "statistics": 1.0}), crops()
+    module, batch = converting(weights={"adversarial": 1.0, "statistics": 1.0}), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
     expected = []
@@ -488,7 +488,7 @@ def test_nothing_is_learnt_where_a_recording_has_nothing():
 
 
 def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
-    module, batch = exchanging(swap=0.25), crops()
+    module, batch = converting(swap=0.25), crops()
     batch.bandwidth = torch.tensor([8000.0, 6500.0, 8000.0, 8000.0])
     pair = module.make_pair(batch)
     alike = (pair.real == pair.fake).all(2)[:, -1]
@@ -499,7 +499,7 @@ def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
 
 
 def test_statistics_leave_out_what_the_reference_does_not_have():
-    module, batch = exchanging(swap=0.25, weights={"adversarial": 1.0, "statistics": 1.0}), crops()
+    module, batch = converting(swap=0.25, weights={"adversarial": 1.0, "statistics": 1.0}), crops()
     batch.bandwidth = torch.full((4,), 8000.0)
 
     def distance(*bandwidths):
