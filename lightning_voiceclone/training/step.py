@@ -36,7 +36,7 @@ class StepSettings:
 
 
 @dataclass(frozen=True)
-class Pair:
+class TrainingPair:
     """A batch, made into what the discriminator is to tell apart.
 
     Args:

@@ -22,7 +22,7 @@ from lightning_voiceclone.losses.reconstruction import feature_matching
 from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_step, clip
 from lightning_voiceclone.training.loss_weights import check_weights
-from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.utils.lightning_internals import uncounted
 
 OptimizerFactory = Callable[[Any], Optimizer]
@@ -82,7 +82,7 @@ class AdversarialModule(pl.LightningModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
 
     @abstractmethod
-    def make_pair(self, batch: Any) -> Pair:
+    def make_pair(self, batch: Any) -> TrainingPair:
         """Make a batch into real and fake, with the losses that are this module's own."""
 
     speaks: ClassVar[bool] = True  # whether predict_step gives something to hear
@@ -204,7 +204,7 @@ class AdversarialModule(pl.LightningModule):
         """Whether the discriminator plays in the step that comes or runs."""
         return self.discriminator is not None and self.global_step >= self.steps.warmup
 
-    def _discriminator_step(self, pair: Pair, step: int) -> None:
+    def _discriminator_step(self, pair: TrainingPair, step: int) -> None:
         assert self.discriminator is not None
         fake = pair.fake.detach()
         condition = pair.condition.detach()
@@ -221,7 +221,7 @@ class AdversarialModule(pl.LightningModule):
                 loss = loss + penalty
             self._step_optimizer(1, loss, losses, step)
 
-    def _generator_step(self, pair: Pair, step: int, playing: bool) -> None:
+    def _generator_step(self, pair: TrainingPair, step: int, playing: bool) -> None:
         with self._only(0):
             losses = dict(pair.losses)
             if playing:
@@ -235,7 +235,7 @@ class AdversarialModule(pl.LightningModule):
             self._log(name, loss)
         self._log("generator", total, prog_bar=True)
 
-    def _judged(self, pair: Pair) -> dict[str, Tensor]:
+    def _judged(self, pair: TrainingPair) -> dict[str, Tensor]:
         """The losses that the discriminator gives the generator."""
         assert self.discriminator is not None
         fake_maps = self.discriminator(pair.fake, pair.condition)

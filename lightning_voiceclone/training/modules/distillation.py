@@ -31,7 +31,7 @@ from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.training.checks import check_augmentation
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
-from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
 Encoder = ContentEncoder | SpeakerEncoder
 RIDGE = 1e-2  # for each frame
@@ -138,7 +138,7 @@ class DistillationModule(AdversarialModule):
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
-    def make_pair(self, batch: Batch) -> Pair:
+    def make_pair(self, batch: Batch) -> TrainingPair:
         """What the teacher says, and what the student says."""
         frames = batch.audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         with torch.no_grad():
@@ -154,7 +154,7 @@ class DistillationModule(AdversarialModule):
             real = torch.ceil(batch.lengths * self.teacher.frame_rate / self.spec.frame_rate)
             mask = Condition(real).mask(answer.shape[2])
         distance = ((told - answer).square() * mask).sum() / (mask.sum() * answer.shape[1])
-        return Pair(answer, told, Condition(batch.lengths), {"distance": distance})
+        return TrainingPair(answer, told, Condition(batch.lengths), {"distance": distance})
 
     def _answer(self, batch: Batch, frames: int) -> Tensor:
         """What the teacher says of the crops as they are."""

@@ -30,7 +30,7 @@ from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss
 from lightning_voiceclone.training.checks import check_augmentation, check_stored_features
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
-from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 
@@ -134,7 +134,7 @@ class VocoderModule(AdversarialModule):
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
-    def make_pair(self, batch: Batch) -> Pair:
+    def make_pair(self, batch: Batch) -> TrainingPair:
         """The crop, and what the vocoder makes of its features."""
         features, real = self._features(batch)
         losses = {}
@@ -145,7 +145,7 @@ class VocoderModule(AdversarialModule):
             losses["mel"] = self.mel(fake, real)
         if self.spectral is not None:
             losses["spectral"] = self.spectral(fake, real)
-        return Pair(real[:, None], fake[:, None], Condition(batch.lengths), losses)
+        return TrainingPair(real[:, None], fake[:, None], Condition(batch.lengths), losses)
 
     @property
     def _speaks(self) -> bool:

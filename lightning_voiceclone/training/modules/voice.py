@@ -47,7 +47,7 @@ from lightning_voiceclone.training.checks import (
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.training.losses import VOICE_LOSSES, Made, VoiceLosses
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
-from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.warm_start import begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice.analysis import Analysis
@@ -199,7 +199,7 @@ class VoiceModule(AdversarialModule):
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
-    def make_pair(self, batch: Batch) -> Pair:
+    def make_pair(self, batch: Batch) -> TrainingPair:
         """The crop, and what the generator makes of its content in the voice of the reference crop."""
         source, reference = self._analyze(batch)
         prompt = None if reference is None else self.voice.prompt_from_analysis(reference)
@@ -230,7 +230,7 @@ class VoiceModule(AdversarialModule):
             sounds = mask.repeat_interleave(self.spec.hop_length, 2)  # what pads the two would tell them apart
             real, fake = (audio[:, None] * sounds for audio in (cross_speaker.audio(source, reference),
                                                                 self.voice.vocode(fake)))  # fmt: skip
-        return Pair(real, fake, condition, losses, cross_speaker.swapped)
+        return TrainingPair(real, fake, condition, losses, cross_speaker.swapped)
 
     def _heard(self, batch: Batch, cross_speaker: CrossSpeaker) -> Tensor:
         """(B, F or 1, 1), whether what each row stands beside has anything at the frequency of each channel."""

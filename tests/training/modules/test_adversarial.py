@@ -15,7 +15,7 @@ from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
-from lightning_voiceclone.training.step import Pair, StepSettings
+from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
 
 class Judge(Discriminator):
@@ -55,7 +55,7 @@ class Tiny(AdversarialModule):
     def make_pair(self, batch):
         fake = self.generator(batch)
         losses = {"distance": (fake - 2).abs().mean()} if "distance" in self.weights else {}
-        return Pair(torch.full_like(fake, 2.0), fake, Condition(torch.ones(len(batch))), losses)
+        return TrainingPair(torch.full_like(fake, 2.0), fake, Condition(torch.ones(len(batch))), losses)
 
     def on_train_batch_end(self, outputs, batch, batch_idx):
         moved = {name: getattr(self, name).state_dict() for name in ("generator", "discriminator")
@@ -250,7 +250,9 @@ def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
     class Steep(Tiny):
         def make_pair(self, batch):
             pair = super().make_pair(batch)
-            return Pair(pair.real, pair.fake, pair.condition, {"distance": (pair.fake * 0).square().sum().sqrt()})
+            return TrainingPair(
+                pair.real, pair.fake, pair.condition, {"distance": (pair.fake * 0).square().sum().sqrt()}
+            )
 
     module = Steep(discriminator=False, weights={"distance": 1.0}, gradient_clip=1.0)
     with pytest.raises(NotFiniteError, match="step 1: the norm of the generator's gradient is nan"):
