@@ -17,7 +17,7 @@ VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content"
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class LossInputs:
     """A batch, what it was to become, and what it became.
 
     Args:
@@ -61,29 +61,29 @@ class VoiceLosses:
         self.confusion = confusion
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
 
-    def __call__(self, voice: VoiceModel, made: Made) -> dict[str, Tensor]:
+    def __call__(self, voice: VoiceModel, made: LossInputs) -> dict[str, Tensor]:
         """Scalars; one that has nothing to say of this batch is left out."""
         found = {name: getattr(self, f"_{name}")(voice, made) for name in self.names}
         return {name: loss for name, loss in found.items() if loss is not None}
 
-    def _reconstruction(self, voice: VoiceModel, made: Made) -> Tensor:
+    def _reconstruction(self, voice: VoiceModel, made: LossInputs) -> Tensor:
         own = slice(made.cross_speaker.swapped, None)
         return masked_l1(made.fake[own], made.real[own], made.mask[own])
 
-    def _spectral(self, voice: VoiceModel, made: Made) -> Tensor | None:
+    def _spectral(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
         own = slice(made.cross_speaker.swapped, None)
         if not len(made.fake[own]):
             return None
         assert self.spectral is not None
         return self.spectral(voice.vocode(made.fake[own]), made.source.audio[own])
 
-    def _speaker(self, voice: VoiceModel, made: Made) -> Tensor:
+    def _speaker(self, voice: VoiceModel, made: LossInputs) -> Tensor:
         told = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
         assert made.own is not None
         assert made.own.speaker is not None
         return cosine_distance(told, made.own.speaker[made.cross_speaker.index(told.device)])
 
-    def _statistics(self, voice: VoiceModel, made: Made) -> Tensor | None:
+    def _statistics(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
         rows = slice(0, made.cross_speaker.swapped)
         if not made.cross_speaker.swapped:
             return None
@@ -94,7 +94,7 @@ class VoiceLosses:
         heard = made.heard[rows, :, 0].expand(-1, made.fake.shape[1])
         return statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, heard)
 
-    def _content(self, voice: VoiceModel, made: Made) -> Tensor | None:
+    def _content(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
         # Other rows are told by their reconstruction what to say, and an encoder costs more than the generator.
         if made.converting and not made.cross_speaker.swapped:
             return None
@@ -104,7 +104,7 @@ class VoiceLosses:
         heard = voice.content(replace(source, features=made.fake[rows]))
         return cosine_distance(heard, said, made.mask[rows])
 
-    def _confusion(self, voice: VoiceModel, made: Made) -> Tensor:
+    def _confusion(self, voice: VoiceModel, made: LossInputs) -> Tensor:
         assert self.confusion is not None
         assert made.condition.content is not None
         assert made.own is not None

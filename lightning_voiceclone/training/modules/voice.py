@@ -45,7 +45,7 @@ from lightning_voiceclone.training.checks import (
     check_way_back,
 )
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
-from lightning_voiceclone.training.losses import VOICE_LOSSES, Made, VoiceLosses
+from lightning_voiceclone.training.losses import VOICE_LOSSES, LossInputs, VoiceLosses
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.warm_start import begin_with
@@ -223,7 +223,7 @@ class VoiceModule(AdversarialModule):
                 real = transform(real) * mask
         heard = self._heard(batch, cross_speaker)
         real = torch.where(heard, real, fake.detach())
-        made = Made(source, reference, prompt, cross_speaker, condition, fake, real, heard,
+        made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, heard,
                     converting=self.training and self.swap > 0)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":

@@ -38,7 +38,7 @@ from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.training.callbacks.run import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
-from lightning_voiceclone.training.losses import Made
+from lightning_voiceclone.training.losses import LossInputs
 from lightning_voiceclone.training.modules.voice import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.vocoders.unframe import Unframe
@@ -340,7 +340,7 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
     heard = torch.ones(4, 1, 1, dtype=torch.bool)
 
     def reconstruction(real):
-        made = Made(source, reference, prompt, CrossSpeaker(4, 2), pair.condition, pair.fake, real, heard, True)
+        made = LossInputs(source, reference, prompt, CrossSpeaker(4, 2), pair.condition, pair.fake, real, heard, True)
         return module.losses(module.voice, made)["reconstruction"].item()
 
     first, last = pair.real.clone(), pair.real.clone()
