@@ -12,10 +12,10 @@ from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
 from lightning_voiceclone.networks.discriminators.waveform import (
-    Judge,
-    JudgesOfWaveforms,
     MultiPeriodDiscriminator,
     MultiScaleDiscriminator,
+    SubDiscriminator,
+    SubDiscriminators,
 )
 
 RESOLUTIONS = ((1024, 256), (512, 128), (256, 64))
@@ -23,7 +23,7 @@ COMPRESSION = 0.3  # exponent of the magnitudes: what is soft must count too
 TINY = 1e-4
 
 
-class MultiResolutionSTFTDiscriminator(JudgesOfWaveforms):
+class MultiResolutionSTFTDiscriminator(SubDiscriminators):
     """One judge a resolution, on the complex short-time spectrum (Défossez et al. 2022, after UnivNet, Jang 2021).
 
     Each sees real and imaginary part as two channels, with the magnitude raised to the power 0.3 and the phase kept,
@@ -64,7 +64,7 @@ class MultiResolutionSTFTDiscriminator(JudgesOfWaveforms):
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> Judge:
+    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
         widths = [2, width] + [2 * width] * (layers - 1)
         strides = [4] + [2] * (layers - 1)
         convolutions = [
@@ -72,7 +72,7 @@ class MultiResolutionSTFTDiscriminator(JudgesOfWaveforms):
             for index, (before, after) in enumerate(itertools.pairwise(widths))
         ]
         last = normed(nn.Conv2d(widths[-1], 1, 3, padding=1), norm)
-        return Judge(convolutions, last, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        return SubDiscriminator(convolutions, last, SpeakerProjection(dims, widths[-1]) if speaker else None)
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """(B, 2, bins, frames): real and imaginary part, compressed."""
@@ -85,7 +85,7 @@ class MultiResolutionSTFTDiscriminator(JudgesOfWaveforms):
         return (parts * squared ** ((COMPRESSION - 1) / 2)).movedim(-1, 1)
 
 
-class WaveformDiscriminator(JudgesOfWaveforms):
+class WaveformDiscriminator(SubDiscriminators):
     """All judges of waveforms in one: of periods, of spectra at several resolutions, and of scales.
 
     With ``draw`` only so many of them, drawn anew for each step, sit in training, which costs that much less.
@@ -121,7 +121,7 @@ class WaveformDiscriminator(JudgesOfWaveforms):
         speaker: bool = False,
     ):
         super().__init__()
-        groups: list[JudgesOfWaveforms] = []
+        groups: list[SubDiscriminators] = []
         if periods:
             groups.append(MultiPeriodDiscriminator(dims, periods=periods, width=period_width, norm=norm,
                                                    speaker=speaker))  # fmt: skip

@@ -15,7 +15,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
 
 
-class Judge(nn.Module):
+class SubDiscriminator(nn.Module):
     """Convolutions with leaky rectifiers between them, then one that gives the logits."""
 
     def __init__(self, layers: list[nn.Module], judge: nn.Module, projection: SpeakerProjection | None):
@@ -36,7 +36,7 @@ class Judge(nn.Module):
         return [*maps, logits]
 
 
-class JudgesOfWaveforms(Discriminator):
+class SubDiscriminators(Discriminator):
     """Shared by discriminators with several judges, each of which has its own view of the waveform."""
 
     takes: Literal["features", "audio"] = "audio"
@@ -55,7 +55,7 @@ class JudgesOfWaveforms(Discriminator):
         return [self.judge(x, index, condition) for index in range(len(self.judges))]
 
 
-class MultiScaleDiscriminator(JudgesOfWaveforms):
+class MultiScaleDiscriminator(SubDiscriminators):
     """The same network on the waveform and on its averages over 2, 4, … samples (MelGAN, Kumar et al. 2019).
 
     Strided grouped convolutions over time: each layer sees 41 samples and keeps one of four.
@@ -95,7 +95,9 @@ class MultiScaleDiscriminator(JudgesOfWaveforms):
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool) -> Judge:
+    def _judge(
+        dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool
+    ) -> SubDiscriminator:
         widths = [width * min(2**layer, 16) for layer in range(layers + 1)]
         strided = [
             normed(nn.Conv1d(before, after, 41, stride=4, padding=20, groups=groups), norm)
@@ -104,7 +106,9 @@ class MultiScaleDiscriminator(JudgesOfWaveforms):
         first = normed(nn.Conv1d(1, width, 15, padding=7), norm)
         last = normed(nn.Conv1d(widths[-1], widths[-1], 5, padding=2), norm)
         judge = normed(nn.Conv1d(widths[-1], 1, 3, padding=1), norm)
-        return Judge([first, *strided, last], judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        return SubDiscriminator(
+            [first, *strided, last], judge, SpeakerProjection(dims, widths[-1]) if speaker else None
+        )
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """The waveform's averages over 2 ** index samples."""
@@ -114,7 +118,7 @@ class MultiScaleDiscriminator(JudgesOfWaveforms):
         return x
 
 
-class MultiPeriodDiscriminator(JudgesOfWaveforms):
+class MultiPeriodDiscriminator(SubDiscriminators):
     """One judge a period p, on the waveform folded into columns of every p-th sample (HiFi-GAN, Kong et al. 2020).
 
     Args:
@@ -150,14 +154,14 @@ class MultiPeriodDiscriminator(JudgesOfWaveforms):
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> Judge:
+    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
         widths = [1] + [width * min(2**layer, 16) for layer in range(layers)]
         strided = [
             normed(nn.Conv2d(before, after, (5, 1), stride=(3, 1), padding=(2, 0)), norm)
             for before, after in itertools.pairwise(widths)
         ]
         judge = normed(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), norm)
-        return Judge(strided, judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        return SubDiscriminator(strided, judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """(B, 1, rows, period): the last sample is repeated to fill the last row."""
