@@ -20,10 +20,22 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 
 __all__ = [
-    "AdversarialLoss", "AudioTransform", "ContentEncoder", "Corpus", "Dims", "Discriminator",
-    "FeatureExtractor", "FeatureTransform", "Generator", "Judge", "Part", "Recognizer", "Recording", "SpeakerEncoder",
+    "AdversarialLoss",
+    "AudioTransform",
+    "ContentEncoder",
+    "Corpus",
+    "Dims",
+    "Discriminator",
+    "FeatureExtractor",
+    "FeatureTransform",
+    "Generator",
+    "MetricSource",
+    "Part",
+    "Recognizer",
+    "Recording",
+    "SpeakerEncoder",
     "Vocoder",
-]  # fmt: skip
+]
 INFINITE = (math.inf, math.inf)
 
 
@@ -305,7 +317,7 @@ class Corpus(Part):
 
 
 @dataclass(frozen=True)
-class Judge:
+class MetricSource:
     """Who a figure comes from, so that figures of different judges are never compared.
 
     Args:
@@ -327,7 +339,7 @@ class Recognizer(Part):
     """
 
     kind: ClassVar[str] = "recognizers"
-    judge: Judge
+    judge: MetricSource
 
     @abstractmethod
     def transcribe(self, audio: Tensor, sample_rate: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lightning_voiceclone import __version__
-from lightning_voiceclone.core.interfaces import Judge
+from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap
 from lightning_voiceclone.evaluation.metrics.measure import Measure
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs
@@ -58,7 +58,7 @@ def write_metrics(
     pairs: Pairs,
     system: Mapping[str, Any],
     measures: Mapping[str, type[Measure]],
-    judges: Mapping[str, Judge | None],
+    judges: Mapping[str, MetricSource | None],
     absent: Mapping[str, str],
     entries: Sequence[Mapping[str, Any]],
     *,

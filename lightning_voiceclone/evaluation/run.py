@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_voiceclone.core.interfaces import Judge
+from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation.figures import write_metrics
 from lightning_voiceclone.evaluation.pairs import Pairs, read_pairs
@@ -37,7 +37,7 @@ SOURCE_WARPED = "the source, time-warped (or a parallel recording, where the pai
 class Judges:
     """Who sits on the panel: the judge of each measure that is there, and why others are not."""
 
-    by_measure: Mapping[str, Judge | None]
+    by_measure: Mapping[str, MetricSource | None]
     absent: Mapping[str, str]
 
 

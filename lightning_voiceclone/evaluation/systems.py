@@ -14,7 +14,7 @@ from lightning_voiceclone.audio.checks import check_recording
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
-from lightning_voiceclone.core.interfaces import FeatureExtractor, Judge, Vocoder
+from lightning_voiceclone.core.interfaces import FeatureExtractor, MetricSource, Vocoder
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
@@ -50,7 +50,7 @@ class System(ABC):
         """Files on which the clone depends, beside the system itself."""
         return [pair.source, pair.reference]
 
-    def speaker_encoders(self) -> list[Judge]:
+    def speaker_encoders(self) -> list[MetricSource]:
         """Speaker encoders that the system was trained with, as far as is known."""
         return []
 
@@ -100,7 +100,7 @@ class ClonedBy(System):
         clone, rate = self.converter.convert(pair.source, speaker, seed=self.seed, guidance=self.guidance)
         return np.asarray(clone), rate
 
-    def speaker_encoders(self) -> list[Judge]:
+    def speaker_encoders(self) -> list[MetricSource]:
         """That of the voice."""
         return [identify(part) for part in (self.voice.speaker_encoder,) if part is not None]
 

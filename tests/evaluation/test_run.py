@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
-from lightning_voiceclone.core.interfaces import Judge, Recognizer, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer, SpeakerEncoder
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation import panel, stages, systems
@@ -39,7 +39,7 @@ class EightBands(SpeakerEncoder):
 class Deaf(Recognizer):
     """Hears nothing."""
 
-    judge = Judge("deaf", "1")
+    judge = MetricSource("deaf", "1")
 
     def transcribe(self, audio, sample_rate):
         return ""

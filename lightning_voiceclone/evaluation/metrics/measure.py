@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_voiceclone.core.interfaces import Judge
+from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.evaluation.case import Case
 
@@ -46,7 +46,7 @@ class Measure(Part, Metric):
         self.add_state("scores", [], dist_reduce_fx="cat")
 
     @property
-    def judge(self) -> Judge | None:
+    def judge(self) -> MetricSource | None:
         """Whose opinion the figure is; None for a formula of this package."""
         return None
 

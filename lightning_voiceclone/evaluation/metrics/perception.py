@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lightning_voiceclone.core.interfaces import Judge
+from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.measure import Measure
@@ -34,9 +34,9 @@ class PESQ(Measure):
         self._pesq = need("pesq", "pesq").pesq
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> MetricSource:
         """The implementation."""
-        return Judge("PESQ (ITU-T P.862.2), package pesq", package_version("pesq"))
+        return MetricSource("PESQ (ITU-T P.862.2), package pesq", package_version("pesq"))
 
     def score(self, case: Case) -> float:
         """MOS-LQO."""
@@ -64,9 +64,9 @@ class STOI(Measure):
         self._stoi = need("pystoi").stoi
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> MetricSource:
         """The implementation."""
-        return Judge("STOI, package pystoi", package_version("pystoi"))
+        return MetricSource("STOI, package pystoi", package_version("pystoi"))
 
     def score(self, case: Case) -> float:
         """STOI."""
@@ -108,9 +108,9 @@ class DNSMOS(Measure):
         self._model.p808_onnx_sess = onnxruntime.InferenceSession(folder / "model_v8.onnx", options)
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> MetricSource:
         """The network."""
-        return Judge("DNSMOS P.835 (speechmos)", package_version("speechmos"), self._sha256)
+        return MetricSource("DNSMOS P.835 (speechmos)", package_version("speechmos"), self._sha256)
 
     def score(self, case: Case) -> float:
         """Overall MOS."""

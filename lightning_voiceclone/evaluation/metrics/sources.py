@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
-from lightning_voiceclone.core.interfaces import Judge, Recognizer, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer, SpeakerEncoder
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.errors import ConfigurationError
 
@@ -45,14 +45,14 @@ def _remembered(part: Part, audio: Tensor, answer: Callable[[], Any]) -> Any:
     return known[key]
 
 
-def identify(part: Part) -> Judge:
+def identify(part: Part) -> MetricSource:
     """Who a speaker encoder or recogniser is: its own ``judge``, or its class, package's version and weights."""
     own = getattr(part, "judge", None)
-    if isinstance(own, Judge):
+    if isinstance(own, MetricSource):
         return own
     told = describe(part)
     # Not of its state, from which a frozen part's weights are withheld.
-    return Judge(told["name"], told["version"] or "unpackaged", weights_sha256(all_weights(part)))
+    return MetricSource(told["name"], told["version"] or "unpackaged", weights_sha256(all_weights(part)))
 
 
 def check_speaker_judge(encoder: Part) -> SpeakerEncoder:

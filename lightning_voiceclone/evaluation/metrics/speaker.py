@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_voiceclone.core.interfaces import Judge, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import MetricSource, SpeakerEncoder
 from lightning_voiceclone.errors import UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.measure import Floats, Measure
@@ -16,7 +16,7 @@ class _SpeakerMeasure(Measure):
         self._judge = identify(speaker_encoder)
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> MetricSource:
         """The speaker encoder."""
         return self._judge
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lightning_voiceclone.core.interfaces import Judge, Recognizer
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.measure import Measure
@@ -26,7 +26,7 @@ class _ErrorRate(Measure):
         self._judge = identify(recognizer)
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> MetricSource:
         """The recogniser."""
         return self._judge
 

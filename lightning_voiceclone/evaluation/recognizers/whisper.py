@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.interfaces import Judge, Recognizer
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.whisper_files import WEIGHTS, find_model
 from lightning_voiceclone.utils.optional import file_sha256, need, package_version
@@ -40,7 +40,7 @@ class WhisperRecognizer(Recognizer):
             torch.set_num_threads(before)  # CTranslate2 sets it for the whole process, and would slow training down
         beams = "greedy" if beam_size == 1 else f"beam {beam_size}"
         name = f"Whisper {folder.name if Path(model).is_dir() else model} ({beams}, faster-whisper)"
-        self.judge = Judge(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))
+        self.judge = MetricSource(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))
 
     def transcribe(self, audio: Tensor, sample_rate: int) -> str:
         """The words of audio (N,).

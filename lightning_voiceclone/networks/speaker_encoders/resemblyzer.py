@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.interfaces import Judge, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import MetricSource, SpeakerEncoder
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.utils.optional import file_sha256, need, package_version
 
@@ -41,7 +41,7 @@ class ResemblyzerSpeakerEncoder(SpeakerEncoder):
         self.sample_rate = sample_rate
         self.network = self._package.VoiceEncoder("cpu", verbose=False).eval().requires_grad_(False)
         weights = Path(str(self._package.__file__)).with_name("pretrained.pt")
-        self.judge = Judge("Resemblyzer", package_version("resemblyzer"), file_sha256(weights))
+        self.judge = MetricSource("Resemblyzer", package_version("resemblyzer"), file_sha256(weights))
 
     @torch.no_grad()
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

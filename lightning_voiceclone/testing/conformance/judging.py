@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.interfaces import Judge, Recognizer
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer
 from lightning_voiceclone.errors import UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.measure import Measure
@@ -74,7 +74,7 @@ class MeasureConformance(PartConformance):
         assert re.fullmatch(r"[a-z][a-z0-9_]*", measure.name), f"{measure.name!r} cannot be a key of metrics.json"
         assert measure.unit
         assert isinstance(measure.higher_is_better, bool)
-        assert measure.judge is None or isinstance(measure.judge, Judge)
+        assert measure.judge is None or isinstance(measure.judge, MetricSource)
 
     def test_perfect_is_best(self) -> None:
         measure = self.make()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_voiceclone.core import registry
-from lightning_voiceclone.core.interfaces import Judge, Recognizer, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer, SpeakerEncoder
 from lightning_voiceclone.evaluation.metrics.perception import DNSMOS, PESQ, STOI
 from lightning_voiceclone.evaluation.metrics.prosody import F0RMSE, DurationRatio, F0Correlation, VoicingError
 from lightning_voiceclone.evaluation.metrics.speaker import (
@@ -152,7 +152,7 @@ class TestSpeakerEqualErrorRate(_Speaker):
 class Muffled(Recognizer):
     """Loses a word for every so much hiss."""
 
-    judge = Judge("muffled", "1")
+    judge = MetricSource("muffled", "1")
 
     def transcribe(self, audio, sample_rate):
         rough = float(audio.diff().square().mean() / audio.square().mean().clamp_min(1e-9))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_voiceclone.core.interfaces import Judge, Recognizer
+from lightning_voiceclone.core.interfaces import MetricSource, Recognizer
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.words import CharacterErrorRate, SelfWordErrorRate, WordErrorRate
@@ -14,7 +14,7 @@ pytest.importorskip("jiwer", reason="jiwer is not installed")
 class Scripted(Recognizer):
     """Hears what it was told to, by the number of samples."""
 
-    judge = Judge("scripted", "1")
+    judge = MetricSource("scripted", "1")
 
     def __init__(self, *texts):
         super().__init__()
