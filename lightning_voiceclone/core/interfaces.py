@@ -334,7 +334,7 @@ class MetricSource:
 class Recognizer(Part):
     """What is said, as text: ``forward(audio (N,), sample_rate) -> text``. ``judge`` says which one it is.
 
-    The contract of what measures a clone, ``Measure``, stands in ``evaluation/metrics/measure.py``: torchmetrics takes
+    The contract of what measures a clone, ``Metric``, stands in ``evaluation/metrics/metric.py``: torchmetrics takes
     longer to import than a voice needs to be loaded.
     """
 

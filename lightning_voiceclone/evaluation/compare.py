@@ -10,7 +10,7 @@ import numpy as np
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
 from lightning_voiceclone.evaluation.figures import LEVEL
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.panel import known_measures
 from lightning_voiceclone.evaluation.report import Report, read_report
 from lightning_voiceclone.utils.reading import excerpt
@@ -117,7 +117,7 @@ def _clusters(report: Report) -> tuple[list[str], list[str]]:
 
 
 def _compared(
-    name: str, reports: Sequence[Report], cls: type[Measure] | None, bootstrap: ClusterBootstrap
+    name: str, reports: Sequence[Report], cls: type[Metric] | None, bootstrap: ClusterBootstrap
 ) -> dict[str, Any]:
     if absent := [str(report.folder) for report in reports if name not in report.metrics]:
         raise _LeftOutError(f"not in {', '.join(absent)}")
@@ -155,7 +155,7 @@ def _compared(
     }
 
 
-def _means(cls: type[Measure], tables: Sequence[Floats]) -> list[float]:
+def _means(cls: type[Metric], tables: Sequence[Floats]) -> list[float]:
     try:
         return [float(cls.summarize(table, np.ones((1, len(table))))[0]) for table in tables]
     except (IndexError, ValueError, ArithmeticError) as error:
@@ -163,7 +163,7 @@ def _means(cls: type[Measure], tables: Sequence[Floats]) -> list[float]:
         raise _LeftOutError(f"its scores cannot be summed up, of {widths} numbers each: {error}") from error
 
 
-def _difference(cls: type[Measure], first: Floats, other: Floats) -> Callable[[Floats], Floats]:
+def _difference(cls: type[Metric], first: Floats, other: Floats) -> Callable[[Floats], Floats]:
     def figure(weights: Floats) -> Floats:
         return cls.summarize(other, weights) - cls.summarize(first, weights)
 

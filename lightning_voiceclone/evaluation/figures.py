@@ -11,7 +11,7 @@ import numpy as np
 from lightning_voiceclone import __version__
 from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs
 from lightning_voiceclone.evaluation.recognizers.text_normalization import NORMALIZER
 from lightning_voiceclone.evaluation.report import METRICS
@@ -29,14 +29,14 @@ def clusters(rows: Sequence[Pair]) -> tuple[list[str], list[str]]:
     )
 
 
-def case_value(cls: type[Measure], score: Sequence[float] | None) -> float | None:
+def case_value(cls: type[Metric], score: Sequence[float] | None) -> float | None:
     """A single case's value, or None where it has none."""
     if score is None or not cls.per_case:
         return None
     return _finite(cls.summarize(np.array([score], dtype=np.float64), np.ones((1, 1)))[0])
 
 
-def figure(cls: type[Measure], scores: Sequence[Sequence[float] | None], bootstrap: ClusterBootstrap) -> dict[str, Any]:
+def figure(cls: type[Metric], scores: Sequence[Sequence[float] | None], bootstrap: ClusterBootstrap) -> dict[str, Any]:
     """Mean over the cases that have a score, its interval, and how many they are."""
     known = np.array([score is not None for score in scores], dtype=bool)
     told: dict[str, Any] = {"mean": None, "ci95": [None, None], "n": int(known.sum())}
@@ -57,7 +57,7 @@ def write_metrics(
     folder: Path,
     pairs: Pairs,
     system: Mapping[str, Any],
-    measures: Mapping[str, type[Measure]],
+    measures: Mapping[str, type[Metric]],
     judges: Mapping[str, MetricSource | None],
     absent: Mapping[str, str],
     entries: Sequence[Mapping[str, Any]],
@@ -118,7 +118,7 @@ def _shared_reason(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _case(
-    row: Pair, entry: Mapping[str, Any], measures: Mapping[str, type[Measure]], absent: Mapping[str, str]
+    row: Pair, entry: Mapping[str, Any], measures: Mapping[str, type[Metric]], absent: Mapping[str, str]
 ) -> dict[str, Any]:
     scores = entry.get("scores", {})
     reasons = {**absent, **entry.get("reasons", {})}
@@ -134,7 +134,7 @@ def _case(
     return told
 
 
-def _faults(entry: Mapping[str, Any], measures: Mapping[str, type[Measure]]) -> str | None:
+def _faults(entry: Mapping[str, Any], measures: Mapping[str, type[Metric]]) -> str | None:
     """What is wrong with the case, with the measures that it keeps from answering; None if nothing is."""
     by_reason: dict[str, list[str]] = {}
     for name in (name for name in measures if name in entry.get("faults", ())):

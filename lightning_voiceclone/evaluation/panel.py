@@ -12,7 +12,7 @@ from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.registry import make_part
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, UndefinedMeasureError, nearest
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.metrics.sources import heard_text
 
 RECOGNIZER = "WhisperRecognizer"
@@ -40,13 +40,13 @@ class PanelSettings:
     speaker_encoder: str = SPEAKER_ENCODER
 
 
-def known_measures() -> dict[str, type[Measure]]:
+def known_measures() -> dict[str, type[Metric]]:
     """All installed measures by the names of their figures: the package's own in order, then those of plugins.
 
     Raises:
         PluginError: if two have one name.
     """
-    known: dict[str, type[Measure]] = {}
+    known: dict[str, type[Metric]] = {}
     for plugin in registry.installed():
         if plugin.kind != "metrics":
             continue
@@ -92,7 +92,7 @@ class Panel:
     """
 
     def __init__(self, settings: PanelSettings) -> None:
-        self.measures: dict[str, Measure] = {}
+        self.measures: dict[str, Metric] = {}
         self.absent: dict[str, str] = {}
         self._parts: dict[str, Any] = {}
         known = known_measures()
@@ -102,7 +102,7 @@ class Panel:
             except LVCError as error:
                 self.absent[name] = " ".join(str(error).split())
 
-    def _made(self, cls: type[Measure], settings: PanelSettings) -> Measure:
+    def _made(self, cls: type[Metric], settings: PanelSettings) -> Metric:
         wanted = [role for role in KINDS if role in inspect.signature(cls).parameters]
         for role in wanted:
             if role not in self._parts:

@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.metrics.waveform import parallel_pair
 from lightning_voiceclone.utils.optional import file_sha256, need, package_version
 
@@ -17,7 +17,7 @@ def _check_rate(case: Case) -> None:
         raise RecordingError(f"audio is at {case.sample_rate} Hz, but this measure hears {RATE} Hz; resample it")
 
 
-class PESQ(Measure):
+class PESQ(Metric):
     """Perceptual evaluation of speech quality, wide band (ITU-T P.862.2), by the package pesq.
 
     Against the parallel recording; undefined without one. MOS-LQO, from about 1.04 to 4.64 (a perfect copy); higher
@@ -48,7 +48,7 @@ class PESQ(Measure):
             raise RecordingError(f"PESQ has no answer: {' '.join(str(error).split())}") from error
 
 
-class STOI(Measure):
+class STOI(Metric):
     """Short-time objective intelligibility (Taal et al. 2011), by the package pystoi.
 
     Against the parallel recording; undefined without one. From about 0 to 1 (a perfect copy); higher is better.
@@ -81,7 +81,7 @@ class STOI(Measure):
                 raise RecordingError(f"STOI has no answer: {' '.join(str(error).split())[:120]}") from error
 
 
-class DNSMOS(Measure):
+class DNSMOS(Metric):
     """Overall quality as a network predicts it of the clone alone (DNSMOS P.835, Reddy et al. 2022).
 
     By the package speechmos, which carries the weights; mean over windows of 9 s, shorter clones being repeated.

@@ -5,7 +5,7 @@ import numpy as np
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.alignment import Floats, paired_pitch, pitch_track
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.metrics.spectral import correlation
 
 LEAST_FRAMES = 10  # voiced in both, for a melody to be judged
@@ -24,7 +24,7 @@ def _voiced_in_both(case: Case) -> tuple[Floats, Floats]:
     return compared[both], clone[both]
 
 
-class F0RMSE(Measure):
+class F0RMSE(Metric):
     """Root mean square difference of f0 over frames voiced in both: sqrt(mean (f - f')^2).
 
     f is the parallel recording's melody. Without one it is the source's, moved to the reference's register (times the
@@ -54,7 +54,7 @@ def _median(case: Case, role: str) -> float:
     return float(np.median(f0[f0 > 0]))
 
 
-class F0Correlation(Measure):
+class F0Correlation(Metric):
     """Pearson's correlation of f0 in Hz over frames voiced in both, whatever the register.
 
     Against the parallel recording or, along a DTW path, the source. From -1 to 1 (the same melody); higher is better.
@@ -72,7 +72,7 @@ class F0Correlation(Measure):
         return correlation(*_voiced_in_both(case))
 
 
-class VoicingError(Measure):
+class VoicingError(Metric):
     """Share of frames that are voiced in one and unvoiced in the other.
 
     Against the parallel recording or, along a DTW path, the source. From 0 (a perfect copy) to 1; lower is better.
@@ -90,7 +90,7 @@ class VoicingError(Measure):
         return float(((compared > 0) != (clone > 0)).mean())
 
 
-class DurationRatio(Measure):
+class DurationRatio(Metric):
     """The shorter of the lengths of the clone and of what it is compared with over the longer: min(a, b) / max(a, b).
 
     So that a clone of half the pace and one of twice the pace do not make up for each other in the mean. From 0 to 1

@@ -5,11 +5,11 @@ import numpy as np
 from lightning_voiceclone.core.interfaces import MetricSource, SpeakerEncoder
 from lightning_voiceclone.errors import UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.measure import Floats, Measure
+from lightning_voiceclone.evaluation.metrics.metric import Floats, Metric
 from lightning_voiceclone.evaluation.metrics.sources import check_speaker_judge, identify, voice_of
 
 
-class _SpeakerMeasure(Measure):
+class _SpeakerMeasure(Metric):
     def __init__(self, speaker_encoder: SpeakerEncoder) -> None:
         super().__init__()
         self.encoder = check_speaker_judge(speaker_encoder)

@@ -7,7 +7,7 @@ import numpy as np
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.alignment import Floats, frames, paired_frames, warping_path
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 
 
 def _paired_spectra(case: Case) -> tuple[Floats, Floats]:
@@ -15,7 +15,7 @@ def _paired_spectra(case: Case) -> tuple[Floats, Floats]:
     return frames(case, "compared").spectrum[ours], frames(case, "clone").spectrum[theirs]
 
 
-class LogSpectralRMSE(Measure):
+class LogSpectralRMSE(Metric):
     """Root mean square difference of log spectra: sqrt(mean over frames and bins of (20 log10 |X| / |Y|)^2).
 
     STFT of 64 ms every 10 ms at 16 kHz; levels 60 dB and more below each recording's loudest count as that. X is the
@@ -35,7 +35,7 @@ class LogSpectralRMSE(Measure):
         return float(np.sqrt(np.mean(np.square(compared - clone), dtype=np.float64)))
 
 
-class SpectralCorrelation(Measure):
+class SpectralCorrelation(Metric):
     """Pearson's correlation of the log spectra, over all frames and bins, of the pairs of ``log_spectral_rmse_db``.
 
     From -1 to 1 (a perfect copy, at whatever gain); higher is better. Undefined for a spectrum without any change.
@@ -65,7 +65,7 @@ def correlation(left: Floats, right: Floats) -> float:
     return float((left * right).sum() / scale)
 
 
-class MelCepstralDistortion(Measure):
+class MelCepstralDistortion(Metric):
     """Mel-cepstral distortion (Kubichek 1993): the mean of 10 / ln 10 * sqrt(2 sum_d (c_d - c'_d)^2), d = 1 to 24.
 
     The mean goes over the path of dynamic time warping between the two. c are the cepstra of 80 mel bands, in the

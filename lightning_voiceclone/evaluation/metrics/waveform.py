@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_voiceclone.errors import RecordingError, UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 
 LENGTH_TOLERANCE = 0.05  # seconds by which a vocoder may fall short of whole frames
 CEILING_DB = 100.0  # of the SNR: that of a perfect copy is infinite, of which there is no mean
@@ -35,7 +35,7 @@ def parallel_pair(case: Case) -> tuple[Tensor, Tensor]:
     return case.parallel[: min(lengths)].double(), case.clone[: min(lengths)].double()
 
 
-class SignalToNoise(Measure):
+class SignalToNoise(Metric):
     """Signal-to-noise ratio against the parallel recording: 10 log10(sum x^2 / sum (x - y)^2).
 
     x is the parallel recording, y the clone, cut to the shorter. In dB, from -100 to 100 (a perfect copy); higher is
@@ -55,7 +55,7 @@ class SignalToNoise(Measure):
         return float(np.clip(10 * math.log10(max(signal, 1e-30) / max(noise, 1e-30)), -CEILING_DB, CEILING_DB))
 
 
-class SegmentalSignalToNoise(Measure):
+class SegmentalSignalToNoise(Metric):
     """Mean over frames of the SNR in each, held to -10 to 35 dB (Hansen & Pellom, ICSLP 1998).
 
     Frames of 32 ms, half overlapping; those 60 dB and more below the loudest of the parallel recording are left out.
@@ -79,7 +79,7 @@ class SegmentalSignalToNoise(Measure):
         return float(ratios.clamp(-10, 35).mean())
 
 
-class WaveformRMSE(Measure):
+class WaveformRMSE(Metric):
     """Root mean square of the difference of samples against the parallel recording: sqrt(mean (x - y)^2).
 
     In units of full scale, from 0 (a perfect copy) to 2; lower is better. Undefined where ``snr_db`` is.

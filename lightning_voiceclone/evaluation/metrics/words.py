@@ -6,13 +6,13 @@ from typing import Any
 from lightning_voiceclone.core.interfaces import MetricSource, Recognizer
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.metrics.sources import heard_text, identify
 from lightning_voiceclone.evaluation.recognizers.text_normalization import normalize
 from lightning_voiceclone.utils.optional import need
 
 
-class _ErrorRate(Measure):
+class _ErrorRate(Metric):
     """Errors over all units of all cases together."""
 
     unit = "share"

@@ -10,7 +10,7 @@ Override ``make`` where the part is built otherwise.
 from lightning_voiceclone.testing.conformance.encoders import ContentEncoderConformance, SpeakerEncoderConformance
 from lightning_voiceclone.testing.conformance.game import AdversarialLossConformance, DiscriminatorConformance
 from lightning_voiceclone.testing.conformance.generators import GeneratorConformance
-from lightning_voiceclone.testing.conformance.judging import MeasureConformance, RecognizerConformance
+from lightning_voiceclone.testing.conformance.judging import MetricConformance, RecognizerConformance
 from lightning_voiceclone.testing.conformance.sound import FeatureExtractorConformance, VocoderConformance
 from lightning_voiceclone.testing.conformance.transforms import AudioTransformConformance, FeatureTransformConformance
 
@@ -22,7 +22,7 @@ __all__ = [
     "FeatureExtractorConformance",
     "FeatureTransformConformance",
     "GeneratorConformance",
-    "MeasureConformance",
+    "MetricConformance",
     "RecognizerConformance",
     "SpeakerEncoderConformance",
     "VocoderConformance",

@@ -14,14 +14,14 @@ from torch import Tensor
 from lightning_voiceclone.core.interfaces import MetricSource, Recognizer
 from lightning_voiceclone.errors import UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.testing.conformance.part import PartConformance, seeded
 from lightning_voiceclone.testing.signals import speech_like
 
 RATE = 16000
 
 
-class MeasureConformance(PartConformance):
+class MetricConformance(PartConformance):
     """The best value for a perfect case, worse ones for worse clones; weights count as repetition; no side effects.
 
     ``noise_db`` are the signal-to-noise ratios of :meth:`graded`, from the best on. Override :meth:`perfect` where
@@ -31,10 +31,10 @@ class MeasureConformance(PartConformance):
     noise_db: tuple[float, ...] = (20.0, 10.0, 0.0)
     seconds = 2.0
 
-    def make(self) -> Measure:
+    def make(self) -> Metric:
         """The measure, with its judges."""
         part = self.part(**self.arguments)
-        assert isinstance(part, Measure)
+        assert isinstance(part, Metric)
         return part
 
     def copy(self) -> Case:
@@ -62,7 +62,7 @@ class MeasureConformance(PartConformance):
         noise = torch.randn_like(case.clone) * case.clone.square().mean().sqrt()
         return [replace(case, clone=case.clone + noise * 10 ** (-level / 20)) for level in self.noise_db]
 
-    def figure(self, measure: Measure, *cases: Case) -> float:
+    def figure(self, measure: Metric, *cases: Case) -> float:
         """The figure over these cases alone."""
         measure.reset()
         for case in cases:

@@ -19,38 +19,38 @@ from lightning_voiceclone.evaluation.metrics.speaker import (
 from lightning_voiceclone.evaluation.metrics.spectral import LogSpectralRMSE, MelCepstralDistortion, SpectralCorrelation
 from lightning_voiceclone.evaluation.metrics.waveform import SegmentalSignalToNoise, SignalToNoise, WaveformRMSE
 from lightning_voiceclone.evaluation.metrics.words import CharacterErrorRate, SelfWordErrorRate, WordErrorRate
-from lightning_voiceclone.testing.conformance import MeasureConformance
+from lightning_voiceclone.testing.conformance import MetricConformance
 
 
 def without(package):
     return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
 
 
-class TestSignalToNoise(MeasureConformance):
+class TestSignalToNoise(MetricConformance):
     part = SignalToNoise
 
 
-class TestSegmentalSignalToNoise(MeasureConformance):
+class TestSegmentalSignalToNoise(MetricConformance):
     part = SegmentalSignalToNoise
 
 
-class TestWaveformRMSE(MeasureConformance):
+class TestWaveformRMSE(MetricConformance):
     part = WaveformRMSE
 
 
-class TestLogSpectralRMSE(MeasureConformance):
+class TestLogSpectralRMSE(MetricConformance):
     part = LogSpectralRMSE
 
 
-class TestSpectralCorrelation(MeasureConformance):
+class TestSpectralCorrelation(MetricConformance):
     part = SpectralCorrelation
 
 
-class TestMelCepstralDistortion(MeasureConformance):
+class TestMelCepstralDistortion(MetricConformance):
     part = MelCepstralDistortion
 
 
-class _Shifted(MeasureConformance):
+class _Shifted(MetricConformance):
     """Pitch is moved; noise hides it instead of changing it."""
 
     def graded(self):
@@ -64,13 +64,13 @@ class TestF0RMSE(_Shifted):
     part = F0RMSE
 
 
-class TestF0Correlation(MeasureConformance):
+class TestF0Correlation(MetricConformance):
     part = F0Correlation
     noise_db = (10.0, 0.0, -3.0)
     seconds = 4.0
 
 
-class TestVoicingError(MeasureConformance):
+class TestVoicingError(MetricConformance):
     part = VoicingError
 
 
@@ -79,7 +79,7 @@ class TestDurationRatio(_Shifted):
 
 
 @without("pesq")
-class TestPESQ(MeasureConformance):
+class TestPESQ(MetricConformance):
     part = PESQ
 
     def test_perfect_is_best(self):
@@ -87,12 +87,12 @@ class TestPESQ(MeasureConformance):
 
 
 @without("pystoi")
-class TestSTOI(MeasureConformance):
+class TestSTOI(MetricConformance):
     part = STOI
 
 
 @without("speechmos")
-class TestDNSMOS(MeasureConformance):
+class TestDNSMOS(MetricConformance):
     part = DNSMOS
     seconds = 9.5
 
@@ -114,7 +114,7 @@ class Bands(SpeakerEncoder):
         return torch.stack([chunk.mean(1).add(1e-9).log() for chunk in power.chunk(8, 1)], 1)
 
 
-class _Speaker(MeasureConformance):
+class _Speaker(MetricConformance):
     def make(self):
         return self.part(Bands())
 
@@ -161,7 +161,7 @@ class Muffled(Recognizer):
 
 
 @without("jiwer")
-class _Words(MeasureConformance):
+class _Words(MetricConformance):
     noise_db = (10.0, 5.0, -3.0)
 
     def make(self):

@@ -15,7 +15,7 @@ from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 from lightning_voiceclone.evaluation import panel
-from lightning_voiceclone.evaluation.metrics.measure import Measure
+from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.metrics.prosody import VoicingError
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -202,7 +202,7 @@ def test_figures_that_cannot_be_computed_are_not_a_number(corpus_folder, tmp_pat
 
 def test_the_first_process_waits_for_no_other(corpus_folder, tmp_path, monkeypatch):
     """Measures bring processes together when they compute; here only one of them measures."""
-    monkeypatch.setattr(Measure, "sync", lambda *_, should_sync=True, **__: pytest.fail("waits") if should_sync else 0)
+    monkeypatch.setattr(Metric, "sync", lambda *_, should_sync=True, **__: pytest.fail("waits") if should_sync else 0)
     callback = quality()
     trainer(tmp_path, callbacks=[callback], max_steps=4).fit(module(), data(corpus_folder))
     assert all(math.isfinite(figure) for figure in callback.figures.values())

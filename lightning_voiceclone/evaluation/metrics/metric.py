@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torchmetrics
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_voiceclone.core.interfaces import MetricSource
@@ -17,7 +17,7 @@ from lightning_voiceclone.evaluation.case import Case
 Floats = NDArray[np.float64]
 
 
-class Measure(Part, Metric):
+class Metric(Part, torchmetrics.Metric):
     """A figure of one clone and of many: ``update(case)`` for each, ``compute() -> scalar`` for all of them.
 
     A subclass says what one case gives, in :meth:`score`: a number, whose mean over cases is the figure; two numbers,
