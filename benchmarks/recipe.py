@@ -13,7 +13,7 @@ def made(arguments: list[str]) -> tuple[Any, Any]:
     cli.trainer.strategy.connect(module)
     data.prepare_data()
     data.setup("fit")
-    module.calibrate(data.calibration_audio(60))
+    module.fit_statistics(data.calibration_audio(60))
     return module, data
 
 

@@ -78,7 +78,7 @@ def main() -> None:
             continue  # it is of other features
         if not any(weight.requires_grad for weight in vocoder.parameters()):
             continue
-        vocoder.calibrate([features])
+        vocoder.fit_statistics([features])
         before, start = measure(vocoder, features, audio), time.perf_counter()
         overfit(vocoder, features, audio, options.steps)
         seconds, after = time.perf_counter() - start, measure(vocoder, features, audio)

@@ -89,7 +89,7 @@ class ContentEncoder(Part):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, T')."""
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
 
 
@@ -113,7 +113,7 @@ class SpeakerEncoder(Part):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embedding (B, D)."""
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
 
 
@@ -217,7 +217,7 @@ class Vocoder(Part):
             f"{type(self).__name__} has no likelihood; train it against a discriminator or by a distance of spectra"
         )
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
 
     def check(self, features: Tensor) -> None:

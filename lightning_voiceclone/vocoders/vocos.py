@@ -117,7 +117,7 @@ class Vocos(Vocoder):
         self.register_buffer("band_gain", gain, persistent=False)
         load_pretrained(self, pretrained, trainable=finetune)
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
         self.normalizer.fit_once(features)
 

@@ -23,7 +23,7 @@ SPEC = MelSpectrogram().spec
 def trained():
     torch.manual_seed(3)
     vocoder = Vocos(SPEC, **SMALL).eval()
-    vocoder.calibrate([torch.randn(1, 80, 50)])
+    vocoder.fit_statistics([torch.randn(1, 80, 50)])
     return vocoder
 
 

@@ -57,7 +57,7 @@ def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path
     torch.manual_seed(0)
     dims = Dims(20, frame_rate=100.0)
     encoder = ConvContentEncoder(dims, **SMALL)
-    encoder.calibrate([torch.randn(1, 20, 50) - 4])
+    encoder.fit_statistics([torch.randn(1, 20, 50) - 4])
     save_part(encoder, extractor.spec, tmp_path / "content")
     taken = ConvContentEncoder(dims, **SMALL, pretrained=str(tmp_path / "content")).eval()
     speaker = ConvSpeakerEncoder(dims, **SMALL)
@@ -78,7 +78,7 @@ def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path
 def test_a_taught_encoder_goes_into_a_voice_that_knows_pitch_and_noise(tmp_path):
     extractor = MelSpectrogram(n_mels=20)
     encoder = ConvContentEncoder(Dims(20, frame_rate=100.0), **SMALL)
-    encoder.calibrate([torch.randn(1, 20, 50)])
+    encoder.fit_statistics([torch.randn(1, 20, 50)])
     save_part(encoder, extractor.spec, tmp_path / "content")
     module = VoiceModule(
         extractor, partial(ConvGenerator, width=8, layers=1), pitch=Pitch(), noise=2,
@@ -94,7 +94,7 @@ def test_fresh_encoders_in_a_voice_are_calibrated_with_it():
         content_encoder=partial(ConvContentEncoder, **SMALL), speaker_encoder=partial(ConvSpeakerEncoder, **SMALL),
     )  # fmt: skip
     assert not module.fitted
-    module.calibrate(iter([0.1 * torch.randn(16000)]))
+    module.fit_statistics(iter([0.1 * torch.randn(16000)]))
     assert module.fitted
     assert module.voice.content_encoder.chain.normalizer.mean.mean() < -1
 

@@ -75,7 +75,7 @@ def test_it_learns_a_recording():
     audio = torch.from_numpy(speech_like(0.64).audio)[None]
     features, distance = extractor(audio), MultiResolutionMelLoss(16000)
     vocoder = Vocos(extractor.spec, **SMALL)
-    vocoder.calibrate([features])
+    vocoder.fit_statistics([features])
     optimizer = torch.optim.AdamW(vocoder.parameters(), lr=3e-3)
     losses = []
     for _ in range(60):
@@ -98,9 +98,9 @@ def test_half_precision_is_near_to_single():
 
 def test_calibrating_again_changes_nothing():
     vocoder = Vocos(MelSpectrogram().spec, **SMALL)
-    vocoder.calibrate([torch.randn(1, 80, 50)])
+    vocoder.fit_statistics([torch.randn(1, 80, 50)])
     mean = vocoder.normalizer.mean.clone()
-    vocoder.calibrate([torch.randn(1, 80, 50) + 5])
+    vocoder.fit_statistics([torch.randn(1, 80, 50) + 5])
     assert torch.equal(vocoder.normalizer.mean, mean)
 
 

@@ -64,7 +64,7 @@ class ConvContentEncoder(ContentEncoder):
         self.leave = nn.Linear(width, channels)
         load_pretrained(self, pretrained, trainable=finetune)
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
         self.chain.normalizer.fit_once(features)
 

@@ -100,7 +100,7 @@ class TransformerContentEncoder(ContentEncoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     @torch.no_grad()
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Let the bottleneck begin with the principal components of what it narrows, unless that was done before."""
         if self.calibrated:
             return

@@ -61,7 +61,7 @@ class ConvSpeakerEncoder(SpeakerEncoder):
         self.leave = nn.Linear(2 * width, channels)
         load_pretrained(self, pretrained, trainable=finetune)
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
         self.chain.normalizer.fit_once(features)
 

@@ -285,7 +285,7 @@ class AdversarialModule(pl.LightningModule):
         with self.average.applied(self._generator_side[0]):
             yield
 
-    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+    def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
         """Take the statistics that the parts need of training recordings (N,), once; nothing by default."""
 
     def on_fit_start(self) -> None:
@@ -297,7 +297,7 @@ class AdversarialModule(pl.LightningModule):
         """
         data: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(data, "calibration_audio"):
-            self.calibrate(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
+            self.fit_statistics(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
         if not self.fitted:
             raise ConfigurationError(
                 "the features of the training recordings are not known, by which a part normalises them: train with a"

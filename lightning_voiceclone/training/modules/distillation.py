@@ -176,13 +176,13 @@ class DistillationModule(AdversarialModule):
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
-    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+    def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
         """Take the statistics of the features and of the teacher's channels."""
         if self.scale.fitted:
             return
         rows = [audio[None, : int(20 * self.spec.sample_rate)] for audio in recordings]
         features = [self.extractor(row) for row in rows]
-        self.student.encoder.calibrate(features)
+        self.student.encoder.fit_statistics(features)
         pairs = zip(rows, features, strict=True)
         teacher = self.teacher.to(self.device)
         answers = [teacher(row if teacher.takes == "audio" else heard, None) for row, heard in pairs]

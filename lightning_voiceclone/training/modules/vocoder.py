@@ -187,9 +187,9 @@ class VocoderModule(AdversarialModule):
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
-    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+    def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
         """Let the vocoder see the features of some recordings."""
-        self.vocoder.calibrate(self.extractor(audio[None]) for audio in recordings)
+        self.vocoder.fit_statistics(self.extractor(audio[None]) for audio in recordings)
 
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log the distance of the waveform that is made of features, or how likely the real one is."""

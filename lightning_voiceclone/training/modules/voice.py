@@ -272,13 +272,13 @@ class VoiceModule(AdversarialModule):
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
-    def calibrate(self, recordings: Iterable[Tensor]) -> None:
+    def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
         """Fit the normaliser, and those of the encoders, to the features of some recordings, unless that was done."""
         features = [self.feature_extractor(audio[None]) for audio in recordings]
         self.voice.normalizer.fit_once(features)
         for encoder in (self.voice.content_encoder, self.voice.speaker_encoder):
             if encoder is not None:
-                encoder.calibrate(features)
+                encoder.fit_statistics(features)
 
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log how far what is made of crops is from them, in the extractor's units; without content, statistics."""

@@ -146,7 +146,7 @@ class HiFiGAN(Vocoder):
         self.context = _context(rates, reaches)
         load_pretrained(self, pretrained, trainable=finetune)
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
         if not self.normalizer.fitted:
             self.normalizer.fit(features)

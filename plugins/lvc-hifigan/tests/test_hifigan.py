@@ -134,7 +134,7 @@ def test_learns_one_utterance():
     audio = torch.from_numpy(speech_like(0.3).audio)[None]
     features = mel(audio)
     vocoder = HiFiGAN(SPEC, version="v2", channels=32)
-    vocoder.calibrate([features])
+    vocoder.fit_statistics([features])
     optimizer = torch.optim.Adam(vocoder.parameters(), lr=3e-3)
     distances = []
     for _ in range(40):

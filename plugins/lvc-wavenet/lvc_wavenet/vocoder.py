@@ -80,7 +80,7 @@ class WaveNet(Vocoder):
         self.network = Network(spec.channels, width=channels, skip=skip, condition=condition, dilations=dilations)
         load_pretrained(self, pretrained, trainable=finetune)
 
-    def calibrate(self, features: Iterable[Tensor]) -> None:
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
         """Take the mean and spread of each channel, unless weights that were trained before have them."""
         if not self.normalizer.fitted:
             self.normalizer.fit(features)

@@ -111,7 +111,7 @@ def test_padding_beyond_whole_windows_is_finite_and_zero():
 @torch.no_grad()
 def test_calibrated_the_bottleneck_holds_the_principal_components():
     encoder, x = small(channels=3), [torch.randn(2, 20, 200), torch.randn(1, 20, 100)]
-    encoder.calibrate(x)
+    encoder.fit_statistics(x)
     hidden = torch.cat([encoder._hidden(part, None)[0].flatten(0, 1) for part in x])
     narrowed = encoder.leave(hidden).double()
     torch.testing.assert_close(narrowed.mean(0), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-3)
@@ -121,7 +121,7 @@ def test_calibrated_the_bottleneck_holds_the_principal_components():
     ours = torch.nn.functional.normalize(encoder.leave.weight.double(), dim=1)
     torch.testing.assert_close((ours @ directions.T).square().sum(1), torch.ones(3, dtype=torch.float64))
     weight = encoder.leave.weight.clone()
-    encoder.calibrate([torch.randn(1, 20, 100)])
+    encoder.fit_statistics([torch.randn(1, 20, 100)])
     assert torch.equal(encoder.leave.weight, weight)  # once
 
 

@@ -135,7 +135,7 @@ def test_what_is_common_teacher_and_student_both_hear_in_training(monkeypatch):
 
 def test_what_moves_sounds_in_time_may_be_common_to_both():
     made = module(common_augmentation=[RandomSpeed(2.0, 2.0, probability=1.0)])
-    made.calibrate([torch.from_numpy(speech_like(1.0).audio)])
+    made.fit_statistics([torch.from_numpy(speech_like(1.0).audio)])
     audio = torch.from_numpy(speech_like(1.02, seed=1).audio)[None]
     batch = Batch(audio, torch.tensor([96]), torch.zeros(1, 0), torch.zeros(1), ["a"], 3)
     torch.manual_seed(0)
