@@ -42,7 +42,7 @@ def seconds_of(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
 
 def real_time_factor(name: str, features: Tensor, **settings: object) -> None:
     vocoder = made(name, **settings)
-    vocoder.prepare_inference()
+    vocoder.fuse()
     vocoder(features)
     median = statistics.median(seconds_of(lambda: vocoder(features))[0] for _ in range(ROUNDS))
     name = f"{name}({', '.join(f'{key}={value}' for key, value in settings.items())})"
@@ -52,7 +52,7 @@ def real_time_factor(name: str, features: Tensor, **settings: object) -> None:
 def hifigan(features: Tensor, version: str, rounds: int) -> None:
     plain = made("HiFiGAN", version=version)
     folded = copy.deepcopy(plain)
-    folded.prepare_inference()
+    folded.fuse()
     plain(features), folded(features)
     times = []
     for _ in range(rounds):

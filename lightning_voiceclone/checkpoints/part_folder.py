@@ -16,7 +16,7 @@ from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, 
 from lightning_voiceclone.checkpoints.storage_bits import pack
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
 from lightning_voiceclone.core.description_checks import FORMAT, check_trained_part
-from lightning_voiceclone.core.part import Part, build, describe, prepare_parts
+from lightning_voiceclone.core.part import Part, build, describe, fuse_parts
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import atomic_folder
@@ -124,7 +124,7 @@ def load_part(path: str | Path, kind: str) -> Part:
         _join(part, "the stored spec", AudioSpec.from_mapping(description["spec"]))
     fill(part, stored)
     part.eval().requires_grad_(False)
-    prepare_parts(part)
+    fuse_parts(part)
     return part
 
 

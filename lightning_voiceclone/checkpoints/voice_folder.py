@@ -16,7 +16,7 @@ from lightning_voiceclone.checkpoints.storage_bits import pack
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
 from lightning_voiceclone.core.description_checks import FORMAT, check_voice
 from lightning_voiceclone.core.interfaces import Vocoder
-from lightning_voiceclone.core.part import Part, build, prepare_parts
+from lightning_voiceclone.core.part import Part, build, fuse_parts
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import atomic_folder, unwritable_above
@@ -156,7 +156,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> VoiceModel:
         voice = build_voice(description, other)
     fill(voice, stored, given=given)
     voice.eval().requires_grad_(False)
-    prepare_parts(voice)
+    fuse_parts(voice)
     return voice
 
 

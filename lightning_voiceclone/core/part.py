@@ -70,19 +70,19 @@ class Part(nn.Module, ABC):
         object.__setattr__(part, "_made_with", (args, kwargs))
         return part
 
-    def prepare_inference(self) -> None:
+    def fuse(self) -> None:
         """Compute once what follows from the weights alone, to be faster in use; by default nothing.
 
-        What is loaded to be used and not trained calls it (:func:`prepare_parts`). The part's state stays as it is,
+        What is loaded to be used and not trained calls it (:func:`fuse_parts`). The part's state stays as it is,
         and ``train()`` takes back what was prepared.
         """
 
 
-def prepare_parts(module: nn.Module) -> None:
-    """Call :meth:`Part.prepare_inference` of the module, where it is a part, and of all parts inside."""
+def fuse_parts(module: nn.Module) -> None:
+    """Call :meth:`Part.fuse` of the module, where it is a part, and of all parts inside."""
     for inner in module.modules():
         if isinstance(inner, Part):
-            inner.prepare_inference()
+            inner.fuse()
 
 
 def describe(part: Part) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.io import recordings_below
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
-from lightning_voiceclone.core.part import prepare_parts
+from lightning_voiceclone.core.part import fuse_parts
 from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError, RecordingError
@@ -120,7 +120,7 @@ def adapt(
     voice.generator.load_state_dict({name: _between(before[name], value, strength) for name, value in after.items()})
     voice.own = StoredPrompt(voice.cpu().prompt(references, converter.sample_rate))
     voice.eval().requires_grad_(False)
-    prepare_parts(voice)  # which training took back
+    fuse_parts(voice)  # which training took back
     return voice
 
 

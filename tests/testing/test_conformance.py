@@ -176,7 +176,7 @@ class BoastfulVocoder(Vocoder):
         self.unused = nn.Parameter(torch.ones(()))
         self.shift = 0.0
 
-    def prepare_inference(self):
+    def fuse(self):
         self.shift = 0.1
 
     def forward(self, features):

@@ -242,7 +242,7 @@ class VocoderConformance(PartConformance):
         vocoder, features = self.claiming("deterministic"), self.features()
         before = vocoder(features)
         state = {name: tensor.clone() for name, tensor in vocoder.state_dict().items()}
-        vocoder.prepare_inference()
+        vocoder.fuse()
         self.assert_same(vocoder(features), before)
         after = vocoder.state_dict()
         assert after.keys() == state.keys()

@@ -90,7 +90,7 @@ class HiFiGAN(Vocoder):
     WaveformDiscriminator or MultiPeriodDiscriminator with a mel loss.
 
     Voices that are loaded to speak have its weight norm folded and its channels laid out for a CPU
-    (:meth:`prepare_inference`); what it says differs by rounding alone.
+    (:meth:`fuse`); what it says differs by rounding alone.
 
     Args:
         spec: of the features.
@@ -151,7 +151,7 @@ class HiFiGAN(Vocoder):
         if not self.normalizer.fitted:
             self.normalizer.fit(features)
 
-    def prepare_inference(self) -> None:
+    def fuse(self) -> None:
         """Fold the weight norm and lay channels last, until it is trained again or given other weights."""
         for module in self.modules():
             if isinstance(module, Convolution):

@@ -82,7 +82,7 @@ def test_folded_weights_say_the_same_in_the_full_size():
     torch.manual_seed(0)
     plain = HiFiGAN(SPEC).eval()
     folded = copy.deepcopy(plain)
-    folded.prepare_inference()
+    folded.fuse()
     features = torch.randn(1, SPEC.channels, 50)
     with torch.inference_mode():
         expected, actual = plain(features), folded(features)
@@ -94,7 +94,7 @@ def test_other_weights_drop_what_was_folded():
     torch.manual_seed(0)
     first, second = (HiFiGAN(SPEC, channels=16).eval() for _ in range(2))
     features = torch.randn(1, SPEC.channels, 5)
-    first.prepare_inference()
+    first.fuse()
     first.load_state_dict(second.state_dict())
     assert torch.equal(first(features), second(features))
 
@@ -102,7 +102,7 @@ def test_other_weights_drop_what_was_folded():
 def test_training_moves_every_weight_after_speaking():
     torch.manual_seed(0)
     vocoder = HiFiGAN(SPEC, channels=16).eval()
-    vocoder.prepare_inference()
+    vocoder.fuse()
     vocoder.train()
     vocoder(torch.randn(1, SPEC.channels, 40)).square().mean().backward()
     assert [name for name, weight in vocoder.named_parameters() if weight.grad is None or not weight.grad.any()] == []
