@@ -13,7 +13,7 @@ from lightning_voiceclone.checkpoints.build_limits import limited, unlimited
 from lightning_voiceclone.checkpoints.description import IN_USE, SOURCES, same_making
 from lightning_voiceclone.checkpoints.external_weights import all_weights, refer_by_hash
 from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, read_folder, state_of, trained_weights
-from lightning_voiceclone.checkpoints.storage_bits import pack
+from lightning_voiceclone.checkpoints.storage_bits import quantize_storage
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
 from lightning_voiceclone.core.description_checks import FORMAT, check_trained_part
 from lightning_voiceclone.core.part import Part, build, describe, fuse_parts
@@ -37,7 +37,7 @@ def description_of(part: Part, spec: AudioSpec) -> dict[str, Any]:
 
 def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, bits: int = 32) -> None:
     """Write a part's folder, whole or not at all, with weights of so many bits: 32, 16 or 8 (see
-    ``storage_bits.pack``).
+    ``storage_bits.quantize_storage``).
 
     Raises:
         ConfigurationError: if something else is at the folder's place.
@@ -45,7 +45,7 @@ def save_part(part: Part, spec: AudioSpec, folder: str | Path, *, bits: int = 32
     folder = Path(folder)
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise ConfigurationError(f"{folder} is there already and holds no {DESCRIPTION}; name another with --output")
-    weights = pack(all_weights(part), bits)
+    weights = quantize_storage(all_weights(part), bits)
     with atomic_folder(folder) as temporary:
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         text = yaml.safe_dump(description_of(part, spec), sort_keys=False)

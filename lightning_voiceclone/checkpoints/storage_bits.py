@@ -13,7 +13,7 @@ SCALE = ".int8_scale"  # of the tensor whose name stands before it
 LEAST = 4096  # numbers of a tensor that is worth 8 bits; what is smaller keeps 16
 
 
-def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
+def quantize_storage(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
     """Weights to be written, on the CPU.
 
     Args:
@@ -44,8 +44,8 @@ def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
     return packed
 
 
-def unpack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as :func:`pack` was given them, all floating-point ones in single precision."""
+def dequantize(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as :func:`quantize_storage` was given them, all floating-point ones in single precision."""
     unpacked = {}
     for name, tensor in weights.items():
         if name.endswith(SCALE):

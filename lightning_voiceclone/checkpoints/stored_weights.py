@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.checkpoints.checkpoint_file import CheckpointFile, StoredTensor
 from lightning_voiceclone.checkpoints.external_weights import all_weights
-from lightning_voiceclone.checkpoints.storage_bits import SCALE, unpack
+from lightning_voiceclone.checkpoints.storage_bits import SCALE, dequantize
 from lightning_voiceclone.errors import ConfigurationError
 
 MOST_HEADER_BYTES = 16 << 20  # of a safetensors file, for about as many weights as a checkpoint may have
@@ -72,7 +72,7 @@ def folder_weights(path: Path) -> StoredWeights:
 
 
 def _unpacked(path: Path, stored: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Form]:
-    """What weights are once they are single precision again (``storage_bits.unpack``)."""
+    """What weights are once they are single precision again (``storage_bits.dequantize``)."""
     forms: dict[str, Form] = {}
     for name, (shape, kind) in stored.items():
         if name.endswith(SCALE):
@@ -88,7 +88,7 @@ def _unpacked(path: Path, stored: Mapping[str, tuple[tuple[int, ...], str]]) -> 
 
 def _read_folder(path: Path) -> dict[str, Tensor]:
     try:
-        return unpack(safetensors.torch.load_file(path))
+        return dequantize(safetensors.torch.load_file(path))
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ConfigurationError(f"{path} is damaged or cut short: {error}") from error
 

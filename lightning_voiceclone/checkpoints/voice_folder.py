@@ -12,7 +12,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.build_limits import limited
 from lightning_voiceclone.checkpoints.external_weights import all_weights, check_weights, describe_with_weights
 from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, read_folder, state_of, trained_weights
-from lightning_voiceclone.checkpoints.storage_bits import pack
+from lightning_voiceclone.checkpoints.storage_bits import quantize_storage
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
 from lightning_voiceclone.core.description_checks import FORMAT, check_voice
 from lightning_voiceclone.core.interfaces import Vocoder
@@ -103,7 +103,7 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
     Args:
         voice: to be written.
         folder: where to; a voice folder there is replaced.
-        bits: of a stored weight: 32, 16 or 8 (see ``storage_bits.pack``).
+        bits: of a stored weight: 32, 16 or 8 (see ``storage_bits.quantize_storage``).
 
     Raises:
         ConfigurationError: if something else is at the folder's place.
@@ -119,7 +119,7 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
                 part["arguments"]["pretrained"] = None
                 del part["sha256"]
         # Written by us: what safetensors says of a full disk does not tell that it is full.
-        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(pack(weights, bits)))
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(quantize_storage(weights, bits)))
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 

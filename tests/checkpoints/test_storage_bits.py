@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_voiceclone.checkpoints.storage_bits import SCALE, pack, unpack
+from lightning_voiceclone.checkpoints.storage_bits import SCALE, dequantize, quantize_storage
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 
 
@@ -18,40 +18,40 @@ def weights():
 
 
 def test_32_bits_are_as_they_were():
-    packed = pack(weights(), 32)
-    assert all(torch.equal(unpack(packed)[name], value) for name, value in weights().items())
+    packed = quantize_storage(weights(), 32)
+    assert all(torch.equal(dequantize(packed)[name], value) for name, value in weights().items())
 
 
 def test_8_bits_err_by_half_a_step_of_their_row_at_most():
-    packed = pack(weights(), 8)
+    packed = quantize_storage(weights(), 8)
     assert packed["matrix"].dtype == packed["kernel"].dtype == torch.int8
     assert packed["matrix" + SCALE].shape == (64,)
     assert packed["bias"].dtype == torch.float16
     assert packed["count"].dtype == torch.int64
     for name in ("matrix", "kernel"):
-        was, now = weights()[name].flatten(1), unpack(packed)[name].flatten(1)
+        was, now = weights()[name].flatten(1), dequantize(packed)[name].flatten(1)
         step = was.abs().amax(1, keepdim=True) / 127
         assert ((was - now).abs() <= 0.501 * step).all()
-    assert unpack(packed).keys() == weights().keys()
+    assert dequantize(packed).keys() == weights().keys()
 
 
 def test_a_row_of_zeros_stays_zero():
-    packed = pack({"x": torch.zeros(64, 64)}, 8)
-    assert torch.equal(unpack(packed)["x"], torch.zeros(64, 64))
+    packed = quantize_storage({"x": torch.zeros(64, 64)}, 8)
+    assert torch.equal(dequantize(packed)["x"], torch.zeros(64, 64))
 
 
 def test_what_is_unpacked_packs_to_the_same():
-    once = unpack(pack(weights(), 8))
-    twice = unpack(pack(once, 8))
+    once = dequantize(quantize_storage(weights(), 8))
+    twice = dequantize(quantize_storage(once, 8))
     torch.testing.assert_close(twice["matrix"], once["matrix"], rtol=1e-6, atol=0)
 
 
 def test_other_numbers_of_bits_are_refused():
     with pytest.raises(ConfigurationError, match="32, 16, 8 bits, not 4"):
-        pack(weights(), 4)
+        quantize_storage(weights(), 4)
 
 
 def test_weights_that_are_not_finite_are_not_written():
     for bits in (32, 16, 8):
         with pytest.raises(NotFiniteError, match=r"^b has numbers that are infinite or none, and is not written"):
-            pack({"a": torch.ones(3), "b": torch.tensor([1.0, torch.nan])}, bits)
+            quantize_storage({"a": torch.ones(3), "b": torch.tensor([1.0, torch.nan])}, bits)
