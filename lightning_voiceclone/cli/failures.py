@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lightning_voiceclone.cli.mistakes import shortened
+from lightning_voiceclone.cli.parser_errors import shortened
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.training import ranks
 from lightning_voiceclone.training.checkpoint_io import raised_while_restoring

@@ -28,7 +28,7 @@ from lightning_voiceclone.cli.given import (
     recipes_first,
     with_own_config,
 )
-from lightning_voiceclone.cli.mistakes import ParsingError, explain
+from lightning_voiceclone.cli.parser_errors import ParsingError, explain
 from lightning_voiceclone.cli.recipe_text import bound_recipes
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.data.datamodule import VoiceDataModule
