@@ -22,7 +22,7 @@ Result = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Job:
+class PrepareJob:
     """One recording to do: its key in the journal, where it is, and the name of the audio that is made from it."""
 
     key: str
@@ -56,7 +56,7 @@ class Settings:
         return "" if self.features is None else f"features/{self.features.spec.fingerprint}"
 
 
-def run_jobs(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[list[Result]]:
+def run_jobs(jobs: Sequence[PrepareJob], settings: Settings, workers: int) -> Iterator[list[Result]]:
     """Results as they come, a few at once; ``workers`` 1 works in this process.
 
     Raises:
@@ -88,13 +88,13 @@ def _set_up(settings: Settings) -> None:
     _settings = settings
 
 
-def _do_chunk(chunk: Sequence[Job]) -> list[Result]:
+def _do_chunk(chunk: Sequence[PrepareJob]) -> list[Result]:
     if _settings is None:
         raise LVCError("a worker process was not set up")
     return [(job.key, _do(job, _settings)) for job in chunk]
 
 
-def _do(job: Job, settings: Settings) -> dict[str, Any]:
+def _do(job: PrepareJob, settings: Settings) -> dict[str, Any]:
     """The manifest's columns that the file itself tells, or the reason why it cannot be used."""
     try:
         job.path.encode()
@@ -119,7 +119,7 @@ def _do(job: Job, settings: Settings) -> dict[str, Any]:
     return {"row": row, "made": made} if made else {"row": row}
 
 
-def _written(job: Job, settings: Settings, bandwidth: float) -> dict[str, Any]:
+def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str, Any]:
     """Write the recording after all transforms, as FLAC, and give the row that names it."""
     audio, rate = read_audio(job.file, settings.sample_rate, start=job.start, end=job.end, mono=False)
     if settings.transforms:
@@ -145,7 +145,7 @@ def _written(job: Job, settings: Settings, bandwidth: float) -> dict[str, Any]:
             "bandwidth_hz": min(bandwidth, rate / 2), "snr_db": facts.snr_db, "hash": facts.sha256}  # fmt: skip
 
 
-def _extract(job: Job, settings: Settings, row: dict[str, Any]) -> str:
+def _extract(job: PrepareJob, settings: Settings, row: dict[str, Any]) -> str:
     """Store (F, T) of the whole utterance, from the very samples that a loader would read; gives the file."""
     import torch
 

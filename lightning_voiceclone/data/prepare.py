@@ -16,7 +16,7 @@ import yaml
 from lightning_voiceclone.core.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.data.jobs import Job, Settings, run_jobs
+from lightning_voiceclone.data.jobs import PrepareJob, Settings, run_jobs
 from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
 from lightning_voiceclone.data.manifest_file import row_fault
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
@@ -258,7 +258,7 @@ def _results(
     return [journal.entries[job.key] for job in jobs], reused
 
 
-def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> list[Job]:
+def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> list[PrepareJob]:
     transforms = json.dumps([describe(transform) for transform in settings.transforms])
     features = json.dumps(settings.features and [describe(settings.features), settings.feature_type])
     jobs = []
@@ -273,7 +273,7 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
         # New audio gets a new name if anything that shaped it has changed: an old manifest never names new audio.
         audio = key_of(f"{FACTS} {transforms}", settings.sample_rate, str(root.resolve()), *place, *state)
         key = key_of(audio, settings.min_seconds, features)
-        jobs.append(Job(key, file, *place, file_name(recording.path, recording.speaker, audio)))
+        jobs.append(PrepareJob(key, file, *place, file_name(recording.path, recording.speaker, audio)))
     return jobs
 
 

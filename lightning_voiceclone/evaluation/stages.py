@@ -11,7 +11,7 @@ from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.panel import PanelSettings
 from lightning_voiceclone.evaluation.report import AUDIO, ROLES
 from lightning_voiceclone.evaluation.systems import LEAST_SECONDS, System, check_clone
-from lightning_voiceclone.evaluation.workers import RATE, Job, judge_all
+from lightning_voiceclone.evaluation.workers import RATE, MetricJob, judge_all
 from lightning_voiceclone.utils.journal import Journal, key_of
 from lightning_voiceclone.utils.progress import progress_bar
 
@@ -122,11 +122,11 @@ def judge_pairs(
     return entries
 
 
-def _job(key: str, row: Pair, system: System, output: Path, measures: tuple[str, ...]) -> Job:
+def _job(key: str, row: Pair, system: System, output: Path, measures: tuple[str, ...]) -> MetricJob:
     files = {role: output / AUDIO / f"{row.case}.{role}.wav" for role in ROLES}
     genuine = row.genuine if row.genuine is not None and row.genuine.is_file() else None
     parallel = files["source"] if system.parallel else row.target
-    return Job(key=key, case=row.case, **files, parallel=parallel, genuine=genuine, transcript=row.transcript,
+    return MetricJob(key=key, case=row.case, **files, parallel=parallel, genuine=genuine, transcript=row.transcript,
                source_speaker=row.source_speaker, target_speaker=row.target_speaker, measures=measures)  # fmt: skip
 
 

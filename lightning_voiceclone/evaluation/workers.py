@@ -17,7 +17,7 @@ RATE = 16000  # at which everything is judged: what lies above 8 kHz is not hear
 
 
 @dataclass(frozen=True)
-class Job:
+class MetricJob:
     """One case to judge: its recordings as files, and the measures that are wanted.
 
     Args:
@@ -77,7 +77,9 @@ def _samples(path: Path) -> torch.Tensor:
     return torch.from_numpy(read_audio(path, RATE)[0])
 
 
-def judge_all(jobs: Sequence[Job], settings: PanelSettings, workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
+def judge_all(
+    jobs: Sequence[MetricJob], settings: PanelSettings, workers: int
+) -> Iterator[tuple[MetricJob, dict[str, Any]]]:
     """Each job with what the panel says, as they come; ``workers`` 1 judges in this process.
 
     Raises:
@@ -100,13 +102,13 @@ def _set_up(settings: PanelSettings) -> None:
     _panel = Panel(settings)
 
 
-def _judge_here(job: Job) -> dict[str, Any]:
+def _judge_here(job: MetricJob) -> dict[str, Any]:
     if _panel is None:
         raise LVCError("a worker process was not set up")
     return _judge(_panel, job)
 
 
-def _judge(panel: Panel, job: Job) -> dict[str, Any]:
+def _judge(panel: Panel, job: MetricJob) -> dict[str, Any]:
     try:
         case = job.load()
     except RecordingError as error:
