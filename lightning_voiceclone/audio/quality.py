@@ -29,6 +29,11 @@ LEAST_PARTIALS = 4
 LEAST_TONES_SECONDS = 3.0  # less may have no pause, in which music is told from vowels
 AUDIBLE = 3e-3  # of the mean power: weaker tones are a sound card's
 QUIET_SHARE = 0.4  # of the frames: there a speaker's own steady vowels are not, and music goes on
+PAUSE = 0.25  # of the mean power: above it a frame, quiet as it may be, is of speech that has no pause
+VOICE_HZ = np.arange(100.0, 500.0)  # fundamentals whose harmonics are a voice's own partials
+VOICE_TOLERANCE_HZ = 13.0  # of a harmonic: a voice's pitch moves within the 0.3 s
+LEAST_BESIDE = 2  # partials that no harmonic of one voice explains
+SPLIT_HZ = 28.0  # peaks nearer than this are one partial that moved
 BLOCK_SECONDS = 30.0  # analysed at once, so that memory does not grow much with the recording
 
 
@@ -129,15 +134,20 @@ def _tones(audio: Tensor, n_fft: int, sample_rate: int) -> float:
     span = round(TONE_SECONDS * sample_rate / step)
     found = [_held(piece, size, step, span, sample_rate) for piece in audio.split(block)
              if len(piece) >= (span + 1) * step]  # fmt: skip
-    partials, level = (np.concatenate(some) for some in zip(*found, strict=True))
+    held, level = (np.concatenate(some) for some in zip(*found, strict=True))
     quiet = level <= np.quantile(level, QUIET_SHARE)
-    return float(((partials >= LEAST_PARTIALS) & (level > AUDIBLE * level.mean()))[quiet].mean())
+    pause = level <= PAUSE * level.mean()
+    tones = (held[:, 0] >= LEAST_PARTIALS) & (pause | (held[:, 1] >= LEAST_BESIDE)) & (level > AUDIBLE * level.mean())
+    return float(tones[quiet].mean())
 
 
 def _held(
     audio: Tensor, size: int, step: int, span: int, sample_rate: int
 ) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
-    """How many partials are held through each ``span`` frames (T,), and the mean power (T,) of these."""
+    """How many partials are held through each ``span`` frames, and how many of them beside one voice (T, 2).
+
+    Also the mean power (T,) of these frames.
+    """
     low, high = (round(edge * size / sample_rate) for edge in TONES_HZ)
     window = torch.hann_window(size)
 
@@ -149,4 +159,23 @@ def _held(
     lowest = 10 * np.log10(windows.min(axis=-1) + 1e-12)
     above = lowest - moving_mean(lowest.T, 33).T
     peaks = (lowest[1:-1] >= lowest[:-2]) & (lowest[1:-1] >= lowest[2:]) & (above[1:-1] > TONE_DB)
-    return peaks.sum(axis=0), windows.sum(axis=0).mean(axis=-1)
+    counts = [(int(column.sum()), _beside_one_voice((np.nonzero(column)[0] + low + 1) * sample_rate / size))
+              for column in peaks.T]  # fmt: skip
+    return np.array(counts), windows.sum(axis=0).mean(axis=-1)
+
+
+def _beside_one_voice(partials: NDArray[np.float64]) -> int:
+    """How many partials, in Hz and ascending, are no harmonics of the one fundamental that explains most of them.
+
+    A voice whose pitch moves little, as that of a synthesiser, holds its own harmonics. Chords and a mains hum hold
+    partials between them.
+    """
+    if len(partials) < LEAST_PARTIALS:
+        return 0
+    apart = np.split(partials, np.nonzero(np.diff(partials) >= SPLIT_HZ)[0] + 1)
+    means = np.array([group.mean() for group in apart])
+    if len(means) < LEAST_PARTIALS:
+        return 0
+    harmonics = np.maximum(np.round(means / VOICE_HZ[:, None]), 1)
+    explained = np.abs(means - harmonics * VOICE_HZ[:, None]) < VOICE_TOLERANCE_HZ
+    return len(means) - int(explained.sum(axis=1).max())

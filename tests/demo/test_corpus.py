@@ -5,9 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from lightning_voiceclone.demo import corpus, sentences
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.inference.screening import screen_references, screen_source
 
 needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None,
@@ -69,6 +72,17 @@ def test_nobody_says_the_held_out_sentence_in_training(small):
     trained = {text for _, _, text in corpus.read_table(small / "train" / corpus.TABLE)}
     assert not trained & set(held_out.values())
     assert soundfile.info(small / "held_out" / "reference.wav").duration > 2
+
+
+@needs_espeak
+def test_the_held_out_pair_is_used_without_a_note(tmp_path):
+    pair = {"source.wav": (corpus.SOURCE, sentences.compose(1, seed=0)[0]),
+            "reference.wav": (corpus.REFERENCE, corpus.TEXT_OF_REFERENCE)}  # fmt: skip
+    corpus._speak(tmp_path / "held_out", pair)
+    recordings = {name: torch.from_numpy(soundfile.read(tmp_path / "held_out" / name, dtype="float32")[0])
+                  for name in pair}  # fmt: skip
+    assert screen_source(recordings["source.wav"], MelSpectrogram().spec).notes == ()
+    assert screen_references([("reference.wav", recordings["reference.wav"])], MelSpectrogram().spec)[1] == ()
 
 
 @needs_espeak

@@ -223,6 +223,18 @@ def test_music_is_noted_and_not_taken_for_noise(decibels):
     assert note.startswith("a.wav has steady tones beside the speech, as of music or a hum")
 
 
+def test_a_monotonous_voice_without_pauses_is_no_music():
+    times = np.arange(4 * RATE) / RATE
+    f0 = 200 + 15 * (np.floor(times / 0.6) % 2)  # holds each pitch for longer than a note has to be held
+    level = 1 + 0.5 * np.sin(2 * np.pi * 4 * times)  # no pause
+    partials = [np.sin(2 * np.pi * k * np.cumsum(f0) / RATE) / k for k in range(1, 15)]
+    voice = torch.from_numpy((0.1 * level * sum(partials)).astype(np.float32))
+    assert measure(voice, RATE).tones < 0.3
+    hum = torch.from_numpy(sum(np.sin(2 * np.pi * 50 * k * times) / k for k in range(1, 30)).astype(np.float32))
+    assert measure(mixed(voice, chords(len(voice)), 5), RATE).tones > 0.6
+    assert measure(mixed(voice, hum, 5), RATE).tones > 0.6
+
+
 def test_of_two_speakers_the_one_who_speaks_longer_is_used():
     turns = [(0, 5.0), (2, 3.0), (0, 5.0), (2, 3.0)]
     audio = torch.cat([phrases(seconds, speaker, seed) for seed, (speaker, seconds) in enumerate(turns)])
