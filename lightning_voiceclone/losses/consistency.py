@@ -1,7 +1,7 @@
 """Whether what was made still is of the speaker that was wanted, and says what was to be said."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_voiceclone.core.masking import masked_mean_and_deviation
@@ -45,41 +45,3 @@ def statistics_distance(
     distance = torch.stack([(one - other).square() for one, other in zip(ours, theirs, strict=True)]).sum(0)
     distance = distance.mean(1) if heard is None else (distance * heard).sum(1) / heard.sum(1).clamp(min=1)
     return (distance * enough).sum() / enough.sum().clamp(min=1)
-
-
-class _Reversed(torch.autograd.Function):
-    """The same values, and the gradient with the other sign (Ganin et al. 2016)."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: object, *gradients: Tensor) -> Tensor:
-        return -gradients[0]
-
-
-class SpeakerConfusion(nn.Module):
-    """A classifier that must tell from the content whose it is, while the content encoder learns to leave it nothing.
-
-    Of the speakers of a batch it must choose the one whose embedding belongs to the content (cross-entropy of cosines,
-    times 10); the gradient that it sends back into the content is reversed (Ganin et al. 2016). So it needs no list
-    of speakers. At log B it knows nothing.
-
-    Args:
-        content: C.
-        speaker: D.
-        width: channels inside.
-    """
-
-    def __init__(self, content: int, speaker: int, *, width: int = 128):
-        super().__init__()
-        self.convolution = nn.Conv1d(content, width, 5, padding=2)
-        self.leave = nn.Linear(2 * width, speaker)
-
-    def forward(self, content: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
-        """The cross-entropy, a scalar, of content (B, C, T) with its mask (B, 1, T) and the embeddings (B, D)."""
-        hidden = F.silu(self.convolution(_Reversed.apply(content) * mask))
-        told = self.leave(torch.cat(masked_mean_and_deviation(hidden, mask > 0), dim=1))
-        cosines = F.normalize(told, dim=1) @ F.normalize(speaker.detach(), dim=1).T
-        return F.cross_entropy(10 * cosines, torch.arange(len(content), device=content.device))

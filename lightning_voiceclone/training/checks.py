@@ -24,14 +24,10 @@ def absent_losses(
     swap: float,
 ) -> dict[str, str]:
     """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
-    absent = {}
+    absent = {"confusion": "that loss was removed, since no ablation had shown a benefit; leave it out"}
     for name, encoder in (("content", content), ("speaker", speaker)):
         if reason := _no_judge(name, encoder):
             absent[name] = reason
-    if content is None or speaker is None or not _trained(content):
-        absent["confusion"] = (
-            "it takes the voice out of the content, and needs a speaker encoder and a content encoder that is trained"
-        )
     if not swap:
         absent["statistics"] = "it is of rows that speak in another's voice, and model.swap is 0; set it above 0"
     if "kl" not in generator.loss_names:
@@ -97,7 +93,7 @@ def check_cross_speaker(weights: Mapping[str, float], swap: float, *, playing: b
             f" {' and '.join(of_own)} would train nothing; set model.swap below 1, or the weights to 0"
         )
     of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
-    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange, "confusion"}
+    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange}
     if swap and warmup and of_exchange and not others:
         raise ConfigurationError(
             f"steps.warmup is {warmup}, in which no rows are exchanged, so that {' and '.join(of_exchange)} would train"

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Condition
-from lightning_voiceclone.losses.consistency import SpeakerConfusion, cosine_distance, statistics_distance
+from lightning_voiceclone.losses.consistency import cosine_distance, statistics_distance
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
-VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content", "confusion"}
+VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,10 @@ class VoiceLosses:
 
     Args:
         names: of those that are asked for; others than ``VOICE_LOSSES`` are somebody else's.
-        confusion: the classifier, where that loss is asked for; the module owns its weights.
     """
 
-    def __init__(self, names: Collection[str], confusion: SpeakerConfusion | None):
+    def __init__(self, names: Collection[str]):
         self.names = sorted(VOICE_LOSSES & set(names))
-        self.confusion = confusion
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
 
     def __call__(self, voice: VoiceModel, made: LossInputs) -> dict[str, Tensor]:
@@ -103,10 +101,3 @@ class VoiceLosses:
         said = voice.content(source).detach()
         heard = voice.content(replace(source, features=made.fake[rows]))
         return cosine_distance(heard, said, made.mask[rows])
-
-    def _confusion(self, voice: VoiceModel, made: LossInputs) -> Tensor:
-        assert self.confusion is not None
-        assert made.condition.content is not None
-        assert made.own is not None
-        assert made.own.speaker is not None  # of those whose content it is, whoever is to say it
-        return self.confusion(made.condition.content, made.own.speaker, made.mask)

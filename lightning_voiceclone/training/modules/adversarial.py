@@ -110,11 +110,6 @@ class AdversarialModule(pl.LightningModule):
         return self.feature_extractor.margin
 
     @property
-    def companions(self) -> list[nn.Module]:
-        """What else trains with the generator's side, for the training alone; a trained voice does not have it."""
-        return []
-
-    @property
     def figures(self) -> tuple[str, ...]:
         """What :meth:`evaluate` logs after the stage, for checkpoints to be chosen by; empty if not known."""
         return ()
@@ -128,8 +123,7 @@ class AdversarialModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer a player, the generator's first, each with its scheduler if there is one."""
         make_generator, make_discriminator, make_scheduler = self._make_optimizers
-        beside = [p for module in self.companions for p in module.parameters()]
-        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad] + beside
+        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad]
         try:
             optimizers = [make_generator(trained)]
             if self.discriminator is not None:

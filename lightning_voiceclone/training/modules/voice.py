@@ -32,7 +32,6 @@ from lightning_voiceclone.evaluation.metrics.moments import ChannelMoments
 from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
-from lightning_voiceclone.losses.consistency import SpeakerConfusion
 from lightning_voiceclone.losses.reconstruction import masked_l1
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.training.checks import (
@@ -66,8 +65,7 @@ class VoiceModule(AdversarialModule):
     waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
     discriminator), speaker (cosine distance of the speaker that is heard in what was made), statistics (of exchanged
     rows, how far the long-term spectrum of voiced frames, of all frames without ``pitch``, is from the reference's),
-    content (of what is heard to be said; where rows are exchanged, in these alone), confusion (a classifier of
-    speakers, against which a content encoder in training learns to hide them) and the generator's own (kl of
+    content (of what is heard to be said; where rows are exchanged, in these alone) and the generator's own (kl of
     VAEGenerator). A name that is misspelt or has no effect is an error. Where a recording has nothing above some
     frequency, nothing is learnt from it there.
 
@@ -165,8 +163,7 @@ class VoiceModule(AdversarialModule):
         self.voice = voice
         check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = swap, speaker_noise
-        self.confusion = SpeakerConfusion(dims.content, dims.speaker) if "confusion" in self.weights else None
-        self.losses = VoiceLosses(self.weights, self.confusion)
+        self.losses = VoiceLosses(self.weights)
         self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
@@ -240,11 +237,6 @@ class VoiceModule(AdversarialModule):
         assert isinstance(self.frequencies, Tensor)
         known = cross_speaker.beside(bandwidth, bandwidth if reference is None else reference)
         return (self.frequencies <= known[:, None])[:, :, None]
-
-    @property
-    def companions(self) -> list[nn.Module]:
-        """The classifier of speakers, if it is asked for."""
-        return [] if self.confusion is None else [self.confusion]
 
     def _analyze(self, batch: Batch) -> tuple[Analysis, Analysis | None]:
         audio, reference = batch.audio, batch.reference
