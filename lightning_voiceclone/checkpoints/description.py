@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from lightning_voiceclone.core.spec import REMOVED
+
 SOURCES = ("pretrained", "start")  # arguments that say where weights come from
 # Arguments that act when a part is used, neither on its weights nor on their training.
 IN_USE = frozenset({"refine", "one_speaker"})
@@ -47,5 +49,16 @@ def _that_matters(value: Any) -> Any:
         if not {"kind", "name", "arguments"} - set(value):
             arguments = {name: item for name, item in value["arguments"].items() if name not in IN_USE}
             value = {"name": value["name"], "arguments": arguments}
+        elif set(value) == {"spec"}:
+            value = {"spec": _without_removed(value["spec"])}
         return {key: _that_matters(item) for key, item in value.items()}
     return value
+
+
+def _without_removed(spec: Any) -> Any:
+    """A spec's mapping without the fields that only older files have."""
+    if isinstance(spec, list):
+        return [_without_removed(part) for part in spec]
+    if not isinstance(spec, Mapping):
+        return spec
+    return {name: _without_removed(value) for name, value in spec.items() if name not in REMOVED}

@@ -8,6 +8,9 @@ from typing import Any
 
 from lightning_voiceclone.errors import SpecMismatchError
 
+# Fields that older files have, each with the one value that it ever had. Read, not written.
+REMOVED: dict[str, str | None] = {"framing": "centred", "normalization": None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSpec:
@@ -33,8 +36,6 @@ class AudioSpec:
         power: exponent of the magnitude before the logarithm.
         log: base of the logarithm (e or 10), or None for a linear scale.
         floor: the least value, before the logarithm.
-        framing: how frames lie on samples; "centred" is described above.
-        normalization: what was done to the values afterwards; None for nothing.
         parts: of a stack, the specs of its parts, in order.
     """
 
@@ -53,8 +54,6 @@ class AudioSpec:
     power: float | None = None
     log: str | None = None
     floor: float | None = None
-    framing: str = "centred"
-    normalization: str | None = None
     parts: tuple["AudioSpec", ...] = ()
 
     @property
@@ -65,7 +64,11 @@ class AudioSpec:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that are the same for equal specs: the name of a folder of cached features."""
-        return hashlib.sha256(json.dumps(self.to_mapping(), sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self._hashed(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def _hashed(self) -> dict[str, Any]:
+        """The mapping with the removed fields, so that folders that older versions filled keep their names."""
+        return self.to_mapping() | REMOVED | {"parts": [part._hashed() for part in self.parts]}
 
     def to_mapping(self) -> dict[str, Any]:
         """As a plain mapping, for YAML, JSON and checkpoints."""
@@ -79,6 +82,13 @@ class AudioSpec:
             SpecMismatchError: if the mapping has a field that this version does not know, or lacks one.
         """
         known = {field.name for field in fields(cls)}
+        for name in REMOVED.keys() & mapping.keys():
+            if mapping[name] != REMOVED[name]:
+                raise SpecMismatchError(
+                    f"the spec has {name} {mapping[name]!r}, expected {REMOVED[name]!r}; write the file that holds it"
+                    " anew"
+                )
+        mapping = {name: value for name, value in mapping.items() if name not in REMOVED}
         if unknown := set(mapping) - known:
             raise SpecMismatchError(
                 f"the spec has fields that this version does not know: {', '.join(sorted(unknown))};"

@@ -50,11 +50,6 @@ class GriffinLim(Vocoder):
                 f"GriffinLim understands {', '.join(KINDS)}, but the features are of the kind {spec.kind!r};"
                 " use another vocoder or another feature extractor"
             )
-        if spec.normalization is not None:
-            raise SpecMismatchError(
-                f"GriffinLim needs features in the extractor's own units, but these are normalised"
-                f" ({spec.normalization}); undo that first"
-            )
         if not 1 <= iterations <= MOST_ITERATIONS or not 0 <= momentum < 1:
             raise ConfigurationError(
                 f"GriffinLim: iterations is {iterations} and momentum is {momentum}, but iterations must be from 1 to"

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lightning_voiceclone.checkpoints.compatibility import check_same_optimizers, check_same_parts
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 
 
@@ -13,6 +14,21 @@ def part(name, version="1.0", **arguments):
 
 def test_versions_of_packages_may_differ():
     check_same_parts({"generator": part("A", width=2)}, {"generator": part("A", version="2.0", width=2)})
+
+
+def test_fields_that_specs_had_once_make_no_difference():
+    spec = AudioSpec(
+        kind="stack",
+        channels=2,
+        sample_rate=16000,
+        hop_length=160,
+        parts=(AudioSpec(kind="pitch", channels=2, sample_rate=16000, hop_length=160),),
+    ).to_mapping()
+    older = {**spec, "framing": "centred", "parts": [{**spec["parts"][0], "normalization": None}]}
+    check_same_parts({"vocoder": part("A", spec={"spec": older})}, {"vocoder": part("A", spec={"spec": spec})})
+    other = {**spec, "hop_length": 80}
+    with pytest.raises(SpecMismatchError, match="vocoder"):
+        check_same_parts({"vocoder": part("A", spec={"spec": older})}, {"vocoder": part("A", spec={"spec": other})})
 
 
 @pytest.mark.parametrize(("stored", "present", "told"), [

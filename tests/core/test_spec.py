@@ -18,6 +18,30 @@ def test_mapping_round_trip_through_json(spec):
     assert copy.fingerprint == spec.fingerprint
 
 
+def older(spec):
+    """The mapping as it was written with ``framing`` and ``normalization``."""
+    parts = [older(part) for part in spec.parts]
+    return spec.to_mapping() | {"framing": "centred", "normalization": None, "parts": parts}
+
+
+@pytest.mark.parametrize("spec", [MEL, STACK], ids=["mel", "stack"])
+def test_removed_fields_are_read_and_not_written(spec):
+    assert AudioSpec.from_mapping(older(spec)) == spec
+    assert "framing" not in json.dumps(spec.to_mapping())
+    assert "normalization" not in json.dumps(spec.to_mapping())
+
+
+@pytest.mark.parametrize(("name", "value"), [("framing", "edges"), ("normalization", "mean")])
+def test_a_removed_field_with_another_value_is_refused(name, value):
+    with pytest.raises(SpecMismatchError, match=f"{name} '{value}', expected"):
+        AudioSpec.from_mapping({**older(MEL), name: value})
+
+
+def test_folders_of_features_keep_their_names():
+    """As the version that still wrote the removed fields computed them."""
+    assert (MEL.fingerprint, STACK.fingerprint) == ("b7e5c5f20be6", "7671b5a4faca")
+
+
 def test_frame_rate():
     assert MEL.frame_rate == 100.0
 

@@ -1,6 +1,5 @@
 """Whether encoders find the wanted speaker and content in what was made."""
 
-
 import pytest
 import torch
 
