@@ -134,8 +134,6 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
     for name, judge in judges.by_measure.items():
         ours[f"judge of {name}"] = None if judge is None else asdict(judge)
     theirs = journal.entries.get(IDENTITY, {})
-    if theirs:
-        theirs = {"system guidance": 0.0, **theirs}  # reports from before there was any do not say so
     for name, mine in ours.items():
         if name in theirs and mine != theirs[name]:
             raise ConfigurationError(
