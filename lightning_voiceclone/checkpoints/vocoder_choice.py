@@ -1,5 +1,7 @@
 """Which vocoder speaks, by the name that a user gives."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
@@ -54,3 +56,8 @@ def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vo
     vocoder = load_vocoder(name)
     check_join("the voice", spec, f"the vocoder {name}", vocoder.spec)
     return vocoder
+
+
+def chosen(name: str | None) -> Callable[[AudioSpec], Vocoder] | None:
+    """What ``load_voice`` takes to give a voice the vocoder that ``--vocoder`` names; None for the voice's own."""
+    return None if name is None else partial(choose_vocoder, name, generated=True)

@@ -1,6 +1,7 @@
 """Voices on disk: a folder of safetensors and YAML, or a Lightning checkpoint, and the mapping that both hold."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +129,13 @@ def voice_path(name: str | Path) -> Path:
     return SHIPPED if str(name) == "default" else Path(name)
 
 
-def load_voice(path: str | Path, vocoder: str | None = None) -> VoiceModel:
+def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None = None) -> VoiceModel:
     """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
 
     Args:
         path: of the folder or checkpoint; "default" for the one that ships.
-        vocoder: name of the one that speaks instead of the voice's own, as ``lvc clone --vocoder`` takes it.
+        vocoder: makes another one for the voice's features (as ``vocoder_choice.chosen`` does); the voice's own is not
+            built then, so that it may be one that is not installed. None for the voice's own.
 
     Raises:
         ConfigurationError: if there is nothing at the path, or nothing that can be read as a voice.
@@ -145,11 +147,7 @@ def load_voice(path: str | Path, vocoder: str | None = None) -> VoiceModel:
     given: dict[str, torch.Tensor] = {}
     other = None
     if vocoder is not None:
-        from lightning_voiceclone.checkpoints.vocoder_choice import (
-            choose_vocoder,  # which loads parts by this module's functions
-        )
-
-        other = choose_vocoder(vocoder, AudioSpec.from_mapping(description["spec"]), generated=True)
+        other = vocoder(AudioSpec.from_mapping(description["spec"]))
         stored = stored.without("vocoder.")
         given = {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
     with described(where, "a voice"), limited(stored.bytes, len(stored.forms)):

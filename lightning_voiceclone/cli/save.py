@@ -86,13 +86,14 @@ def _holds_part(path: Any) -> bool:
 
 def _voice(options: argparse.Namespace) -> Any:
     """The voice of the checkpoint, or the mean of several."""
+    from lightning_voiceclone.checkpoints.vocoder_choice import chosen
     from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
     from lightning_voiceclone.checkpoints.weight_average import mean_voice
     from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.voice.compatibility import check_guidance
 
     first, *others = options.checkpoints
-    voice = load_voice(first, options.vocoder)
+    voice = load_voice(first, chosen(options.vocoder))
     if options.guidance is not None:
         check_guidance(voice, options.guidance)
         voice.guidance = options.guidance

@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_voiceclone.audio.checks import check_recording
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
+from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder, chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
 from lightning_voiceclone.core.interfaces import FeatureExtractor, MetricSource, Vocoder
 from lightning_voiceclone.core.part import describe
@@ -140,7 +141,6 @@ class Copy(System):
         Raises:
             LVCError: as :func:`~lightning_voiceclone.checkpoints.voice_folder.load_voice`.
         """
-        from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder
         from lightning_voiceclone.features.spectral import MelSpectrogram
 
         voice = None if checkpoint is None else load_voice(checkpoint)
@@ -229,7 +229,7 @@ class Converted(System):
 def _load(checkpoint: Path, vocoder: str | None, device: str) -> tuple[Any, str]:
     """A voice, and the hash of what it was loaded from, which a running training may replace meanwhile."""
     sha256 = path_sha256(checkpoint)
-    voice = load_voice(checkpoint, vocoder)
+    voice = load_voice(checkpoint, chosen(vocoder))
     if path_sha256(checkpoint) != sha256:
         raise ConfigurationError(
             f"{checkpoint} was replaced while it was read; try again, or name a checkpoint that stays"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
 from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
+from lightning_voiceclone.checkpoints.vocoder_choice import chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.screening import check_denoise, same_speaker_check, screen_references, screen_source
@@ -301,7 +302,7 @@ def load_model(
     Raises:
         LVCError: if there is no model at the path, or its parts are not installed or do not fit.
     """
-    return Converter(load_voice(os.fspath(path), vocoder), denoise=denoise, device=device, note=note)
+    return Converter(load_voice(os.fspath(path), chosen(vocoder)), denoise=denoise, device=device, note=note)
 
 
 def _path(recording: Recording) -> str | os.PathLike[str] | None:
