@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from lightning_voiceclone import __version__
 from lightning_voiceclone.evaluation.page_cases import PICTURES, CaseWriter, speakers_of
-from lightning_voiceclone.evaluation.report import AUDIO, Report, number, read_report
+from lightning_voiceclone.evaluation.report import Report, number, read_report, recording_path
 from lightning_voiceclone.utils.files import atomic_file, atomic_folder
 from lightning_voiceclone.utils.html import plots
 from lightning_voiceclone.utils.html.document import document, escape
@@ -175,7 +175,7 @@ def _unit(unit: str) -> str:
 def _case_cell(report: Report, index: int, case: Mapping[str, Any]) -> str:
     name = case["case"]
     play = (
-        f'<button type="button" class="play" data-audio="{quote(f"{AUDIO}/{name}.clone.wav")}"'
+        f'<button type="button" class="play" data-audio="{quote(recording_path(name, "clone"))}"'
         f' aria-label="Play the clone of {escape(name)}">\N{BLACK RIGHT-POINTING TRIANGLE}</button> '
         if report.audio(name, "clone").is_file()
         else ""

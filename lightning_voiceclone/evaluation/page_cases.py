@@ -11,7 +11,8 @@ import torch
 
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.errors import RecordingError
-from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, number
+from lightning_voiceclone.evaluation.pairs import file_stem
+from lightning_voiceclone.evaluation.report import ROLES, Report, number, recording_path
 from lightning_voiceclone.features.prosody import VOICED, Pitch
 from lightning_voiceclone.utils.html import plots
 from lightning_voiceclone.utils.html.document import escape
@@ -70,7 +71,7 @@ class CaseWriter:
                 reasons[role] = str(error)
         top = max((float(sound.levels.max()) for sound in sounds.values()), default=0.0)
         for role, sound in sounds.items():
-            save_bare(sound.levels, top, self.pictures / f"{name}.{role}.png")
+            save_bare(sound.levels, top, self.pictures / f"{file_stem(name)}.{role}.png")
         cards = "\n".join(_card(name, role, sounds, reasons) for role in ROLES)
         return f"""<details class="case" id="case-{index}"><summary>{escape(name)}{_speakers(case)}</summary>
 {_error(case)}{_texts(case)}<div class="cards">
@@ -150,12 +151,12 @@ def _card(case: str, role: str, sounds: Mapping[str, Sound], reasons: Mapping[st
     longest = max(peers)
     alt = f"Spectrogram of the {title.lower()}: {sound.seconds:.1f} seconds, 0 to {FMAX / 1000:g} kilohertz."
     image = (
-        f'<img src="{quote(f"{PICTURES}/{case}.{role}.png")}" alt="{alt}" loading="lazy"'
+        f'<img src="{quote(f"{PICTURES}/{file_stem(case)}.{role}.png")}" alt="{alt}" loading="lazy"'
         f' style="width:{100 * sound.seconds / longest:.4g}%">'
     )
     kilohertz = [(place / 4, f"{FMAX / 4000 * place:g}") for place in range(5)]
     return (
-        f'{head}<audio controls preload="none" src="{quote(f"{AUDIO}/{case}.{role}.wav")}"'
+        f'{head}<audio controls preload="none" src="{quote(recording_path(case, role))}"'
         f' aria-label="{title} of {escape(case)}"></audio>'
         f"{plots.plot(image, plots.seconds_ticks(longest), kilohertz, caption='kHz over seconds')}</section>"
     )

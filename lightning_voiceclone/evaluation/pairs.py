@@ -13,7 +13,9 @@ from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 from lightning_voiceclone.utils.terminal import printable
 
 MOST_BYTES = 1 << 24  # of a table
-MOST_NAME = 200  # bytes of a case's name, to which .reference.wav is added
+MOST_NAME = 1000  # bytes of a case's name
+MOST_STEM = 200  # bytes of it in the names of files, to which .reference.wav is added
+HASHED = 16  # digits of the hash that stands in a file's name for the rest of a longer case
 COLUMNS = ("case", "source", "reference")
 OPTIONAL = ("transcript", "target", "source_speaker", "target_speaker")
 LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}")  # speaker-chapter-utterance, as the corpus names its files
@@ -116,7 +118,10 @@ def _row(line: dict[str, str | None], path: Path) -> Pair:
     value = {name: (line.get(name) or "").strip() for name in (*COLUMNS, *OPTIONAL)}
     case = value["case"]
     if not can_be_file_name(case) or case.startswith("."):
-        raise ConfigurationError(f"{path}: the case {case[:100]!r} cannot be part of a file's name; rename it")
+        raise ConfigurationError(
+            f"{path}: the case {case[:100]!r} cannot be part of a file's name (1 to {MOST_NAME:,} bytes, no / nor"
+            " control characters, no dot at its beginning); rename it"
+        )
     if empty := [name for name in COLUMNS if not value[name]]:
         raise ConfigurationError(f"{path}: the case {case!r} has no {empty[0]}; every row needs one")
     if bad := [name for name in ("source", "reference", "target") if "\0" in value[name]]:
@@ -139,6 +144,15 @@ def can_be_file_name(case: str) -> bool:
     """Whether files can be called after a case, and its name can be printed."""
     short = 0 < len(case.encode("utf-8", "replace")) <= MOST_NAME
     return short and Path(case).name == case and printable(case) == case
+
+
+def file_stem(case: str) -> str:
+    """What files of a case are called: its name, shortened with a hash where a file system would refuse it."""
+    encoded = case.encode()
+    if len(encoded) <= MOST_STEM:
+        return case
+    kept = encoded[: MOST_STEM - HASHED - 1].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(encoded).hexdigest()[:HASHED]}"
 
 
 def _speaker(path: str) -> str:

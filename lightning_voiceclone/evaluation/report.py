@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.evaluation.pairs import can_be_file_name
+from lightning_voiceclone.evaluation.pairs import can_be_file_name, file_stem
 from lightning_voiceclone.utils.reading import bounded_bytes, excerpt, parse_json
 
 METRICS = "metrics.json"
@@ -40,7 +40,12 @@ class Report:
 
     def audio(self, case: str, role: str) -> Path:
         """Path of a case's recording, whether it is there or not; ``role`` is source, reference or clone."""
-        return self.folder / AUDIO / f"{case}.{role}.wav"
+        return self.folder / recording_path(case, role)
+
+
+def recording_path(case: str, role: str) -> str:
+    """Where a report has a case's recording, within its folder."""
+    return f"{AUDIO}/{file_stem(case)}.{role}.wav"
 
 
 def read_report(folder: str | Path) -> Report:

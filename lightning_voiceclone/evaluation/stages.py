@@ -1,6 +1,7 @@
 """The two stages of an evaluation: recordings into the report's folder, then the panel's answers into its journal."""
 
 from collections.abc import Sequence
+from os.path import isfile  # False where a path cannot be one; Path.is_file raises for a name that is too long
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.panel import PanelSettings
-from lightning_voiceclone.evaluation.report import AUDIO, ROLES
+from lightning_voiceclone.evaluation.report import ROLES, recording_path
 from lightning_voiceclone.evaluation.systems import LEAST_SECONDS, System, check_clone
 from lightning_voiceclone.evaluation.workers import RATE, MetricJob, judge_all
 from lightning_voiceclone.utils.journal import Journal, key_of
@@ -71,7 +72,7 @@ def _clone(row: Pair, system: System, output: Path) -> Entry:
         return {"error": f"cloning failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     made = []
     for role in ROLES:
-        made.append(f"{AUDIO}/{row.case}.{role}.wav")
+        made.append(recording_path(row.case, role))
         write_audio(output / made[-1], *audio[role])
     rate = audio["clone"][1]
     notes = [] if rate == RATE else [f"the clone is at {rate} Hz and was judged at {RATE} Hz"]
@@ -123,8 +124,8 @@ def judge_pairs(
 
 
 def _job(key: str, row: Pair, system: System, output: Path, measures: tuple[str, ...]) -> MetricJob:
-    files = {role: output / AUDIO / f"{row.case}.{role}.wav" for role in ROLES}
-    genuine = row.genuine if row.genuine is not None and row.genuine.is_file() else None
+    files = {role: output / recording_path(row.case, role) for role in ROLES}
+    genuine = row.genuine if row.genuine is not None and isfile(row.genuine) else None
     parallel = files["source"] if system.parallel else row.target
     return MetricJob(key=key, case=row.case, **files, parallel=parallel, genuine=genuine, transcript=row.transcript,
                source_speaker=row.source_speaker, target_speaker=row.target_speaker, measures=measures)  # fmt: skip

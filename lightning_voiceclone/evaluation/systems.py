@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.audio.checks import check_recording
-from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.audio.io import AUDIO_SUFFIXES, read_audio
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder, chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
@@ -189,7 +189,7 @@ class GroundTruth(System):
 
 
 class Converted(System):
-    """Files that some other system made, called CASE.wav (or .flac, .ogg, .mp3).
+    """Files that some other system made, called CASE.wav (or another suffix of audio, in any case of letters).
 
     Args:
         folder: where they are.
@@ -206,6 +206,9 @@ class Converted(System):
             raise ConfigurationError(
                 f"there is no folder {folder} of converted recordings; name one with CASE.wav files"
             )
+        found = [path for path in self.folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+        # Of several, uncompressed first: the later ones of a mapping stay.
+        self._files = {path.stem: path for path in sorted(found, key=lambda path: path.suffix.lower() == ".wav")}
 
     def describe(self) -> dict[str, Any]:
         """Path of the folder; the files' own changes are noticed case by case."""
@@ -213,11 +216,12 @@ class Converted(System):
 
     def file(self, pair: Pair) -> Path:
         """The pair's file, whether it is there or not."""
-        found = [self.folder / f"{pair.case}{suffix}" for suffix in (".wav", ".flac", ".ogg", ".mp3")]
-        return next((path for path in found if path.is_file()), found[0])
+        return self._files.get(pair.case, self.folder / f"{pair.case}.wav")
 
     def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
         """The file's samples."""
+        if pair.case not in self._files:
+            raise RecordingError(f"there is no such file as {pair.case[:100]}.wav in {self.folder}")
         check_recording(self.file(pair), min_seconds=LEAST_SECONDS)
         return read_audio(self.file(pair))
 

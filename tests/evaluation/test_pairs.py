@@ -63,6 +63,7 @@ def test_limit_is_spread_evenly(table):
         ("a\tx\ty\t\na\tx\ty\t\n", "two cases called 'a'"),
         ("../a\tx\ty\t\n", r"'\.\./a' cannot be part of a file's name"),
         ("\tx\ty\t\n", "'' cannot be part of a file's name"),
+        ("a" * 1001 + "\tx\ty\t\n", r"cannot be part of a file's name \(1 to 1,000 bytes"),
         ("a\tx\n", "'a' has no reference"),
         (b"case\tsource\treference\n\xff\n", "is not UTF-8"),
         (b"case,source,reference\na,b,c\n", "has no column case"),

@@ -263,6 +263,39 @@ def test_bad_clones_are_marked_and_in_no_figure(pairs, converted, tmp_path):
     assert "there is no such file" in page
 
 
+def test_converted_files_are_found_by_any_suffix_of_audio(pairs, converted, tmp_path):
+    folder = converted()
+    (folder / "0-to-1.wav").rename(folder / "0-to-1.WAV")
+    audio, rate = soundfile.read(folder / "1-to-0.wav")
+    soundfile.write(folder / "1-to-0.Flac", audio, rate, format="FLAC")
+    found = [Converted(folder).file(row).name for row in read_pairs(pairs).rows]
+    assert found[:3] == ["0-to-1.WAV", "0-to-2.wav", "1-to-0.wav"]  # of two, the uncompressed one
+    (folder / "1-to-0.wav").unlink()
+    _, told = judged(pairs, Converted(folder), tmp_path / "report", measures=["mcd_db"])
+    assert told["metrics"]["mcd_db"]["n"] == 6
+
+
+def test_long_names_end_no_evaluation(pairs, converted, tmp_path):
+    folder, name, lost = converted(), "x" * 240, "\u00e4" * 400
+    lines = pairs.read_text().replace("0-to-1\t", f"{name}\t").replace("0-to-2\t", f"{lost}\t").splitlines()
+    lines = [f"{lines[0]}\tsource_speaker\ttarget_speaker",
+             *(f"{line}\t{who}\t{who}" for line, who in zip(lines[1:], "112233", strict=True))]  # fmt: skip
+    lines[3] = lines[3].replace("1-1-0000.wav", "y" * 300 + ".wav")  # also another recording of the speaker for 1-to-2
+    pairs.write_text("\n".join(lines) + "\n")
+    (folder / "0-to-1.wav").rename(folder / f"{name}.wav")
+    report, told = judged(pairs, Converted(folder), tmp_path / "report", measures=["mcd_db"])
+    assert told["metrics"]["mcd_db"]["n"] == 4
+    assert "there is no such file" in marked(told, lost)
+    assert "File name too long" in marked(told, "1-to-0")
+    for path in (report.audio(name, "reference"), tmp_path / "report/pictures" / report.audio(name, "clone").name):
+        assert path.with_suffix(".wav" if "audio" in str(path.parent) else ".png").is_file()
+        assert len(path.name.encode()) <= 214
+    page = (tmp_path / "report/index.html").read_text()
+    assert f'src="audio/{report.audio(name, "clone").name}"' in page
+    _, own = judged(pairs, GroundTruth(), tmp_path / "own", measures=["mcd_db"])
+    assert own["metrics"]["mcd_db"]["n"] == 5
+
+
 def test_a_damaged_recording_takes_no_other_pair_with_it(pairs, tmp_path):
     rows = read_pairs(pairs).rows
     damaged = rows[0].source
