@@ -8,15 +8,12 @@ ordinary listener is not served afterwards. Linux only.
 """
 
 import argparse
-import json
 import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections import Counter
 from pathlib import Path
-from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hostile import requests as hostile
@@ -51,9 +48,7 @@ def main() -> int:
 
 
 def _attack(address: str, pid: int, count: int, seed: int) -> int:
-    place = urlsplit(address)
-    victim = _begin(address)
-    target = hostile.Target(place.hostname, place.port, victim["listener"], victim["trial"]["number"])
+    target, _ = hostile.begin(address)
     limit = READ_SECONDS + ANSWER_SECONDS + 10
     hostile.send_all(target, 42, seed + 1, limit)
     before = hostile.memory(pid)
@@ -65,16 +60,10 @@ def _attack(address: str, pid: int, count: int, seed: int) -> int:
         print(f"{kind:28} {slowest:6.1f} s  {dict(sorted(statuses.items()))}")
     failures = sum(status >= 500 for _, told, _ in sent for status in told)
     stayed = sum(seconds >= limit for _, _, seconds in sent)
-    served = _begin(address)["trial"] is not None
+    served = hostile.begin(address)[1]["trial"] is not None
     print(f"{count} requests: {failures} answers of 5xx, {stayed} connections stayed, memory {growth / 1e6:+.1f} MB;"
           f" an ordinary listener is {'' if served else 'not '}served afterwards")  # fmt: skip
     return int(bool(failures or stayed or growth >= MOST_GROWTH or not served))
-
-
-def _begin(address: str) -> dict[str, object]:
-    with urllib.request.urlopen(urllib.request.Request(f"{address}/api/listener", b""), timeout=30) as response:
-        state: dict[str, object] = json.loads(response.read())
-    return state
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ import random
 import re
 import socket
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 STATUS = re.compile(rb"(?:^|\r\n|\})HTTP/1\.[01] (\d{3})")
 PIECE = 1 << 16
@@ -39,7 +42,7 @@ class Hostile:
 
 @dataclass(frozen=True)
 class Target:
-    """A server, and a listener of it whom requests pretend to be: his cookie and the number of his trial."""
+    """A server, and a listener of it whom requests pretend to be: his cookie (NAME=VALUE) and his trial's number."""
 
     host: str
     port: int
@@ -47,11 +50,20 @@ class Target:
     trial: int
 
 
+def begin(address: str) -> tuple[Target, dict[str, Any]]:
+    """Begin a test: the new listener as a target, and what the page would show him."""
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/api/listener", b""), timeout=30) as response:
+        state = json.loads(response.read())
+        cookie = response.headers["Set-Cookie"].partition(";")[0]
+    place = urlsplit(address)
+    return Target(place.hostname or "", place.port or 0, cookie, state["trial"]["number"]), state
+
+
 def head(target: Target, method: str = "POST", path: str = "/api/answer", **headers: str) -> bytes:
     """The request line and headers, with the empty line; ``headers`` replaces what is usual, ``""`` takes it away."""
     usual = {
         "Host": f"{target.host}:{target.port}",
-        "Cookie": f"listener={target.cookie}",
+        "Cookie": target.cookie,
         "Content-Type": "application/json",
     }
     usual |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -168,17 +180,18 @@ def _bad_host(rng: random.Random, target: Target) -> Hostile:
 
 
 def _bad_cookie(rng: random.Random, target: Target) -> Hostile:
+    name = target.cookie.partition("=")[0]
     cookie = rng.choice(
         [
-            "listener",
-            "listener=" + "x" * 9000,
-            'listener="\\377\\000"',
-            "listener=' OR 1=1 --",
+            name,
+            f"{name}=" + "x" * 9000,
+            f'{name}="\\377\\000"',
+            f"{name}=' OR 1=1 --",
             ";;;=",
-            "listener=\xff\xfe",
-            "listener=a; listener=b",
+            f"{name}=\xff\xfe",
+            f"{name}=a; {name}=b",
             "=" * 4000,
-            "listener=../../etc/passwd",
+            f"{name}=../../etc/passwd",
         ]
     )
     path = rng.choice(["/api/trial", f"/audio/{target.trial}/0", "/"])

@@ -22,7 +22,6 @@ from lightning_voiceclone.utils.html.document import document
 from lightning_voiceclone.utils.reading import excerpt
 
 ASSETS = Path(__file__).parent
-COOKIE = "listener"
 COOKIE_SECONDS = 90 * 24 * 3600
 MOST_PLACES = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -64,7 +63,9 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
         script=(ASSETS / "page.js").read_text("utf-8"),
     )
 
-    def listener_of(listener: Annotated[str, Cookie(max_length=64)] = "") -> str:
+    named = Annotated[str, Cookie(max_length=64, alias=store.cookie)]
+
+    def listener_of(listener: named = "") -> str:
         if not store.knows(listener):
             raise HTTPException(401, "no listener is known by this browser; begin the test first")
         return listener
@@ -110,7 +111,7 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
             return HTMLResponse(page)
         if not store.knows(listener):
             raise HTTPException(404, "no listener has this name; open the test without a name to begin anew")
-        return _remember(RedirectResponse("/", 303), listener)
+        return _remember(RedirectResponse("/", 303), store, listener)
 
     @app.get("/favicon.ico")
     def favicon() -> Response:
@@ -119,11 +120,11 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
     @app.post("/api/listener", status_code=201)
     def begin(response: Response) -> dict[str, Any]:
         listener = store.add_listener()
-        _remember(response, listener)
+        _remember(response, store, listener)
         return state(listener)
 
     @app.get("/api/trial")
-    def current(listener: Annotated[str, Cookie(max_length=64)] = "") -> dict[str, Any]:
+    def current(listener: named = "") -> dict[str, Any]:
         return state(listener) if store.knows(listener) else {"listener": None, "trial": None}
 
     @app.post("/api/answer")
@@ -200,6 +201,6 @@ def _shown(shown: Presentation) -> dict[str, Any]:
     }
 
 
-def _remember(response: Response, listener: str) -> Response:
-    response.set_cookie(COOKIE, listener, max_age=COOKIE_SECONDS, httponly=True, samesite="lax")
+def _remember(response: Response, store: Store, listener: str) -> Response:
+    response.set_cookie(store.cookie, listener, max_age=COOKIE_SECONDS, httponly=True, samesite="lax")
     return response

@@ -1,6 +1,7 @@
 """Answers in SQLite, each as it is given: what has been answered survives a killed server."""
 
 import contextlib
+import hashlib
 import json
 import secrets
 import sqlite3
@@ -89,7 +90,7 @@ class Store:
     def __init__(self, path: Path, identity: dict[str, object] | None) -> None:
         if identity is None and not path.is_file():
             raise ConfigurationError(f"there is no database {path}; name it with --database")
-        self._lock = threading.Lock()
+        self.path, self._lock = path.resolve(), threading.Lock()
         try:
             self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             try:
@@ -128,6 +129,15 @@ class Store:
                     f"{path} has the answers of a test of other {field}{told}; name another file with --database"
                 )
         return there
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie by which a browser knows its listener of this test.
+
+        A host's cookies hold for all of its ports, so that each test needs one of its own.
+        """
+        content = json.dumps([str(self.path), self.identity], sort_keys=True)
+        return f"listener-{hashlib.sha256(content.encode(errors='surrogateescape')).hexdigest()[:12]}"
 
     def close(self) -> None:
         """Write everything into the one file and let it go."""

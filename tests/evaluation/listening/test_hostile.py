@@ -20,15 +20,15 @@ READ, ANSWER = 3.0, 4.0  # seconds that the server waits, instead of 10 and 60
 
 def ask(address, path, cookie="", body=None):
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json", "Cookie": f"listener={cookie}"}
+    headers = {"Content-Type": "application/json", "Cookie": cookie}
     with urllib.request.urlopen(urllib.request.Request(address + path, data, headers), timeout=30) as response:
         return response.read()
 
 
 def listen(address):
     """An ordinary listener: hears and answers everything; gives his state, and how it was before."""
-    before = state = json.loads(ask(address, "/api/listener", body={}))
-    who = state["listener"]
+    target, before = hostile.begin(address)
+    state, who = before, target.cookie
     while trial := state["trial"]:
         for place in range(len(trial["places"])):
             assert ask(address, f"/audio/{trial['number']}/{place}", who)[:4] == b"RIFF"
@@ -47,9 +47,7 @@ def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_pat
             process,
         ),
     ):
-        place = urlsplit(address)
-        victim = json.loads(ask(address, "/api/listener", body={}))
-        target = hostile.Target(place.hostname, place.port, victim["listener"], victim["trial"]["number"])
+        target, victim = hostile.begin(address)
         listen(address)
         hostile.send_all(
             target, 63, seed=99, limit=LIMIT, at_once=AT_ONCE
@@ -69,7 +67,7 @@ def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_pat
         assert 408 in {status for told in found["slow headers"] for status in told}
         state, _ = listen(address)
         assert state["answered"] == state["total"] == 4
-        assert json.loads(ask(address, "/api/trial", victim["listener"])) == victim  # nobody answered for him
+        assert json.loads(ask(address, "/api/trial", target.cookie)) == victim  # nobody answered for him
         assert process.poll() is None
         errors.seek(0)
         assert "Traceback" not in errors.read()

@@ -10,6 +10,8 @@ from http.cookiejar import CookieJar
 import pytest
 
 from lightning_voiceclone.evaluation.listening.kinds import TESTS
+from lightning_voiceclone.evaluation.listening.material import Material
+from lightning_voiceclone.evaluation.listening.schedule import Schedule
 from lightning_voiceclone.evaluation.listening.store import Store
 
 testclient = pytest.importorskip(
@@ -176,6 +178,27 @@ def test_a_listener_goes_on_elsewhere_by_an_address(client):
     assert page.url.query == b""
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert browser.get("/api/trial").json() == state
+
+
+def test_two_tests_on_one_host_have_a_listener_each(reports, tmp_path):
+    from lightning_voiceclone.evaluation.listening.server import make_app
+
+    tests = []
+    for name in ("one", "two"):
+        material = Material(reports[:1])
+        store = Store(tmp_path / f"{name}.sqlite", material.identity)
+        app = make_app(material, store, Schedule({"mos": material.trials("mos")}, 2, 0))
+        tests.append((store, testclient.TestClient(app, "http://localhost:7860")))
+    begun = [client.post("/api/listener").json() for _, client in tests]
+    for _, client in tests:  # a browser sends a host's cookies to all of its ports
+        for _, other in tests:
+            client.cookies.update(other.cookies)
+    for (store, client), state in zip(tests, begun, strict=True):
+        assert client.get("/api/trial").json() == state
+        sent = client.post("/api/answer", json={"trial": state["trial"]["number"], "values": [3]})
+        assert (sent.status_code, sent.json()["answered"]) == (200, 1)
+        assert [answer.listener for answer in store.answers()] == [state["listener"]]
+        store.close()
 
 
 def test_a_recording_that_goes_is_told(client, reports, monkeypatch):
