@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_voiceclone.audio.io import shortfall, to_mono
+from lightning_voiceclone.audio.io import shortfall
+from lightning_voiceclone.audio.mixdown import Mixdown, mixdown_of
 from lightning_voiceclone.audio.opening import BLOCK, Decoder, FileKey, PathLike, decoder_of, name_of, opened_file
 from lightning_voiceclone.audio.spectrum import Power, bandwidth
 from lightning_voiceclone.errors import RecordingError
@@ -26,9 +27,10 @@ class RecordingFacts:
         channels: of the file.
         bandwidth_hz: above it there is nothing but the noise of quantisation, or less than -90 dB of the strongest.
         sha256: of the file's bytes, hexadecimal.
-        peak_dbfs: greatest absolute sample in dB below full scale.
+        peak_dbfs: greatest absolute sample of the mixdown in dB of full scale.
         clipped: share of samples at full scale, from 0 to 1.
         snr_db: speech over steady noise, from -20 to 60.
+        notes: what is worth knowing of the file, a line each, beginning with the kind of note and a colon.
     """
 
     seconds: float
@@ -39,6 +41,7 @@ class RecordingFacts:
     peak_dbfs: float
     clipped: float
     snr_db: float
+    notes: tuple[str, ...] = ()
 
 
 def check_recording(
@@ -53,8 +56,9 @@ def check_recording(
         end: of the segment, in seconds, or None for the rest.
 
     Raises:
-        RecordingError: in one line, if the file is missing, empty, not audio, truncated, silent (peak below -60 dB of
-            full scale), too short, or has samples that are not finite numbers. Clipping is a fact, not a fault.
+        RecordingError: in one line, if the file is missing, empty, not audio, truncated, silent (peak of the mixdown
+            below -60 dB of full scale), too short, or has samples that are not finite numbers. Clipping is a fact, not
+            a fault.
     """
     name = name_of(path)
     with opened_file(path) as (stream, key):
@@ -64,12 +68,13 @@ def check_recording(
                 raise RecordingError(f"{name}: truncated: {reason}")
             if file.layout.damage:
                 raise RecordingError(f"{name}: damaged: {file.layout.damage}")
-            frames, peak, clipped, power = _measure(file, start, end)
+            mixdown = mixdown_of(file)
+            frames, peak, clipped, power = _measure(file, start, end, mixdown)
     rate, channels = file.rate, file.channels
     seconds, peak_dbfs = frames / rate, _loud_and_long(name, frames / rate, peak, min_seconds)
     widest = bandwidth(power.spectrum, rate, file.subtype)
     return RecordingFacts(seconds, rate, channels, widest, sha256, peak_dbfs, clipped / (frames * channels),
-                          power.snr_db)  # fmt: skip
+                          power.snr_db, mixdown.notes)  # fmt: skip
 
 
 def check_samples(audio: np.ndarray, sample_rate: int, name: str, *, min_seconds: float = 0.0) -> RecordingFacts:
@@ -120,8 +125,8 @@ def _digest(descriptor: int) -> str:
     return digest.hexdigest()
 
 
-def _measure(file: Decoder, start: float, end: float | None) -> tuple[int, float, int, Power]:
-    """Frames, peak, samples at full scale, and the power of the channels' mean."""
+def _measure(file: Decoder, start: float, end: float | None, mixdown: Mixdown) -> tuple[int, float, int, Power]:
+    """Frames, peak of the mixdown, samples of all channels at full scale, and the power of the mixdown."""
     rate, name = file.rate, file.name
     first, last = round(start * rate), file.frames if end is None else round(end * rate)
     if not file.frames:
@@ -133,10 +138,10 @@ def _measure(file: Decoder, start: float, end: float | None) -> tuple[int, float
     for block in file.blocks(first, last):
         if not np.isfinite(block).all():
             raise RecordingError(f"{name}: has samples that are NaN or infinite")
-        magnitude = np.abs(block)
-        frames, peak = frames + len(block), max(peak, float(magnitude.max()))
-        clipped += int((magnitude >= 1 - 2**-15).sum())
-        power.add(to_mono(block))
+        mono = mixdown(block)
+        frames, peak = frames + len(block), max(peak, float(np.abs(mono).max()))
+        clipped += int((np.abs(block) >= 1 - 2**-15).sum())
+        power.add(mono)
     if not frames:
         raise RecordingError(f"{name}: empty: it has no samples")
     if reason := shortfall(min(last, file.frames) - first, frames):

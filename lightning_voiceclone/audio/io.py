@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from lightning_voiceclone.audio.mixdown import Mixdown, mixdown_of
 from lightning_voiceclone.audio.opening import Decoder, PathLike, name_of, opened
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.utils.files import atomic_file, interruption_held, unwritable_above
@@ -49,7 +50,8 @@ def read_audio(
         sample_rate: to resample to (soxr, HQ), or None for the file's own.
         start: of the segment, in seconds from the file's beginning.
         end: of the segment, in seconds; None, or beyond the file's end, for the rest.
-        mono: whether to average the channels.
+        mono: whether to average the channels (or take one, where they cancel each other) and to subtract a constant
+            offset, of the whole file; see :mod:`~lightning_voiceclone.audio.mixdown`.
 
     Raises:
         RecordingError: if the file cannot be decoded, or the segment is empty or begins after the file's end.
@@ -58,7 +60,8 @@ def read_audio(
 
 
 def read_with_notes(path: PathLike, sample_rate: int | None = None) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """As :func:`read_audio` of the whole, and what a user should know of the file: that it is truncated, say.
+    """As :func:`read_audio` of the whole, and what a user should know of the file: that it is truncated, or had an
+    offset.
 
     Returns:
         Samples (N,), their rate, and notes, a line each.
@@ -87,8 +90,10 @@ def _read(
         if last is not None and last <= first:
             raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
         begin = units * step_in
-        audio = _decode(file, begin, None if end is None else math.ceil(end * rate) + margin, mono)
+        mixdown = mixdown_of(file) if mono else None
+        audio = _decode(file, begin, None if end is None else math.ceil(end * rate) + margin, mixdown)
         notes = _notes(file, len(audio) if begin == 0 and end is None else None)
+        notes += () if mixdown is None else tuple(f"{name}: {note}" for note in mixdown.notes)
     if wanted != rate and len(audio):
         audio = soxr.resample(audio, rate, wanted, quality="HQ")
     offset = units * step_out
@@ -100,17 +105,12 @@ def _read(
     return np.ascontiguousarray(audio.T, dtype=np.float32), wanted, notes
 
 
-def _decode(file: Decoder, first: int, last: int | None, mono: bool) -> np.ndarray:
-    """(N,) or (N, channels) samples."""
-    blocks = [to_mono(block) if mono else block for block in file.blocks(first, last)]
+def _decode(file: Decoder, first: int, last: int | None, mixdown: Mixdown | None) -> np.ndarray:
+    """(N,) or, without a mixdown, (N, channels) samples."""
+    blocks = [block if mixdown is None else mixdown(block) for block in file.blocks(first, last)]
     if not blocks:
-        return np.zeros(0 if mono else (0, file.channels), np.float32)
+        return np.zeros((0, file.channels) if mixdown is None else 0, np.float32)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-
-def to_mono(block: np.ndarray) -> np.ndarray:
-    """Mean (N,) over the channels of samples (N, channels)."""
-    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
 def _notes(file: Decoder, frames: int | None) -> tuple[str, ...]:

@@ -55,14 +55,16 @@ class Decoder:
         name: for errors.
         descriptor: of a file that can seek; it is not closed.
         layout: of that file.
+        key: of what is kept of that file; None for a pipe.
 
     Raises:
         RecordingError: if it cannot be decoded, or its rate or channels are none that recordings have.
     """
 
-    def __init__(self, name: str, descriptor: int, layout: Layout) -> None:
+    def __init__(self, name: str, descriptor: int, layout: Layout, key: FileKey | None = None) -> None:
         self.name = name
         self.layout = layout
+        self.key = key
         self._descriptor = descriptor
         self._current: tuple[int, soundfile.SoundFile] | None = None
         self._position = 0  # of that one
@@ -177,7 +179,7 @@ def opened(path: PathLike) -> Iterator[Decoder]:
 @contextlib.contextmanager
 def decoder_of(file: BinaryIO, key: FileKey | None, name: str) -> Iterator[Decoder]:
     """The decoder of what :func:`opened_file` gives."""
-    decoder = Decoder(name, file.fileno(), _layout(key) if key else layout_of(file.fileno()))
+    decoder = Decoder(name, file.fileno(), _layout(key) if key else layout_of(file.fileno()), key)
     try:
         yield decoder
     finally:

@@ -112,5 +112,8 @@ def _told(summary: "PrepareSummary") -> str:
     if summary.rejected:
         counted = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
         lines.append(f"{summary.rejected} rejected: {counted} ({summary.manifest_path.with_name('rejected.tsv')})")
+    for note, paths in summary.notes.items():
+        others = f" and {len(paths) - 1} others" if len(paths) > 1 else ""
+        lines.append(f"note: {paths[0]}{others}: {note}")
     lines.append(f"manifest: {summary.manifest_path}")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import numpy as np
 
 from lightning_voiceclone.audio.checks import check_recording
 from lightning_voiceclone.audio.io import read_audio, write_audio
+from lightning_voiceclone.audio.mixdown import measure_mixdown
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
 from lightning_voiceclone.utils.files import atomic_file, interruption_held
 from lightning_voiceclone.utils.processes import side_by_side
@@ -116,7 +117,7 @@ def _do(job: PrepareJob, settings: Settings) -> dict[str, Any]:
         raise
     except Exception as error:  # one recording that a transform did not foresee must not end the others' preparation
         return {"reason": f"preparing it failed: {type(error).__name__}: {' '.join(str(error).split())}"}
-    return {"row": row, "made": made} if made else {"row": row}
+    return {"row": row} | ({"made": made} if made else {}) | ({"notes": list(facts.notes)} if facts.notes else {})
 
 
 def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str,
             for transform in settings.transforms:
                 tensor = transform(tensor, rate)
         audio = tensor.numpy()
-    audio = audio.mean(axis=0, dtype=np.float32)
+    audio = measure_mixdown([audio.T])(audio.T)
     if not np.isfinite(audio).all():
         raise RecordingError("samples are NaN or infinite after the transforms")
     path = f"audio/{job.name}.flac"

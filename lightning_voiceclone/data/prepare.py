@@ -33,7 +33,7 @@ MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
 SPEC_NAME = "spec.yaml"
-FACTS = 2  # version of what a check finds out; what an older one found is found anew
+FACTS = 3  # version of what a check finds out; what an older one found is found anew
 # What the journal keeps of a recording; the rest of a manifest's row is the corpus's.
 FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash")
 MADE_AUDIO = re.compile(r"audio/[^/]+/[^/]+-[0-9a-f]{10}\.flac")  # as file_name names it
@@ -55,6 +55,7 @@ class PrepareSummary:
         speakers: how many there are in each split.
         utterances: how many there are in each split.
         reused: recordings whose result was known from before.
+        notes: what is worth knowing of accepted ones, such as channels that cancel each other; each with their paths.
     """
 
     manifest_path: Path
@@ -65,6 +66,7 @@ class PrepareSummary:
     speakers: Mapping[str, int]
     utterances: Mapping[str, int]
     reused: int
+    notes: Mapping[str, Sequence[str]]
 
 
 def prepare(
@@ -122,6 +124,7 @@ def prepare(
         rejected = [(r.path, str(e["reason"])) for r, e in zip(recordings, entries, strict=True) if "reason" in e]
         _write_rejected(output / REJECTED_NAME, rejected)
         accepted = [(r, e["row"]) for r, e in zip(recordings, entries, strict=True) if "row" in e]
+        notes = _notes([(r.path, e.get("notes", ())) for r, e in zip(recordings, entries, strict=True) if "row" in e])
         if not accepted:
             raise LVCError(
                 f"none of the {len(recordings)} recordings can be used: {_counted(_reasons(rejected))};"
@@ -137,7 +140,7 @@ def prepare(
         manifest.write(output / MANIFEST_NAME)
         if settings.writes_audio:
             _remove_outdated(settings.output, utterances)
-    return _summary(output / MANIFEST_NAME, utterances, rejected, reused)
+    return _summary(output / MANIFEST_NAME, utterances, rejected, reused, notes)
 
 
 def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable[[Utterance], np.ndarray]:
@@ -279,7 +282,9 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
 
 def _is_result(entry: Entry) -> bool:
     """Whether a journal's entry is what a job gives: a row, or a reason."""
-    row = entry.get("row")
+    row, notes = entry.get("row"), entry.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        return False
     if row is None:
         return isinstance(entry.get("reason"), str)
     return isinstance(row, dict) and sorted(row) == sorted(FOUND) and not row_fault(row, FOUND)
@@ -304,12 +309,25 @@ def _reasons(rejected: Sequence[tuple[str, str]]) -> dict[str, int]:
     return dict(collections.Counter(reason.partition(":")[0] for _, reason in rejected).most_common())
 
 
+def _notes(found: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """Paths by what is noted of them, without the figures that follow it."""
+    notes = collections.defaultdict(list)
+    for path, ours in found:
+        for note in ours:
+            notes[note.partition(":")[0]].append(path)
+    return dict(notes)
+
+
 def _counted(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in reasons.items())
 
 
 def _summary(
-    path: Path, utterances: Sequence[Utterance], rejected: Sequence[tuple[str, str]], reused: int
+    path: Path,
+    utterances: Sequence[Utterance],
+    rejected: Sequence[tuple[str, str]],
+    reused: int,
+    notes: Mapping[str, Sequence[str]],
 ) -> PrepareSummary:
     by_split: dict[str, list[Utterance]] = collections.defaultdict(list)
     for utterance in utterances:
@@ -323,4 +341,5 @@ def _summary(
         speakers={split: len({u.speaker for u in found}) for split, found in by_split.items()},
         utterances={split: len(found) for split, found in by_split.items()},
         reused=reused,
+        notes=notes,
     )

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
+from lightning_voiceclone.audio.mixdown import measure_mixdown
 from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.vocoder_choice import chosen
@@ -193,10 +194,12 @@ class Converter:
     def read(self, recording: Recording, name: str = "the recording") -> tuple[str, Tensor]:
         """What notes call a recording (``name`` for samples), and samples (N,) at the model's rate, on its device."""
         if (path := _path(recording)) is None:
-            return name, torch.as_tensor(read(recording, self.sample_rate).samples).to(self.device)
-        samples, _, notes = read_with_notes(path, self.sample_rate)
+            samples, notes = _mono(recording, self.sample_rate, name)
+        else:
+            name = name_of(path)
+            samples, _, notes = read_with_notes(path, self.sample_rate)
         self._tell(notes)
-        return name_of(path), torch.from_numpy(samples).to(self.device)
+        return name, torch.from_numpy(samples).to(self.device)
 
     def screen_source(self, named: tuple[str, Tensor]) -> Tensor:
         """A source (N',) as it is to be converted: ``docs/inputs.md`` says what is done to which recording."""
@@ -244,7 +247,7 @@ def moved(module: nn.Module, device: str | torch.device) -> Any:
 
 
 def read(recording: Recording, sample_rate: int | None = None) -> Audio:
-    """Mono audio of a file, or of samples, at a rate.
+    """Mono audio of a file, or of samples, at a rate: the mean of the channels, without a constant offset.
 
     Args:
         recording: a path, or a pair of samples (N,) or (channels, N) and their rate.
@@ -257,13 +260,8 @@ def read(recording: Recording, sample_rate: int | None = None) -> Audio:
     if (path := _path(recording)) is not None:
         samples, rate = read_audio(path, sample_rate)
         return Audio(torch.from_numpy(samples), rate)
-    samples, rate = _pair(recording)
-    if not 0 < samples.ndim < 3 or not samples.size:
-        raise RecordingError(f"samples have the shape {samples.shape}; give (N,) or (channels, N), and at least one")
-    mono = samples.mean(0) if samples.ndim == 2 else samples
-    if sample_rate not in (None, rate):
-        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-    return Audio(torch.from_numpy(np.ascontiguousarray(mono, np.float32)), sample_rate or rate)
+    mono, _ = _mono(recording, sample_rate, "the recording")
+    return Audio(torch.from_numpy(mono), sample_rate or _pair(recording)[1])
 
 
 def write(path: str | os.PathLike[str], audio: tuple[Tensor | np.ndarray, int]) -> None:
@@ -307,6 +305,19 @@ def load_model(
 
 def _path(recording: Recording) -> str | os.PathLike[str] | None:
     return recording if isinstance(recording, str | os.PathLike) else None
+
+
+def _mono(recording: Any, sample_rate: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Samples (N,) of a pair of samples and rate, resampled, and notes on them."""
+    samples, rate = _pair(recording)
+    if not 0 < samples.ndim < 3 or not samples.size:
+        raise RecordingError(f"samples have the shape {samples.shape}; give (N,) or (channels, N), and at least one")
+    columns = np.atleast_2d(samples).T
+    mixdown = measure_mixdown([columns])
+    mono = mixdown(columns)
+    if sample_rate not in (None, rate):
+        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
+    return np.ascontiguousarray(mono, np.float32), tuple(f"{name}: {note}" for note in mixdown.notes)
 
 
 def _pair(recording: Any) -> tuple[np.ndarray, int]:
