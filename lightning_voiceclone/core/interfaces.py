@@ -282,6 +282,7 @@ class Recording:
         start: seconds from the file's beginning.
         end: seconds from the file's beginning, or None for all of it.
         split: train, validation or test where the corpus says so itself; else empty.
+        parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
     """
 
     path: str
@@ -290,6 +291,7 @@ class Recording:
     start: float = 0.0
     end: float | None = None
     split: str = ""
+    parallel: str = ""
 
 
 class Corpus(Part):

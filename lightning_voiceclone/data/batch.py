@@ -19,6 +19,8 @@ class Batch:
         margin: frames on either side of each crop.
         bandwidth: (B,) Hz above which the recordings have nothing; None where that is not known.
         reference_bandwidth: (B,) the same of the recordings that the references are of.
+        parallel: (B, N) as ``audio``: the same words at the same times in another voice, or ``audio`` itself where
+            there is no such recording; None where no recording has one.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
     """
 
@@ -30,6 +32,7 @@ class Batch:
     margin: int
     bandwidth: Tensor | None = None
     reference_bandwidth: Tensor | None = None
+    parallel: Tensor | None = None
     features: Tensor | None = None
 
     def head(self, count: int) -> "Batch":

@@ -15,7 +15,7 @@ from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
 # Formats that cannot be decoded are listed too, so that preparing names them with the reason.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff"})
-TABLE_COLUMNS = ("path", "speaker", "text", "start", "end", "split")
+TABLE_COLUMNS = ("path", "speaker", "text", "start", "end", "split", "parallel")
 MOST_TEXT = 1 << 26  # bytes of a file of transcripts
 MOST_LINE = 1 << 20  # characters of a table's line; csv allows 131,072 in a cell
 
@@ -247,8 +247,9 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 class Table(Corpus):
-    """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds) and split.
+    """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds), split and parallel.
 
+    ``parallel`` is the path of another line's recording, with the same words at the same times in another voice.
     Paths are relative to the table's folder, or absolute; further columns are looked at by ``where`` alone.
 
     Args:
@@ -320,4 +321,4 @@ class Table(Corpus):
             raise ConfigurationError(
                 f"{self.table}, line {line}: split is {value['split'][:30]!r}; use train, validation, test or nothing"
             )
-        return Recording(value["path"], value["speaker"], value["text"], start, end, value["split"])
+        return Recording(value["path"], value["speaker"], value["text"], start, end, value["split"], value["parallel"])

@@ -31,6 +31,7 @@ class Utterance:
         snr_db: speech over steady noise, from -20 to 60.
         hash: SHA-256 of the file, hexadecimal.
         split: train, validation or test.
+        parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
         speed: at which the file is played, as a tape is: start and end are seconds of what is heard then. Not stored.
     """
 
@@ -44,6 +45,7 @@ class Utterance:
     snr_db: float
     hash: str
     split: str
+    parallel: str = ""
     speed: float = 1.0
 
     def played(self, speed: float) -> "Utterance":

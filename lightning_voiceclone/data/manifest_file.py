@@ -47,7 +47,9 @@ COLUMNS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "snr_db": (float, _between(-1000, 1000), "decibels"),
     "hash": (str, lambda value: isinstance(value, str) and bool(HASH.fullmatch(value)), "64 hexadecimal digits"),
     "split": (str, lambda value: value in SPLITS, f"one of {', '.join(SPLITS)}"),
+    "parallel": (str, _is_text, f"at most {MOST_TEXT} characters"),
 }
+ADDED = {"parallel": ""}  # columns that older manifests lack, and their values
 
 
 def row_fault(row: Row, columns: Iterable[str] = COLUMNS) -> str:
@@ -107,21 +109,22 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     rows: list[dict[str, Any]] = []
     room = max(FREE_BYTES, MOST_EXPANSION * size)
     # As dictionaries, a text that is in many rows is in memory once.
-    strings = [name for name, (kind, *_) in COLUMNS.items() if kind is str]
+    stored = [name for name in COLUMNS if name in schema.names]
+    strings = [name for name in stored if COLUMNS[name][0] is str]
     with parquet.ParquetFile(path, read_dictionary=strings) as file:
         if file.metadata.num_rows > max(FREE_ROWS, size // LEAST_ROW_BYTES):
             raise ConfigurationError(
                 f"{path} is no manifest: it has {file.metadata.num_rows} rows in {size} bytes, but each row holds a"
                 " hash of its own; run lvc prepare again"
             )
-        for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
+        for batch in file.iter_batches(BATCH, columns=stored):
             room -= batch.nbytes
             if room < 0:
                 raise ConfigurationError(
                     f"{path} is no manifest: {size} bytes hold far more text; run lvc prepare again"
                 )
-            columns = {name: _values(batch.column(name)) for name in COLUMNS}
-            rows += (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
+            columns = {name: _values(batch.column(name)) for name in stored}
+            rows += (ADDED | dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
     return rows, root
 
 
@@ -134,7 +137,7 @@ def _check_columns(path: Path, schema: Any) -> None:
     from pyarrow import types
 
     names = schema.names
-    if missing := [name for name in COLUMNS if name not in names]:
+    if missing := [name for name in COLUMNS if name not in names and name not in ADDED]:
         raise ConfigurationError(
             f"{path} is not a manifest: it has no column {', '.join(missing)}"
             f" (it has {excerpt(', '.join(names))}); run lvc prepare again"
@@ -145,6 +148,8 @@ def _check_columns(path: Path, schema: Any) -> None:
         int: types.is_integer,
     }
     for name, (kind, *_) in COLUMNS.items():
+        if name not in names:
+            continue
         if names.count(name) > 1:
             raise ConfigurationError(f"{path} is not a manifest: it has two columns {name}; run lvc prepare again")
         found = schema.field(name).type

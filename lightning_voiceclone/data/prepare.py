@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -39,6 +40,7 @@ FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash")
 MADE_AUDIO = re.compile(r"audio/[^/]+/[^/]+-[0-9a-f]{10}\.flac")  # as file_name names it
 SPEC_BYTES = 1 << 16
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
+PARALLEL_SECONDS = 0.02  # by which the lengths of parallel recordings may differ
 WORTH_A_WORKER = 64  # recordings; for fewer, a process takes longer to start than they do
 
 
@@ -132,9 +134,10 @@ def prepare(
             )
         split_by = split_by or ("speaker" if len({r.speaker for r, _ in accepted}) > 1 else "utterance")
         splits = SPLITTERS[split_by]([r for r, _ in accepted], validation=validation, test=test, seed=seed)
+        parallels = _parallels(recordings, accepted)
         utterances = tuple(
-            Utterance(speaker=r.speaker, text=r.text, split=r.split, **row)
-            for r, (_, row) in zip(splits, accepted, strict=True)
+            Utterance(speaker=r.speaker, text=r.text, split=r.split, parallel=parallel, **row)
+            for r, (_, row), parallel in zip(splits, accepted, parallels, strict=True)
         )
         manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)
         manifest.write(output / MANIFEST_NAME)
@@ -259,6 +262,33 @@ def _results(
         with atomic_file(settings.output / settings.feature_folder / SPEC_NAME) as temporary:
             temporary.write_text(yaml.safe_dump(settings.features.spec.to_mapping(), sort_keys=False))
     return [journal.entries[job.key] for job in jobs], reused
+
+
+def _parallels(recordings: Sequence[Recording], accepted: Sequence[tuple[Recording, Mapping[str, Any]]]) -> list[str]:
+    """Where the parallel recording of each accepted one is now; empty where it has none, or one that was rejected.
+
+    Raises:
+        ConfigurationError: if a parallel recording is not in the corpus, or has another length.
+    """
+    known, rows = {(r.path, r.start) for r in recordings}, {(r.path, r.start): row for r, row in accepted}
+    paths = []
+    for recording, row in accepted:
+        place = (recording.parallel, recording.start)
+        if recording.parallel and place not in known:
+            raise ConfigurationError(
+                f"{recording.path} has the parallel recording {recording.parallel!r}, which is not in the corpus; add a"
+                " line for it, or leave the column empty"
+            )
+        other = rows.get(place)
+        if other is not None:
+            lengths = [float(r["end"]) - float(r["start"]) for r in (row, other)]
+            if abs(lengths[0] - lengths[1]) > PARALLEL_SECONDS:
+                raise ConfigurationError(
+                    f"{recording.path} lasts {lengths[0]:.2f} s but its parallel recording {recording.parallel}"
+                    f" {lengths[1]:.2f} s; both must have the same words at the same times: leave the column empty"
+                )
+        paths.append("" if other is None else str(other["path"]))
+    return paths
 
 
 def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> list[PrepareJob]:

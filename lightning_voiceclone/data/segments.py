@@ -108,6 +108,7 @@ class SegmentDataset(Dataset[Any]):
         self._by_speaker = defaultdict(list)
         for index, utterance in enumerate(recordings.utterances):
             self._by_speaker[utterance.speaker].append(index)
+        self._parallels = _parallels(recordings.utterances)
 
     def __len__(self) -> int:
         return len(self.recordings.utterances)
@@ -130,6 +131,9 @@ class SegmentDataset(Dataset[Any]):
             "reference_bandwidth": np.float32(self.recordings.utterances[other].bandwidth_hz),
             "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
         }
+        if self._parallels:
+            parallel = self._parallels.get(draw.index, draw.index)
+            item["parallel"] = self._crop(parallel, begin, self.grid.segment, self.grid.margin)
         if self.features is not None:
             stored = np.asarray(self.features(utterance)[:, begin : begin + self.grid.segment], dtype=np.float32)
             item["features"] = np.pad(stored, ((0, 0), (0, self.grid.segment - stored.shape[1])))
@@ -159,6 +163,13 @@ class SegmentDataset(Dataset[Any]):
             mode: Any = "reflect" if len(piece) > max(left, right) else "constant"
             piece = np.pad(piece, (left, right), mode=mode)
         return np.pad(piece, (0, stop - start - len(piece)))
+
+
+def _parallels(utterances: Sequence[Utterance]) -> dict[int, int]:
+    """For each utterance, the index of its parallel one, where that is here and at the same speed."""
+    places = {(u.path, u.start, u.speed): index for index, u in enumerate(utterances)}
+    found = {index: places.get((u.parallel, u.start, u.speed)) for index, u in enumerate(utterances) if u.parallel}
+    return {index: parallel for index, parallel in found.items() if parallel is not None}
 
 
 def _apart(begin: int, length: int, total: int, wanted: int, rng: random.Random) -> tuple[int, int]:
@@ -194,5 +205,6 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         margin=margin,
         bandwidth=stacked("bandwidth"),
         reference_bandwidth=stacked("reference_bandwidth"),
+        parallel=stacked("parallel") if "parallel" in items[0] else None,
         features=stacked("features") if "features" in items[0] else None,
     )

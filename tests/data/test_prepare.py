@@ -394,7 +394,7 @@ def test_settings_that_cannot_work(corpus, tmp_path, options, told):
 def test_the_manifest_has_the_promised_columns(corpus, tmp_path):
     table = parquet.read_table(run(corpus, tmp_path / "out").manifest_path)
     facts = ["rate", "bandwidth_hz", "snr_db", "hash"]
-    assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split"]
+    assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split", "parallel"]
 
 
 def test_what_is_prepared_is_never_removed(corpus, tmp_path):
@@ -405,3 +405,32 @@ def test_what_is_prepared_is_never_removed(corpus, tmp_path):
             prepare(SpeakerFolders(tmp_path / root), tmp_path / "out", sample_rate=RATE, workers=1)
     assert before
     assert sorted((tmp_path / "out/audio").rglob("*.flac")) == before
+
+
+def parallel_table(folder, seconds=(0.6, 0.6), lines="a.wav\tAnn\tb.wav\nb.wav\tBob\ta.wav\n"):
+    folder.mkdir()
+    for name, length in zip("ab", seconds, strict=True):
+        soundfile.write(folder / f"{name}.wav", voice(length), RATE)
+    (folder / "t.tsv").write_text("path\tspeaker\tparallel\n" + lines)
+    return Table(folder / "t.tsv")
+
+
+def test_parallel_recordings_are_named_by_where_they_are_after_the_transforms(tmp_path):
+    kept = prepare(parallel_table(tmp_path / "c"), tmp_path / "kept", validation=0)
+    assert [u.parallel for u in Manifest.read(kept.manifest_path).utterances] == ["b.wav", "a.wav"]
+    written = prepare(parallel_table(tmp_path / "d"), tmp_path / "written", transforms=[NormalizePeak()], validation=0)
+    first, second = Manifest.read(written.manifest_path).utterances
+    assert (first.parallel, second.parallel) == (second.path, first.path)
+    assert first.path.startswith("audio/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"lines": "a.wav\tAnn\tc.wav\nb.wav\tBob\t\n"}, "a.wav has the parallel recording 'c.wav'.*add a line"),
+        ({"seconds": (0.6, 0.8)}, "a.wav lasts 0.60 s but its parallel recording b.wav 0.80 s"),
+    ],
+)
+def test_parallel_recordings_must_be_there_and_as_long(tmp_path, settings, told):
+    with pytest.raises(ConfigurationError, match=told):
+        prepare(parallel_table(tmp_path / "c", **settings), tmp_path / "out", validation=0)

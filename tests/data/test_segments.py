@@ -12,7 +12,7 @@ import torch
 from lightning_voiceclone.data.audio_store import FileStore
 from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.data.sampling import Draw, SegmentSampler
-from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart
+from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart, collate
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.testing.signals import speech_like
@@ -39,6 +39,13 @@ def dataset(seconds=(3.0, 3.0, 0.3), speakers=("a", "b", "c"), segment=50, refer
     audios = [speech_like(s, speaker=i, seed=i).audio for i, s in enumerate(seconds)]
     spec = MelSpectrogram().spec
     return SegmentDataset(InMemory(audios, speakers), Grid(spec, segment, reference, margin), **settings)
+
+
+def with_parallels(parallels, **settings):
+    data = dataset(**settings)
+    pairs = zip(data.recordings.utterances, parallels, strict=True)
+    data.recordings.utterances = [replace(utterance, parallel=parallel) for utterance, parallel in pairs]
+    return SegmentDataset(data.recordings, data.grid)
 
 
 def is_from(crop, audio):
@@ -297,3 +304,23 @@ def test_no_process_is_left_without_a_batch():
 def test_evaluation_walks_a_fixed_grid():
     sampler = SegmentSampler([2, 1], 2, seed=0, segment=50)
     assert [[(d.index, d.frame) for d in b] for b in batches(sampler)] == [[(0, 0), (0, 50)], [(1, 0)]]
+
+
+def test_a_crop_comes_with_the_same_frames_of_the_parallel_recording():
+    data = with_parallels(("1.wav", "0.wav", ""))
+    first, second, alone = data[Draw(0, 0, 40)], data[Draw(1, 0, 40)], data[Draw(2, 0, 0)]
+    assert np.array_equal(first["parallel"], second["audio"])
+    assert np.array_equal(second["parallel"], first["audio"])
+    assert not np.array_equal(first["parallel"], first["audio"])
+    assert np.array_equal(alone["parallel"], alone["audio"])
+    batch = collate([first, alone], margin=3)
+    assert batch.parallel.shape == batch.audio.shape
+    assert collate([dataset()[Draw(0, 0, 40)]], margin=3).parallel is None
+
+
+def test_a_parallel_recording_of_another_split_or_speed_is_not_read():
+    data = with_parallels(("9.wav", "", ""))
+    assert "parallel" not in data[Draw(0, 0, 0)]
+    data.recordings.utterances = [u.played(1.0 if i else 1.25) for i, u in enumerate(data.recordings.utterances)]
+    data.recordings.utterances[0] = replace(data.recordings.utterances[0], parallel="1.wav")
+    assert "parallel" not in SegmentDataset(data.recordings, data.grid)[Draw(0, 0, 0)]

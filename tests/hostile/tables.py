@@ -103,7 +103,19 @@ def _utterances(count: int = 3) -> tuple[Utterance, ...]:
 def _table(rows: int = 3) -> Any:
     columns = {
         name: [getattr(row, name) for row in _utterances(rows)]
-        for name in ("path", "start", "end", "speaker", "text", "rate", "bandwidth_hz", "snr_db", "hash", "split")
+        for name in (
+            "path",
+            "start",
+            "end",
+            "speaker",
+            "text",
+            "rate",
+            "bandwidth_hz",
+            "snr_db",
+            "hash",
+            "split",
+            "parallel",
+        )
     }
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: b'{"root": "/corpus"}'})
 

@@ -67,6 +67,8 @@ class DistillationModule(AdversarialModule):
         common_augmentation: transforms of the training audio that both hear, such as speakers made by RandomSpeed.
         augmentation: transforms of the audio that the student hears in training, which keep its shape and its timing.
         content_transforms: transforms of the features that it hears in training.
+        parallel: probability that the student is given the parallel recording instead, where there is one (column of
+            ``Table``): its output should not depend on the speaker.
         weights: of the losses, by name.
         optimizer: of the student.
         scheduler: learning-rate scheduler, stepped once a batch; null for a constant rate.
@@ -81,6 +83,7 @@ class DistillationModule(AdversarialModule):
         common_augmentation: list[AudioTransform] | None = None,
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
+        parallel: float = 0.5,
         weights: dict[str, float] = {"distance": 1.0},  # noqa: B006 (shown by --help; never changed)
         optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
@@ -114,6 +117,9 @@ class DistillationModule(AdversarialModule):
         self.common_augmentation = nn.ModuleList(common_augmentation or [])
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
+        if not 0 <= parallel <= 1:
+            raise ConfigurationError(f"parallel is {parallel}; it is a probability, from 0 to 1")
+        self.parallel = parallel
 
     speaks = False
 
@@ -142,6 +148,7 @@ class DistillationModule(AdversarialModule):
         """What the teacher says, and what the student says."""
         frames = batch.audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         with torch.no_grad():
+            self._check_parallels(batch)
             for transform in self.common_augmentation if self.training else ():
                 batch = replace(batch, audio=transform(batch.audio, self.spec.sample_rate))
             answer = self.scale(self._answer(batch, frames))
@@ -156,6 +163,13 @@ class DistillationModule(AdversarialModule):
         distance = ((told - answer).square() * mask).sum() / (mask.sum() * answer.shape[1])
         return TrainingPair(answer, told, Condition(batch.lengths), {"distance": distance})
 
+    def _check_parallels(self, batch: Batch) -> None:
+        if self.parallel and batch.parallel is not None and len(self.common_augmentation):
+            raise ConfigurationError(
+                "the corpus has parallel recordings, whose common_augmentation would differ; leave that out, or set"
+                " parallel to 0"
+            )
+
     def _answer(self, batch: Batch, frames: int) -> Tensor:
         """What the teacher says of the crops as they are."""
         hop = self.spec.hop_length
@@ -167,6 +181,9 @@ class DistillationModule(AdversarialModule):
     def _heard(self, batch: Batch, frames: int) -> Tensor:
         """The features that the student hears."""
         audio = batch.audio
+        if self.training and batch.parallel is not None:
+            other = torch.rand(len(audio), 1, device=audio.device) < self.parallel
+            audio = torch.where(other, batch.parallel, audio)
         for transform in self.augmentation if self.training else ():
             audio = transform(audio, self.spec.sample_rate)
         features = self.extractor(audio)[..., batch.margin : batch.margin + frames]

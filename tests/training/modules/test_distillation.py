@@ -147,6 +147,37 @@ def test_what_moves_sounds_in_time_may_be_common_to_both():
     assert pair.real.shape == (1, 2, 48)
 
 
+def paired(**changes):
+    """A module, and a batch of 16 crops with quieter parallel recordings."""
+    made = module(**changes)
+    made.fit_statistics([torch.from_numpy(speech_like(1.0).audio)])
+    audio = torch.from_numpy(speech_like(0.6).audio)[None].expand(16, -1)
+    return made, Batch(
+        audio, torch.full((16,), 54), torch.zeros(16, 0), torch.zeros(16), ["a"] * 16, 3, parallel=audio / 8
+    )
+
+
+def test_the_student_is_given_some_parallel_recordings_and_the_teacher_none():
+    made, batch = paired()
+    torch.manual_seed(0)
+    heard = made.train()._heard(batch, 54).flatten(1).mean(1)
+    own = made.extractor(batch.audio)[..., 3:-3].flatten(1).mean(1)
+    quieter = (heard - own) < -1
+    assert 3 <= quieter.sum() <= 13
+    torch.testing.assert_close(heard[~quieter], own[~quieter])
+    answer = made.scale(made.teacher(batch.audio[:, 480:-480]))
+    torch.testing.assert_close(made.make_pair(batch).real, answer)
+    torch.testing.assert_close(made.eval()._heard(batch, 54).flatten(1).mean(1), own)  # none in evaluation
+
+
+def test_parallel_recordings_and_common_augmentation_do_not_go_together():
+    made, batch = paired(common_augmentation=[RandomGain(-20, -20, probability=1.0)])
+    with pytest.raises(ConfigurationError, match=r"parallel recordings.*common_augmentation"):
+        made.train().make_pair(batch)
+    with pytest.raises(ConfigurationError, match="parallel is 2"):
+        module(parallel=2.0)
+
+
 def test_resuming_is_bit_exact(corpus_folder, tmp_path):
     whole, resumed = module(), module()
     fitted(whole, corpus_folder, tmp_path, max_steps=8)
