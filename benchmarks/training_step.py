@@ -19,6 +19,7 @@ from recipe import made
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
 from lightning_voiceclone.training.modules.vocoder import VocoderModule
+from lightning_voiceclone.utils.torch_internals import lerp_all
 
 ROUNDS, STEPS, SKIPPED = 5, 30, 5
 
@@ -88,7 +89,7 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
         torch.nn.utils.clip_grad_norm_(trained, clip)
         generator_optimizer.step()
         generator_optimizer.zero_grad()
-        torch._foreach_lerp_(list(average.values()), [p.data for p in trained], 0.001)
+        lerp_all(list(average.values()), [p.data for p in trained], 0.001)
         ends.append(time.perf_counter())
     return (ends[-1] - ends[SKIPPED - 1]) / (len(ends) - SKIPPED)
 

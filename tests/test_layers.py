@@ -89,6 +89,61 @@ def test_there_is_no_circle():
     assert circle({module: others for module, others in GRAPH.items() if module != "__init__"}) is None
 
 
+def private_uses(nodes, ours, defined):
+    """Private names of other packages that a module imports or takes from an object, with their lines."""
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] not in ours:
+            words = [*(node.module or "").split("."), *(name.name for name in node.names)]
+            found += [(node.lineno, word) for word in words if is_private(word)]
+        elif isinstance(node, ast.Import):
+            found += [(node.lineno, word) for name in node.names for word in name.name.split(".") if is_private(word)]
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in defined:
+            found.append((node.lineno, node.attr))
+    return found
+
+
+def parsed(text):
+    return list(ast.walk(ast.parse(text)))
+
+
+def is_private(word):
+    return word.startswith("_") and not word.startswith("__")
+
+
+def own_names(nodes):
+    """Names that a module defines: functions, classes, variables, and attributes of ``self`` and ``cls``."""
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)} | {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    } | {
+        node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+    }  # fmt: skip
+
+
+def test_private_api_of_other_packages_is_in_the_internals():
+    """Where an attribute is not defined anywhere in the project, it is another package's."""
+    folders = [ROOT, ROOT.parent / "benchmarks", *(ROOT.parent / "plugins").glob("*/lvc_*")]
+    nodes = {path: parsed(path.read_text(encoding="utf-8")) for folder in folders for path in folder.rglob("*.py")}
+    ours = {PACKAGE, *(folder.name for folder in folders)}
+    allowed = {
+        "_exit",  # of os, and documented
+        "_actions",  # of argparse, whose options cannot be listed otherwise
+        "_made_with",  # set by ``object.__setattr__``
+    }
+    defined = set().union(*map(own_names, nodes.values())) | allowed
+    found = [(str(path.relative_to(ROOT.parent)), *use) for path, all_ in nodes.items()
+             if not path.name.endswith("_internals.py") for use in private_uses(all_, ours, defined)]  # fmt: skip
+    assert found == [], "move these to utils/lightning_internals.py or torch_internals.py, with a test"
+
+
+def test_private_uses_are_found():
+    text = "from a._b import c\nfrom d import _e\nimport f._g\nx._h\nx._mine\nx.__dict__\nfrom mine import _i\n"
+    assert private_uses(parsed(text), {"mine"}, {"_mine"}) == [(1, "_b"), (2, "_e"), (3, "_g"), (4, "_h")]
+    assert own_names(parsed("class A:\n    _b = 1\n    def _c(self):\n        self._d = other._e = 1\n")) == {
+        "A", "_b", "_c", "_d"}  # fmt: skip
+
+
 def test_a_circle_and_an_import_inside_a_function_are_found():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None

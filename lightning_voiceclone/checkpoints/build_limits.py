@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.torch_internals import without_function_modes
 
 FREE_BYTES = 512 << 20  # over all of the building: windows, filters, and what is computed on the way to them
 TIMES = 16  # what the weights themselves take, for their first values and what those are computed from
@@ -114,7 +115,7 @@ def allow_more(weight_bytes: int) -> None:
 
 def unlimited() -> contextlib.AbstractContextManager[Any]:
     """A block in which nothing is counted: for reading weights that were compared with what they are to fill."""
-    return torch._C.DisableTorchFunction()
+    return without_function_modes()
 
 
 def _bytes_to_come(func: Any, args: Any, kwargs: Any) -> int:

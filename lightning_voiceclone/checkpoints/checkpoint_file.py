@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lightning_voiceclone.checkpoints.checkpoint_archive import Entry, ForeignError, RefusedError, entries, entry_tensor
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.torch_internals import set_versions
 
 MOST_PICKLE_BYTES = 16 << 20  # of the values beside the tensors' own; 30 kB are usual
 MOST_OPCODES = 500_000  # 40 for each tensor
@@ -278,7 +279,7 @@ def _mapped(value: Any, tensor: Callable[[StoredTensor], Any]) -> Any:
                 return dict(pairs)
             kept = OrderedDict(pairs)
             if (metadata := getattr(one, "_metadata", None)) is not None:
-                kept._metadata = convert(metadata, depth)  # type: ignore[attr-defined]
+                set_versions(kept, convert(metadata, depth))
             return kept
         if isinstance(one, list):
             return [convert(item, depth) for item in one]

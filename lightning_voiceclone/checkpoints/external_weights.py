@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightning_voiceclone.core.description_checks import shown_package
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.torch_internals import is_persistent
 
 
 def all_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -17,7 +18,7 @@ def all_weights(module: nn.Module) -> dict[str, Tensor]:
     named: dict[str, Tensor] = dict(module.named_parameters())
     for prefix, owner in module.named_modules():
         for name, buffer in owner.named_buffers(recurse=False):
-            if name not in owner._non_persistent_buffers_set:
+            if is_persistent(owner, name):
                 named[f"{prefix}.{name}".lstrip(".")] = buffer
     return {name: tensor.detach() for name, tensor in named.items()}
 

@@ -1,22 +1,14 @@
-"""Which classes a configuration may name: those of the kind that an option wants, and nothing that is merely callable.
-
-What jsonargparse keeps private (the options of a parser, their types, how it imports) is touched here alone; the tests
-of this module watch it.
-"""
+"""Which classes a configuration may name: those of the kind that an option wants, and nothing merely callable."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse._util import import_object
+
+from lightning_voiceclone.utils.lightning_internals import imported, option_types
 
 ANYTHING = ("builtins", "typing", "collections.abc")  # modules of types that say too little of what is to be called
-
-
-def option_types(parser: ArgumentParser) -> dict[str, Any]:
-    """Types of the values of a parser's own options, by the option's name."""
-    return {action.dest: action._typehint for action in parser._actions if hasattr(action, "_typehint")}
 
 
 def classes(hint: Any) -> Iterator[type]:
@@ -55,7 +47,7 @@ def _callables(value: Any) -> Iterator[tuple[str, Any]]:
         entries = dict(value.items(nested=False)) if isinstance(value, Namespace) else value
         if "class_path" in entries:
             path = str(entries["class_path"])
-            yield path, import_object(path) if "." in path else None
+            yield path, imported(path) if "." in path else None
         else:
             for entry in entries.values():
                 yield from _callables(entry)

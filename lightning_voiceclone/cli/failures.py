@@ -8,7 +8,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_voiceclone.cli.parser_errors import shortened
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.training import ranks
-from lightning_voiceclone.training.checkpoint_io import raised_while_restoring
+from lightning_voiceclone.utils.lightning_internals import raised_while_restoring
 
 
 def in_our_words(error: Exception) -> LVCError | None:

@@ -8,18 +8,25 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
-from lightning_voiceclone.cli.class_paths import classes, option_types, refusal
+from lightning_voiceclone.cli.class_paths import classes, refusal
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.utils.lightning_internals import (
+    ALTERNATIVES,
+    BARE,
+    FOREIGN,
+    GIVEN,
+    KEY,
+    NESTED,
+    NO_CLASS,
+    NO_CONFIG,
+    UNKNOWN,
+    VALUELESS,
+    WANTED,
+    option_names,
+    option_types,
+)
 
-UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
-BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
-VALUELESS = re.compile(r"argument --(\S+): expected (?:one|at least one) argument")
-NO_CLASS = re.compile(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)")
-FOREIGN = re.compile(r"(?:Expected '([\w.]+)' to be a |Import path ([\w.]+) does not |Importing '([\w.]+)' is not all)")
-NO_CONFIG = re.compile(r"Unable to load config ['\"](.+?)['\"]")
-WANTED = re.compile(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)")
-GIVEN = re.compile(r"(?:Got value|Given value): (?:NestedArg\(.*val='?(.*?)'?\)|(.+?))(?= - |$)")
 PLAIN = (bool, int, float, str, dict, list, Path, Tensor, type(None))  # of which no class is made by its name
 MOST_GIVEN = 60
 MOST_CHARACTERS = 500  # of a message that is passed on as it is
@@ -50,8 +57,8 @@ def explain(parser: ArgumentParser, message: str, cause: BaseException | None) -
         cause: what made it.
     """
     inner = next((error for error in _chain(cause) if isinstance(error, ParsingError)), None)
-    key = re.search(r'Parser key "([^"]+)"', message)
-    nested = re.findall(r"Given value: NestedArg\(key='([^']+)'", message)  # on the command line
+    key = KEY.search(message)
+    nested = NESTED.findall(message)  # on the command line
     within = nested[-1].rstrip("+") if nested else ""
     if inner and inner.option.startswith(within):
         within = inner.option
@@ -112,14 +119,14 @@ def _must_be(types: Sequence[type], bases: Sequence[type], message: str) -> str 
 def shortened(message: str) -> str:
     """A message of another package in one line; of one that lists alternatives, what the first one says."""
     text = " ".join(message.split())
-    if found := re.search(r"Union subtypes .*?Errors: - (.+?)(?: - Expected an?| Given value|$)", text):
+    if found := ALTERNATIVES.search(text):
         text = found[1]
     return text if len(text) < MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"
 
 
 def _no_option(parser: ArgumentParser, name: str) -> ParsingError:
     """That there is no such option; of one whose first word is wrong, of that alone."""
-    options = [action.dest for action in parser._actions if not action.dest.endswith("help")]
+    options = option_names(parser)
     first, firsts = name.partition(".")[0], {option.partition(".")[0] for option in options}
     if first not in firsts:
         return ParsingError(first, f"there is no such option{nearest(first, sorted(firsts))}")

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import yaml
-from jsonargparse import get_loader, set_loader
-from jsonargparse._loaders_dumpers import get_loader_exceptions, set_omegaconf_loader
 
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.lightning_internals import wrap_loader
 
 MODES = ("omegaconf+", "yaml")  # of the subcommands' parsers, and of the one around them
 MOST_VALUES = 100_000  # a recipe has some hundred
@@ -15,14 +14,14 @@ MOST_VALUES = 100_000  # a recipe has some hundred
 
 def bound_recipes() -> None:
     """Let the parser count what a text stands for before it makes anything of it."""
-    set_omegaconf_loader(MODES[0])
     for mode in MODES:
-        load = get_loader(mode)
-        if not getattr(load, "bounded", False):
-            set_loader(mode, _bounded(load), get_loader_exceptions("yaml"))
+        wrap_loader(mode, _bounded)
 
 
 def _bounded(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    if getattr(load, "bounded", False):  # by an earlier call
+        return load
+
     def bounded_load(text: str) -> Any:
         check_aliases(text)
         return load(text)

@@ -13,7 +13,7 @@ import torch
 from jsonargparse import set_parsing_settings
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -42,6 +42,7 @@ from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.modules.distillation import DistillationModule
 from lightning_voiceclone.training.modules.vocoder import VocoderModule
 from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.utils.lightning_internals import HookedCLI
 from lightning_voiceclone.utils.terminal import printable
 
 PRECISIONS = ("None", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")  # of the Trainer's
@@ -82,7 +83,7 @@ class PluginParser(LightningArgumentParser):
 MODULES = (VoiceModule, VocoderModule, DistillationModule)
 
 
-class TrainingCLI(LightningCLI):
+class TrainingCLI(HookedCLI):
     """Lightning's command line for modules of this project.
 
     Args:
@@ -103,18 +104,16 @@ class TrainingCLI(LightningCLI):
         with told():
             super().parse_arguments(parser, args)
 
-    def _parse_ckpt_path(self) -> None:
-        """Find the checkpoint that is to be gone on from, or judged.
-
-        Lightning's own lets what a checkpoint calls its hyper-parameters change the configuration: it could run code.
-        """
+    def choose_checkpoint(self) -> None:
+        """Find the checkpoint that is to be gone on from, or judged."""
         if self.config.get("subcommand") and (name := self.config[self.config.subcommand].get("ckpt_path")):
             settings = self.config[self.config.subcommand]
             settings["ckpt_path"] = find_checkpoint(name, checkpoint_folders(settings))
 
-    def _set_seed(self) -> None:
+    def set_seed(self) -> None:
+        """Seed all generators."""
         with told():
-            super()._set_seed()
+            super().set_seed()
 
     def instantiate_classes(self) -> None:
         """Make the Trainer, the model and the data."""
@@ -123,9 +122,13 @@ class TrainingCLI(LightningCLI):
         if self.subcommand == "fit":
             self._check_monitor()
 
+    def _settings(self, config: Any) -> Any:
+        """Of the subcommand that runs, or without one all that there are."""
+        return config.get(str(self.subcommand), config)
+
     def _check_monitor(self) -> None:
         """Refuse to choose checkpoints by a figure that this model does not log, before hours go by without one."""
-        name = self._get(self.config, "checkpoint").monitor
+        name = self._settings(self.config).checkpoint.monitor
         logged = [f"validation/{figure}" for figure in self.model.figures]
         if name is not None and name.startswith("validation/") and name not in logged:
             raise ConfigurationError(
@@ -144,7 +147,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Fill in what follows from the machine: loggers' folder, precision, strategy."""
-        settings = self._get(self.config, "trainer")
+        settings = self._settings(self.config).trainer
         if settings.logger in (None, True):
             kwargs["logger"] = self._default_loggers()
         if str(settings.precision) not in PRECISIONS:
@@ -159,12 +162,12 @@ class TrainingCLI(LightningCLI):
         if settings.strategy in ("auto", "ddp") and _processes(settings) > 1:
             # Each player's step leaves the other's weights without gradients.
             kwargs["strategy"] = DDPStrategy(find_unused_parameters=True)
-        given = self._get(self.config_init, "trainer").plugins or []
+        given = self._settings(self.config_init).trainer.plugins or []
         kwargs["plugins"] = [*(given if isinstance(given, list) else [given]), WholeCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
     def _default_loggers(self) -> list[Any]:
-        name = recipe_name(self.config.get(str(self.subcommand), self.config)) or str(self.subcommand)
+        name = recipe_name(self._settings(self.config)) or str(self.subcommand)
         name = f"{name}-{self.subcommand}" if self.subcommand in EVALUATIONS else name
         version = _next_version(RUNS / name)
         if self.claimed is not None and "LOCAL_RANK" not in os.environ:  # one process for all of the run's

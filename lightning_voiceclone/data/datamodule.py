@@ -23,6 +23,7 @@ from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.utils.files import unwritable_above
+from lightning_voiceclone.utils.lightning_internals import batches_done, distributes_samplers
 
 DEFAULT_CORPORA = "~/corpora"
 DEFAULT_CACHE = "~/.cache/lightning-voiceclone"
@@ -168,7 +169,7 @@ class VoiceDataModule(pl.LightningDataModule):
             ConfigurationError: if a speaker that was asked for is not there, or nothing is left.
         """
         assert self.trainer is not None
-        if self.trainer.world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+        if self.trainer.world_size > 1 and distributes_samplers(self.trainer):
             raise ConfigurationError(
                 "trainer.use_distributed_sampler is true, but recordings are shared out among the processes already;"
                 " set it to false"
@@ -264,8 +265,7 @@ class VoiceDataModule(pl.LightningDataModule):
     def _progress(self) -> tuple[int, float]:
         """Batches of the epoch that are done, and that it has, limited or not."""
         assert self.trainer is not None
-        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        return done, self.trainer.num_training_batches
+        return batches_done(self.trainer), self.trainer.num_training_batches
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops drawn anew in every epoch."""

@@ -1,12 +1,10 @@
 """Checkpoints that appear whole or not at all, and are read without running code."""
 
-import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.trainer.connectors import checkpoint_connector
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
@@ -48,12 +46,3 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 f"{path} has {names[0]}, which no checkpoint of lvc fit has and which could run code: it is not used"
             )
         return checkpoint
-
-
-def raised_while_restoring(error: BaseException) -> bool:
-    """Whether an exception comes from Lightning's taking over of a checkpoint that was read."""
-    return any(
-        frame.f_globals.get("__name__") == checkpoint_connector.__name__
-        and frame.f_code.co_name.startswith(("restore", "resume"))
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-    )

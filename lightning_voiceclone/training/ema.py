@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from lightning_voiceclone.utils.torch_internals import lerp_all
+
 
 class WeightAverage(nn.Module):
     """Exponential moving average of a module's trained parameters, kept as buffers (so that checkpoints have them).
@@ -40,7 +42,7 @@ class WeightAverage(nn.Module):
         """Take the module's present weights into the average."""
         averages, parameters = self._pairs(module)
         count = int(self.updates)
-        torch._foreach_lerp_(averages, [p.data for p in parameters], 1 - min(self.decay, (1 + count) / (10 + count)))
+        lerp_all(averages, [p.data for p in parameters], 1 - min(self.decay, (1 + count) / (10 + count)))
         self.updates += 1
 
     @contextlib.contextmanager

@@ -1,7 +1,4 @@
-"""The processes of one training: where one of them dies, the others end soon, and one line says which it was.
-
-What Lightning keeps private (who watches the processes that it starts) is touched here alone; a test watches it.
-"""
+"""The processes of one training: where one of them dies, the others end soon, and one line says which it was."""
 
 import os
 import re
@@ -14,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import torch
-from lightning.pytorch.strategies.launchers import subprocess_script
 
 from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.utils.lightning_internals import watch_children_with
 
 # What gloo, NCCL and the store that processes meet in say of one that is gone.
 GONE = re.compile(r"gloo|nccl|tcpstore|connection (?:closed|reset) by peer|broken pipe", re.IGNORECASE)
@@ -35,8 +32,7 @@ class LostProcessError(LVCError):
 
 def watch() -> None:
     """See to it that this process ends soon after another one of its training, which it may wait for, has died."""
-    # Lightning's own kills this process without a word.
-    subprocess_script._launch_process_observer = _watch_started  # type: ignore[assignment]
+    watch_children_with(_watch_started)
     if "LOCAL_RANK" in os.environ:  # started by the first process, or by torchrun
         _in_background(_end_with, os.getppid())
 

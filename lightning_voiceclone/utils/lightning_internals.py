@@ -1,17 +1,151 @@
-"""Private API of Lightning."""
+"""Private API of Lightning, and of jsonargparse on which its command line stands, each use with its reason.
 
-from collections.abc import Iterator
+A new version may change any of it: ``tests/utils/test_lightning_internals.py`` watches each. What torch keeps private
+is in ``torch_internals``, so that a model loads without Lightning.
+"""
+
+import re
+import subprocess
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import lightning.pytorch as pl
+from jsonargparse import ArgumentParser, get_loader, set_loader
+from jsonargparse._loaders_dumpers import get_loader_exceptions, set_omegaconf_loader
+from jsonargparse._util import import_object
+from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from lightning.pytorch.strategies.launchers import subprocess_script
+from lightning.pytorch.trainer.connectors import checkpoint_connector
+
+# Steps ---------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
-    """Keep Lightning from counting this optimizer's step: a step is a batch, and is counted once a batch."""
+    """Keep Lightning from counting this optimizer's steps.
+
+    It counts each optimizer's, two a batch in adversarial training; a step is a batch here (:func:`count_batch`).
+    """
     before, after = optimizer._on_before_step, optimizer._on_after_step
     optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure  # type: ignore[method-assign]
     try:
         yield
     finally:
         optimizer._on_before_step, optimizer._on_after_step = before, after  # type: ignore[method-assign]
+
+
+def count_batch(trainer: pl.Trainer) -> None:
+    """Count one step: ``global_step``, ``max_steps`` and checkpoints follow this counter under manual optimization."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    progress.increment_ready()
+    progress.increment_completed()
+
+
+def batches_done(trainer: pl.Trainer) -> int:
+    """Batches of the present epoch that were processed; in a checkpoint of a running epoch, where it goes on."""
+    done: int = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+    return done
+
+
+def stop_without_validation(trainer: pl.Trainer) -> None:
+    """End the training after this batch, without the validation that may be due: Lightning runs it even then."""
+    trainer.should_stop = True
+    trainer.limit_val_batches = 0
+
+
+# Processes -----------------------------------------------------------------------------------------------------------
+
+
+def distributes_samplers(trainer: pl.Trainer) -> bool:
+    """Whether ``Trainer(use_distributed_sampler=True)``; the Trainer keeps it where no public attribute leads."""
+    return bool(trainer._accelerator_connector.use_distributed_sampler)
+
+
+def watch_children_with(observer: Callable[[list["subprocess.Popen[bytes]"]], None]) -> None:
+    """Let ``observer`` take the place of Lightning's watch over the processes that it starts.
+
+    Lightning's own kills this process without a message when one of them fails.
+    """
+    subprocess_script._launch_process_observer = observer  # type: ignore[assignment]
+
+
+# Command line --------------------------------------------------------------------------------------------------------
+
+
+class HookedCLI(LightningCLI):
+    """Lightning's command line with public hooks in the place of two private methods."""
+
+    def choose_checkpoint(self) -> None:
+        """Called with the parsed configuration.
+
+        Lightning's own lets what a checkpoint calls its hyper-parameters change the configuration: it could run code.
+        """
+
+    def set_seed(self) -> None:
+        """Called next; seeds all generators as ``--seed_everything`` states.
+
+        Raises:
+            ValueError: if the seed is out of range.
+        """
+        super()._set_seed()
+
+    def _parse_ckpt_path(self) -> None:
+        self.choose_checkpoint()
+
+    def _set_seed(self) -> None:
+        self.set_seed()
+
+
+def raised_while_restoring(error: BaseException) -> bool:
+    """Whether an exception comes from Lightning's taking over of a checkpoint that was read; it wraps none."""
+    return any(
+        frame.f_globals.get("__name__") == checkpoint_connector.__name__
+        and frame.f_code.co_name.startswith(("restore", "resume"))
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+
+
+# jsonargparse --------------------------------------------------------------------------------------------------------
+
+
+def option_names(parser: ArgumentParser) -> list[str]:
+    """Names of a parser's own options, without those that print help."""
+    return [action.dest for action in parser._actions if not action.dest.endswith("help")]
+
+
+def option_types(parser: ArgumentParser) -> dict[str, Any]:
+    """Types of the values of a parser's own options, by the option's name."""
+    return {action.dest: action._typehint for action in parser._actions if hasattr(action, "_typehint")}
+
+
+def imported(path: str) -> Any:
+    """What jsonargparse finds by a ``class_path``, so that a check looks at the object that would be called."""
+    return import_object(path)
+
+
+def wrap_loader(mode: str, wrapper: Callable[[Callable[[str], Any]], Callable[[str], Any]]) -> None:
+    """Put ``wrapper`` around the function that turns text into values in a parser mode.
+
+    ``set_loader`` needs the exceptions of the loader that it replaces, and omegaconf's loader is registered only when
+    the first parser of that mode is made: neither has a public function.
+    """
+    if mode.startswith("omegaconf"):
+        set_omegaconf_loader(mode)
+    set_loader(mode, wrapper(get_loader(mode)), get_loader_exceptions("yaml"))
+
+
+# Its messages: the only place that says which option is wrong, and how.
+UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
+BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
+VALUELESS = re.compile(r"argument --(\S+): expected (?:one|at least one) argument")
+NO_CLASS = re.compile(r"(?:dot import path string|import path format|Import path expected)[^:]*: (\S+)")
+FOREIGN = re.compile(r"(?:Expected '([\w.]+)' to be a |Import path ([\w.]+) does not |Importing '([\w.]+)' is not all)")
+NO_CONFIG = re.compile(r"Unable to load config ['\"](.+?)['\"]")
+WANTED = re.compile(r"Expected an? (.+?)(?= - |\. Got value| Given value|$)")
+GIVEN = re.compile(r"(?:Got value|Given value): (?:NestedArg\(.*val='?(.*?)'?\)|(.+?))(?= - |$)")
+KEY = re.compile(r'Parser key "([^"]+)"')
+NESTED = re.compile(r"Given value: NestedArg\(key='([^']+)'")
+ALTERNATIVES = re.compile(r"Union subtypes .*?Errors: - (.+?)(?: - Expected an?| Given value|$)")

@@ -9,12 +9,13 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.loggers import Logger
 
-from lightning_voiceclone.cli.class_paths import classes, option_types, refusals
+from lightning_voiceclone.cli.class_paths import classes, refusals
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.training import build_cli
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.utils.lightning_internals import option_types
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "recipes/librispeech.yaml")
 PLACES = [

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from lightning.pytorch.strategies.launchers import subprocess_script
 
 from lightning_voiceclone.training import ranks
 
@@ -30,11 +29,6 @@ def test_a_lost_connection_is_told_with_the_process_that_died(of_two):
 def test_other_errors_are_no_lost_process(of_two):
     assert ranks.lost_process(RuntimeError("shapes do not fit")) is None
     assert ranks.lost_process(KeyError("gloo")) is None
-
-
-def test_who_watches_the_processes_is_still_lightnings_private_function():
-    assert callable(subprocess_script._launch_process_observer)
-    assert subprocess_script._SubprocessScriptLauncher.launch.__code__.co_names.count("_launch_process_observer") == 1
 
 
 WATCHING = """

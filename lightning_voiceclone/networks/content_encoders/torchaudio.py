@@ -12,6 +12,7 @@ from lightning_voiceclone.core.interfaces import INFINITE, ContentEncoder, Dims
 from lightning_voiceclone.core.masking import masked_mean_and_deviation, reach_mask
 from lightning_voiceclone.errors import ConfigurationError, nearest
 from lightning_voiceclone.features.framing import check_audio
+from lightning_voiceclone.utils.torch_internals import normalizes_waveform
 
 HOP = 320  # samples from one frame to the next, of all these models
 FIELD = 400  # samples that one frame sees before attention
@@ -58,7 +59,7 @@ class TorchaudioContentEncoder(ContentEncoder):
         layers = len(self.model.encoder.transformer.layers)
         if not 1 <= layer <= layers:
             raise ConfigurationError(f"TorchaudioContentEncoder: layer is {layer}; {bundle} has 1 to {layers}")
-        self.normalizes = bool(getattr(known[bundle], "_normalize_waveform", False))
+        self.normalizes = normalizes_waveform(known[bundle])
         self.layer = layer
         self.channels = self.model.encoder.transformer.layers[0].final_layer_norm.normalized_shape[0]
         self.train(False)

@@ -16,6 +16,7 @@ from lightning_voiceclone.checkpoints.compatibility import check_same_optimizers
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import ENDING, UNNAMED, atomic_file
 from lightning_voiceclone.utils.leftovers import sweep
+from lightning_voiceclone.utils.lightning_internals import stop_without_validation
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -61,8 +62,7 @@ class Interruption(Callback):
             return
         path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
         trainer.save_checkpoint(path)
-        trainer.should_stop = True
-        trainer.limit_val_batches = 0  # no evaluation between the signal and the end
+        stop_without_validation(trainer)
         self.received = self.received or signal.SIGINT
         rank_zero_info(f"\ninterrupted after step {trainer.global_step}; go on with the same command and"
                        f" --ckpt_path {path}")  # fmt: skip
@@ -143,9 +143,11 @@ class LastCheckpoint(Callback):
 class ConfigWriter(SaveConfigCallback):
     """Writes ``config.yaml``, all that was set and defaulted, into the run's folder, and tells the loggers."""
 
+    written = False
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write it when a training begins."""
-        if stage != "fit" or self.already_saved:
+        if stage != "fit" or self.written:
             return
         folder = run_folder(trainer)
         if (folder / "config.yaml").exists() and folder.resolve() == Path(trainer.default_root_dir).resolve():
@@ -160,7 +162,7 @@ class ConfigWriter(SaveConfigCallback):
                 temporary.write_text(text, encoding="utf-8")
             for logger in trainer.loggers:
                 logger.log_hyperparams(_flat(self.config.as_dict()))
-        self.already_saved = True
+        self.written = True
 
 
 def _sweep_runs(folder: Path) -> None:

@@ -23,7 +23,7 @@ from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_step, clip
 from lightning_voiceclone.training.loss_weights import check_weights
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
-from lightning_voiceclone.utils.lightning_internals import uncounted
+from lightning_voiceclone.utils.lightning_internals import count_batch, uncounted
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -156,9 +156,7 @@ class AdversarialModule(pl.LightningModule):
         optimizer.zero_grad()
 
     def _count_batch(self) -> None:
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
+        count_batch(self.trainer)
         for scheduler in self._schedulers():
             scheduler.step()
 
