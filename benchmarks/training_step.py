@@ -18,7 +18,7 @@ from recipe import made
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
-from lightning_voiceclone.training.modules.vocoder import VocoderModule
+from lightning_voiceclone.training.recipes import VocoderModule
 from lightning_voiceclone.utils.torch_internals import lerp_all
 
 ROUNDS, STEPS, SKIPPED = 5, 30, 5

@@ -39,9 +39,7 @@ from lightning_voiceclone.training.callbacks.run import ConfigWriter, Interrupti
 from lightning_voiceclone.training.callbacks.samples import SampleLogger, WavWriter
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
-from lightning_voiceclone.training.modules.distillation import DistillationModule
-from lightning_voiceclone.training.modules.vocoder import VocoderModule
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.recipes import DistillationModule, VocoderModule, VoiceModule
 from lightning_voiceclone.utils.lightning_internals import HookedCLI
 from lightning_voiceclone.utils.terminal import printable
 

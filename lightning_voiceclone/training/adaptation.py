@@ -26,7 +26,7 @@ from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError, RecordingError
 from lightning_voiceclone.inference.converter import Converter
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.modules.voice import VoiceTraining
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.utils.progress import progress_bar
 from lightning_voiceclone.voice.model import VoiceModel
@@ -161,25 +161,17 @@ def _trained(
     return weights
 
 
-def _module(voice: VoiceModel, learning_rate: float) -> VoiceModule:
-    """The voice in training; its parts are the voice's own."""
+def _module(voice: VoiceModel, learning_rate: float) -> VoiceTraining:
+    """The voice in training."""
     weights = {"reconstruction": 20.0}
     speaker = voice.speaker_encoder
     if speaker is not None and speaker.takes == "features":
         weights["speaker"] = 5.0
-
-    def given(part: Any) -> Callable[[Any], Any] | None:
-        return None if part is None else lambda dims: part
-
-    module = VoiceModule(
-        voice.feature_extractor, lambda dims: voice.generator, content_encoder=given(voice.content_encoder),
-        speaker_encoder=given(speaker), pitch=voice.pitch, energy=voice.energy, vocoder=lambda spec: voice.vocoder,
-        noise=voice.noise, speaker_noise=0.1, weights=weights,
+    return VoiceTraining(
+        voice, speaker_noise=0.1, weights=weights,
         generator_optimizer=partial(torch.optim.AdamW, lr=learning_rate, betas=(0.8, 0.99)),
         steps=StepSettings(average=0.98),
     )  # fmt: skip
-    module.voice.normalizer.load_state_dict(voice.normalizer.state_dict())
-    return module
 
 
 def _weights(part: torch.nn.Module) -> dict[str, Tensor]:

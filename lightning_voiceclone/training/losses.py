@@ -49,7 +49,7 @@ class LossInputs:
 
 
 class VoiceLosses:
-    """The losses of :class:`VoiceModule` that need no discriminator, by name.
+    """The losses of :class:`VoiceTraining` that need no discriminator, by name.
 
     Args:
         names: of those that are asked for; others than ``VOICE_LOSSES`` are somebody else's.

@@ -94,15 +94,15 @@ BEGINS = """
 import sys
 from pathlib import Path
 from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.modules.voice import VoiceTraining
 
-step = VoiceModule.training_step
+step = VoiceTraining.training_step
 
 def telling(*arguments):
     Path("begun").touch()
     return step(*arguments)
 
-VoiceModule.training_step = telling
+VoiceTraining.training_step = telling
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -18,7 +18,7 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
 from lightning_voiceclone.networks.speaker_encoders.conv import ConvSpeakerEncoder
 from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.recipes import VoiceModule
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice.model import VoiceModel
 

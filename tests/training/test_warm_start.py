@@ -15,7 +15,7 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.recipes import VoiceModule
 
 
 def module(seed, **changes):

@@ -41,8 +41,7 @@ class AdversarialModule(pl.LightningModule):
     training goes on exactly as one that was never stopped.
 
     Args:
-        generator_side: everything that trains with the generator.
-        name: of the subclass's attribute that holds it; checkpoints keep its averaged weights under that name.
+        generator_side: everything that trains with the generator; becomes the attribute that ``trained`` names.
         discriminator: tells real from fake; None for none.
         adversarial_loss: the game.
         weights: of the losses, by name.
@@ -60,7 +59,6 @@ class AdversarialModule(pl.LightningModule):
         discriminator: Discriminator | None,
         adversarial_loss: AdversarialLoss,
         *,
-        name: str,
         weights: Mapping[str, float],
         own_losses: set[str],
         absent: Mapping[str, str],
@@ -76,8 +74,8 @@ class AdversarialModule(pl.LightningModule):
         self.adversarial_loss = adversarial_loss
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         self.steps = steps
-        self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, name)
-        self._generator_side = [generator_side]  # in a list: the subclass registers it under its own name
+        self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, self.trained)
+        setattr(self, self.trained, generator_side)
         self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
 
@@ -86,6 +84,13 @@ class AdversarialModule(pl.LightningModule):
         """Make a batch into real and fake, with the losses that are this module's own."""
 
     speaks: ClassVar[bool] = True  # whether predict_step gives something to hear
+    trained: ClassVar[str]  # attribute with what trains with the generator; checkpoints keep its average by that name
+
+    @property
+    def generator_side(self) -> nn.Module:
+        """Everything that trains with the generator."""
+        side: nn.Module = getattr(self, self.trained)
+        return side
 
     # What the data are to look like ----------------------------------------------------------------------------------
 
@@ -123,7 +128,7 @@ class AdversarialModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer a player, the generator's first, each with its scheduler if there is one."""
         make_generator, make_discriminator, make_scheduler = self._make_optimizers
-        trained = [p for p in self._generator_side[0].parameters() if p.requires_grad]
+        trained = [p for p in self.generator_side.parameters() if p.requires_grad]
         try:
             optimizers = [make_generator(trained)]
             if self.discriminator is not None:
@@ -222,7 +227,7 @@ class AdversarialModule(pl.LightningModule):
             total = torch.stack([self.weights[name] * loss for name, loss in used.items()]).sum()
             self._step_optimizer(0, total, used, step)
         if self.average is not None and (step + 1) % self.steps.accumulate == 0:
-            self.average.update(self._generator_side[0])
+            self.average.update(self.generator_side)
         for name, loss in losses.items():
             self._log(name, loss)
         self._log("generator", total, prog_bar=True)
@@ -274,7 +279,7 @@ class AdversarialModule(pl.LightningModule):
         if self.average is None:
             yield
             return
-        with self.average.applied(self._generator_side[0]):
+        with self.average.applied(self.generator_side):
             yield
 
     def fit_statistics(self, recordings: Iterable[Tensor]) -> None:

@@ -1,6 +1,6 @@
 """Teaching a small encoder what a large one hears, so that cloning needs only the small one."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,7 +15,6 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import (
     AudioTransform,
     ContentEncoder,
-    Dims,
     FeatureExtractor,
     FeatureTransform,
     SpeakerEncoder,
@@ -26,10 +25,9 @@ from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
-from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.training.checks import check_augmentation
+from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
@@ -50,7 +48,7 @@ class _Student(nn.Module):
         return self.head(encoded.movedim(1, -1)).movedim(-1, 1)
 
 
-class DistillationModule(AdversarialModule):
+class DistillationTraining(AdversarialModule):
     """A content or speaker encoder in training: from features it must tell what a teacher tells from the audio.
 
     The student may hear each crop changed (another pitch, other formants, noise) while the teacher hears it as it is:
@@ -75,11 +73,14 @@ class DistillationModule(AdversarialModule):
         steps: clipping, accumulation and averaging.
     """
 
+    trained = "student"
+    student: _Student
+
     def __init__(
         self,
-        feature_extractor: FeatureExtractor | None = None,
-        encoder: Callable[[Dims], Encoder] = ConvContentEncoder,
-        teacher: Callable[[Dims], Encoder] | None = None,
+        feature_extractor: FeatureExtractor,
+        encoder: Encoder,
+        teacher: Encoder,
         common_augmentation: list[AudioTransform] | None = None,
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
@@ -89,18 +90,11 @@ class DistillationModule(AdversarialModule):
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
     ) -> None:
-        extractor = feature_extractor or MelSpectrogram()
-        if teacher is None:
-            raise ConfigurationError("there is no teacher; name one, such as --model.teacher WhisperContentEncoder")
-        dims = Dims(extractor.spec.channels, frame_rate=extractor.spec.frame_rate)
-        made, knows = encoder(dims), teacher(dims)
-        _check(made, knows, extractor.spec, augmentation or [])
-        student = _Student(made, knows.channels)
+        _check(encoder, teacher, feature_extractor.spec, augmentation or [])
         super().__init__(
-            student,
+            _Student(encoder, teacher.channels),
             None,
             LeastSquaresLoss(),
-            name="student",
             weights=weights,
             own_losses={"distance"},
             absent={},
@@ -109,10 +103,9 @@ class DistillationModule(AdversarialModule):
             scheduler=scheduler,
             steps=steps,
         )
-        self.extractor = extractor
-        self.student = student
-        self._teacher = [knows.requires_grad_(False).eval()]  # in a list: checkpoints of ours are not to hold it
-        self.scale = Normalizer(knows.channels)  # of the teacher's channels
+        self.extractor = feature_extractor
+        self._teacher = Frozen(teacher)
+        self.scale = Normalizer(teacher.channels)  # of the teacher's channels
         check_augmentation(common_augmentation or [])
         self.common_augmentation = nn.ModuleList(common_augmentation or [])
         self.augmentation = nn.ModuleList(augmentation or [])
@@ -131,7 +124,7 @@ class DistillationModule(AdversarialModule):
     @property
     def teacher(self) -> Encoder:
         """Who tells what to hear."""
-        return self._teacher[0]
+        return self._teacher.module
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -176,7 +169,7 @@ class DistillationModule(AdversarialModule):
         audio = batch.audio[:, batch.margin * hop : (batch.margin + frames) * hop]
         x = audio if self.teacher.takes == "audio" else self.extractor(batch.audio)[..., batch.margin :][..., :frames]
         lengths = batch.lengths * (hop if self.teacher.takes == "audio" else 1)
-        return _over_time(self.teacher.to(audio.device)(x, lengths).float())
+        return _over_time(self._teacher.on(audio.device)(x, lengths).float())
 
     def _heard(self, batch: Batch, frames: int) -> Tensor:
         """The features that the student hears."""
@@ -201,7 +194,7 @@ class DistillationModule(AdversarialModule):
         features = [self.extractor(row) for row in rows]
         self.student.encoder.fit_statistics(features)
         pairs = zip(rows, features, strict=True)
-        teacher = self.teacher.to(self.device)
+        teacher = self._teacher.on(self.device)
         answers = [teacher(row if teacher.takes == "audio" else heard, None) for row, heard in pairs]
         self.scale.fit(_over_time(answer) for answer in answers)
         if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to tell the spread of each number

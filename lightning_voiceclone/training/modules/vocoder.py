@@ -1,6 +1,6 @@
 """Training a vocoder: from features to the waveform they came from, against discriminators of waveforms."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,10 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.checkpoints.compatibility import check_same_parts
 from lightning_voiceclone.checkpoints.part_folder import description_of
-from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import (
     AdversarialLoss,
     AudioTransform,
-    Dims,
     Discriminator,
     FeatureExtractor,
     Vocoder,
@@ -24,17 +22,17 @@ from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss
 from lightning_voiceclone.training.checks import check_augmentation, check_stored_features
+from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
-from lightning_voiceclone.vocoders.vocos import Vocos
+from lightning_voiceclone.voice.model import VoiceModel
 
 
-class VocoderModule(AdversarialModule):
+class VocoderTraining(AdversarialModule):
     """A vocoder in training, from recordings alone: the features of each crop must become the crop again.
 
     With ``voice`` the features are not the recordings' own but what that voice's generator makes of them, told what
@@ -49,7 +47,7 @@ class VocoderModule(AdversarialModule):
         vocoder: from features to a waveform.
         discriminator: of waveforms, tells real from fake; null for none.
         adversarial_loss: the game that the two play.
-        voice: voice folder or checkpoint whose generator makes the features; null for the recordings' own.
+        voice: model whose generator makes the features; None for the recordings' own. Not part of checkpoints.
         augmentation: transforms of the training audio, which keep its shape.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the vocoder.
@@ -58,13 +56,16 @@ class VocoderModule(AdversarialModule):
         steps: how the two take turns, clipping, accumulation and averaging.
     """
 
+    trained = "vocoder"
+    vocoder: Vocoder
+
     def __init__(
         self,
-        feature_extractor: FeatureExtractor | None = None,
-        vocoder: Callable[[AudioSpec], Vocoder] = Vocos,
-        discriminator: Callable[[Dims], Discriminator] | None = None,
+        feature_extractor: FeatureExtractor,
+        vocoder: Vocoder,
+        discriminator: Discriminator | None = None,
+        voice: VoiceModel | None = None,
         adversarial_loss: AdversarialLoss | None = None,
-        voice: str | None = None,
         augmentation: list[AudioTransform] | None = None,
         weights: dict[str, float] = {"mel": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
@@ -72,18 +73,14 @@ class VocoderModule(AdversarialModule):
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
     ) -> None:
-        extractor = feature_extractor or MelSpectrogram()
-        spec = extractor.spec
-        made = vocoder(spec)
-        judge = discriminator(Dims(spec.channels, frame_rate=spec.frame_rate)) if discriminator else None
-        _check(made, judge)
-        check_join("the feature extractor", spec, "the vocoder", made.spec)
-        absent = _absent_losses(made)
+        spec = feature_extractor.spec
+        _check(vocoder, discriminator)
+        check_join("the feature extractor", spec, "the vocoder", vocoder.spec)
+        absent = _absent_losses(vocoder)
         super().__init__(
-            made,
-            judge,
+            vocoder,
+            discriminator,
             adversarial_loss or LeastSquaresLoss(),
-            name="vocoder",
             weights=weights,
             own_losses={"mel", "spectral", "likelihood"} - set(absent),
             absent=absent,
@@ -92,15 +89,14 @@ class VocoderModule(AdversarialModule):
             scheduler=scheduler,
             steps=steps,
         )
-        self.extractor = extractor
-        self.vocoder = made
+        self.extractor = feature_extractor
         self.augmentation = nn.ModuleList(augmentation or [])
         check_augmentation(augmentation or [])
         self.mel = MultiResolutionMelLoss(spec.sample_rate)
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
-        self._teacher = [load_voice(voice)] if voice else []  # in a list: a checkpoint of ours is not to hold it
-        if self._teacher:
-            check_join("the feature extractor", spec, f"the voice {voice}", self._teacher[0].spec)
+        self._teacher = None if voice is None else Frozen(voice)
+        if voice is not None:
+            check_join("the feature extractor", spec, "the voice of model.voice", voice.spec)
             if augmentation:
                 raise ConfigurationError(
                     "augmentation would change what the voice is to say and not the reference that it is to say it as;"
@@ -115,12 +111,12 @@ class VocoderModule(AdversarialModule):
     @property
     def needs_reference(self) -> bool:
         """Whether a voice makes the features, which needs a reference."""
-        return any(teacher.needs_reference for teacher in self._teacher)
+        return self._teacher is not None and self._teacher.module.needs_reference
 
     @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop."""
-        return max([self.extractor.margin, *(teacher.margin for teacher in self._teacher)])
+        return max(self.extractor.margin, 0 if self._teacher is None else self._teacher.module.margin)
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -162,11 +158,11 @@ class VocoderModule(AdversarialModule):
                 audio = transform(audio, self.spec.sample_rate)
         hop, frames = self.spec.hop_length, audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         inner = audio[:, batch.margin * hop : (batch.margin + frames) * hop]
-        if not self._teacher:
+        if self._teacher is None:
             if batch.features is not None and self._whole(batch, frames):  # what pads stored ones is no silence
                 return batch.features, inner
             return self._extracted(audio, batch), inner
-        voice = self._teacher[0].to(audio.device)
+        voice = self._teacher.on(audio.device)
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
         prompt = None
         if self.needs_reference:

@@ -1,7 +1,6 @@
 """Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,9 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import (
     AdversarialLoss,
     AudioTransform,
-    ContentEncoder,
-    Dims,
     Discriminator,
     FeatureExtractor,
     FeatureTransform,
-    Generator,
-    SpeakerEncoder,
-    Vocoder,
 )
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import AudioSpec, check_join
@@ -30,10 +24,8 @@ from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.evaluation.metrics.moments import ChannelMoments
 from lightning_voiceclone.features.filterbank import channel_frequencies
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.reconstruction import masked_l1
-from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.training.checks import (
     absent_losses,
     check_augmentation,
@@ -47,14 +39,12 @@ from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.training.losses import VOICE_LOSSES, LossInputs, VoiceLosses
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
-from lightning_voiceclone.training.warm_start import begin_with
-from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 
 
-class VoiceModule(AdversarialModule):
-    """A voice in training.
+class VoiceTraining(AdversarialModule):
+    """A model in training, its parts made already (``recipes.VoiceModule`` makes them from a recipe).
 
     With a content encoder it clones: what a crop of a recording says, in the voice of another crop of the same
     speaker, must become that crop again (reconstruction) and pass as real (adversarial). Without one it is the
@@ -70,16 +60,9 @@ class VoiceModule(AdversarialModule):
     frequency, nothing is learnt from it there.
 
     Args:
-        feature_extractor: what the generator must produce; owns rate, hop and width.
-        generator: from condition to features.
-        discriminator: tells real from fake; null for none.
-        adversarial_loss: the game that the two play.
-        content_encoder: what is said; null for speech from noise alone.
-        speaker_encoder: who says it; null for none.
-        pitch: extractor of f0 and voicing that the generator is told; null for none.
-        energy: extractor of the RMS that the generator is told; null for none.
-        vocoder: from features to a waveform, when cloning.
-        noise: numbers of noise a frame that the generator is told.
+        model: the parts, joined; those that require gradients train.
+        discriminator: tells real from fake; None for none.
+        adversarial_loss: the game that the two play; null for least squares.
         augmentation: transforms of the training audio, which keep its shape; source and target alike.
         content_transforms: transforms of the features that the content encoder hears in training, so that it learns
             to ignore what they change.
@@ -87,8 +70,6 @@ class VoiceModule(AdversarialModule):
         swap: share of the rows of a batch that speak in another row's voice; in each process rounded down, but not to
             none.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
-        start: checkpoint or folder of a voice, or "default", to begin with the weights of, as far as they have the same
-            names and shapes: those of the generator, of encoders that train, and of the discriminator; null for none.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.
@@ -96,71 +77,44 @@ class VoiceModule(AdversarialModule):
         steps: how the two take turns, clipping, accumulation and averaging.
     """
 
+    trained = "voice"
+    voice: VoiceModel
+
     def __init__(
         self,
-        feature_extractor: FeatureExtractor | None = None,
-        generator: Callable[[Dims], Generator] = ConvGenerator,
-        discriminator: Callable[[Dims], Discriminator] | None = None,
+        model: VoiceModel,
+        discriminator: Discriminator | None = None,
         adversarial_loss: AdversarialLoss | None = None,
-        content_encoder: Callable[[Dims], ContentEncoder] | None = None,
-        speaker_encoder: Callable[[Dims], SpeakerEncoder] | None = None,
-        pitch: FeatureExtractor | None = None,
-        energy: FeatureExtractor | None = None,
-        vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
-        noise: int = 0,
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
         target_transforms: list[FeatureTransform] | None = None,
         swap: float = 0.0,
         speaker_noise: float = 0.0,
-        start: str | None = None,
         weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
     ) -> None:
-        extractor = feature_extractor or MelSpectrogram()
-        spec = extractor.spec
-        dims = Dims(spec.channels, noise=noise, pitch=pitch is not None, energy=energy is not None,
-                    frame_rate=spec.frame_rate)  # fmt: skip
-        content = content_encoder(dims) if content_encoder else None
-        speaker = speaker_encoder(dims) if speaker_encoder else None
-        dims = replace(dims, content=content.channels if content else 0, speaker=speaker.channels if speaker else 0)
-        made = generator(dims)
-        voice = VoiceModel(
-            extractor,
-            made,
-            vocoder(spec),
-            content_encoder=content,
-            speaker_encoder=speaker,
-            pitch=pitch,
-            energy=energy,
-            noise=noise,
-        )
-        judge = discriminator(dims) if discriminator else None
-        if start is not None:
-            begin_with(voice, judge, start)
+        spec, content, generator = model.spec, model.content_encoder, model.generator
         check_augmentation(augmentation or [])
-        check_transforms(augmentation or [], content_transforms or [], voice)
-        check_way_back(judge, voice.vocoder)
-        check_swap(swap, voice.needs_reference, content)
-        check_cross_speaker(weights, swap, playing=judge is not None, warmup=steps.warmup)
-        absent = absent_losses(spec, content, speaker, made, swap)
+        check_transforms(augmentation or [], content_transforms or [], model)
+        check_way_back(discriminator, model.vocoder)
+        check_swap(swap, model.needs_reference, content)
+        check_cross_speaker(weights, swap, playing=discriminator is not None, warmup=steps.warmup)
+        absent = absent_losses(spec, content, model.speaker_encoder, generator, swap)
         super().__init__(
-            voice,
-            judge,
+            model,
+            discriminator,
             adversarial_loss or LeastSquaresLoss(),
-            name="voice",
             weights=weights,
-            own_losses=(VOICE_LOSSES - set(absent)) | made.loss_names,
+            own_losses=(VOICE_LOSSES - set(absent)) | generator.loss_names,
             absent=absent,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             scheduler=scheduler,
             steps=steps,
         )
-        self.voice = voice
         check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = swap, speaker_noise
         self.losses = VoiceLosses(self.weights)

@@ -24,7 +24,7 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.training.callbacks.clone_quality import CloneQuality, _drawn
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.recipes import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 

@@ -32,15 +32,14 @@ class Tiny(AdversarialModule):
 
     feature_extractor = None
     advice = None
+    trained = "generator"
 
     def __init__(self, *, discriminator=True, weights=None, loss=None, scheduler=None, **steps):
         torch.manual_seed(0)
-        self_generator = nn.Linear(4, 4)
         super().__init__(
-            self_generator,
+            nn.Linear(4, 4),
             Judge() if discriminator else None,
             loss or LeastSquaresLoss(),
-            name="generator",
             weights=weights or {"adversarial": 1.0},
             own_losses={"distance"},
             absent={"spectral": "there is no waveform"},
@@ -49,7 +48,6 @@ class Tiny(AdversarialModule):
             scheduler=scheduler,
             steps=StepSettings(**{"gradient_clip": None, "average": None, **steps}),
         )
-        self.generator = self_generator
         self.trace = []
 
     def make_pair(self, batch):

@@ -22,7 +22,7 @@ from lightning_voiceclone.networks.speaker_encoders.conv import ConvSpeakerEncod
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
-from lightning_voiceclone.training.modules.distillation import DistillationModule
+from lightning_voiceclone.training.recipes import DistillationModule
 from lightning_voiceclone.training.step import StepSettings
 
 SMALL = {"channels": 8, "width": 16, "hidden": 16, "layers": 1}

@@ -23,7 +23,7 @@ from lightning_voiceclone.networks.discriminators.spectra import WaveformDiscrim
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
-from lightning_voiceclone.training.modules.vocoder import VocoderModule
+from lightning_voiceclone.training.recipes import VocoderModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.vocos import Vocos

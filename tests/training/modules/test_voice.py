@@ -39,7 +39,7 @@ from lightning_voiceclone.training.callbacks.run import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.training.losses import LossInputs
-from lightning_voiceclone.training.modules.voice import VoiceModule
+from lightning_voiceclone.training.recipes import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.vocoders.unframe import Unframe
 

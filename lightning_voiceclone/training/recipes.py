@@ -1,0 +1,157 @@
+"""What a recipe names, made: the modules that ``lvc fit`` trains, each from the classes of its parts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from lightning_voiceclone.checkpoints.voice_folder import load_voice
+from lightning_voiceclone.core.interfaces import (
+    ContentEncoder,
+    Dims,
+    Discriminator,
+    FeatureExtractor,
+    Generator,
+    SpeakerEncoder,
+    Vocoder,
+)
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.training.modules.distillation import DistillationTraining
+from lightning_voiceclone.training.modules.vocoder import VocoderTraining
+from lightning_voiceclone.training.modules.voice import VoiceTraining
+from lightning_voiceclone.training.warm_start import begin_with
+from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.vocoders.vocos import Vocos
+from lightning_voiceclone.voice.model import VoiceModel
+
+Encoder = ContentEncoder | SpeakerEncoder
+
+
+def build_model(
+    feature_extractor: FeatureExtractor,
+    generator: Callable[[Dims], Generator],
+    *,
+    content_encoder: Callable[[Dims], ContentEncoder] | None = None,
+    speaker_encoder: Callable[[Dims], SpeakerEncoder] | None = None,
+    pitch: FeatureExtractor | None = None,
+    energy: FeatureExtractor | None = None,
+    vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
+    noise: int = 0,
+) -> tuple[VoiceModel, Dims]:
+    """Make the parts of a model at widths that fit, and join them.
+
+    Each part states its own width, and the later ones are made with it: encoders, generator, vocoder.
+
+    Returns:
+        The model, with fresh or pretrained weights, and the widths, with which a discriminator is made.
+
+    Raises:
+        LVCError: if a part cannot be made, or the parts do not fit.
+    """
+    spec = feature_extractor.spec
+    dims = Dims(spec.channels, noise=noise, pitch=pitch is not None, energy=energy is not None,
+                frame_rate=spec.frame_rate)  # fmt: skip
+    content = content_encoder(dims) if content_encoder else None
+    speaker = speaker_encoder(dims) if speaker_encoder else None
+    dims = replace(dims, content=content.channels if content else 0, speaker=speaker.channels if speaker else 0)
+    made = generator(dims)
+    model = VoiceModel(
+        feature_extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
+        energy=energy, noise=noise,
+    )  # fmt: skip
+    return model, dims
+
+
+class VoiceModule(VoiceTraining):
+    """A model in training, by the parts that a recipe names; :class:`VoiceTraining` has the losses and the steps.
+
+    Args:
+        feature_extractor: what the generator must produce; owns rate, hop and width.
+        generator: from condition to features.
+        discriminator: tells real from fake; null for none.
+        content_encoder: what is said; null for speech from noise alone.
+        speaker_encoder: who says it; null for none.
+        pitch: extractor of the f0 and voicing that the generator gets; null for none.
+        energy: extractor of the RMS that the generator gets; null for none.
+        vocoder: from features to a waveform, when cloning.
+        noise: numbers of noise a frame that the generator gets.
+        start: checkpoint or folder of a model, or "default", to begin with the weights of, as far as they have the same
+            names and shapes: those of the generator, of encoders that train, and of the discriminator; null for none.
+        training: as of :class:`VoiceTraining`.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor | None = None,
+        generator: Callable[[Dims], Generator] = ConvGenerator,
+        discriminator: Callable[[Dims], Discriminator] | None = None,
+        content_encoder: Callable[[Dims], ContentEncoder] | None = None,
+        speaker_encoder: Callable[[Dims], SpeakerEncoder] | None = None,
+        pitch: FeatureExtractor | None = None,
+        energy: FeatureExtractor | None = None,
+        vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
+        noise: int = 0,
+        start: str | None = None,
+        **training: Any,
+    ) -> None:
+        model, dims = build_model(
+            feature_extractor or MelSpectrogram(), generator, content_encoder=content_encoder,
+            speaker_encoder=speaker_encoder, pitch=pitch, energy=energy, vocoder=vocoder, noise=noise,
+        )  # fmt: skip
+        judge = discriminator(dims) if discriminator else None
+        if start is not None:
+            begin_with(model, judge, start)
+        super().__init__(model, judge, **training)
+
+
+class VocoderModule(VocoderTraining):
+    """A vocoder in training, by the parts that a recipe names; :class:`VocoderTraining` has the losses and the steps.
+
+    Args:
+        feature_extractor: of the features that the vocoder takes; owns rate, hop and width.
+        vocoder: from features to a waveform.
+        discriminator: of waveforms, tells real from fake; null for none.
+        voice: folder or checkpoint of a model whose generator makes the features; null for the recordings' own.
+        training: as of :class:`VocoderTraining`.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor | None = None,
+        vocoder: Callable[[AudioSpec], Vocoder] = Vocos,
+        discriminator: Callable[[Dims], Discriminator] | None = None,
+        voice: str | None = None,
+        **training: Any,
+    ) -> None:
+        extractor = feature_extractor or MelSpectrogram()
+        spec = extractor.spec
+        made = vocoder(spec)
+        judge = discriminator(Dims(spec.channels, frame_rate=spec.frame_rate)) if discriminator else None
+        super().__init__(extractor, made, judge, load_voice(voice) if voice else None, **training)
+
+
+class DistillationModule(DistillationTraining):
+    """An encoder in training, by the parts that a recipe names; :class:`DistillationTraining` has loss and steps.
+
+    Args:
+        feature_extractor: of the features that the student takes, in its own units.
+        encoder: the student: a content or speaker encoder that takes features and is not ``normalized``.
+        teacher: of the same kind; frozen.
+        training: as of :class:`DistillationTraining`.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor | None = None,
+        encoder: Callable[[Dims], Encoder] = ConvContentEncoder,
+        teacher: Callable[[Dims], Encoder] | None = None,
+        **training: Any,
+    ) -> None:
+        extractor = feature_extractor or MelSpectrogram()
+        if teacher is None:
+            raise ConfigurationError("there is no teacher; name one, such as --model.teacher WhisperContentEncoder")
+        dims = Dims(extractor.spec.channels, frame_rate=extractor.spec.frame_rate)
+        super().__init__(extractor, encoder(dims), teacher(dims), **training)
