@@ -1,1 +1,1 @@
-"""Losses: the adversarial games, and reconstruction."""
+"""Losses: adversarial, reconstruction and consistency."""

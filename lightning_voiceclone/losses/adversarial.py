@@ -1,4 +1,7 @@
-"""The adversarial games. Higher logits mean real; every loss is the mean over judges of the mean over their logits."""
+"""Adversarial losses. Higher logits mean real.
+
+Every loss is the mean over sub-discriminators of the mean over their logits.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -11,24 +14,24 @@ from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
 from lightning_voiceclone.errors import ConfigurationError
 
 
-def _mean_over_judges(of_one: Callable[..., Tensor], *logits: Sequence[Tensor]) -> Tensor:
+def _mean_over_sub_discriminators(of_one: Callable[..., Tensor], *logits: Sequence[Tensor]) -> Tensor:
     if len({len(sequence) for sequence in logits}) != 1 or not logits[0]:
-        told = " and ".join(str(len(sequence)) for sequence in logits)
+        counts = " and ".join(str(len(sequence)) for sequence in logits)
         raise ConfigurationError(
-            f"an adversarial loss was given logits of {told} judges; give one tensor for each judge of the"
-            " discriminator, at least one, and as many real as fake"
+            f"an adversarial loss was given logits of {counts} sub-discriminators; give one tensor for each"
+            " sub-discriminator, at least one, and as many real as fake"
         )
-    return torch.stack([of_one(*judged) for judged in zip(*logits, strict=True)]).mean()
+    return torch.stack([of_one(*outputs) for outputs in zip(*logits, strict=True)]).mean()
 
 
 class MinMaxLoss(AdversarialLoss):
-    """The original game by binary cross-entropy, with the generator's loss that does not saturate.
+    """The original GAN loss: binary cross-entropy, with the non-saturating loss of the generator.
 
     L_D = -[log D(x) + log(1 - D(G(z)))] and L_G = -log D(G(z)), where D = sigmoid(logits) (Goodfellow et al. 2014,
     equation 1 and the end of its section 3).
 
     Args:
-        label_smoothing: real is called 1 - label_smoothing instead of 1 in the discriminator's loss (one-sided,
+        label_smoothing: the label of real is 1 - label_smoothing instead of 1 in the discriminator's loss (one-sided,
             Salimans et al. 2016); from 0 to below 1.
 
     Raises:
@@ -42,17 +45,17 @@ class MinMaxLoss(AdversarialLoss):
         self.label_smoothing = label_smoothing
 
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
-        """-[log D(x) + log(1 - D(G(z)))]; 2 ln 2 where the discriminator cannot tell."""
+        """-[log D(x) + log(1 - D(G(z)))]; 2 ln 2 at chance level."""
 
         def of_one(real: Tensor, fake: Tensor) -> Tensor:
             label = torch.full_like(real, 1 - self.label_smoothing)
             return F.binary_cross_entropy_with_logits(real, label) + F.softplus(fake).mean()
 
-        return _mean_over_judges(of_one, real_logits, fake_logits)
+        return _mean_over_sub_discriminators(of_one, real_logits, fake_logits)
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
-        """-log D(G(z)); ln 2 where the discriminator cannot tell."""
-        return _mean_over_judges(lambda fake: F.softplus(-fake).mean(), fake_logits)
+        """-log D(G(z)); ln 2 at chance level."""
+        return _mean_over_sub_discriminators(lambda fake: F.softplus(-fake).mean(), fake_logits)
 
 
 class LeastSquaresLoss(AdversarialLoss):
@@ -63,37 +66,37 @@ class LeastSquaresLoss(AdversarialLoss):
 
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
         """[(D(x) - 1)^2 + D(G(z))^2] / 2."""
-        return _mean_over_judges(
+        return _mean_over_sub_discriminators(
             lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2, real_logits, fake_logits
         )
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """(D(G(z)) - 1)^2 / 2."""
-        return _mean_over_judges(lambda fake: (fake - 1).square().mean() / 2, fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: (fake - 1).square().mean() / 2, fake_logits)
 
 
 class HingeLoss(AdversarialLoss):
-    """The hinge (Lim & Ye 2017): logits beyond 1 on the right side cost nothing.
+    """The hinge loss (Lim & Ye 2017): logits beyond 1 on the right side cost nothing.
 
     L_D = max(0, 1 - D(x)) + max(0, 1 + D(G(z))) and L_G = -D(G(z)).
     """
 
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
         """max(0, 1 - D(x)) + max(0, 1 + D(G(z)))."""
-        return _mean_over_judges(
+        return _mean_over_sub_discriminators(
             lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), real_logits, fake_logits
         )
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """-D(G(z))."""
-        return _mean_over_judges(lambda fake: -fake.mean(), fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: -fake.mean(), fake_logits)
 
 
 class WassersteinLoss(AdversarialLoss):
     """The Wasserstein distance with gradient penalty (Arjovsky et al. 2017; Gulrajani et al. 2017, equation 3).
 
-    L_D = D(G(z)) - D(x) + penalty_weight * (|gradient of D at x'| - 1)^2 and L_G = -D(G(z)), where x' lies at random
-    on the line from a real to a fake example.
+    L_D = D(G(z)) - D(x) + penalty_weight * (|gradient of D at x'| - 1)^2 and L_G = -D(G(z)), where x' is a random
+    point on the line from a real to a fake example.
 
     Args:
         penalty_weight: lambda; 0 for none.
@@ -110,27 +113,27 @@ class WassersteinLoss(AdversarialLoss):
 
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
         """D(G(z)) - D(x)."""
-        return _mean_over_judges(lambda real, fake: fake.mean() - real.mean(), real_logits, fake_logits)
+        return _mean_over_sub_discriminators(lambda real, fake: fake.mean() - real.mean(), real_logits, fake_logits)
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """-D(G(z))."""
-        return _mean_over_judges(lambda fake: -fake.mean(), fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: -fake.mean(), fake_logits)
 
     def penalty(
         self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
     ) -> Tensor | None:
         """penalty_weight * mean over the batch of (|gradient| - 1)^2, or None if the weight is 0.
 
-        D of an example is the mean over judges of the mean over their logits: what the loss itself takes. The
-        gradient's length is that over all of the example's numbers.
+        D of an example is the mean over sub-discriminators of the mean over their logits, as in the loss itself. The
+        gradient's norm is taken over all numbers of the example.
         """
         if not self.penalty_weight:
             return None
         with torch.enable_grad():  # a validation step computes the penalty too
             share = torch.rand(real.shape[0], *(1,) * (real.ndim - 1), dtype=real.dtype, device=real.device)
             between = torch.lerp(real.detach(), fake.detach(), share).requires_grad_()
-            judged = [maps[-1].flatten(1).mean(1) for maps in discriminator(between, condition)]
-            critic = torch.stack(judged).mean(0).sum()
+            logits = [maps[-1].flatten(1).mean(1) for maps in discriminator(between, condition)]
+            critic = torch.stack(logits).mean(0).sum()
             (gradient,) = torch.autograd.grad(critic, between, create_graph=True)
             length = gradient.flatten(1).norm(dim=1)
             return self.penalty_weight * (length - 1).square().mean()

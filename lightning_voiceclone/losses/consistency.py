@@ -1,4 +1,4 @@
-"""Whether what was made still is of the speaker that was wanted, and says what was to be said."""
+"""Consistency losses: does generated speech keep the wanted speaker and content?"""
 
 import torch
 from torch import Tensor
@@ -6,42 +6,42 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.masking import masked_mean_and_deviation
 
-LEAST_FRAMES = 20  # for statistics that say something of a voice
+LEAST_FRAMES = 20  # fewer frames give no useful statistics of a voice
 
 
-def cosine_distance(told: Tensor, wanted: Tensor, mask: Tensor | None = None) -> Tensor:
-    """1 less the cosine along axis 1, a scalar from 0 to 2: of embeddings (B, D), or of content (B, C, T).
+def cosine_distance(output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """1 - cosine along axis 1, a scalar from 0 to 2: of embeddings (B, D), or of content (B, C, T).
 
     Args:
-        told: what an encoder hears in what was made.
-        wanted: what it is to hear; no gradient flows into it.
+        output: an encoder's output for the generated speech.
+        target: the wanted output; no gradient flows into it.
         mask: (B, 1, T), 1 for the frames that count; None for all.
     """
-    distance = 1 - F.cosine_similarity(told, wanted.detach(), dim=1)
+    distance = 1 - F.cosine_similarity(output, target.detach(), dim=1)
     if mask is None:
         return distance.mean()
     return (distance * mask[:, 0]).sum() / mask.sum().clamp(min=1)
 
 
 def statistics_distance(
-    told: Tensor, wanted: Tensor, told_mask: Tensor, wanted_mask: Tensor, heard: Tensor | None = None
+    output: Tensor, target: Tensor, output_mask: Tensor, target_mask: Tensor, channels: Tensor | None = None
 ) -> Tensor:
     """Mean squared difference of the channels' means and standard deviations, a scalar.
 
-    What two recordings of one voice share whatever they say: its long-term spectrum. The squares make the mean over
-    many crops of a speaker the best answer, of which a single crop is a noisy sample. As AdaIN compares styles (Huang
-    and Belongie 2017, equation 13), of features instead of a network's.
+    It compares the long-term spectrum, which recordings of one voice share whatever their words. A single crop is a
+    noisy sample of it; with squares, the optimum is the mean over many crops of a speaker. As AdaIN compares styles
+    (Huang and Belongie 2017, equation 13), but on features instead of a network's activations.
 
     Args:
-        told: (B, F, T) what was made.
-        wanted: (B, F, T') of the voice that was wanted; no gradient flows into it.
-        told_mask: (B, 1, T), set for the frames that count.
-        wanted_mask: (B, 1, T') likewise. Rows with less than ``LEAST_FRAMES`` on either side do not count.
-        heard: (B, F), whether a channel counts; None for all.
+        output: (B, F, T) generated features.
+        target: (B, F, T') features of the target voice; no gradient flows into them.
+        output_mask: (B, 1, T), set for the frames that count.
+        target_mask: (B, 1, T') likewise. Rows with fewer than ``LEAST_FRAMES`` in either do not count.
+        channels: (B, F), whether a channel counts; None for all.
     """
-    enough = (told_mask.sum((1, 2)) >= LEAST_FRAMES) & (wanted_mask.sum((1, 2)) >= LEAST_FRAMES)
-    ours = masked_mean_and_deviation(told, told_mask)
-    theirs = masked_mean_and_deviation(wanted.detach(), wanted_mask)
+    enough = (output_mask.sum((1, 2)) >= LEAST_FRAMES) & (target_mask.sum((1, 2)) >= LEAST_FRAMES)
+    ours = masked_mean_and_deviation(output, output_mask)
+    theirs = masked_mean_and_deviation(target.detach(), target_mask)
     distance = torch.stack([(one - other).square() for one, other in zip(ours, theirs, strict=True)]).sum(0)
-    distance = distance.mean(1) if heard is None else (distance * heard).sum(1) / heard.sum(1).clamp(min=1)
+    distance = distance.mean(1) if channels is None else (distance * channels).sum(1) / channels.sum(1).clamp(min=1)
     return (distance * enough).sum() / enough.sum().clamp(min=1)

@@ -21,7 +21,7 @@ class MultiResolutionMelLoss(nn.Module):
         floor: least magnitude before the logarithm.
 
     Raises:
-        ConfigurationError: if there is no resolution, or one with more bands than its frames can tell apart.
+        ConfigurationError: if there is no resolution, or one with more bands than its frames resolve.
     """
 
     def __init__(

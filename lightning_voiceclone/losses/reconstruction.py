@@ -1,4 +1,4 @@
-"""Distances to what was really said: of features, of a discriminator's maps, of spectra at several resolutions."""
+"""Distances to the real recording: of features, of a discriminator's maps, of spectra at several resolutions."""
 
 from collections.abc import Sequence
 
@@ -28,23 +28,23 @@ def masked_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
 def feature_matching(
     real_maps: Sequence[Sequence[Tensor]], fake_maps: Sequence[Sequence[Tensor]], *, unpaired: int = 0
 ) -> Tensor:
-    """Mean over all maps but the logits of the mean absolute difference of real and fake; a scalar.
+    """Mean absolute difference of real and fake maps, averaged over all maps except the logits; a scalar.
 
     Larsen et al. 2016; in this form Kumar et al. 2019, equation 4. No gradient flows into the real maps. The first
-    ``unpaired`` rows are left out: their fake is not meant to equal their real; 0 if those are all.
+    ``unpaired`` rows are left out, because their fake is not meant to equal their real; 0 if those are all.
 
     Raises:
-        ConfigurationError: if the two come from different discriminators, or give nothing but logits.
+        ConfigurationError: if the two come from different discriminators, or have no maps but the logits.
     """
     if [len(maps) for maps in real_maps] != [len(maps) for maps in fake_maps]:
         raise ConfigurationError(
-            f"feature_matching: real has {[len(maps) for maps in real_maps]} maps a judge and fake has"
+            f"feature_matching: real has {[len(maps) for maps in real_maps]} maps a sub-discriminator and fake has"
             f" {[len(maps) for maps in fake_maps]}; take both from one discriminator"
         )
     distances = [
         F.l1_loss(fake[unpaired:], real[unpaired:].detach()) if unpaired < len(fake) else 0 * fake.sum()
-        for real_judge, fake_judge in zip(real_maps, fake_maps, strict=True)
-        for real, fake in zip(real_judge[:-1], fake_judge[:-1], strict=True)
+        for real_sub, fake_sub in zip(real_maps, fake_maps, strict=True)
+        for real, fake in zip(real_sub[:-1], fake_sub[:-1], strict=True)
     ]
     if not distances:
         raise ConfigurationError(

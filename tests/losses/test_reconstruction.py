@@ -56,7 +56,7 @@ def test_feature_matching_leaves_out_rows_that_have_no_counterpart():
     assert feature_matching(real, fake, unpaired=2).item() == 0.0  # and not a mean of nothing
 
 
-def test_feature_matching_refuses_logits_alone_and_other_judges():
+def test_feature_matching_refuses_logits_alone_and_other_discriminators():
     map_ = torch.zeros(1)
     with pytest.raises(ConfigurationError, match="besides the logits"):
         feature_matching([[map_]], [[map_]])

@@ -48,8 +48,8 @@ class TestWaveformDiscriminator(DiscriminatorConformance):
 
 
 def test_mlp_gives_one_logit_a_frame():
-    judged = MLPDiscriminator(Dims(13), hidden=8, layers=3)(torch.randn(2, 13, 5))
-    assert [[tuple(map_.shape) for map_ in maps] for maps in judged] == [[(2, 8, 5), (2, 8, 5), (2, 1, 5)]]
+    output = MLPDiscriminator(Dims(13), hidden=8, layers=3)(torch.randn(2, 13, 5))
+    assert [[tuple(map_.shape) for map_ in maps] for maps in output] == [[(2, 8, 5), (2, 8, 5), (2, 1, 5)]]
 
 
 def test_patch_halves_bands_and_frames_rounding_up():
@@ -57,7 +57,7 @@ def test_patch_halves_bands_and_frames_rounding_up():
     assert [tuple(map_.shape[1:]) for map_ in maps] == [(4, 7, 3), (8, 4, 2), (16, 2, 1), (1, 2, 1)]
 
 
-def test_scales_and_periods_are_judges():
+def test_scales_and_periods_are_sub_discriminators():
     x = torch.randn(2, 1, 660)
     assert len(MultiScaleDiscriminator(Dims(1), width=4, layers=2, scales=2)(x)) == 2
     by_period = MultiPeriodDiscriminator(Dims(1), width=4, layers=2, periods=(2, 5))(x)
@@ -79,7 +79,7 @@ def test_a_sinusoid_is_in_one_bin_with_its_phase_and_a_compressed_magnitude():
     assert seen[1, 8].abs() < 1e-3 * seen[0, 8].abs()  # frame 20 begins at a whole number of periods
 
 
-def test_as_many_judges_sit_as_are_drawn_and_all_when_it_does_not_train():
+def test_training_computes_only_the_drawn_sub_discriminators():
     discriminator = WaveformDiscriminator(Dims(80), scales=1, period_width=2, resolution_width=2, scale_width=4, draw=2)
     audio = torch.randn(1, 1, 2000)
     assert len(discriminator(audio)) == 9  # nothing drawn yet
@@ -89,7 +89,7 @@ def test_as_many_judges_sit_as_are_drawn_and_all_when_it_does_not_train():
         discriminator.begin_step()
         assert len(discriminator(audio)) == 2
         assert torch.equal(discriminator(audio)[0][-1], discriminator(audio)[0][-1])
-        drawn |= set(discriminator._sitting)
+        drawn |= set(discriminator._drawn)
     assert drawn == set(range(9))
     assert len(discriminator.eval()(audio)) == 9
 
@@ -99,11 +99,11 @@ def test_as_many_judges_sit_as_are_drawn_and_all_when_it_does_not_train():
     [
         ({"draw": 9}, "from 1 to 8"),
         ({"draw": 0}, "from 1 to 8"),
-        ({"periods": (), "resolutions": ()}, "has no judges"),
+        ({"periods": (), "resolutions": ()}, "has no sub-discriminators"),
         ({"resolutions": [(64, 128)]}, "0 < hop <= n_fft"),
     ],
 )
-def test_benches_that_cannot_sit(settings, words):
+def test_settings_without_sub_discriminators_are_refused(settings, words):
     with pytest.raises(ConfigurationError, match=words):
         WaveformDiscriminator(Dims(80), **settings)
 
@@ -140,7 +140,7 @@ def test_padding_counts_as_nothing(part):
 
 
 @pytest.mark.parametrize(
-    ("part", "arguments", "told"),
+    ("part", "arguments", "message"),
     [
         (PatchDiscriminator, {"norm": "batch"}, "batch.*weight, spectral or none"),
         (PatchDiscriminator, {"kernel_size": 2}, "kernel_size is 2"),
@@ -148,6 +148,6 @@ def test_padding_counts_as_nothing(part):
         (MultiPeriodDiscriminator, {"periods": (0,)}, "periods"),
     ],
 )
-def test_values_that_cannot_work_are_named(part, arguments, told):
-    with pytest.raises(ConfigurationError, match=told):
+def test_values_that_cannot_work_are_named(part, arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
         part(CLONING, **arguments)

@@ -1,1 +1,1 @@
-"""Discriminators: judges of real against fake."""
+"""Discriminators: classifiers of real against fake."""

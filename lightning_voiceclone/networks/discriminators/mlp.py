@@ -1,4 +1,4 @@
-"""The textbook's discriminator: fully connected, frame by frame."""
+"""The textbook discriminator: fully connected, frame by frame."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,8 +17,8 @@ class MLPDiscriminator(Discriminator):
     Args:
         dims: widths; ``dims.features`` is F.
         hidden: numbers in each hidden layer.
-        layers: linear layers, the logits' among them; at least 2.
-        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        layers: linear layers, including that of the logits; at least 2.
+        speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -29,13 +29,13 @@ class MLPDiscriminator(Discriminator):
         check_positive(type(self).__name__, hidden=hidden, layers=layers - 1)
         widths = [dims.features] + [hidden] * (layers - 1)
         self.hidden = nn.ModuleList(nn.Conv1d(widths[index], hidden, 1) for index in range(layers - 1))
-        self.judge = nn.Conv1d(hidden, 1, 1)
+        self.judge = nn.Conv1d(hidden, 1, 1)  # the name is a key in checkpoints
         self.projection = SpeakerProjection(dims, hidden) if speaker else None
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """One judge: the hidden layers (B, hidden, T) of x (B, F, T), then its logits (B, 1, T).
+        """One list: the hidden layers (B, hidden, T) of x (B, F, T), then its logits (B, 1, T).
 
-        Frames that the condition calls padding count as 0, in real as in fake.
+        Padding frames of the condition are set to 0, in real and in fake.
         """
         if condition is not None:
             x = keep(x, condition.mask(x.shape[-1]))

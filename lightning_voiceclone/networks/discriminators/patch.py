@@ -1,4 +1,4 @@
-"""A discriminator that looks at patches of the spectrogram."""
+"""A discriminator of patches of the spectrogram."""
 
 import itertools
 
@@ -22,9 +22,9 @@ class PatchDiscriminator(Discriminator):
         dims: widths; ``dims.features`` is F.
         width: channels of the first layer; they double at each layer up to eight times this.
         layers: strided convolutions.
-        kernel_size: bands and frames that each sees; odd.
+        kernel_size: bands and frames of each kernel; odd.
         norm: of the weights: weight, spectral or none.
-        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -49,13 +49,13 @@ class PatchDiscriminator(Discriminator):
             normed(nn.Conv2d(before, after, kernel_size, stride=2, padding=reach), norm)
             for before, after in itertools.pairwise(channels)
         )
-        self.judge = normed(nn.Conv2d(channels[-1], 1, kernel_size, padding=reach), norm)
+        self.judge = normed(nn.Conv2d(channels[-1], 1, kernel_size, padding=reach), norm)  # a key in checkpoints
         self.projection = SpeakerProjection(dims, channels[-1]) if speaker else None
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """One judge: the maps (B, channels, bands, frames) of x (B, F, T), then its logits (B, 1, bands, frames).
+        """One list: the maps (B, channels, bands, frames) of x (B, F, T), then its logits (B, 1, bands, frames).
 
-        Frames that the condition calls padding count as 0, in real as in fake.
+        Padding frames of the condition are set to 0, in real and in fake.
         """
         if condition is not None:
             x = keep(x, condition.mask(x.shape[-1]))

@@ -1,4 +1,4 @@
-"""What discriminators share: conditioning by projection, and norms of their weights."""
+"""Shared by discriminators: conditioning by projection, and normalisation of weights."""
 
 from typing import Literal
 
@@ -31,7 +31,7 @@ def normed(layer: nn.Module, norm: WeightNorm) -> nn.Module:
 class SpeakerProjection(nn.Module):
     """Adds to each logit the inner product of its hidden features and the projected speaker.
 
-    The projection discriminator (Miyato & Koyama 2018, equation 3), at each place of the map rather than after
+    The projection discriminator (Miyato & Koyama 2018, equation 3), at each position of the map rather than after
     pooling.
 
     Args:
@@ -39,7 +39,7 @@ class SpeakerProjection(nn.Module):
         channels: channels of the hidden features.
 
     Raises:
-        ConfigurationError: if dims promise no speaker.
+        ConfigurationError: if ``dims.speaker`` is 0.
     """
 
     def __init__(self, dims: Dims, channels: int):

@@ -1,4 +1,4 @@
-"""Discriminators of a waveform's spectra, and of all that can be seen of a waveform."""
+"""Discriminators of a waveform's spectra, and of all views of a waveform together."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from lightning_voiceclone.networks.discriminators.waveform import (
 )
 
 RESOLUTIONS = ((1024, 256), (512, 128), (256, 64))
-COMPRESSION = 0.3  # exponent of the magnitudes: what is soft must count too
+COMPRESSION = 0.3  # exponent of the magnitudes, so that quiet parts count too
 TINY = 1e-4
 
 
 class MultiResolutionSTFTDiscriminator(SubDiscriminators):
-    """One judge a resolution, on the complex short-time spectrum (Défossez et al. 2022, after UnivNet, Jang 2021).
+    """One sub-discriminator a resolution, on the complex STFT (Défossez et al. 2022, after UnivNet, Jang 2021).
 
-    Each sees real and imaginary part as two channels, with the magnitude raised to the power 0.3 and the phase kept,
-    and halves the frequencies at each layer but the first, which keeps one of four.
+    The input is the real and imaginary part as two channels, with the magnitude raised to the power 0.3 and the phase
+    kept. The first layer keeps one of four frequencies, each other layer one of two.
 
     Args:
         dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
-        resolutions: of each judge, (n_fft, hop length) in samples.
+        resolutions: (n_fft, hop length) in samples, one for each sub-discriminator.
         width: channels of the first layer, doubled once.
-        layers: convolutions of each judge before the one that gives the logits.
+        layers: convolutions of each sub-discriminator before the one that gives the logits.
         norm: of the weights: weight, spectral or none.
-        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -60,11 +60,11 @@ class MultiResolutionSTFTDiscriminator(SubDiscriminators):
         for index, (n_fft, _) in enumerate(self.resolutions):
             self.register_buffer(f"window{index}", torch.hann_window(n_fft), persistent=False)
         self.judges = nn.ModuleList(
-            self._judge(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in self.resolutions
+            self._built(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in self.resolutions
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
+    def _built(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
         widths = [2, width] + [2 * width] * (layers - 1)
         strides = [4] + [2] * (layers - 1)
         convolutions = [
@@ -86,24 +86,24 @@ class MultiResolutionSTFTDiscriminator(SubDiscriminators):
 
 
 class WaveformDiscriminator(SubDiscriminators):
-    """All judges of waveforms in one: of periods, of spectra at several resolutions, and of scales.
+    """Sub-discriminators of periods, of spectra at several resolutions, and of scales, in one.
 
-    With ``draw`` only so many of them, drawn anew for each step, sit in training, which costs that much less.
+    With ``draw``, each training step computes only that many of them, drawn at random, which costs that much less.
 
     Args:
         dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
-        periods: of the judges of :class:`MultiPeriodDiscriminator`; empty for none.
-        resolutions: of those of :class:`MultiResolutionSTFTDiscriminator`; empty for none.
-        scales: number of those of :class:`MultiScaleDiscriminator`.
-        period_width: channels of the first layer of each judge of a period.
-        resolution_width: of each judge of a resolution.
-        scale_width: of each judge of a scale.
-        draw: judges that sit in a training step; null for all.
+        periods: as for :class:`MultiPeriodDiscriminator`; empty for none.
+        resolutions: as for :class:`MultiResolutionSTFTDiscriminator`; empty for none.
+        scales: as for :class:`MultiScaleDiscriminator`; 0 for none.
+        period_width: channels of the first layer of each sub-discriminator of a period.
+        resolution_width: channels of the first layer of each one of a resolution.
+        scale_width: channels of the first layer of each one of a scale.
+        draw: sub-discriminators that are computed in a training step; null for all.
         norm: of the weights: weight, spectral or none.
-        speaker: judge also whether it is the voice of ``condition.speaker``.
+        speaker: condition the logits on ``condition.speaker``.
 
     Raises:
-        ConfigurationError: if a number is out of range, or there is no judge at all.
+        ConfigurationError: if a number is out of range, or there is no sub-discriminator.
     """
 
     def __init__(
@@ -134,28 +134,32 @@ class WaveformDiscriminator(SubDiscriminators):
         self._places = [(group, index) for group in groups for index in range(len(group.judges))]
         count = len(self._places)
         if not count:
-            raise ConfigurationError("WaveformDiscriminator: it has no judges; give periods, resolutions or scales")
+            raise ConfigurationError(
+                "WaveformDiscriminator: it has no sub-discriminators; give periods, resolutions or scales"
+            )
         if draw is not None and not 1 <= draw <= count:
-            raise ConfigurationError(f"WaveformDiscriminator: draw is {draw}; it must be from 1 to {count}, its judges")
+            raise ConfigurationError(
+                f"WaveformDiscriminator: draw is {draw}; it must be from 1 to {count}, its sub-discriminators"
+            )
         self.draw = draw
-        self._sitting = list(range(count))
+        self._drawn = list(range(count))
 
     def begin_step(self) -> None:
-        """Draw the judges of this step, from torch's random state."""
+        """Draw the sub-discriminators of this step, from torch's random state."""
         if self.draw is not None:
-            self._sitting = sorted(torch.randperm(len(self._places))[: self.draw].tolist())
+            self._drawn = sorted(torch.randperm(len(self._places))[: self.draw].tolist())
 
     def view(self, x: Tensor, index: int) -> Tensor:
-        """As the judge of that index sees it, over all groups in order."""
+        """The input of the sub-discriminator of that index, over all groups in order."""
         group, inner = self._places[index]
         return group.view(x, inner)
 
-    def judge(self, x: Tensor, index: int, condition: Condition | None) -> list[Tensor]:
-        """Maps of one judge, over all groups in order."""
+    def maps(self, x: Tensor, index: int, condition: Condition | None) -> list[Tensor]:
+        """Maps of one sub-discriminator, over all groups in order."""
         group, inner = self._places[index]
-        return group.judge(x, inner, condition)
+        return group.maps(x, inner, condition)
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """For each judge (in training: each that was drawn) its maps of audio x (B, 1, N), then its logits."""
-        sitting = self._sitting if self.training else range(len(self._places))
-        return [self.judge(x, index, condition) for index in sitting]
+        """For each sub-discriminator (in training: each drawn one) its maps of audio x (B, 1, N), then its logits."""
+        drawn = self._drawn if self.training else range(len(self._places))
+        return [self.maps(x, index, condition) for index in drawn]

@@ -1,4 +1,4 @@
-"""Discriminators of waveforms: at several scales, and in several periods."""
+"""Discriminators of waveforms: at several scales, and for several periods."""
 
 import itertools
 from abc import abstractmethod
@@ -16,12 +16,12 @@ from lightning_voiceclone.networks.discriminators.projection import SpeakerProje
 
 
 class SubDiscriminator(nn.Module):
-    """Convolutions with leaky rectifiers between them, then one that gives the logits."""
+    """Convolutions with leaky ReLUs between them, then one that gives the logits."""
 
-    def __init__(self, layers: list[nn.Module], judge: nn.Module, projection: SpeakerProjection | None):
+    def __init__(self, layers: list[nn.Module], last: nn.Module, projection: SpeakerProjection | None):
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.judge = judge
+        self.judge = last  # the name is a key in checkpoints
         self.projection = projection
 
     def forward(self, x: Tensor, condition: Condition | None) -> list[Tensor]:
@@ -37,37 +37,37 @@ class SubDiscriminator(nn.Module):
 
 
 class SubDiscriminators(Discriminator):
-    """Shared by discriminators with several judges, each of which has its own view of the waveform."""
+    """Base of discriminators with several sub-discriminators, each with its own view of the waveform."""
 
     takes: Literal["features", "audio"] = "audio"
-    judges: nn.ModuleList
+    judges: nn.ModuleList  # the sub-discriminators; the name is a key in checkpoints
 
     @abstractmethod
     def view(self, x: Tensor, index: int) -> Tensor:
-        """What the judge of that index sees of audio x (B, 1, N)."""
+        """The input of the sub-discriminator of that index, computed from audio x (B, 1, N)."""
 
-    def judge(self, x: Tensor, index: int, condition: Condition | None) -> list[Tensor]:
-        """Maps of one judge, the last of them its logits."""
+    def maps(self, x: Tensor, index: int, condition: Condition | None) -> list[Tensor]:
+        """Maps of one sub-discriminator, the last of them its logits."""
         return self.judges[index](self.view(x, index), condition)
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """For each judge the maps (B, channels, …) of audio x (B, 1, N), then its logits, of 1 channel."""
-        return [self.judge(x, index, condition) for index in range(len(self.judges))]
+        """For each sub-discriminator the maps (B, channels, …) of audio x (B, 1, N), then its logits, of 1 channel."""
+        return [self.maps(x, index, condition) for index in range(len(self.judges))]
 
 
 class MultiScaleDiscriminator(SubDiscriminators):
-    """The same network on the waveform and on its averages over 2, 4, … samples (MelGAN, Kumar et al. 2019).
+    """One network for the waveform and one for each of its averages over 2, 4, … samples (MelGAN, Kumar et al. 2019).
 
-    Strided grouped convolutions over time: each layer sees 41 samples and keeps one of four.
+    Strided grouped convolutions over time: kernels of 41 samples, stride 4.
 
     Args:
         dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
         width: channels of the first layer; they double at each layer up to 16 times this. A multiple of ``groups``.
-        layers: strided convolutions of each judge.
-        scales: judges.
+        layers: strided convolutions of each sub-discriminator.
+        scales: number of sub-discriminators.
         groups: of the strided convolutions' channels.
         norm: of the weights: weight, spectral or none.
-        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -90,12 +90,12 @@ class MultiScaleDiscriminator(SubDiscriminators):
         if width % groups:
             raise ConfigurationError(f"{name}: width {width} is no multiple of groups {groups}; use {groups * 4}, say")
         self.judges = nn.ModuleList(
-            self._judge(dims, width=width, layers=layers, groups=groups, norm=norm, speaker=speaker)
+            self._built(dims, width=width, layers=layers, groups=groups, norm=norm, speaker=speaker)
             for _ in range(scales)
         )
 
     @staticmethod
-    def _judge(
+    def _built(
         dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool
     ) -> SubDiscriminator:
         widths = [width * min(2**layer, 16) for layer in range(layers + 1)]
@@ -105,9 +105,9 @@ class MultiScaleDiscriminator(SubDiscriminators):
         ]
         first = normed(nn.Conv1d(1, width, 15, padding=7), norm)
         last = normed(nn.Conv1d(widths[-1], widths[-1], 5, padding=2), norm)
-        judge = normed(nn.Conv1d(widths[-1], 1, 3, padding=1), norm)
+        logits = normed(nn.Conv1d(widths[-1], 1, 3, padding=1), norm)
         return SubDiscriminator(
-            [first, *strided, last], judge, SpeakerProjection(dims, widths[-1]) if speaker else None
+            [first, *strided, last], logits, SpeakerProjection(dims, widths[-1]) if speaker else None
         )
 
     def view(self, x: Tensor, index: int) -> Tensor:
@@ -119,15 +119,15 @@ class MultiScaleDiscriminator(SubDiscriminators):
 
 
 class MultiPeriodDiscriminator(SubDiscriminators):
-    """One judge a period p, on the waveform folded into columns of every p-th sample (HiFi-GAN, Kong et al. 2020).
+    """One sub-discriminator a period p, on every p-th sample as a column (HiFi-GAN, Kong et al. 2020).
 
     Args:
         dims: ``dims.speaker`` is the embedding's width, for ``speaker``.
-        periods: in samples; primes, so that the judges overlap little.
+        periods: in samples; primes, so that they overlap little.
         width: channels of the first layer; they double at each layer up to 16 times this.
-        layers: strided convolutions of each judge: each sees 5 samples of a column and keeps one of three.
+        layers: strided convolutions of each sub-discriminator: kernels of 5 samples of a column, stride 3.
         norm: of the weights: weight, spectral or none.
-        speaker: judge also whether it is the voice of ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -150,18 +150,18 @@ class MultiPeriodDiscriminator(SubDiscriminators):
             raise ConfigurationError(f"{name}: periods are {periods}; give at least one, each at least 1 sample")
         self.periods = tuple(periods)
         self.judges = nn.ModuleList(
-            self._judge(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in periods
+            self._built(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in periods
         )
 
     @staticmethod
-    def _judge(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
+    def _built(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
         widths = [1] + [width * min(2**layer, 16) for layer in range(layers)]
         strided = [
             normed(nn.Conv2d(before, after, (5, 1), stride=(3, 1), padding=(2, 0)), norm)
             for before, after in itertools.pairwise(widths)
         ]
-        judge = normed(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), norm)
-        return SubDiscriminator(strided, judge, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        logits = normed(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), norm)
+        return SubDiscriminator(strided, logits, SpeakerProjection(dims, widths[-1]) if speaker else None)
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """(B, 1, rows, period): the last sample is repeated to fill the last row."""

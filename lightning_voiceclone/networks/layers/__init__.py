@@ -1,1 +1,1 @@
-"""Layers that networks share."""
+"""Layers shared by networks."""

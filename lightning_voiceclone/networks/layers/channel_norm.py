@@ -1,4 +1,4 @@
-"""A norm that respects padding."""
+"""Layer normalisation that does not mix frames."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each frame of (B, C, T): no frame sees another (Ba et al. 2016)."""
+    """Layer normalisation over the channels of each frame of (B, C, T); frames do not mix (Ba et al. 2016)."""
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()

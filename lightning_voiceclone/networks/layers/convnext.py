@@ -1,4 +1,4 @@
-"""Blocks of ConvNeXt over time, quick on a CPU, and chains of them."""
+"""ConvNeXt blocks over time that are fast on a CPU, and stacks of them."""
 
 import math
 
@@ -16,8 +16,8 @@ class ConvNeXtBlock(nn.Module):
     Args:
         width: channels.
         hidden: channels between the two dense layers.
-        kernel_size: steps that the depthwise convolution sees; odd.
-        scale: gamma at the beginning.
+        kernel_size: kernel of the depthwise convolution, in steps; odd.
+        scale: initial value of gamma.
     """
 
     def __init__(self, width: int, hidden: int, kernel_size: int, scale: float):
@@ -29,14 +29,14 @@ class ConvNeXtBlock(nn.Module):
         self.gamma = nn.Parameter(torch.full((width,), scale))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, T, width) as x; steps outside the mask (B, T, 1) have no part in the others."""
+        """(B, T, width) as x; steps outside the mask (B, T, 1) do not affect the others."""
         steps, reach = x.shape[1], len(self.taps) // 2
         padded = F.pad(x if mask is None else x * mask, (0, 0, reach, reach))
-        # Shifted products: a depthwise convolution is several times as slow backwards on a CPU.
-        seen = padded[:, :steps] * self.taps[0]
+        # Shifted products: on a CPU the backward pass of a depthwise convolution is several times as slow.
+        mixed = padded[:, :steps] * self.taps[0]
         for tap in range(1, len(self.taps)):
-            seen = torch.addcmul(seen, padded[:, tap : tap + steps], self.taps[tap])
-        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(seen)))), self.gamma)
+            mixed = torch.addcmul(mixed, padded[:, tap : tap + steps], self.taps[tap])
+        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(mixed)))), self.gamma)
 
 
 class ConvNeXtChain(nn.Module):
@@ -47,8 +47,8 @@ class ConvNeXtChain(nn.Module):
         width: channels.
         hidden: channels between the two dense layers of a block.
         layers: blocks.
-        kernel_size: steps that each convolution sees; odd.
-        stride: frames to one step.
+        kernel_size: kernel of each convolution, in steps; odd.
+        stride: frames per step.
     """
 
     def __init__(self, features: int, *, width: int, hidden: int, layers: int, kernel_size: int, stride: int):
@@ -61,7 +61,7 @@ class ConvNeXtChain(nn.Module):
         self.last_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Hidden steps, and the mask (B, T', 1) of those that are real."""
+        """Hidden steps, and the mask (B, T', 1) of the real ones (not padding)."""
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         x = keep(self.normalizer(x), reach_mask(lengths, x.shape[2]))

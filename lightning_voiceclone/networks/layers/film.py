@@ -1,4 +1,4 @@
-"""Modulation by the speaker."""
+"""Modulation by the speaker embedding."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from lightning_voiceclone.networks.layers.frame_inputs import promised
 class SpeakerModulation(nn.Module):
     """Feature-wise modulation by the speaker: x * scale(s) + shift(s), with scale and shift affine in the embedding.
 
-    FiLM (Perez et al. 2018, equation 2). Begins near the identity; is the identity where ``dims.speaker`` is 0.
+    FiLM (Perez et al. 2018, equation 2). Starts near the identity; is the identity where ``dims.speaker`` is 0.
 
     Args:
         dims: ``dims.speaker`` is the embedding's width D.

@@ -1,4 +1,4 @@
-"""What a condition holds frame by frame, as one tensor."""
+"""The frame-wise inputs of a condition, as one tensor."""
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,15 @@ from lightning_voiceclone.core.masking import keep
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 
-# Adult speech has a median near 150 Hz and a spread of about 0.35 in ln f0 over men and women: this brings it to
-# about zero mean and unit variance. The log energy of an utterance spreads about twice as far as other inputs.
+# Adult speech has a median f0 near 150 Hz and a standard deviation of about 0.35 in ln f0 over men and women: this
+# gives about zero mean and unit variance. The log energy of an utterance varies about twice as much as other inputs.
 LOG_F0_MEAN, LOG_F0_SPREAD = 5.010635294096256, 0.35
 ENERGY_SCALE = 0.5
 
 
 def needed_fields(dims: Dims) -> frozenset[str]:
-    """Names of the fields of a condition that ``dims`` promise."""
-    promised = {
+    """Names of the fields of a condition that ``dims`` require."""
+    widths = {
         "content": dims.content,
         "f0": dims.pitch,
         "voicing": dims.pitch,
@@ -24,21 +24,21 @@ def needed_fields(dims: Dims) -> frozenset[str]:
         "noise": dims.noise,
         "speaker": dims.speaker,
     }
-    return frozenset(name for name, there in promised.items() if there)
+    return frozenset(name for name, width in widths.items() if width)
 
 
 class FrameInputs(nn.Module):
-    """Everything that a condition says frame by frame, as one tensor (B, I, T), 0 in the padding.
+    """All frame-wise fields of a condition as one tensor (B, I, T), 0 in the padding.
 
     In order: content, (ln f0 - ln 150 Hz) / 0.35 where voiced and 0 elsewhere, voicing, half the energy, noise. Noise
     of an utterance (B, Z) is repeated over the frames. ``channels`` is I.
 
     Args:
-        dims: says which of them are there, and how wide.
+        dims: which of them are used, and their widths.
 
     Raises:
-        ConfigurationError: if dims promise no input at all. When called: if a promised field is missing or its width
-            is another.
+        ConfigurationError: if dims have no input at all. When called: if a required field is missing or has
+            another width.
     """
 
     def __init__(self, dims: Dims):
@@ -104,8 +104,8 @@ def promised(condition: Condition, name: str, axes: int, width: int | None = Non
     if value is None:
         wanted = f" of {width} channels" if width is not None else ""
         raise ConfigurationError(
-            f"the network was built to be given {name}{wanted}, but condition.{name} is missing;"
-            f" supply it, or build the network with Dims that promise no {name}"
+            f"the network needs {name}{wanted}, but condition.{name} is missing;"
+            f" supply it, or build the network with Dims that have no {name}"
         )
     if value.ndim != axes or (width is not None and value.shape[1] != width):
         expected = f"(B, {width}" + (", T)" if axes == 3 else ")") if width is not None else "(B, T)"

@@ -1,4 +1,4 @@
-"""Residual blocks of convolutions over time, and the frames that a chain of them sees."""
+"""Residual blocks of convolutions over time."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,8 +17,8 @@ class ResidualBlock(nn.Module):
     Args:
         dims: ``dims.speaker`` modulates (FiLM) where it is not 0.
         width: channels.
-        kernel_size: frames that the convolution sees; odd.
-        dilation: distance between them.
+        kernel_size: kernel of the convolution, in frames; odd.
+        dilation: distance between the kernel's frames.
         dropout: share of the hidden numbers dropped in training.
     """
 
@@ -27,20 +27,20 @@ class ResidualBlock(nn.Module):
         self.norm = ChannelNorm(width)
         self.modulation = SpeakerModulation(dims, width)
         self.reach = dilation * (kernel_size // 2)
-        # Dense, not depthwise: a depthwise convolution is slow backwards on a CPU.
+        # Dense, not depthwise: the backward pass of a depthwise convolution is slow on a CPU.
         self.dilated = nn.Conv1d(width, width, kernel_size, padding=self.reach, dilation=dilation)
         self.mix = nn.Conv1d(width, width, 1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, condition: Condition) -> Tensor:
-        """x and what the block adds; frames outside the mask (B, 1, T) have no part in the others."""
+        """x plus the block's output; frames outside the mask (B, 1, T) do not affect the others."""
         hidden = F.silu(self.modulation(self.norm(x), condition))
         hidden = F.silu(self.dilated(keep(hidden, mask)))
         return x + self.mix(self.dropout(hidden))
 
 
 def cycle_dilations(owner: str, dilations: tuple[int, ...], layers: int) -> list[int]:
-    """One dilation for each layer, taken in turn.
+    """One dilation for each layer, repeated in order.
 
     Raises:
         ConfigurationError: if there is none, or one below 1.

@@ -99,7 +99,7 @@ def test_models_that_are_not_whispers(tmp_path, harm, words):
 
 
 def test_missing_and_cut_models(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"is no folder of a Whisper model: it has no model\.bin"):
+    with pytest.raises(ConfigurationError, match=r"is not the folder of a Whisper model: it has no model\.bin"):
         WhisperContentEncoder(Dims(80), model=str(tmp_path))
     write_whisper(tmp_path)
     (tmp_path / "model.bin").write_bytes((tmp_path / "model.bin").read_bytes()[:5000])
