@@ -32,7 +32,7 @@ def written(tmp_path):
 def test_channels_that_cancel_are_not_mixed(written):
     left = tone()
     path = written(0.9 * left, -left)
-    audio, rate, notes = read_with_notes(path)
+    audio, _, notes = read_with_notes(path)
     np.testing.assert_array_equal(audio, -left)
     assert notes == (f"{path}: its channels cancel each other when mixed: channel 2 of 2 is used",)
     assert check_recording(path).notes == (notes[0].removeprefix(f"{path}: "),)
