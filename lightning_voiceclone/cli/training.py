@@ -32,7 +32,7 @@ from lightning_voiceclone.cli.parser_errors import ParsingError, explain
 from lightning_voiceclone.cli.recipe_text import bound_recipes
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.data.datamodule import VoiceDataModule
-from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.training import ranks
 from lightning_voiceclone.training.callbacks.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
 from lightning_voiceclone.training.callbacks.run import ConfigWriter, Interruption, LastCheckpoint, SameOptimizers
@@ -40,6 +40,7 @@ from lightning_voiceclone.training.callbacks.samples import SampleLogger, WavWri
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.recipes import DistillationModule, VocoderModule, VoiceModule
+from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.utils.lightning_internals import HookedCLI
 from lightning_voiceclone.utils.terminal import printable
 
@@ -118,21 +119,11 @@ class TrainingCLI(HookedCLI):
         with told():
             super().instantiate_classes()
         if self.subcommand == "fit":
-            self._check_monitor()
+            check_trainer(self.trainer, self.model.logged)  # before the data are prepared, which may take hours
 
     def _settings(self, config: Any) -> Any:
         """Of the subcommand that runs, or without one all that there are."""
         return config.get(str(self.subcommand), config)
-
-    def _check_monitor(self) -> None:
-        """Refuse to choose checkpoints by a figure that this model does not log, before hours go by without one."""
-        name = self._settings(self.config).checkpoint.monitor
-        logged = [f"validation/{figure}" for figure in self.model.figures]
-        if name is not None and name.startswith("validation/") and name not in logged:
-            raise ConfigurationError(
-                f"checkpoint.monitor is {name!r}, which this model does not log{nearest(name, logged)}; it has"
-                f" {', '.join(logged)}"
-            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Checkpoints have options of their own."""

@@ -335,6 +335,13 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
             ["--checkpoint.monitor", "validation/mell1"],
             "checkpoint.monitor is 'validation/mell1', which this model does not log (did you mean validation/mel_l1?)",
         ),
+        (["--checkpoint.monitor", "val_loss"], "checkpoint.monitor is 'val_loss', which this model does not log"),
+        (
+            ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=validation/mel_11"],
+            "EarlyStopping.monitor is 'validation/mel_11', which this model does not log (did you mean v",
+        ),
+        (["--trainer.gradient_clip_val", "1.0"], "set model.steps.gradient_clip instead"),
+        (["--trainer.accumulate_grad_batches", "2"], "set model.steps.accumulate instead"),
         (["recipes/librispeech.yaml"], "is --config recipes/librispeech.yaml what you mean?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (

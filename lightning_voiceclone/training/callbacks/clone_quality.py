@@ -70,6 +70,11 @@ class CloneQuality(Callback):
         self._panel: Panel | None = None
         self._pairs: list[tuple[str, Callable[[], Case]]] = []
 
+    @property
+    def logged(self) -> set[str]:
+        """Names of the metrics that it logs."""
+        return {f"quality/{name}" for name in self.figures}
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Call the judges together and choose the pairs, so that what is missing is told before hours of training.
 

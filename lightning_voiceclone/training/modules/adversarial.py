@@ -23,6 +23,7 @@ from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_step, clip
 from lightning_voiceclone.training.loss_weights import check_weights
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
+from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.utils.lightning_internals import count_batch, uncounted
 
 OptimizerFactory = Callable[[Any], Optimizer]
@@ -118,6 +119,18 @@ class AdversarialModule(pl.LightningModule):
     def figures(self) -> tuple[str, ...]:
         """What :meth:`evaluate` logs after the stage, for checkpoints to be chosen by; empty if not known."""
         return ()
+
+    @property
+    def logged(self) -> set[str]:
+        """Names of all metrics that a training logs, for callbacks to monitor; empty if ``figures`` are not known."""
+        if not self.figures:
+            return set()
+        losses = {*self.weights, "generator"}
+        if self.discriminator is not None:
+            losses |= {"adversarial", "discriminator"}
+            if type(self.adversarial_loss).penalty is not AdversarialLoss.penalty:
+                losses.add("penalty")
+        return {f"validation/{name}" for name in self.figures} | {f"train/{name}" for name in losses}
 
     @abstractmethod
     def advice(self, checkpoint: Path) -> str:
@@ -286,12 +299,13 @@ class AdversarialModule(pl.LightningModule):
         """Take the statistics that the parts need of training recordings (N,), once; nothing by default."""
 
     def on_fit_start(self) -> None:
-        """Calibrate, if there is a DataModule, and refuse what cannot train.
+        """Calibrate, if there is a DataModule, and refuse what cannot train, or callbacks that wait for nothing.
 
         Raises:
             ConfigurationError: if statistics that a part needs are not there, or for a precision under which clipping
                 would act on scaled gradients.
         """
+        check_trainer(self.trainer, self.logged)
         data: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(data, "calibration_audio"):
             self.fit_statistics(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))

@@ -144,6 +144,11 @@ class VoiceTraining(AdversarialModule):
         """The distance from recordings; without content, of statistics."""
         return self.moments.figures if self.voice.content_encoder is None else (f"{self.spec.kind}_l1",)
 
+    @property
+    def logged(self) -> set[str]:
+        """As of all modules, and the generator's own losses."""
+        return super().logged | {f"train/{name}" for name in self.voice.generator.loss_names}
+
     def advice(self, checkpoint: Path) -> str:
         """How to hear the voice."""
         return f"hear it with\n  lvc clone --checkpoint {checkpoint} --source a.wav --reference b.wav --output c.wav"

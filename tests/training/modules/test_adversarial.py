@@ -227,7 +227,9 @@ def test_settings_that_cannot_work(settings, words):
 
 def test_fp16_with_clipping_is_refused():
     module = Tiny(gradient_clip=1.0)
-    module._trainer = type("T", (), {"precision": "16-mixed"})()
+    module._trainer = type(
+        "T", (), {"precision": "16-mixed", "callbacks": [], "gradient_clip_val": None, "accumulate_grad_batches": 1}
+    )()
     with pytest.raises(ConfigurationError, match="bf16-mixed"):
         module.on_fit_start()
 
