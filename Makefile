@@ -12,12 +12,13 @@ SPEECH ?= ../shared/speech
 BENCH := $(BIN)/python -W ignore benchmarks
 RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
 
-.PHONY: help demo test lint benchmarks clean
+.PHONY: help demo test test-fast lint benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    train a small voice for $(DEMO_MINUTES) minutes (DEMO_MINUTES), clone with it, write demo/index.html"
-	@echo "make test    run every test"
+	@echo "make test    run every test (some minutes)"
+	@echo "make test-fast   run the tests that take little (a minute)"
 	@echo "make lint    check style and types"
 	@echo "make benchmarks   print the figures of docs/results.md (some hours; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo and caches"
@@ -26,8 +27,14 @@ help:
 demo: .venv/.installed-demo
 	$(BIN)/lvc demo --output demo --minutes $(DEMO_MINUTES)
 
+# Two processes, each test file whole in one of them, for the fixtures that a file's tests share.
+TESTS = $(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -q
+	$(TESTS)
+
+test-fast: .venv/.installed-dev
+	$(TESTS) -m "not slow"
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

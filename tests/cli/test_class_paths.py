@@ -113,6 +113,7 @@ def test_classes_of_the_kind_are_called_by_path_and_by_name(parser):
     assert isinstance(made.trainer.logger, Logger)
 
 
+@pytest.mark.slow
 def test_a_configuration_beside_a_checkpoint_is_no_way_around(tmp_path, marked, capsys):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/last.ckpt").write_bytes(b"not looked at")

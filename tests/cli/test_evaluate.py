@@ -35,6 +35,7 @@ def test_help_explains_all_measures_and_imports_nothing_heavy():
     assert set(known_measures()) <= set(words)
 
 
+@pytest.mark.slow
 def test_evaluate_and_compare(pairs, tmp_path, capsys):
     arguments = ["--pairs", str(pairs), "--measures", "snr_db,mcd_db", "--workers", "1", "--draws", "50"]
     assert evaluate.run([*arguments, "--ground-truth", "--output", str(tmp_path / "truth")]) == 0
@@ -66,6 +67,7 @@ def test_one_thing_is_judged(given, told, tmp_path):
         evaluate.run(["--pairs", "p.tsv", "--output", str(tmp_path), *given])
 
 
+@pytest.mark.slow
 def test_ends_with_one_line(pairs, tmp_path):
     command = [sys.executable, "-m", "lightning_voiceclone", "evaluate", "--pairs", str(pairs), "--output", "report"]
     done = subprocess.run([*command, "--checkpoint", "none.ckpt"], capture_output=True, text=True, check=False,

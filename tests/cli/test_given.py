@@ -91,6 +91,7 @@ def run(corpus_folder, tmp_path_factory):
     return arguments, folder / "runs/librispeech/version_0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_a_checkpoint_with_hyper_parameters_is_refused(run, folder, capsys, command):
     arguments, trained = run
@@ -105,6 +106,7 @@ def test_a_checkpoint_with_hyper_parameters_is_refused(run, folder, capsys, comm
     assert not Path("attacked").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "validate"])
 def test_a_checkpoint_that_is_cut_short_is_told_in_one_line(run, folder, capsys, command):
     arguments, trained = run
@@ -115,6 +117,7 @@ def test_a_checkpoint_that_is_cut_short_is_told_in_one_line(run, folder, capsys,
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_last_goes_on_from_the_run_before(run, folder, capsys):
     arguments, trained = run
     shutil.copytree(trained.parents[1], folder / "runs")

@@ -22,6 +22,7 @@ from lightning_voiceclone.utils.leftovers import HOST
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks/kills.py"
 
 
+@pytest.mark.slow
 def test_kills_lose_and_leave_nothing():  # of fit too, which takes long: the benchmark
     command = [sys.executable, str(BENCHMARK), "--kills", "12", "--seed", "1",
                "--commands", "prepare,evaluate,adapt,save,clone"]  # fmt: skip

@@ -114,6 +114,7 @@ def test_help_explains_and_imports_nothing_heavy():
         assert word in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_one_line(corpus, tmp_path):
     command = [sys.executable, "-m", "lightning_voiceclone", "prepare", "LibriSpeech", str(corpus), "--output"]
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False)

@@ -92,12 +92,13 @@ COMMANDS = [line.partition("#")[0].split() for line in (REPOSITORY / "recipes/RE
             if line.startswith("    lvc fit --config")]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words[2:])[:90])
 def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
     skip_without_its_plugin(Path(command[3]).stem)
     words = [str(REPOSITORY / word) if word.startswith("recipes/") else word for word in command[1:]]
     small = ["--data.corpus", "SpeakerFolders", "--data.root", str(corpus_folder), "--data.validation", "2",
-             "--data.segment_seconds", "0.4", "--data.batch_size", "2", "--trainer.max_steps", "6",
+             "--data.segment_seconds", "0.4", "--data.batch_size", "2", "--trainer.max_steps", "3",
              "--trainer.limit_val_batches", "1", "--trainer.enable_progress_bar", "false",
              "--checkpoint.monitor", "null", "--trainer.val_check_interval", "3",
              "--trainer.check_val_every_n_epoch", "null"]  # fmt: skip
@@ -106,13 +107,14 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
     assert main([*words, *small]) == 0
     name = Path(command[-1] if command[-2] == "--config" else words[[*words].index("--data.root") - 1]).stem
     last = torch.load(folder / f"runs/{name}/version_0/checkpoints/last.ckpt", weights_only=True)
-    assert last["global_step"] == 6
+    assert last["global_step"] == 3
     trained = ("voice.generator", "vocoder.", "student.")
     weights = [value for key, value in last["state_dict"].items() if key.startswith(trained)]
     assert weights
     assert all(bool(torch.isfinite(value).all()) for value in weights)
 
 
+@pytest.mark.slow
 def test_the_overlay_of_world_trains(corpus_folder, folder):
     skip_without_its_plugin("world")
     assert main(["fit", *SMALL, "--data.root", str(corpus_folder), "--config",
@@ -133,6 +135,7 @@ def test_any_value_can_be_overridden(capsys):
     assert settings["weights"]["feature_matching"] == 2
 
 
+@pytest.mark.slow
 def test_fit_writes_what_the_recipes_page_says(trained):
     names = {path.name for path in trained.rglob("*")}
     assert {"config.yaml", "metrics.csv", "last.ckpt"} <= names
@@ -141,6 +144,7 @@ def test_fit_writes_what_the_recipes_page_says(trained):
     assert {"train/generator", "train/reconstruction", "validation/mel_l1", "step", "epoch"} <= set(header)
 
 
+@pytest.mark.slow
 def test_tensorboard_has_losses_pictures_and_sound(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -152,6 +156,7 @@ def test_tensorboard_has_losses_pictures_and_sound(trained):
     assert {"sample/0", "sample/1", "sample/2"} <= set(tags["audio"])
 
 
+@pytest.mark.slow
 def test_clone_from_checkpoint_and_from_folder_are_the_same(trained, recordings, folder, capsys):
     checkpoint = trained / "checkpoints/last.ckpt"
     cloning = [
@@ -173,6 +178,7 @@ def test_clone_from_checkpoint_and_from_folder_are_the_same(trained, recordings,
     assert np.array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_a_voice_folder_loads_without_lightning(trained, folder):
     assert main(["save", str(trained / "checkpoints/last.ckpt"), "--output", "voice"]) == 0
     code = (
@@ -183,6 +189,7 @@ def test_a_voice_folder_loads_without_lightning(trained, folder):
     assert done.stdout.strip() == "80 []"
 
 
+@pytest.mark.slow
 def test_several_checkpoints_are_saved_as_their_mean_with_another_vocoder(trained, folder, capsys):
     checkpoint = str(trained / "checkpoints/last.ckpt")
     assert main(["save", checkpoint, "--output", "alone", "--bits", "16"]) == 0
@@ -202,6 +209,7 @@ def test_several_checkpoints_are_saved_as_their_mean_with_another_vocoder(traine
     assert "nowhere.ckpt" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_part_of_a_voice_is_saved_for_others_to_be_built_with(trained, folder, capsys):
     checkpoint = trained / "checkpoints/last.ckpt"
     assert main(["save", str(checkpoint), "--part", "content_encoder", "--output", "content"]) == 0
@@ -212,6 +220,7 @@ def test_a_part_of_a_voice_is_saved_for_others_to_be_built_with(trained, folder,
     assert load_part("content", "vocoders").spec == load_voice(checkpoint).spec
 
 
+@pytest.mark.slow
 def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folder, capsys):
     checkpoint = str(trained / "checkpoints/last.ckpt")
     assert main(["validate", "--ckpt_path", checkpoint]) == 0
@@ -223,6 +232,7 @@ def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folde
     assert soundfile.info(spoken[0]).samplerate == 16000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -246,6 +256,7 @@ def test_clone_says_in_one_line_what_is_wrong(trained, recordings, monkeypatch, 
     assert not Path("c2.wav").exists()
 
 
+@pytest.mark.slow
 def test_the_test_split_is_the_one_that_the_corpus_declares(trained, corpus_folder, folder, capsys):
     rows = [(path, path.parent.name) for path in sorted(corpus_folder.rglob("*.wav"))]
     lines = [f"{path}\t{speaker}\t{'test' if speaker == 'speaker5' else 'train'}" for path, speaker in rows]
@@ -258,6 +269,7 @@ def test_the_test_split_is_the_one_that_the_corpus_declares(trained, corpus_fold
     assert "no recording is in the split 'test'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there(trained, recordings, folder, capsys):
     cloning = ["--source", str(recordings / "a.wav"), "--reference", str(recordings / "b.wav"), "--output", "c.wav"]
     assert main(["clone", "--checkpoint", str(trained / "checkpoints/last.ckpt"), *cloning, "--device", "gpu"]) == 2
@@ -278,6 +290,7 @@ def test_a_checkpoint_with_code_in_it_is_not_run(folder, recordings, capsys):
     assert "cut.ckpt" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
     assert main(["save", str(trained / "checkpoints/last.ckpt"), "--output", "voice"]) == 0
     description = yaml.safe_load(Path("voice/voice.yaml").read_text())
@@ -412,6 +425,7 @@ def test_mistakes_of_a_recipe_are_named_where_they_are(folder, capsys, line, mis
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"lvc: error: {words}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, folder, number, status):
     command = [sys.executable, "-m", "lightning_voiceclone", "fit", *SMALL, "--data.root", str(corpus_folder)]
@@ -434,6 +448,7 @@ def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder,
     assert torch.load(last, weights_only=True)["global_step"] == step + 3
 
 
+@pytest.mark.slow
 def test_wandb_offline_by_one_option(corpus_folder, folder, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -448,6 +463,7 @@ def test_wandb_offline_by_one_option(corpus_folder, folder, monkeypatch):
     assert list((folder / "wandb").rglob("*.wav"))
 
 
+@pytest.mark.slow
 def test_the_sweep_makes_commands_that_parse(folder, monkeypatch):
     sweeps = pytest.importorskip("sweeps")
     from lightning_voiceclone.cli.training import build_cli
@@ -479,6 +495,7 @@ def test_each_run_has_a_folder_of_its_own_from_the_start_and_one_that_fails_leav
     assert [path.name for path in Path("runs").iterdir()] == ["a"]
 
 
+@pytest.mark.slow
 def test_without_a_logger_no_configuration_is_replaced(folder, corpus_folder, capsys):
     Path("config.yaml").write_text("mine: true\n")
     arguments = ["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.max_steps", "1", "--trainer.logger=false"]
@@ -489,6 +506,7 @@ def test_without_a_logger_no_configuration_is_replaced(folder, corpus_folder, ca
     assert Path("elsewhere/config.yaml").is_file()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings_of_training_is_told_in_one_line(folder, corpus_folder, capsys):
     arguments = ["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.max_steps", "1"]
     assert main(arguments) == 0
@@ -500,6 +518,7 @@ def test_a_checkpoint_of_other_settings_of_training_is_told_in_one_line(folder, 
     assert last.startswith("lvc: error: the weights of the checkpoint are not those of this configuration: Unexpected")
 
 
+@pytest.mark.slow
 def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
     from lightning_voiceclone.cli.training import build_cli
 

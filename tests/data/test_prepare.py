@@ -253,6 +253,7 @@ def test_a_line_cut_in_two_is_done_again(corpus, tmp_path):
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_as_one(corpus, tmp_path):
     options = {"transforms": [NormalizePeak()], "progress": False}
     prepare(SpeakerFolders(corpus), tmp_path / "two", workers=2, **options)
@@ -260,6 +261,7 @@ def test_processes_give_the_same_as_one(corpus, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "workers"), [(signal.SIGKILL, "2"), (signal.SIGINT, "1")])
 def test_an_interrupted_run_goes_on_where_it_stopped(corpus, tmp_path, sign, workers):
     for number in range(400):

@@ -59,6 +59,7 @@ def faked(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_demo_runs_its_steps_and_can_be_repeated(faked, capfd):
     for _ in range(2):
         assert command.run(["--output", "out", "--minutes", "1.5", "--seed", "7"]) == 0

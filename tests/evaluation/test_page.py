@@ -161,6 +161,7 @@ def test_a_tone_stands_at_its_frequency_at_every_rate(tmp_path, rate):
     assert abs(int(picture.mean(1).argmax()) - 120) <= 1  # a quarter of the height, from below
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_cases(tmp_path):
     peaks = []
     for count in (2, 2, 10):  # the first run fills caches

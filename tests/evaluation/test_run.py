@@ -120,6 +120,7 @@ def test_clones_and_the_warning_of_a_judge_who_taught(pairs, voice_folder, tmp_p
     assert other["system"]["warnings"] == []
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(pairs, converted, tmp_path):
     folder = converted()
     _, one = judged(pairs, Converted(folder), tmp_path / "one", workers=1)

@@ -102,6 +102,7 @@ def test_long_recording_computed_in_chunks(extractor, audio):
     assert (extractor(long)[..., start : start + 50] - crop).abs().max() <= 1e-5 * crop.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory by other rules")
 def test_chunks_find_the_memory_of_those_before():
     code = """

@@ -29,6 +29,7 @@ def bench(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_altered_recordings(bench):
     (bench / "recordings").mkdir()
     mark = bench / "mark"
@@ -42,6 +43,7 @@ def test_altered_recordings(bench):
     assert not harness.report(attempts)
 
 
+@pytest.mark.slow
 def test_altered_configurations(bench, corpus_folder):
     (bench / "configurations").mkdir()
     mark = bench / "mark"

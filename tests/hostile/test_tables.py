@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from hostile.tables import WAS_HERE, altered_tables
 
 from lightning_voiceclone.errors import LVCError
@@ -32,6 +33,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+@pytest.mark.slow
 def test_altered_files_are_refused_in_one_line(tmp_path):
     faults, names = [], set()
     for altered in altered_tables(tmp_path, seed=0):

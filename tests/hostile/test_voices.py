@@ -17,6 +17,7 @@ def most_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+@pytest.mark.slow
 def test_altered_voices_are_refused_in_one_line_at_once(tmp_path):
     before, counts = most_memory(), {"loaded": 0, "refused": 0}
     for name, path in voices.altered_voices(tmp_path, seed=0, every=EVERY):

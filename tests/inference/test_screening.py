@@ -258,6 +258,7 @@ def test_one_speaker_is_not_taken_for_two(speaker):
     assert notes == ()
 
 
+@pytest.mark.slow
 def test_over_ten_minutes_the_clearest_minute_is_used_in_little_time_and_memory():
     quiet, loud = phrases(20.0), phrases(20.0, seed=1)
     poor = mixed(0.1 * quiet, white(len(quiet)), 15)
@@ -274,6 +275,7 @@ def test_over_ten_minutes_the_clearest_minute_is_used_in_little_time_and_memory(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10 * audio.nbytes / 1024
 
 
+@pytest.mark.slow
 def test_the_clearest_is_chosen_over_all_references_and_keeps_their_order():
     noisy, clean = (mixed(phrases(50.0), white(50 * RATE), 5), phrases(50.0, seed=1))
     used, notes = screen_references([("b.wav", noisy), ("c.wav", clean)], SPEC, denoise="off")
@@ -285,6 +287,7 @@ def test_the_clearest_is_chosen_over_all_references_and_keeps_their_order():
     assert sum(end - begin for begin, end in spans) / RATE == pytest.approx(20, abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "count"), [(1.2, 60), (1.8, 40), (3.5, 20)])
 def test_of_many_short_references_a_minute_is_used(seconds, count):
     recordings = [(f"{number}.wav", phrases(seconds, seed=number)) for number in range(count)]
@@ -325,6 +328,7 @@ def test_other_rates_are_measured_alike(rate):
     assert measure(audio, rate).voiced_seconds == pytest.approx(measure(noisy, RATE).voiced_seconds, rel=0.4)
 
 
+@pytest.mark.slow
 def test_hearing_imports_neither_lightning_nor_librosa():
     done = subprocess.run(
         [sys.executable, "-c", "import sys, lightning_voiceclone.inference.screening as _;"

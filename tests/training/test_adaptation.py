@@ -73,6 +73,7 @@ def test_the_weights_go_part_of_the_way(folder):
     assert moved > 0
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_voice_and_stays_behind(folder):
     environment, state = dict(os.environ), torch.get_rng_state()
     one = adapt(voice(), recordings_in(folder), steps=2, progress=False).state_dict()
@@ -100,6 +101,7 @@ def test_all_recordings_are_trained_on(folder, monkeypatch):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_comes_nearer_to_the_speaker(folder):
     before = voice()
     audio = torch.from_numpy(speech_like(4.0, speaker=3, seed=0).audio)
@@ -113,6 +115,7 @@ def test_it_comes_nearer_to_the_speaker(folder):
     assert error(after) < 0.95 * error(before)
 
 
+@pytest.mark.slow
 def test_recurrent_networks_train_and_dropout_does_not_act(folder):
     one = small_voice(Dims(20, content=4, speaker=8),
                       generator=partial(RecurrentGenerator, hidden=8, layers=2, dropout=0.5))  # fmt: skip

@@ -43,6 +43,7 @@ time.sleep(600)  # as a process that waits for one that is gone
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_for_ever_is_ended_and_those_that_it_started():
     done = subprocess.run([sys.executable, "-c", WATCHING], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2  # and its output is closed, which the first child would have kept open

@@ -22,7 +22,7 @@ MEL = MelSpectrogram()
 
 class TestVocosRefinedOften(VocoderConformance):
     part = Vocos
-    arguments = {**SMALL, "refine": REFINE}
+    arguments = {**SMALL, "refine": 4}  # torch.export writes each out: with all of REFINE it takes 0.8 GB
 
     def extractor(self):
         return MelSpectrogram()

@@ -69,6 +69,7 @@ def test_chunks_on_its_grid_give_what_the_whole_gives():
         assert torch.allclose(chunk, whole[:, begin * 160 : end * 160], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_a_recording():
     torch.manual_seed(0)
     extractor = MelSpectrogram()

@@ -66,6 +66,7 @@ def test_lvc_clone_needs_no_checkpoint(tmp_path, capsys):
     assert "16000 Hz" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_it_needs_neither_lightning_nor_anothers_models():
     code = """
         import sys
@@ -78,6 +79,7 @@ def test_it_needs_neither_lightning_nor_anothers_models():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no real speech at {SPEECH}")
 def test_it_hears_two_speakers_where_there_are_two(voice):
     same_speaker = same_speaker_check(voice)

@@ -128,6 +128,7 @@ def test_speaks_in_the_features_own_precision_under_autocast():
         assert vocoder(torch.randn(1, 80, 8)).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_learns_one_utterance():
     torch.manual_seed(0)
     mel, loss = MelSpectrogram(), MultiResolutionMelLoss(SPEC.sample_rate)

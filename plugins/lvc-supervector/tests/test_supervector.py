@@ -46,6 +46,7 @@ def test_the_level_is_no_voice_and_a_steady_filter_hardly():
     assert float(alone @ other) < 0.5
 
 
+@pytest.mark.slow
 def test_a_fitted_judge_tells_speakers_apart(tmp_path):
     cepstra = Cepstra()
     told = [(cepstra(audio(speaker, seed)), str(speaker)) for speaker in range(6) for seed in range(5)]
@@ -80,6 +81,7 @@ def test_other_weights_are_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_fits_a_table(tmp_path):
     import soundfile
 

@@ -136,6 +136,7 @@ def test_a_network_that_knows_nothing_needs_eight_bits():
     assert vocoder.likelihood(MEL(audio), audio).item() == pytest.approx(8.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_learns_one_utterance_and_not_noise():
     vocoder = small(channels=16, skip=32, cycle_layers=5).train()
     audio = recording(0.25)

@@ -69,6 +69,7 @@ def opened(browser, serve, reports, tmp_path):
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.slow
 def test_a_whole_test_by_keyboard_on_a_phone(opened, browser):
     page, database = opened
     wait(lambda: page.shows("welcome"))
@@ -113,6 +114,7 @@ def test_a_whole_test_by_keyboard_on_a_phone(opened, browser):
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+@pytest.mark.slow
 def test_without_the_server_the_answer_waits(browser, serve, reports, tmp_path):
     """The page keeps an answer that could not be sent, and sends it when the server is back."""
     database = tmp_path / "listen.sqlite"

@@ -37,6 +37,7 @@ def listen(address):
     return state, before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_path):
     arguments = [*reports[:2], "--database", tmp_path / "listen.sqlite", "--trials", 2, "--tests", "mos,mushra"]
@@ -73,6 +74,7 @@ def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_pat
         assert "Traceback" not in errors.read()
 
 
+@pytest.mark.slow
 def test_connections_beyond_the_bound_are_refused_and_slow_ones_end(serve, reports, tmp_path):
     arguments = [*reports[:1], "--database", tmp_path / "listen.sqlite", "--tests", "mos"]
     with serve(*arguments, MOST_CONNECTIONS=5, READ_SECONDS=READ) as (address, _):

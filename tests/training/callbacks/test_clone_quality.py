@@ -64,6 +64,7 @@ def quality(**changes):
     return CloneQuality(**{"every": 4, "count": 2, "measures": MEASURES, **changes})
 
 
+@pytest.mark.slow
 def test_figures_audio_and_the_best_checkpoint(corpus_folder, tmp_path):
     best = ModelCheckpoint(dirpath=tmp_path / "best", monitor="quality/mcd_db", mode="min", save_top_k=1)
     ran = trainer(tmp_path, callbacks=[quality(), best], enable_checkpointing=True,
@@ -79,6 +80,7 @@ def test_figures_audio_and_the_best_checkpoint(corpus_folder, tmp_path):
     assert len(log.Scalars("quality/mcd_db")) == 3
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_without_it(corpus_folder, tmp_path):
     with_it, without = module(), module()
     trainer(tmp_path, callbacks=[quality()]).fit(with_it, data(corpus_folder))
@@ -87,6 +89,7 @@ def test_training_goes_on_as_without_it(corpus_folder, tmp_path):
         assert torch.equal(weight, with_it.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_between_two_times_the_last_figures_stand_and_a_resumed_run_keeps_the_rhythm(corpus_folder, tmp_path):
     first = quality(every=8)
     ran = trainer(tmp_path, callbacks=[first], max_steps=8)

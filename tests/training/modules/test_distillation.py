@@ -81,6 +81,7 @@ def fitted(made, root, folder, **changes):
     return trainer, data
 
 
+@pytest.mark.slow
 def test_a_student_of_content_learns_what_its_teacher_says(corpus_folder, tmp_path):
     made = module()
     trainer, data = fitted(made, corpus_folder, tmp_path, max_steps=120)
@@ -96,6 +97,7 @@ def test_a_student_of_content_learns_what_its_teacher_says(corpus_folder, tmp_pa
     assert taken.features_spec == made.spec
 
 
+@pytest.mark.slow
 def test_a_student_of_speakers(corpus_folder, tmp_path):
     made = module(encoder=partial(ConvSpeakerEncoder, **SMALL), teacher=Register)
     trainer, data = fitted(made, corpus_folder, tmp_path, max_steps=150)

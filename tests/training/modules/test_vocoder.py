@@ -80,6 +80,7 @@ def trainer(folder, **changes):
     return pl.Trainer(**{**settings, **changes})
 
 
+@pytest.mark.slow
 def test_resuming_is_bit_exact_though_judges_are_drawn(corpus_folder, tmp_path):
     whole, first, resumed = module(), module(), module()
     trainer(tmp_path, max_steps=9).fit(whole, data(corpus_folder))

@@ -133,6 +133,7 @@ EXCHANGING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "changes"), [(4, {}), (14, {}), (16, {}), (4, EXCHANGING)])
 def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step, changes):
     """Fourteen batches an epoch: the checkpoint stands within an epoch, at its end, and in the second one."""
@@ -152,6 +153,7 @@ def test_resumed_training_is_bit_exact(corpus_folder, tmp_path, step, changes):
             assert torch.equal(mine["exp_avg_sq"], theirs["exp_avg_sq"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 5])
 def test_resuming_epochs_that_are_cut_short_is_bit_exact(corpus_folder, tmp_path, step):
     path, limits = tmp_path / "middle.ckpt", {"limit_train_batches": 5, "max_steps": 12}
@@ -161,6 +163,7 @@ def test_resuming_epochs_that_are_cut_short_is_bit_exact(corpus_folder, tmp_path
     assert_same_state(whole.state_dict(), resumed.state_dict())
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_within_an_epoch_goes_on_exactly(corpus_folder, tmp_path):
     whole = small_module()
     small_trainer(tmp_path, max_steps=20).fit(whole, small_data(corpus_folder))
@@ -519,6 +522,7 @@ def test_variational_generator_trains_by_its_own_loss(corpus_folder, tmp_path):
     assert float(trainer.callback_metrics["train/kl"]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extractor", [MFCC(n_mfcc=13, n_mels=40), Waveform(hop_length=160)])
 def test_textbook_gan_from_noise_alone(corpus_folder, tmp_path, extractor):
     module = small_module(
@@ -613,6 +617,7 @@ TWO_PROCESSES = """
 """
 
 
+@pytest.mark.slow
 def test_the_recipe_in_two_processes_keeps_equal_weights(corpus_folder, tmp_path, request):
     recipe = request.path.parents[3] / "recipes/librispeech.yaml"
     (tmp_path / "two.py").write_text(textwrap.dedent(TWO_PROCESSES))
