@@ -17,6 +17,7 @@ from torch import Tensor
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.part import Dims, Part
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 
 __all__ = [
@@ -36,24 +37,19 @@ __all__ = [
     "SpeakerEncoder",
     "Vocoder",
 ]
-INFINITE = (math.inf, math.inf)
 
 
 class FeatureExtractor(Part):
     """Audio to features, without trained weights, so that its output can be cached.
 
     ``forward(audio (B, N)) -> (B, F, T)`` with T = N // hop, on the audio's device; audio in [-1, 1].
-    Frame t is centred on sample (t + 1/2) * hop. ``spec`` says exactly what the features are.
+    Frame t is centred on sample (t + 1/2) * hop. ``spec`` says exactly what the features are, ``context`` whose
+    samples have a part in a frame.
     """
 
     kind: ClassVar[str] = "feature_extractors"
+    context: Context = Context()
     spec: AudioSpec
-
-    @property
-    def context(self) -> tuple[float, float]:
-        """Frames to the left and to the right whose samples have a part in a frame; whole numbers, or infinite."""
-        reach = math.ceil(max((self.spec.n_fft or 0) - self.spec.hop_length, 0) / 2 / self.spec.hop_length)
-        return reach, reach
 
     @property
     def margin(self) -> int:
@@ -61,7 +57,7 @@ class FeatureExtractor(Part):
 
         With an infinite context they only come near it, with half a second on either side.
         """
-        furthest = max(self.context)
+        furthest = max(self.context.left, self.context.right)
         return math.ceil(self.spec.frame_rate / 2) if math.isinf(furthest) else int(furthest)
 
     @abstractmethod
@@ -81,7 +77,7 @@ class ContentEncoder(Part):
     takes: Literal["features", "audio"] = "features"
     normalized: bool = True
     sample_rate: int | None = None
-    context: tuple[float, float] = INFINITE
+    context: Context = Context()
     channels: int
     frame_rate: float
 
@@ -138,7 +134,7 @@ class Generator(Part):
     """
 
     kind: ClassVar[str] = "generators"
-    context: tuple[float, float] = INFINITE
+    context: Context = Context()
     needs: frozenset[str] = frozenset()
     loss_names: ClassVar[frozenset[str]] = frozenset()
 
@@ -193,14 +189,11 @@ class Vocoder(Part):
     """Features to a waveform: ``forward(features (B, F, T)) -> audio (B, T * hop)`` in [-1, 1].
 
     Built with the spec of the features as the first, positional argument; ``spec`` is what it understands.
-    Chunks of features that begin at a multiple of ``grid`` frames and have ``context`` frames more on either side
-    give what the whole gives, if it claims to be streamable. One that claims "likelihood" in ``capabilities`` can be
-    trained by :meth:`likelihood`, without a discriminator.
+    One that claims "likelihood" in ``capabilities`` can be trained by :meth:`likelihood`, without a discriminator.
     """
 
     kind: ClassVar[str] = "vocoders"
-    context: tuple[float, float] = INFINITE
-    grid: int = 1
+    context: Context = Context()
     spec: AudioSpec
 
     @abstractmethod

@@ -4,8 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_voiceclone.core.streaming import Context
+
 # In squared units of the features: keeps the slope of the square root finite where a channel does not move.
 VARIANCE_FLOOR = 1e-5
+RESAMPLING = Context(1, 1)  # of resample_frames, in frames of the old rate: it draws lines between neighbours
 
 
 def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.arguments import check_arguments
 from lightning_voiceclone.core.description_checks import shown_package
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 
 GREATEST = 2**63 - 1  # of whole numbers
@@ -44,12 +45,17 @@ class Part(nn.Module, ABC):
     """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`).
 
     ``capabilities`` are claims that the conformance tests hold a class to: differentiable (gradients reach the input),
-    deterministic, streamable (finite context; chunks give what the whole gives), exportable, and of vocoders likelihood
-    (see ``Vocoder.likelihood``). ``lvc plugins --claims`` lists them.
+    deterministic, streamable (chunks with their context give what the whole gives), exportable, and of vocoders
+    likelihood (see ``Vocoder.likelihood``). ``lvc plugins --claims`` lists them.
+
+    ``context`` is declared by every part that works frame by frame (feature extractors, content encoders, generators,
+    vocoders), on the class or in the constructor; None for all others. Its frames are those of the features; of an
+    encoder of audio those of its content, at its ``frame_rate``.
     """
 
     kind: ClassVar[str]
     capabilities: ClassVar[frozenset[str]] = frozenset()
+    context: Context | None = None
     shipped: ClassVar[tuple[str, str] | None] = None  # package and folder of the weights called "default"
     weights_sha256: str | None = (
         None  # of weights that checkpoints refer to instead of holding them (external_weights.freeze)

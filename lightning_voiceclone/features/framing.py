@@ -4,11 +4,13 @@ Frame t holds n_fft samples centred on sample (t + 1/2) * hop; N samples give ex
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 CHUNK_FRAMES = 400  # a thread: of 1024 samples, their spectra (1.6 MB) stay in a core's cache, and few calls do it
@@ -35,6 +37,12 @@ def pad(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
 def frame(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
     """Frames (B, T, n_fft) of audio (B, N), T = N // hop; a view of the padded audio, so do not write into it."""
     return pad(audio, n_fft, hop_length).unfold(-1, n_fft, hop_length)
+
+
+def frame_context(n_fft: int, hop_length: int) -> Context:
+    """The frames whose samples have a part in a frame of ``n_fft`` samples, laid as :func:`frame` lays them."""
+    reach = math.ceil(max(n_fft - hop_length, 0) / 2 / hop_length)
+    return Context(reach, reach)
 
 
 def by_chunks(frames: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:

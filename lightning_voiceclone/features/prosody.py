@@ -8,7 +8,14 @@ from torch import Tensor
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
+from lightning_voiceclone.features.framing import (
+    at_least_single,
+    by_chunks,
+    check_audio,
+    check_grid,
+    frame,
+    frame_context,
+)
 
 SILENCE = 1e-9  # mean square, -90 dB of full scale: the step of 16-bit samples
 # Voicing above which a frame counts as voiced: noise does not reach it, and speech at 0 dB does in its vowels.
@@ -37,6 +44,8 @@ class Pitch(FeatureExtractor):
     Raises:
         ConfigurationError: if a setting cannot work.
     """
+
+    capabilities = frozenset({"streamable"})
 
     def __init__(
         self,
@@ -71,6 +80,7 @@ class Pitch(FeatureExtractor):
             )
         # The spec has no field of its own for the threshold; floor, which bounds the difference, keeps caches apart.
         self.n_fft = n_fft
+        self.context = frame_context(n_fft, hop_length)
         self.spec = AudioSpec(
             kind="pitch", channels=2, sample_rate=sample_rate, hop_length=hop_length, n_fft=n_fft,
             fmin=float(fmin), fmax=float(fmax), floor=float(threshold),
@@ -144,6 +154,8 @@ class Energy(FeatureExtractor):
         ConfigurationError: if a setting cannot work.
     """
 
+    capabilities = frozenset({"streamable"})
+
     def __init__(
         self,
         *,
@@ -160,6 +172,7 @@ class Energy(FeatureExtractor):
                 f'Energy: log is {log!r} and floor is {floor}, but log must be "e", "10" or null and floor above 0'
             )
         self.n_fft = n_fft
+        self.context = frame_context(n_fft, hop_length)
         self.spec = AudioSpec(
             kind="energy", channels=1, sample_rate=sample_rate, hop_length=hop_length, n_fft=n_fft,
             power=1.0, log=log, floor=floor if log else None,

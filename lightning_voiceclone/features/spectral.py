@@ -11,7 +11,14 @@ from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import WINDOWS, analysis_window, mel_filterbank
-from lightning_voiceclone.features.framing import at_least_single, by_chunks, check_audio, check_grid, frame
+from lightning_voiceclone.features.framing import (
+    at_least_single,
+    by_chunks,
+    check_audio,
+    check_grid,
+    frame,
+    frame_context,
+)
 
 WindowName = Literal["hann", "hamming", "blackman"]
 LogBase = Literal["e", "10"]
@@ -21,6 +28,7 @@ FILTER_BLOCKS = 5  # at most; each a multiple of 16 bands wide: so many does a v
 class _Spectral(FeatureExtractor):
     """Shared: the short-time Fourier transform, and what to do with its power."""
 
+    capabilities = frozenset({"streamable"})
     window: Tensor
 
     def __init__(self, spec: AudioSpec):
@@ -41,6 +49,7 @@ class _Spectral(FeatureExtractor):
             if value is not None and not value > 0:
                 raise ConfigurationError(f"{name}: {setting} is {value}, but must be above 0")
         self.spec, self.n_fft = spec, spec.n_fft
+        self.context = frame_context(spec.n_fft, spec.hop_length)
         self.register_buffer("window", analysis_window(spec), persistent=False)
 
     def complex(self, audio: Tensor) -> Tensor:

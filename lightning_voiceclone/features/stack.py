@@ -1,10 +1,13 @@
 """Several kinds of features side by side."""
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 
 
@@ -32,6 +35,7 @@ class Stack(FeatureExtractor):
                         " give both the same value"
                     )
         self.extractors = nn.ModuleList(extractors)
+        self.context = functools.reduce(Context.beside, (extractor.context for extractor in extractors))
         self.spec = AudioSpec(
             kind="stack",
             channels=sum(extractor.spec.channels for extractor in extractors),
@@ -39,12 +43,6 @@ class Stack(FeatureExtractor):
             hop_length=first.spec.hop_length,
             parts=tuple(extractor.spec for extractor in extractors),
         )
-
-    @property
-    def context(self) -> tuple[int, int]:
-        """Frames to the left and to the right whose samples have a part in a frame of any extractor."""
-        reaches = [extractor.context for extractor in self.extractors]  # type: ignore[union-attr]
-        return max(left for left, _ in reaches), max(right for _, right in reaches)  # type: ignore[misc]
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, sum of F, T) of audio (B, N) in [-1, 1].

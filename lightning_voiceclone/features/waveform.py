@@ -4,6 +4,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import check_audio
 
@@ -20,6 +21,9 @@ class Waveform(FeatureExtractor):
     Raises:
         ConfigurationError: if a setting is not above 0.
     """
+
+    capabilities = frozenset({"streamable"})
+    context = Context(0, 0)
 
     def __init__(self, *, sample_rate: int = 16000, hop_length: int = 160):
         super().__init__()

@@ -5,7 +5,7 @@ import torchaudio
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_voiceclone.core.interfaces import INFINITE, Vocoder
+from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.filterbank import analysis_window, mel_filterbank
@@ -37,7 +37,6 @@ class GriffinLim(Vocoder):
     """
 
     capabilities = frozenset({"deterministic"})
-    context = INFINITE
     window: Tensor
     filters: Tensor
     heights: Tensor

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import SpecMismatchError
 
 
@@ -20,7 +21,7 @@ class Unframe(Vocoder):
     """
 
     capabilities = frozenset({"differentiable", "deterministic", "streamable", "exportable"})
-    context = (0, 0)
+    context = Context(0, 0)
 
     def __init__(self, spec: AudioSpec):
         super().__init__()

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
@@ -40,7 +41,7 @@ class Vocos(Vocoder):
     Out of training, what the network says can be drawn to the mel bands that it was given, in ``refine`` iterations
     that begin at its magnitudes and phases (:class:`~lightning_voiceclone.vocoders.mel_projection.MelProjection`).
 
-    The context is finite: chunks that begin at a multiple of ``step`` frames give what the whole gives.
+    The context is finite; its grid is ``step`` frames.
 
     Args:
         spec: of the features; any that has one frame a hop.
@@ -95,12 +96,11 @@ class Vocos(Vocoder):
                 f"Vocos: n_fft is {self.n_fft}, but it must be even and at least two hops ({2 * spec.hop_length}); use"
                 f" {4 * spec.hop_length}"
             )
-        self.grid = step
-        reach = (layers + 1) * (kernel_size // 2) * step + math.ceil(self.n_fft / spec.hop_length / 2) + step
+        reach = (layers + 1) * (kernel_size // 2) * step + math.ceil(self.n_fft / spec.hop_length / 2) + step - 1
         self.refine = refine or 0
         self.projection = _projection(spec, self.refine)
         reach += self.refine * self.projection.reach if self.projection else 0
-        self.context = (reach, reach)
+        self.context = Context(reach, reach, step)
         bins = self.n_fft // 2 + 1
         self.normalizer = Normalizer(spec.channels)
         self.embed = nn.Conv1d(spec.channels * step, width, kernel_size, padding=kernel_size // 2)

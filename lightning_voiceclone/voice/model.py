@@ -1,5 +1,6 @@
 """A voice: everything that cloning loads, and the one way from recordings to features to a waveform."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,8 +17,9 @@ from lightning_voiceclone.core.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.core.masking import resample_frames
+from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
@@ -99,8 +101,36 @@ class VoiceModel(nn.Module):
     @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop so that its features equal the whole's."""
-        extractors = [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
-        return max(part.margin for part in extractors)
+        return max(extractor.margin for extractor in self._extractors)
+
+    @property
+    def context(self) -> Context:
+        """Frames of the source, at the features' rate, on which a frame of the output depends.
+
+        What is computed over the whole source comes on top: the means of its pitch and energy, and for guidance the
+        embedding of its speaker and the spread of each channel.
+        """
+        heard = functools.reduce(Context.beside, (extractor.context for extractor in self._extractors))
+        if self.content_encoder is not None:
+            heard = heard.beside(self._content_context(self.content_encoder))
+        return heard.then(self.generator.context).then(self.vocoder.context)
+
+    @property
+    def latency(self) -> float:
+        """Seconds of the source that must follow before a moment can be converted, however fast the computer."""
+        return self.context.right / self.spec.frame_rate
+
+    @property
+    def _extractors(self) -> list[FeatureExtractor]:
+        return [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
+
+    def _content_context(self, encoder: ContentEncoder) -> Context:
+        ratio = encoder.frame_rate / self.spec.frame_rate
+        if encoder.takes == "audio":
+            content = Context(0, 0).then(encoder.context, ratio)
+        else:
+            content = self.feature_extractor.context.then(encoder.context)
+        return content if ratio == 1 else content.then(RESAMPLING, ratio)
 
     def analyze(
         self,

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.features.filterbank import channel_frequencies, mel_filterbank
 from lightning_voiceclone.features.framing import frame, pad
@@ -78,7 +79,7 @@ def test_frames_are_samples_over_hop(extractor):
 
 @each_extractor
 def test_crop_with_context_gives_the_same_frames(extractor, audio):
-    hop, (left, right) = extractor.spec.hop_length, extractor.context
+    hop, left, right = extractor.spec.hop_length, extractor.context.left, extractor.context.right
     first, last = 30, 55
     crop = audio[:, (first - left) * hop : (last + right) * hop]
     whole, part = extractor(audio)[..., first:last], extractor(crop)[..., left : left + last - first]
@@ -97,7 +98,7 @@ def test_batch_equals_one_by_one(extractor, audio):
 def test_long_recording_computed_in_chunks(extractor, audio):
     long = audio.repeat(1, 6)[:1]
     hop = extractor.spec.hop_length
-    start, reach = 300, extractor.context[0]
+    start, reach = 300, extractor.context.left
     crop = extractor(long[:, (start - reach) * hop : (start + 50 + reach) * hop])[..., reach : reach + 50]
     assert (extractor(long)[..., start : start + 50] - crop).abs().max() <= 1e-5 * crop.abs().max()
 
@@ -282,8 +283,8 @@ def test_stack_puts_channels_together(audio):
     assert torch.equal(stack(audio), torch.cat([mel(audio), pitch(audio)], 1))
     assert stack.spec.parts == (mel.spec, pitch.spec)
     assert stack.spec.channels == 82
-    assert stack.context == (3, 3)
-    assert Stack([Waveform()]).context == (0, 0)
+    assert stack.context == Context(3, 3)
+    assert Stack([Waveform()]).context == Context(0, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.generators import reference
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
@@ -89,28 +90,10 @@ def test_beginnings_are_small():
         assert features.abs().mean() < 0.2, part.__name__
 
 
-def test_chunk_with_its_context_equals_the_whole_exactly():
-    torch.manual_seed(0)
-    generator = ConvGenerator(CLONING, width=16, layers=2, frames_per_step=2).eval()
-    left, right = generator.context
-    condition = random_condition(CLONING, [4 * left])
-    whole = generator(condition)
-    start, end = 2 * left, 2 * left + 10
-    cut = slice(start - left, end + right)
-    chunk = type(condition)(
-        lengths=torch.tensor([end + right - start + left]),
-        content=condition.content[:, :, cut],
-        f0=condition.f0[:, cut],
-        voicing=condition.voicing[:, cut],
-        speaker=condition.speaker,
-    )
-    torch.testing.assert_close(generator(chunk)[:, :, left : left + 10], whole[:, :, start:end], rtol=0, atol=1e-6)
-
-
 def test_conv_context_by_hand():
-    # enter reaches 2 steps and the blocks 2 * (1 + 2 + 4); one more for the step's other frame; 2 frames a step.
-    assert ConvGenerator(NOISE_ONLY, layers=3).context == (34, 34)
-    assert ConvGenerator(NOISE_ONLY, layers=3, frames_per_step=1).context == (16, 16)
+    # enter reaches 2 steps and the blocks 2 * (1 + 2 + 4); 2 frames a step, and the step's other frame.
+    assert ConvGenerator(NOISE_ONLY, layers=3).context == Context(33, 33, grid=2)
+    assert ConvGenerator(NOISE_ONLY, layers=3, frames_per_step=1).context == Context(16, 16)
 
 
 def test_speaker_is_heard():

@@ -1,8 +1,10 @@
 """The checks must catch what they are for: each broken part here fails the check of that fault."""
 
 import inspect
+import math
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
@@ -17,18 +19,24 @@ from lightning_voiceclone.core.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
 from lightning_voiceclone.testing.conditions import CLONING, frame_fields, random_condition, row, scramble_padding
 from lightning_voiceclone.testing.conformance import (
     AdversarialLossConformance,
+    ContentEncoderConformance,
     DiscriminatorConformance,
+    FeatureExtractorConformance,
     FeatureTransformConformance,
     GeneratorConformance,
     SpeakerEncoderConformance,
     VocoderConformance,
 )
+from lightning_voiceclone.vocoders.vocos import Vocos
 
 FAILURE = (AssertionError, pytest.fail.Exception)
 
@@ -36,7 +44,7 @@ FAILURE = (AssertionError, pytest.fail.Exception)
 class LeakyGenerator(Generator):
     """Takes the mean over padding too, claims to see one frame, and has a weight that nothing uses."""
 
-    context = (0, 0)
+    context = Context(0, 0)
 
     def __init__(self, dims):
         super().__init__()
@@ -167,7 +175,7 @@ class BoastfulVocoder(Vocoder):
     """Claims everything and keeps none of it: rows and chunks leak, and preparing it changes what it says for good."""
 
     capabilities = frozenset({"deterministic", "differentiable", "streamable", "likelihood"})
-    context = (1, 1)
+    context = Context(1, 1)
 
     def __init__(self, spec):
         super().__init__()
@@ -218,6 +226,101 @@ class Diced(Boastful):
 def test_faulty_vocoder_is_caught(check):
     with pytest.raises(FAILURE):
         getattr(Boastful(), check)()
+
+
+class Mistaken:
+    """Mixed into a part: declares another context, or another grid, than the part has."""
+
+    def __init__(self, *args, declared, **settings):
+        super().__init__(*args, **settings)
+        self.context = Context(**declared)
+
+
+class MistakenGenerator(Mistaken, ConvGenerator):
+    pass
+
+
+class MistakenContentEncoder(Mistaken, TransformerContentEncoder):
+    pass
+
+
+class MistakenVocoder(Mistaken, Vocos):
+    pass
+
+
+class MistakenExtractor(Mistaken, MelSpectrogram):
+    pass
+
+
+class OfGenerator(GeneratorConformance):
+    part = MistakenGenerator
+    arguments: ClassVar = {"width": 8, "layers": 2}
+    real = Context(17, 17, grid=2)
+
+    def check(self):
+        self.test_streamable(CLONING)
+
+
+class OfContentEncoder(ContentEncoderConformance):
+    part = MistakenContentEncoder
+    arguments: ClassVar = {"channels": 6, "width": 64, "hidden": 16, "layers": 1, "core": 4, "edge": 2}
+    real = Context(13, 13, grid=8)
+
+    def check(self):
+        self.test_streamable()
+
+
+class OfVocoder(Boastful):
+    part = MistakenVocoder
+    arguments: ClassVar = {"width": 8, "hidden": 8, "layers": 1}
+    real = Context(15, 15, grid=2)
+
+    def check(self):
+        self.test_streamable()
+
+
+class OfExtractor(FeatureExtractorConformance):
+    part = MistakenExtractor
+    real = Context(3, 3)
+
+    def check(self):
+        self.test_streamable()
+
+
+OF_KINDS = {"generator": OfGenerator, "content": OfContentEncoder, "vocoder": OfVocoder, "extractor": OfExtractor}
+
+
+@pytest.mark.parametrize("kind", OF_KINDS)
+def test_context_and_grid_that_are_declared_rightly_pass(kind):
+    checks = OF_KINDS[kind]()
+    checks.arguments = {**checks.arguments, "declared": vars(checks.real)}
+    checks.check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared"),
+    [
+        ("generator", {"left": 14}),  # a chunk on the grid sees 16 frames before it
+        ("generator", {"right": 16}),
+        ("generator", {"grid": 1}),
+        ("generator", {"left": math.inf}),
+        ("content", {"left": 0}),
+        ("content", {"right": 11}),  # a step of two frames sees 12 after it
+        ("content", {"grid": 1}),
+        ("content", {"grid": 2}),
+        ("content", {"grid": 4}),
+        ("vocoder", {"left": 12}),
+        ("vocoder", {"right": 14}),
+        ("vocoder", {"grid": 1}),
+        ("extractor", {"left": 2}),
+        ("extractor", {"right": 2}),
+    ],
+)
+def test_context_and_grid_that_are_declared_wrongly_are_caught(kind, declared):
+    checks = OF_KINDS[kind]()
+    checks.arguments = {**checks.arguments, "declared": {**vars(checks.real), **declared}}
+    with pytest.raises(AssertionError, match=r"differ by|wrong grid|infinite context"):
+        checks.check()
 
 
 def test_vocoder_that_draws_is_caught():

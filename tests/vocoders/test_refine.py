@@ -115,8 +115,8 @@ def test_checkpoints_from_before_and_with_another_number_go_on():
 def test_a_frame_reaches_as_far_as_it_says(count):
     torch.manual_seed(0)
     vocoder = Vocos(MEL.spec, **SMALL, step=1, refine=count).eval().double()
-    reach, middle = vocoder.context[0], 60
-    assert reach == Vocos(MEL.spec, **SMALL, step=1, refine=0).context[0] + 6 * count
+    reach, middle = vocoder.context.left, 60
+    assert reach == Vocos(MEL.spec, **SMALL, step=1, refine=0).context.left + 6 * count
     features = MEL(torch.from_numpy(speech_like(1.2).audio)[None]).double()
     changed = features.clone()
     changed[:, :, middle] += 1

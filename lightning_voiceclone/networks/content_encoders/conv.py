@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import ContentEncoder
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtChain
 
@@ -17,8 +18,8 @@ class ConvContentEncoder(ContentEncoder):
 
     Made to be taught by a larger encoder (:class:`~lightning_voiceclone.training.modules.distillation`), with its input
     perturbed so that the voice does not pass. Hears features in the extractor's own units, normalised by the
-    statistics of the recordings that it was taught with. The blocks are those of Vocos (Siuzdak 2023). Chunks that
-    begin at a multiple of ``stride`` frames give what the whole gives.
+    statistics of the recordings that it was taught with. The blocks are those of Vocos (Siuzdak 2023). The context's
+    grid is ``stride`` frames.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -57,8 +58,8 @@ class ConvContentEncoder(ContentEncoder):
         check_odd(name, kernel_size=kernel_size)
         self.channels = channels
         self.frame_rate = dims.frame_rate / stride
-        reach = (layers + 1) * (kernel_size // 2) * stride + stride
-        self.context = (reach, reach)
+        reach = (layers + 1) * (kernel_size // 2) * stride + stride - 1
+        self.context = Context(reach, reach, stride)
         self.chain = ConvNeXtChain(dims.features, width=width, hidden=hidden, layers=layers, kernel_size=kernel_size,
                             stride=stride)  # fmt: skip
         self.leave = nn.Linear(width, channels)

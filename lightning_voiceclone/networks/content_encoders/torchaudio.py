@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.checkpoints.build_limits import unlimited
 from lightning_voiceclone.checkpoints.external_weights import refer_by_hash
-from lightning_voiceclone.core.interfaces import INFINITE, ContentEncoder, Dims
+from lightning_voiceclone.core.interfaces import ContentEncoder, Dims
 from lightning_voiceclone.core.masking import masked_mean_and_deviation, reach_mask
 from lightning_voiceclone.errors import ConfigurationError, nearest
 from lightning_voiceclone.features.framing import check_audio
@@ -35,7 +35,6 @@ class TorchaudioContentEncoder(ContentEncoder):
     """
 
     takes: Literal["features", "audio"] = "audio"
-    context = INFINITE
     frame_rate = 50.0
     sample_rate = 50 * HOP
 

@@ -12,6 +12,7 @@ from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import ContentEncoder
 from lightning_voiceclone.core.masking import keep, reach_mask
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.content_encoders.whisper import HEAD_WIDTH, WhisperBlock, WhisperContentEncoder
@@ -31,8 +32,8 @@ class TransformerContentEncoder(ContentEncoder):
     within a window, whose steps have positions as Whisper's first ones: without them its weights are worth nothing.
     Each window gives its ``core`` steps, and sees ``edge`` steps more on either side.
 
-    Hears features in the extractor's own units: mel bands of natural logarithms. Chunks that begin at a multiple of
-    2 * ``core`` frames, with their context, give what the whole gives.
+    Hears features in the extractor's own units: mel bands of natural logarithms. The context is finite; its grid is
+    that of the windows, 2 * ``core`` frames.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -84,10 +85,9 @@ class TransformerContentEncoder(ContentEncoder):
             )
         self.channels, self.core, self.edge = channels, core, edge
         self.frame_rate = dims.frame_rate / 2
-        # The last step of a window is seen by its first, and convolutions see 2 frames; in whole windows, so that a
-        # chunk with its context begins where a window does.
-        frames = math.ceil((2 * (core + edge) + 4) / (2 * core)) * 2 * core
-        self.context = (frames, frames)
+        # The first step of a window sees its last, the one of its right edge; step s sees frames 2 s - 2 to 2 s + 3.
+        frames = 2 * (core + edge - 1) + 3
+        self.context = Context(frames, frames, 2 * core)
         self.first = nn.Conv1d(dims.features, width, 3, padding=1)
         self.second = nn.Conv1d(width, width, 4, stride=2, padding=1)
         self.positions = nn.Parameter(0.02 * torch.randn(core + 2 * edge, width))

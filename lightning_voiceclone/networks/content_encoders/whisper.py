@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.checkpoints.build_limits import allow_more
 from lightning_voiceclone.checkpoints.external_weights import refer_by_hash
-from lightning_voiceclone.core.interfaces import INFINITE, ContentEncoder, Dims
+from lightning_voiceclone.core.interfaces import ContentEncoder, Dims
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
@@ -42,7 +42,6 @@ class WhisperContentEncoder(ContentEncoder):
     """
 
     takes: Literal["features", "audio"] = "audio"
-    context = INFINITE
     frame_rate = 50.0
     sample_rate = SAMPLE_RATE
     window: Tensor

@@ -8,6 +8,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.masking import reach_mask
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
@@ -26,8 +27,7 @@ class ConvGenerator(Generator):
     """Residual dilated convolutions over time, modulated by the speaker (FiLM, Perez et al. 2018) in each block.
 
     Runs at ``dims.frame_rate / frames_per_step`` steps a second and emits ``frames_per_step`` frames a step, which
-    costs that many times less. Each step sees a finite number of frames: ``context``. A chunk that begins at a
-    multiple of ``frames_per_step``, with its context, gives exactly what the whole gives.
+    costs that many times less. The context is finite, with a grid of ``frames_per_step`` frames.
 
     Args:
         dims: widths of the inputs and of the features.
@@ -42,7 +42,7 @@ class ConvGenerator(Generator):
         ConfigurationError: if a number is out of range or dims promise no input.
     """
 
-    capabilities = frozenset({"exportable"})
+    capabilities = frozenset({"exportable", "streamable"})
 
     def __init__(
         self,
@@ -72,10 +72,9 @@ class ConvGenerator(Generator):
         self.modulation = SpeakerModulation(dims, width)
         self.leave = nn.Conv1d(width, dims.features * frames_per_step, 1)
         begin_small(self.leave)
-        # The last frame of a step sees the whole of the steps on its left, the first one those on its right. Rounded
-        # up to whole steps, so that a chunk with its context begins where a step does.
-        steps = reach * (1 + sum(cycle)) + (1 if frames_per_step > 1 else 0)
-        self.context = (steps * frames_per_step, steps * frames_per_step)
+        # The last frame of a step sees the whole of the steps on its left, the first one those on its right.
+        frames = reach * (1 + sum(cycle)) * frames_per_step + frames_per_step - 1
+        self.context = Context(frames, frames, frames_per_step)
 
     def forward(self, condition: Condition) -> Tensor:
         """Features (B, F, T)."""

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
 from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
@@ -15,7 +16,7 @@ from lightning_voiceclone.networks.layers.initialization import begin_small
 class MLPGenerator(Generator):
     """Fully connected layers applied to each frame alone (Goodfellow et al. 2014), modulated by the speaker.
 
-    No frame knows its neighbours: ``context`` is (0, 0).
+    No frame knows its neighbours.
 
     Args:
         dims: widths of the inputs and of the features.
@@ -26,8 +27,8 @@ class MLPGenerator(Generator):
         ConfigurationError: if a number is out of range or dims promise no input.
     """
 
-    capabilities = frozenset({"exportable"})
-    context = (0, 0)
+    capabilities = frozenset({"exportable", "streamable"})
+    context = Context(0, 0)
 
     def __init__(self, dims: Dims, *, hidden: int = 256, layers: int = 3):
         super().__init__()

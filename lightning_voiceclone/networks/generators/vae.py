@@ -10,6 +10,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.masking import keep
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
@@ -24,7 +25,7 @@ class VAEGenerator(Generator):
 
     z = mean + deviation * e with e standard normal (equation 4) in training, z = mean otherwise. The encoder does not
     see the speaker, the decoder is modulated by it (FiLM). Its own loss "kl" keeps the latent near the standard
-    normal: weight it with ``kl``. Each frame sees a finite number of others: ``context``.
+    normal: weight it with ``kl``. The context is finite.
 
     Args:
         dims: widths of the inputs and of the features.
@@ -39,7 +40,7 @@ class VAEGenerator(Generator):
     """
 
     loss_names: ClassVar[frozenset[str]] = frozenset({"kl"})
-    capabilities = frozenset({"exportable"})
+    capabilities = frozenset({"exportable", "streamable"})
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class VAEGenerator(Generator):
         self.leave = nn.Conv1d(width, dims.features, 1)
         begin_small(self.leave)
         frames = 2 * reach * (1 + sum(cycle))
-        self.context = (frames, frames)
+        self.context = Context(frames, frames)
 
     def forward(self, condition: Condition) -> Tensor:
         """Features (B, F, T)."""

@@ -15,6 +15,7 @@ from lightning_voiceclone.testing.conformance.part import (
     rebuilt,
     seeded,
 )
+from lightning_voiceclone.testing.conformance.streaming import check_chunks, streamed_frames
 
 
 class _EncoderConformance(PartConformance):
@@ -134,6 +135,19 @@ class ContentEncoderConformance(_EncoderConformance):
             # An encoder of audio may lose a frame at the end to its windows.
             short = self.frames(encoder, size) - content.shape[-1]
             assert short == 0 if encoder.takes == "features" else short in (0, 1)
+
+    def test_streamable(self) -> None:
+        encoder = self.make(self.dims).eval().double()
+        assert isinstance(encoder, ContentEncoder)
+        by_features = encoder.takes == "features"
+        # An encoder of audio counts its context in frames of content.
+        unit, rate = (1, self.dims.frame_rate) if by_features else (self.sample_rate / encoder.frame_rate, None)
+        x = self.heard([round(streamed_frames(encoder) * unit)] * 2)[0].double()
+        check_chunks(
+            encoder,
+            lambda begin, end: x[..., round(begin * unit) : round(end * unit)],
+            encoder.frame_rate / rate if rate else 1,
+        )
 
 
 class SpeakerEncoderConformance(_EncoderConformance):

@@ -17,6 +17,7 @@ from lightning_voiceclone.testing.conditions import (
     CLONING,
     EVERYTHING,
     NOISE_ONLY,
+    cut,
     frame_fields,
     move,
     random_condition,
@@ -32,6 +33,7 @@ from lightning_voiceclone.testing.conformance.part import (
     rebuilt,
     seeded,
 )
+from lightning_voiceclone.testing.conformance.streaming import check_chunks, streamed_frames
 
 all_dims = pytest.mark.parametrize(
     "dims",
@@ -121,7 +123,7 @@ class GeneratorConformance(PartConformance):
     @all_dims
     def test_context_is_honest(self, dims: Dims) -> None:
         generator = self.make(dims).eval()
-        left, right = generator.context
+        left, right = generator.context.left, generator.context.right
         if math.isinf(left) or math.isinf(right):
             pytest.skip("context is the whole utterance")
         changed = int(right) + 4
@@ -136,6 +138,12 @@ class GeneratorConformance(PartConformance):
         assert seen[: changed - int(right)].max() == 0
         assert seen[changed + int(left) + 1 :].max() == 0
         assert seen[changed] > 0
+
+    @all_dims
+    def test_streamable(self, dims: Dims) -> None:
+        generator = self.make(dims).eval().double()
+        condition = move(random_condition(dims, [streamed_frames(generator)] * 2), dtype=torch.float64)
+        check_chunks(generator, lambda begin, end: cut(condition, begin, end))
 
     @all_dims
     def test_deterministic_in_eval(self, dims: Dims) -> None:

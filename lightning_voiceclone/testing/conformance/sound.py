@@ -2,7 +2,6 @@
 
 # ruff: noqa: D102 - a check's name says what it checks
 
-import itertools
 import math
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ from lightning_voiceclone.testing.conformance.part import (
     has_capability,
     rebuilt,
 )
+from lightning_voiceclone.testing.conformance.streaming import check_chunks, streamed_frames
 from lightning_voiceclone.testing.signals import speech_like
 
 
@@ -75,7 +75,7 @@ class FeatureExtractorConformance(PartConformance):
 
     def test_context_is_honest(self) -> None:
         extractor = self.make().eval()
-        left, right = extractor.context
+        left, right = extractor.context.left, extractor.context.right
         if math.isinf(left) or math.isinf(right):
             pytest.skip("context is the whole utterance")
         hop = extractor.spec.hop_length
@@ -87,6 +87,12 @@ class FeatureExtractorConformance(PartConformance):
         first, second = extractor(before), extractor(after)
         for part in (slice(0, changed - int(right)), slice(changed + int(left) + 1, None)):
             self.assert_same(second[:, :, part], first[:, :, part])
+
+    def test_streamable(self) -> None:
+        extractor = self.make().eval().double()
+        spec = extractor.spec
+        audio = speech((streamed_frames(extractor) + 0.5) * spec.hop_length / spec.sample_rate, spec.sample_rate)
+        check_chunks(extractor, lambda begin, end: audio[:, begin * spec.hop_length : end * spec.hop_length].double())
 
     def test_nothing_to_train(self) -> None:
         assert [name for name, weight in self.make().named_parameters() if weight.requires_grad] == []
@@ -208,20 +214,10 @@ class VocoderConformance(PartConformance):
         assert features.grad.any()
 
     def test_streamable(self) -> None:
-        vocoder = self.claiming("streamable")
-        assert all(map(math.isfinite, vocoder.context)), "an infinite context cannot be streamed"
-        grid, hop = vocoder.grid, vocoder.spec.hop_length
-        left, right = (math.ceil(side / grid) * grid for side in vocoder.context)
-        # The middle chunk has all of its context, and more of the utterance on either side that must not matter.
-        size = math.ceil(8 / grid) * grid
-        edges = [0, left + size, left + 2 * size, left + 3 * size + right + 1]
-        features = self.features((edges[-1] + 0.5) * hop / vocoder.spec.sample_rate)
-        assert features.shape[-1] == edges[-1]
-        whole = vocoder(features)
-        for begin, end in itertools.pairwise(edges):
-            start = max(begin - left, 0)
-            chunk = vocoder(features[:, :, start : end + right])[:, (begin - start) * hop :][:, : (end - begin) * hop]
-            self.assert_same(chunk, whole[:, begin * hop : end * hop])
+        vocoder = self.make().eval().double()
+        frames, hop = streamed_frames(vocoder), vocoder.spec.hop_length
+        features = self.features((frames + 0.5) * hop / vocoder.spec.sample_rate).double()
+        check_chunks(vocoder, lambda begin, end: features[:, :, begin:end], hop)
 
     def test_likelihood(self) -> None:
         vocoder = self.make().train()

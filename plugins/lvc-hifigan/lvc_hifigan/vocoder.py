@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
@@ -199,7 +200,7 @@ def _upsampling(before: int, after: int, rate: int) -> nn.ConvTranspose1d:
     return nn.ConvTranspose1d(before, after, 2 * rate, rate, padding=(rate + odd) // 2, output_padding=odd)
 
 
-def _context(rates: Sequence[int], reaches: Sequence[int]) -> tuple[int, int]:
+def _context(rates: Sequence[int], reaches: Sequence[int]) -> Context:
     """The frames that have a part in the samples of frame 0, traced back through the layers."""
     low, high = -(ENDS // 2), math.prod(rates) - 1 + ENDS // 2
     for rate, reach in reversed(list(zip(rates, reaches, strict=True))):
@@ -207,7 +208,7 @@ def _context(rates: Sequence[int], reaches: Sequence[int]) -> tuple[int, int]:
         # Sample m * rate - padding + tap is made of input m; there are 2 * rate taps.
         padding = (rate + 1) // 2
         low, high = math.ceil((low + padding - 2 * rate + 1) / rate), (high + padding) // rate
-    return ENDS // 2 - low, high + ENDS // 2
+    return Context(ENDS // 2 - low, high + ENDS // 2)
 
 
 def _check_rates(rates: Sequence[int], hop_length: int) -> None:

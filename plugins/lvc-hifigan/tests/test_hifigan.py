@@ -70,7 +70,7 @@ def test_rates_divide_the_hop(hop, stages, rates):
 def test_context_is_exact(arguments):
     torch.manual_seed(0)
     vocoder = HiFiGAN(SPEC, channels=16, **arguments).double()
-    left, right = vocoder.context
+    left, right = vocoder.context.left, vocoder.context.right
     features = torch.randn(1, SPEC.channels, left + right + 11, dtype=torch.float64, requires_grad=True)
     frame = left + 5
     vocoder(features)[0, frame * SPEC.hop_length : (frame + 1) * SPEC.hop_length].sum().backward()

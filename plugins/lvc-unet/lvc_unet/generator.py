@@ -1,7 +1,5 @@
 """A generator that looks at the utterance at several speeds at once: a U-Net over time."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +8,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.masking import keep, reach_mask
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
@@ -24,8 +23,8 @@ class UNetGenerator(Generator):
 
     Each level runs at half the frame rate of the one above. On the way down pairs of frames are merged, on the way up
     each frame is repeated and joined by what the same level had on the way down. Every level has one residual block on
-    each way, modulated by the speaker (FiLM, Perez et al. 2018). Each frame sees a finite number of others:
-    ``context``. A chunk that begins at a multiple of 2 ** levels gives, with its context, exactly what the whole gives.
+    each way, modulated by the speaker (FiLM, Perez et al. 2018). The context is finite; its grid is that of the lowest
+    level, 2 ** levels frames.
 
     Args:
         dims: widths of the inputs and of the features.
@@ -39,7 +38,7 @@ class UNetGenerator(Generator):
         ConfigurationError: if a number is out of range or dims promise no input.
     """
 
-    capabilities = frozenset({"exportable"})
+    capabilities = frozenset({"exportable", "streamable"})
 
     def __init__(
         self,
@@ -78,17 +77,10 @@ class UNetGenerator(Generator):
         self.modulation = SpeakerModulation(dims, width)
         self.leave = nn.Conv1d(width, dims.features, 1)
         begin_small(self.leave)
-        frames = self._context_frames(reach)
-        self.context = (frames, frames)
-
-    def _context_frames(self, reach: int) -> int:
-        """Reach of the deepest way: each level's convolutions count 2 ** level times, rounding to pairs once a level.
-
-        Rounded up to whole frames of the deepest level, so that a chunk with its context begins where one does.
-        """
-        deepest = 2**self.levels
-        frames = reach + sum(2 * reach * 2**level for level in range(self.levels)) + reach * deepest + deepest - 1
-        return math.ceil(frames / deepest) * deepest
+        # The deepest way: each level's convolutions count 2 ** level times, rounding to pairs once a level.
+        deepest = 2**levels
+        frames = reach + sum(2 * reach * 2**level for level in range(levels)) + reach * deepest + deepest - 1
+        self.context = Context(frames, frames, deepest)
 
     def forward(self, condition: Condition) -> Tensor:
         """Features (B, F, T)."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
@@ -51,7 +52,7 @@ class WaveNet(Vocoder):
     """
 
     capabilities = frozenset({"deterministic", "likelihood"})
-    context = (inf, TAPS - 1 + 1)  # two convolutions, and the next frame's middle, to which a line is drawn
+    context = Context(inf, TAPS - 1 + 1)  # two convolutions, and the next frame's middle, to which a line is drawn
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_voiceclone.core.interfaces import INFINITE, FeatureExtractor
+from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import check_audio, check_grid, pad
@@ -34,8 +34,6 @@ class WorldFeatures(FeatureExtractor):
     Raises:
         ConfigurationError: if a setting cannot work, or pyworld is not there.
     """
-
-    context = INFINITE
 
     def __init__(
         self,

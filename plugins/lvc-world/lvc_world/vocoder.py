@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_voiceclone.core.interfaces import INFINITE, Vocoder
+from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import SpecMismatchError
 from lvc_world.library import pyworld
@@ -18,7 +18,8 @@ class World(Vocoder):
 
     Morise, Yokomori & Ozawa 2016. A pulse a period, and noise, each through the filter of its moment; f0 below the
     spec's fmin is unvoiced, so that a generator need not hit 0. Computed on the CPU in double precision; no gradient
-    flows. Audio is clipped to [-1, 1].
+    flows. Audio is clipped to [-1, 1]. The context is the whole recording: the place of each pulse follows from all
+    before it.
 
     Args:
         spec: of the features; of the kind world.
@@ -29,7 +30,6 @@ class World(Vocoder):
     """
 
     capabilities = frozenset({"deterministic"})
-    context = INFINITE  # the place of each pulse follows from all before it
 
     def __init__(self, spec: AudioSpec):
         super().__init__()

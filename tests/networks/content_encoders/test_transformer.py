@@ -11,6 +11,7 @@ from lightning_voiceclone.checkpoints.part_folder import load_part, save_part
 from lightning_voiceclone.checkpoints.voice_folder import describe_voice, load_voice, save_voice
 from lightning_voiceclone.core.interfaces import ContentEncoder
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
@@ -47,7 +48,7 @@ def small(**changes):
 
 
 @torch.no_grad()
-def test_context_is_what_is_seen_rounded_up_to_whole_windows():
+def test_context_is_what_is_seen():
     encoder, x = small().double(), torch.randn(1, 20, 120, dtype=torch.float64)
     whole, left, right = encoder(x), 0, 0
     for frame in range(56, 64):  # wherever in a window
@@ -61,20 +62,8 @@ def test_context_is_what_is_seen_rounded_up_to_whole_windows():
         left, right = max(left, 2 * seen[-1] + 1 - frame), max(right, frame - 2 * seen[0])
     # The first step of a window sees 5 steps after it, and step s hears frames 2 s - 2 to 2 s + 3.
     assert (left, right) == (13, 13)
-    assert encoder.context == (16, 16)
-    assert small(core=8, edge=0).context == (32, 32)  # of 15 + 4
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("begin", [0, 8, 48, 56, 104])
-def test_chunks_that_begin_where_windows_do_give_what_the_whole_gives(begin):
-    encoder, x = small(), torch.randn(1, 20, 121)
-    reach, whole = int(encoder.context[0]), encoder(x)
-    first = max(begin - reach, 0)
-    chunk = encoder(x[..., first : begin + 30 + reach])[..., (begin - first) // 2 :][..., :15]
-    torch.testing.assert_close(
-        chunk, whole[..., begin // 2 : begin // 2 + 15][..., : chunk.shape[2]], rtol=0, atol=1e-5
-    )
+    assert encoder.context == Context(13, 13, grid=8)
+    assert TransformerContentEncoder(Dims(80)).context == Context(321, 321, grid=256)
 
 
 @torch.no_grad()

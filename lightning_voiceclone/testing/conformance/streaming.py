@@ -1,0 +1,76 @@
+"""Checks that chunks give what the whole gives, for every kind of part that works frame by frame."""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from lightning_voiceclone.core.part import Part
+from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.testing.conformance.part import has_capability
+
+Take = Callable[[int, int], Any]  # what the part is given of the frames from one to another
+TOLERANCE = 1e-6  # of the greatest number, in double precision, where rounding is 1e-15: far frames have a faint part
+
+
+def streamed_frames(part: Part) -> int:
+    """How many frames :func:`check_chunks` needs; skips the check of a part that makes no claim."""
+    if not has_capability(part, "streamable"):
+        pytest.skip("does not claim to be streamable")
+    assert part.context is not None, "a part that works frame by frame must declare its context"
+    assert math.isfinite(part.context.left + part.context.right), "an infinite context cannot be streamed"
+    left, right = _sides(part.context)
+    return left + 8 * part.context.grid + right + part.context.grid // 2 + 1
+
+
+def check_chunks(part: Part, take: Take, per_frame: float = 1) -> None:
+    """Chunks with their context give what the whole gives.
+
+    Args:
+        part: out of training, in double precision.
+        take: what the part is given of some frames, two rows, of :func:`streamed_frames`.
+        per_frame: numbers of the output's last axis to a frame.
+    """
+    assert part.context is not None
+    frames = streamed_frames(part)
+    whole = part(take(0, frames))
+    assert whole.abs().max() > 0, "nothing equals nothing: the check would show nothing"
+    _check_context(part, part.context, take, per_frame, whole)
+
+
+def _sides(context: Context) -> tuple[int, int]:
+    """The left one in whole grids, and the right one."""
+    return math.ceil(context.left / context.grid) * context.grid, math.ceil(context.right)
+
+
+def _check_context(part: Part, context: Context, take: Take, per_frame: float, whole: Tensor) -> None:
+    """Of the first chunk, of three in the middle, and of the last.
+
+    Those in the middle begin, with their context, at odd multiples of the grid: one that is too fine shows. The whole
+    has frames more on either side of them: a context that is too short shows, on the right best of the shortest chunk.
+    """
+    grid, frames, (left, _) = context.grid, streamed_frames(part), _sides(context)
+    shortest = Fraction(per_frame).limit_denominator(1000).denominator
+    lengths = {0: grid, left + grid: grid, left + 3 * grid: shortest, left + 5 * grid: grid}
+    for begin, end in [*((begin, begin + length) for begin, length in lengths.items()), (left + 6 * grid, frames)]:
+        start, stop = context.around(begin, end, frames)
+        output = part(take(start, stop))
+        first, skipped = _place(begin, per_frame), _place(begin - start, per_frame)
+        last = whole.shape[-1] if end == frames else _place(end, per_frame)
+        _assert_same(output[..., skipped : skipped + last - first], whole[..., first:last], f"frames {begin} to {end}")
+
+
+def _place(frames: int, per_frame: float) -> int:
+    """Where frame ``frames`` lies in the output."""
+    place = frames * per_frame
+    assert math.isclose(place, round(place), abs_tol=1e-6), f"frame {frames} is {place:g} of the output: a wrong grid"
+    return round(place)
+
+
+def _assert_same(actual: Tensor, expected: Tensor, which: str) -> None:
+    assert actual.shape == expected.shape, f"{which}: {tuple(actual.shape)}, and of the whole {tuple(expected.shape)}"
+    difference = (actual - expected).abs().max()
+    assert difference <= TOLERANCE * expected.abs().max(), f"{which} differ by {difference:.3g} from the whole's"
