@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.arguments import check_arguments
 from lightning_voiceclone.core.description_checks import shown_package
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 
 GREATEST = 2**63 - 1  # of whole numbers
@@ -45,8 +45,9 @@ class Part(nn.Module, ABC):
     """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`).
 
     ``capabilities`` are claims that the conformance tests hold a class to: differentiable (gradients reach the input),
-    deterministic, streamable (chunks with their context give what the whole gives), exportable, and of vocoders
-    likelihood (see ``Vocoder.likelihood``). ``lvc plugins --claims`` lists them.
+    deterministic, streamable (chunks with their context, or with the state of those before, give what the whole
+    gives), exportable (torch.export with lengths left open), and of vocoders likelihood (see ``Vocoder.likelihood``).
+    ``lvc plugins --claims`` lists them.
 
     ``context`` is declared by every part that works frame by frame (feature extractors, content encoders, generators,
     vocoders), on the class or in the constructor; None for all others. Its frames are those of the features; of an
@@ -75,6 +76,27 @@ class Part(nn.Module, ABC):
         part = super().__new__(cls)
         object.__setattr__(part, "_made_with", (args, kwargs))
         return part
+
+    def init_state(self, batch: int) -> State | None:
+        """What :meth:`forward_chunk` is given with the first chunk of ``batch`` rows; None of a part without memory."""
+        return None
+
+    def forward_chunk(self, x: Any, state: State, ahead: int = 0) -> tuple[Tensor, State]:
+        """The output of the next chunk, and the state for the one after it; the state that was given stays as it is.
+
+        Only parts with an :meth:`init_state` have it. Chunks one after another give what ``forward`` gives of the
+        whole.
+
+        Args:
+            x: what ``forward`` is given, of the chunk's frames and of ``ahead`` frames after them.
+            state: of :meth:`init_state`, or of the chunk before.
+            ahead: frames at the end of x that are only context, and come again with the next chunk:
+                ``context.right`` of them, fewer only where the recording ends.
+
+        Raises:
+            ConfigurationError: if the part keeps no state.
+        """
+        raise ConfigurationError(f"{type(self).__name__} keeps no state; give forward a chunk with its context")
 
     def fuse(self) -> None:
         """Compute once what follows from the weights alone, to be faster in use; by default nothing.

@@ -20,6 +20,7 @@ from lightning_voiceclone.core.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
@@ -321,6 +322,55 @@ def test_context_and_grid_that_are_declared_wrongly_are_caught(kind, declared):
     checks.arguments = {**checks.arguments, "declared": {**vars(checks.real), **declared}}
     with pytest.raises(AssertionError, match=r"differ by|wrong grid|infinite context"):
         checks.check()
+
+
+class ForgetfulVocoder(Vocos):
+    """Has a state, and forgets some of the frames before."""
+
+    kept = 10
+
+    def init_state(self, batch):
+        return {"frames": torch.zeros(batch, self.spec.channels, 0)}
+
+    def forward_chunk(self, x, state, ahead=0):
+        seen = torch.cat([state["frames"], x], -1)
+        known, frames = state["frames"].shape[-1], x.shape[-1] - ahead
+        audio = self(seen)[:, known * 160 : (known + frames) * 160]
+        return audio, self.after(seen[..., : known + frames][..., -self.kept :], state)
+
+    def after(self, frames, state):
+        return {"frames": frames}
+
+
+class RememberingVocoder(ForgetfulVocoder):
+    kept = 16
+
+
+class ChangingVocoder(RememberingVocoder):
+    """Writes over the state that it was given."""
+
+    def after(self, frames, state):
+        state["frames"].add_(1)
+        return super().after(frames, state)
+
+
+class Remembering(Boastful):
+    part = RememberingVocoder
+    arguments = OfVocoder.arguments
+
+
+def test_state_that_forgets_or_is_written_over_is_caught():
+    Remembering().test_streamable()
+    for part, told in ((ForgetfulVocoder, "state of those before differ by"), (ChangingVocoder, "changed its state")):
+        checks = Remembering()
+        checks.part = part
+        with pytest.raises(AssertionError, match=told):
+            checks.test_streamable()
+
+
+def test_a_part_without_a_state_refuses_chunks():
+    with pytest.raises(ConfigurationError, match="MLPGenerator keeps no state; give forward a chunk"):
+        MLPGenerator(CLONING).forward_chunk(random_condition(CLONING, [4]), {})
 
 
 def test_vocoder_that_draws_is_caught():

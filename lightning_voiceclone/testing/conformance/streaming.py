@@ -1,11 +1,13 @@
 """Checks that chunks give what the whole gives, for every kind of part that works frame by frame."""
 
+import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from lightning_voiceclone.core.part import Part
@@ -18,16 +20,17 @@ TOLERANCE = 1e-6  # of the greatest number, in double precision, where rounding 
 
 def streamed_frames(part: Part) -> int:
     """How many frames :func:`check_chunks` needs; skips the check of a part that makes no claim."""
-    if not has_capability(part, "streamable"):
-        pytest.skip("does not claim to be streamable")
+    claimed = has_capability(part, "streamable")
+    if not claimed and part.init_state(1) is None:
+        pytest.skip("does not claim to be streamable, and keeps no state")
     assert part.context is not None, "a part that works frame by frame must declare its context"
-    assert math.isfinite(part.context.left + part.context.right), "an infinite context cannot be streamed"
+    assert _finite(part.context) or part.init_state(1) is not None, "an infinite context cannot be streamed"
     left, right = _sides(part.context)
     return left + 8 * part.context.grid + right + part.context.grid // 2 + 1
 
 
 def check_chunks(part: Part, take: Take, per_frame: float = 1) -> None:
-    """Chunks with their context give what the whole gives.
+    """Chunks with their context, or with the state of those before, give what the whole gives.
 
     Args:
         part: out of training, in double precision.
@@ -38,12 +41,20 @@ def check_chunks(part: Part, take: Take, per_frame: float = 1) -> None:
     frames = streamed_frames(part)
     whole = part(take(0, frames))
     assert whole.abs().max() > 0, "nothing equals nothing: the check would show nothing"
-    _check_context(part, part.context, take, per_frame, whole)
+    if _finite(part.context):
+        _check_context(part, part.context, take, per_frame, whole)
+    if part.init_state(2) is not None:
+        _check_state(part, part.context, take, whole)
+
+
+def _finite(context: Context) -> bool:
+    return math.isfinite(context.left) and math.isfinite(context.right)
 
 
 def _sides(context: Context) -> tuple[int, int]:
-    """The left one in whole grids, and the right one."""
-    return math.ceil(context.left / context.grid) * context.grid, math.ceil(context.right)
+    """The left one in whole grids, and the right one; infinite ones are left out."""
+    left = math.ceil(context.left / context.grid) * context.grid if math.isfinite(context.left) else 0
+    return left, math.ceil(context.right) if math.isfinite(context.right) else 0
 
 
 def _check_context(part: Part, context: Context, take: Take, per_frame: float, whole: Tensor) -> None:
@@ -61,6 +72,21 @@ def _check_context(part: Part, context: Context, take: Take, per_frame: float, w
         first, skipped = _place(begin, per_frame), _place(begin - start, per_frame)
         last = whole.shape[-1] if end == frames else _place(end, per_frame)
         _assert_same(output[..., skipped : skipped + last - first], whole[..., first:last], f"frames {begin} to {end}")
+
+
+def _check_state(part: Part, context: Context, take: Take, whole: Tensor) -> None:
+    frames, outputs, state = streamed_frames(part), [], part.init_state(2)
+    edges = [0, context.grid, 4 * context.grid, frames // 2 // context.grid * context.grid, frames]
+    for begin, end in itertools.pairwise(edges):
+        assert state is not None
+        assert all(value.shape[0] == 2 for value in state.values()), "the first axis of a state must be the batch"
+        kept = {name: value.clone() for name, value in state.items()}
+        stop = min(end + math.ceil(context.right), frames)
+        output, following = part.forward_chunk(take(begin, stop), state, ahead=stop - end)
+        assert all(torch.equal(state[name], value) for name, value in kept.items()), "forward_chunk changed its state"
+        outputs.append(output)
+        state = following
+    _assert_same(torch.cat(outputs, -1), whole, "chunks with the state of those before")
 
 
 def _place(frames: int, per_frame: float) -> int:

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lvc_wavenet.network import CLASSES, SILENCE, Layer, Network, before, to_samples
+from lightning_voiceclone.core.streaming import State
+from lvc_wavenet.network import CLASSES, SILENCE, TAPS, Layer, Network, before, to_samples
 
 CHUNK_FRAMES = 8  # whose conditions are made at once
+BEHIND = TAPS - 1 + 1  # frames before that two convolutions see, and the middle before, from which a line is drawn
 
 
 class CachedGeneration:
-    """A network, laid out for one sample after the other on a CPU, with the state of ``rows`` utterances.
+    """A network, laid out for one sample after the other on a CPU, with the state of its utterances.
 
     Each layer needs its input of ``dilation`` samples ago; all these stand in one tensor, a ring a layer, are fetched
     in one step and multiplied in another. What depends on the sample just drawn then takes four operations a layer:
@@ -28,10 +30,10 @@ class CachedGeneration:
 
     Args:
         network: whose weights are copied.
-        rows: utterances spoken at the same time.
+        state: of :func:`first_state`, or of the chunk before; stays as it is.
     """
 
-    def __init__(self, network: Network, rows: int):
+    def __init__(self, network: Network, state: State):
         layers: list[Layer] = list(network.layers)  # type: ignore[arg-type]
         count, width = len(layers), network.embed.embedding_dim
         self.embed = network.embed.weight.double()
@@ -45,17 +47,18 @@ class CachedGeneration:
         self.skip = torch.cat([_with_bias(layer.skip) for layer in layers])
         self.mix, self.leave = _matrix(network.mix), _matrix(network.leave)
         self.mix_bias, self.leave_bias = _bias(network.mix), _bias(network.leave)
-        self._make_state([layer.dilation for layer in layers], rows, width)
+        rows = len(state["rings"])
+        self._take([layer.dilation for layer in layers], state, rows, width)
         self.shape = (rows, count, 2 * width)
 
-    def _make_state(self, dilations: list[int], rows: int, width: int) -> None:
+    def _take(self, dilations: list[int], state: State, rows: int, width: int) -> None:
         count, double = len(dilations), torch.float64
-        self.rings = torch.zeros(sum(dilations), rows, width, dtype=double)
+        self.rings = state["rings"].transpose(0, 1).clone(memory_format=torch.contiguous_format)
         starts = torch.tensor([0, *dilations[:-1]]).cumsum(0)
         turns = torch.arange(math.lcm(*dilations))[:, None] % torch.tensor(dilations)
         self.places = (starts + turns).unbind()
-        self.clock = 0
-        self.previous = torch.full((rows,), SILENCE)
+        self.clock = int(state["clock"][0])
+        self.previous = state["previous"].clone()
         self.fetched = torch.empty(count, rows, width, dtype=double)
         self.inputs = torch.empty(count, rows, width, dtype=double)
         self.sums = torch.empty(count, rows, 2 * width, dtype=double)
@@ -67,6 +70,11 @@ class CachedGeneration:
             for sums, x, present, with_one in zip(self.sums, inputs, self.present, gated, strict=True)
         ]
         self.ways_on = list(zip(inputs[:-1], gated[:-1], self.residual, inputs[1:], strict=True))
+
+    def state(self) -> State:
+        """What the next samples need of those before: see :func:`first_state`."""
+        clock = torch.full_like(self.previous, self.clock)
+        return {"rings": self.rings.transpose(0, 1), "previous": self.previous, "clock": clock}
 
     def speak(self, conditions: Tensor, draws: Tensor) -> Tensor:
         """Classes (B, N) of the next samples.
@@ -106,24 +114,55 @@ def pick(logits: Tensor, draw: Tensor) -> Tensor:
 
 
 def generate(network: Network, features: Tensor, hop_length: int, draws: Tensor) -> Tensor:
-    """Classes (B, T * hop) spoken from features (B, F, T), normalised.
+    """Classes (B, T * hop) spoken from features (B, F, T), normalised; the other arguments as of :func:`advance`."""
+    return advance(network, features, hop_length, draws, first_state(network, len(features)))[0]
+
+
+def first_state(network: Network, rows: int) -> State:
+    """The state before the first sample.
+
+    ``rings`` (B, sum of dilations, width) has the layers' earlier inputs, ``previous`` (B,) the class of the sample
+    before, ``clock`` (B,) how many samples there were, the same in each row, ``frames`` (B, F, up to BEHIND) the
+    normalised features before.
+    """
+    layers: list[Layer] = list(network.layers)  # type: ignore[arg-type]
+    ring, width = sum(layer.dilation for layer in layers), network.embed.embedding_dim
+    channels = network.frames[0].in_channels
+    return {
+        "rings": torch.zeros(rows, ring, width, dtype=torch.float64),
+        "previous": torch.full((rows,), SILENCE),
+        "clock": torch.zeros(rows, dtype=torch.long),
+        "frames": torch.zeros(rows, int(channels), 0, dtype=torch.float64),  # type: ignore[arg-type]
+    }
+
+
+def advance(
+    network: Network, features: Tensor, hop_length: int, draws: Tensor, state: State, ahead: int = 0
+) -> tuple[Tensor, State]:
+    """Classes (B, (T - ahead) * hop) of the samples that follow the state, and the state after them.
 
     Args:
         network: on the CPU, in double precision.
-        features: (B, F, T).
+        features: (B, F, T), normalised.
         hop_length: samples a frame.
-        draws: (T * hop,) from 0 to 1.
+        draws: ((T - ahead) * hop,) from 0 to 1.
+        state: of :func:`first_state`, or of the frames before.
+        ahead: frames at the end that are only seen.
     """
-    frames = F.pad(network.of_frames(features), (1, 1), mode="replicate")
-    state, spoken = CachedGeneration(network, len(features)), []
-    for start in range(0, features.shape[-1], CHUNK_FRAMES):
-        some = frames[..., start : start + CHUNK_FRAMES + 2]  # with a neighbour on either side to draw lines to
+    known, frames = state["frames"].shape[-1], features.shape[-1] - ahead
+    features = torch.cat([state["frames"], features], -1)
+    # With a neighbour on either side to draw lines to; the ends of the utterance repeat themselves.
+    conditions = F.pad(network.of_frames(features), (1, 1), mode="replicate")[..., known : known + frames + 2]
+    generation, spoken = CachedGeneration(network, state), []
+    for start in range(0, frames, CHUNK_FRAMES):
+        some = conditions[..., start : start + CHUNK_FRAMES + 2]
         count = (some.shape[-1] - 2) * hop_length
-        conditions = to_samples(some, some.shape[-1] * hop_length)[..., hop_length : hop_length + count]
+        of_samples = to_samples(some, some.shape[-1] * hop_length)[..., hop_length : hop_length + count]
         begin = start * hop_length
         with _one_thread():
-            spoken.append(state.speak(conditions, draws[begin : begin + count]))
-    return torch.cat(spoken, dim=1)
+            spoken.append(generation.speak(of_samples, draws[begin : begin + count]))
+    seen = features[..., : known + frames][..., -BEHIND:]
+    return torch.cat(spoken, dim=1), {**generation.state(), "frames": seen}
 
 
 def generate_naively(network: Network, features: Tensor, hop_length: int, draws: Tensor) -> Tensor:

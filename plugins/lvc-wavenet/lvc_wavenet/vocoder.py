@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
-from lvc_wavenet.generation import generate, in_double
+from lvc_wavenet.generation import advance, first_state, in_double
 from lvc_wavenet.network import CLASSES, TAPS, Network, before
 
 MOST_CYCLE_LAYERS = 16  # of dilations up to 32,768 samples
@@ -31,7 +31,8 @@ class WaveNet(Vocoder):
 
     Speaking is slow. It draws from a random generator of its own that begins anew with ``seed`` at every call, the
     same for all rows, and computes in double precision on the CPU: the same features always give the same samples,
-    alone or in a batch. No gradient flows back to the features.
+    alone or in a batch. No gradient flows back to the features. Streamed, it keeps its state from one chunk to the next
+    (:meth:`forward_chunk`) and looks 5 frames ahead.
 
     Args:
         spec: of the features.
@@ -51,7 +52,7 @@ class WaveNet(Vocoder):
         SpecMismatchError: if the pretrained weights are for other features; names the field and both values.
     """
 
-    capabilities = frozenset({"deterministic", "likelihood"})
+    capabilities = frozenset({"deterministic", "likelihood", "streamable"})
     context = Context(inf, TAPS - 1 + 1)  # two convolutions, and the next frame's middle, to which a line is drawn
 
     def __init__(
@@ -94,17 +95,43 @@ class WaveNet(Vocoder):
             SpecMismatchError: if there are not as many channels as the spec says.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
-        self.check(features)
-        hop = self.spec.hop_length
-        with torch.autocast(features.device.type, enabled=False), torch.inference_mode():
-            draws = self.draws(features.shape[-1] * hop)
-            normalised = self.normalizer(features).cpu().double()
-            audio = to_audio(generate(in_double(self.network), normalised, hop, draws))
-        return audio.to(features).clone()
+        return self.forward_chunk(features, self.init_state(len(features)))[0]
+
+    def init_state(self, batch: int) -> State:
+        """That of :func:`~lvc_wavenet.generation.first_state`, and ``random`` (B, n), the same in each row: the draws'.
+
+        On the CPU.
+        """
+        random = torch.Generator().manual_seed(self.seed).get_state()
+        return {**first_state(self.network, batch), "random": random.expand(batch, -1)}
+
+    @torch.no_grad()
+    def forward_chunk(self, x: Tensor, state: State, ahead: int = 0) -> tuple[Tensor, State]:
+        """Audio (B, (T - ahead) * hop) of the features x (B, F, T) that follow the state, and the state after it.
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec says.
+            ConfigurationError: if there are no frames but those ahead, or values that are not finite.
+        """
+        self.check(x)
+        frames = x.shape[-1] - ahead
+        if ahead < 0 or frames < 1:
+            raise ConfigurationError(
+                f"WaveNet got {x.shape[-1]} frames of which {ahead} are ahead; give it at least one more than that"
+            )
+        random = torch.Generator()
+        random.set_state(state["random"][0].contiguous())
+        with torch.autocast(x.device.type, enabled=False), torch.inference_mode():
+            draws = draw(frames * self.spec.hop_length, random)
+            normalised = self.normalizer(x).cpu().double()
+            classes, after = advance(in_double(self.network), normalised, self.spec.hop_length, draws, state, ahead)
+            audio = to_audio(classes)
+        after["random"] = random.get_state().expand(len(x), -1)
+        return audio.to(x).clone(), {name: value.clone() for name, value in after.items()}
 
     def draws(self, samples: int) -> Tensor:
         """What decides each sample: (samples,) uniform from 0 to 1, in double precision, from ``seed`` alone."""
-        return torch.rand(samples, generator=torch.Generator().manual_seed(self.seed), dtype=torch.float64)
+        return draw(samples, torch.Generator().manual_seed(self.seed))
 
     def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
         """Negative logarithm of the likelihood of the audio's mu-law classes, mean bits a sample; 8 is to know nothing.
@@ -123,6 +150,11 @@ class WaveNet(Vocoder):
         classes = torchaudio.functional.mu_law_encoding(audio.clamp(-1, 1), CLASSES)
         logits = self.network(before(classes), self.network.of_frames(self.normalizer(features)))
         return F.cross_entropy(logits, classes) / log(2)
+
+
+def draw(samples: int, random: torch.Generator) -> Tensor:
+    """(samples,) uniform from 0 to 1, in double precision; as many together as one after the other."""
+    return torch.rand(samples, generator=random, dtype=torch.float64)
 
 
 def to_audio(classes: Tensor) -> Tensor:

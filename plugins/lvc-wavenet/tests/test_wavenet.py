@@ -81,6 +81,23 @@ def test_cached_is_many_times_faster_than_naive():
     assert (time.perf_counter() - start) / 5 > 2 * fast
 
 
+def test_chunks_of_any_size_and_rows_apart_give_the_same_samples():
+    vocoder, features = small(), MEL(torch.cat([recording(0.2), recording(0.2).flip(1)]))
+    whole, state, begin, spoken = vocoder(features), vocoder.init_state(2), 0, []
+    for size in (1, 2, 9, 8):
+        end = min(begin + size + 5, 20)
+        audio, state = vocoder.forward_chunk(features[..., begin:end], state, ahead=end - begin - size)
+        spoken.append(audio)
+        begin += size
+        if begin == 3:
+            first = {name: value[:1] for name, value in state.items()}
+    assert begin == 20
+    assert torch.equal(torch.cat(spoken, 1), whole)
+    assert torch.equal(vocoder.forward_chunk(features[:1, :, 3:], first)[0], whole[:1, 3 * 160 :])
+    with pytest.raises(ConfigurationError, match="5 frames of which 5 are ahead"):
+        vocoder.forward_chunk(features[..., :5], state, ahead=5)
+
+
 def test_draws_begin_anew_and_follow_the_seed():
     features = MEL(recording(0.1))
     first = small()(features)
