@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 import lightning_voiceclone as lvc
+from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.converter import Converter, Speaker
+from lightning_voiceclone.inference.level import with_speech_power
 from lightning_voiceclone.inference.screening import screen_references, screen_source
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
@@ -53,6 +55,7 @@ def test_it_is_what_its_steps_are(recordings):
     screened, _ = screen_references([("b", reference)], voice.spec)
     expected = voice.convert(screen_source(source, voice.spec).audio, voice.prompt(screened, 16000), 16000, seed=3)
     given = model.convert(recordings / "a.wav", model.speaker(recordings / "b.wav"), seed=3)
+    expected = with_speech_power(expected, 16000, speech_power(source.numpy(), 16000))
     assert torch.equal(given.samples, expected)
 
 
@@ -177,3 +180,14 @@ def test_the_package_imports_nothing_heavy():
     with pytest.raises(AttributeError, match="has no attribute 'missing'"):
         lvc.missing  # noqa: B018
     assert all(getattr(lvc, name) is not None for name in lvc.__all__)
+
+
+@pytest.mark.parametrize(("source_db", "reference_db"), [(0, -20), (0, -45), (-20, 0), (-45, 0)])
+def test_a_clone_is_as_loud_as_its_source(recordings, source_db, reference_db):
+    model = converter()
+    source, reference = (lvc.read(recordings / name, 16000).samples for name in ("a.wav", "b.wav"))
+    speaker = model.speaker((reference * 10 ** (reference_db / 20), 16000))
+    made = model.convert((source * 10 ** (source_db / 20), 16000), speaker).samples
+    wanted = speech_power(source.numpy(), 16000) * 10 ** (source_db / 10)
+    assert speech_power(made.numpy(), 16000) == pytest.approx(wanted, rel=0.01)
+    assert float(made.abs().max()) < 0.99

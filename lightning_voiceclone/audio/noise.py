@@ -54,10 +54,22 @@ def steady_noise(bands: NDArray[np.float32]) -> float:
     return float(FLOOR_BIAS * np.percentile(moving_mean(sounding, FLOOR_SMOOTHING), 5, axis=1).sum())
 
 
+def active_power(total: NDArray[np.float32]) -> float:
+    """Mean square of speech: of the frames (T,) that are at most 15 dB below the mean; 0 if there is none."""
+    active = total[total > 0.03 * total.mean()] if len(total) else total
+    return float(active.mean()) if len(active) else 0.0
+
+
+def speech_power(audio: NDArray[np.float32], sample_rate: int) -> float:
+    """:func:`active_power` of (N,) samples; what is shorter than a frame is filled up with zeros."""
+    missing = max(frame_samples(sample_rate) - len(audio), 0)
+    return active_power(band_powers(np.pad(audio, (0, missing)), sample_rate).sum(axis=0))
+
+
 def speech_over_noise(total: NDArray[np.float32], noise: float) -> float:
     """Level of the frames (T,) that are louder than the noise over it, in dB; from -20 to 60."""
-    active = total[total > 0.03 * total.mean()]
-    if not len(active):
+    active = active_power(total)
+    if not active:
         return 0.0
-    speech = max(float(active.mean()) - noise, 0.0)
+    speech = max(active - noise, 0.0)
     return 10 * math.log10(max(speech / max(noise, 10 ** (-CLEAN_DB / 10) * speech, 1e-20), 1e-2))

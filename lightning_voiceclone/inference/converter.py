@@ -17,12 +17,20 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
 from lightning_voiceclone.audio.mixdown import measure_mixdown
+from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.vocoder_choice import chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.inference.screening import check_denoise, same_speaker_check, screen_references, screen_source
+from lightning_voiceclone.inference.level import with_speech_power
+from lightning_voiceclone.inference.screening import (
+    check_denoise,
+    level_scale,
+    same_speaker_check,
+    screen_references,
+    screen_source,
+)
 from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
@@ -169,7 +177,7 @@ class Converter:
         return Speaker(on_cpu, self.model_sha256)
 
     def convert(self, source: Recording, speaker: Speaker | None = None, **options: Any) -> Audio:
-        """The words of the source in the speaker's voice.
+        """The words of the source in the speaker's voice, as loud as the source as far as that does not clip.
 
         Args:
             source: a path, or a pair of samples (N,) or (channels, N) and their rate.
@@ -184,10 +192,13 @@ class Converter:
             ConfigurationError: if there is no speaker, it belongs to another model, or an option is out of range.
         """
         prompt = None if speaker is None else self._prompt(speaker)
-        screened = self.screen_source(self.read(source, "the source"))
-        converted = self.voice.convert(screened, prompt, self.sample_rate, **options)
+        named = self.read(source, "the source")
+        screened = self.screen_source(named)
+        converted = self.voice.convert(screened, prompt, self.sample_rate, **options).cpu()
+        loudness = speech_power(screened.cpu().numpy(), self.sample_rate) / level_scale(named[1]) ** 2
+        converted = with_speech_power(converted, self.sample_rate, loudness)
         # All converted audio leaves by this line: a watermark and a check of consent belong here.
-        return Audio(converted.cpu(), self.sample_rate)
+        return Audio(converted, self.sample_rate)
 
     # The steps by themselves, for adaptation -------------------------------------------------------------------------
 

@@ -164,14 +164,21 @@ def check_denoise(denoise: str) -> None:
         raise ConfigurationError(f"denoise is {denoise!r}{nearest(denoise, DENOISE)}; give {', '.join(DENOISE)}")
 
 
+def level_scale(audio: Tensor) -> float:
+    """By what screening multiplies audible samples (N,): 1 unless their peak is far beyond full scale or very low."""
+    peak = float(audio.abs().max())
+    return 1.0 if QUIETEST <= peak <= LOUDEST else USUAL / peak
+
+
 def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
     """Audio (N,) of a level that a voice knows, and a note if it had another one."""
-    peak = float(audio.abs().max())
-    if QUIETEST <= peak <= LOUDEST:
+    scale = level_scale(audio)
+    if scale == 1:
         return audio, []
+    peak = float(audio.abs().max())
     what = "far beyond full scale" if peak > LOUDEST else "very quiet"
     decibels = 20 * math.log10(peak)
-    return audio * (USUAL / peak), [f"{name} is {what}, its peak at {decibels:+.0f} dB: scaled to half of full scale"]
+    return audio * scale, [f"{name} is {what}, its peak at {decibels:+.0f} dB: scaled to half of full scale"]
 
 
 def _faults(name: str, quality: Quality) -> list[str]:
