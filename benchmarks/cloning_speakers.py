@@ -25,12 +25,12 @@ from lightning_voiceclone.inference.converter import Converter, read
 from lightning_voiceclone.networks.speaker_encoders.resemblyzer import ResemblyzerSpeakerEncoder
 from lightning_voiceclone.training.adaptation import adapt
 from lightning_voiceclone.utils.journal import Journal, key_of
-from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.voice.model import VoiceModel
 
 RATE = 16000  # at which judges hear
 MORE = 3  # references beside the pair's
 SECONDS = 30.0  # of a speaker, to adapt to
+LEAST_SECONDS = 1.0  # of a recording that is used
 GREATEST_WER_RISE, GREATEST_MINUTES = 0.03, 10.0
 
 
@@ -216,7 +216,7 @@ def first_seconds(recordings: Sequence[Path], folder: Path) -> Iterator[Path]:
     left = round(SECONDS * RATE)
     for path in recordings:
         audio = samples(path, RATE)[:left]
-        if len(audio) < LEAST_REFERENCE_SECONDS * RATE:
+        if len(audio) < LEAST_SECONDS * RATE:
             return
         left -= len(audio)
         write_audio(folder / f"{path.stem}.wav", audio.numpy(), RATE)

@@ -25,8 +25,8 @@ def parser() -> argparse.ArgumentParser:
         help="whose words and melody to say (WAV, FLAC, OGG, MP3; - for standard input)",
     )
     made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
-                      help="whose voice to say them in: recordings of one speaker, at least 1 s each; several or longer"
-                      " ones make the voice better. Or one speaker file (.voice). lvc adapt's need none")  # fmt: skip
+                      help="whose voice to say them in: recordings of one speaker, at least 0.5 s each; several or"
+                      " longer ones make the voice better. Or one speaker file (.voice). lvc adapt's need none")  # fmt: skip
     made.add_argument(
         "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
     )

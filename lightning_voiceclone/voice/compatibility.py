@@ -19,7 +19,7 @@ from lightning_voiceclone.core.interfaces import (
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 
-LEAST_REFERENCE_SECONDS = 1.0
+LEAST_REFERENCE_SECONDS = 0.5
 GREATEST_GUIDANCE = 2.0  # beyond which nothing sounds like speech
 
 

@@ -61,7 +61,7 @@ def recordings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recordings")
     for name, speaker, rate in (("a", 1, 16000), ("b", 2, 44100), ("c", 2, 8000)):
         soundfile.write(folder / f"{name}.wav", speech_like(1.5, speaker=speaker, sample_rate=rate).audio, rate)
-    soundfile.write(folder / "short.wav", speech_like(0.5).audio, 16000)
+    soundfile.write(folder / "short.wav", speech_like(0.4).audio, 16000)
     soundfile.write(folder / "silent.wav", np.zeros(32000), 16000)
     return folder
 
@@ -236,7 +236,7 @@ def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folde
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("--reference", "short.wav"), "short.wav lasts 0.50 s, at least 1 s are needed"),
+        (("--reference", "short.wav"), "short.wav lasts 0.40 s, at least 0.5 s are needed"),
         (("--reference", "silent.wav"), "silent.wav is silent"),
         (("--source", "missing.wav"), "missing.wav"),
         (("--checkpoint", "nowhere"), "there is no voice at nowhere"),

@@ -103,7 +103,7 @@ def test_clean_speech_is_left_as_it_is(seconds):
 def test_what_is_silent_short_or_not_finite_is_refused_by_name():
     unfit = {
         "b.wav is silent": torch.zeros(2 * RATE),
-        "b.wav lasts 0.90 s, at least 1 s": phrases(0.9),
+        "b.wav lasts 0.45 s, at least 0.5 s": phrases(0.45),
         "b.wav has samples that are not finite": phrases(2.0) * torch.nan,
     }
     for reason, audio in unfit.items():
@@ -111,6 +111,20 @@ def test_what_is_silent_short_or_not_finite_is_refused_by_name():
             screen_references([("a.wav", phrases()), ("b.wav", audio)], SPEC)
     with pytest.raises(RecordingError, match=r"a\.wav is silent"):
         screen_source(torch.zeros(RATE), SPEC, "a.wav")
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.9])
+def test_a_short_reference_is_used_as_it_is_with_a_note_of_the_cost(seconds):
+    given = phrases(seconds)
+    used, notes = screen_references([("b.wav", given)], SPEC)
+    assert len(used) == 1
+    assert used[0] is given
+    assert [note.partition(" is little")[0] for note in notes] == [f"b.wav: {seconds} s of reference"]
+    assert "0.72 from 0.5 s" in notes[0]
+
+
+def test_short_references_that_are_enough_together_have_no_note():
+    assert screen_references([("a.wav", phrases(0.9)), ("b.wav", phrases(1.2, seed=1))], SPEC)[1] == ()
 
 
 @pytest.mark.parametrize("noise", ["white", "pink", "brown", "hum", "clicks"])

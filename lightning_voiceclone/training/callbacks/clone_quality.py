@@ -21,9 +21,9 @@ from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
 from lightning_voiceclone.evaluation.panel import RECOGNIZER, SPEAKER_ENCODER, Panel, PanelSettings, chosen_measures
 from lightning_voiceclone.evaluation.workers import RATE
 from lightning_voiceclone.inference.converter import Converter
-from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
 
 DEFAULT_MEASURES = ("similarity_reference", "similarity_source", "wer_self")
+LEAST_SECONDS = 1.0  # of a validation recording that is cloned, or cloned from
 logger = logging.getLogger(__name__)
 
 
@@ -187,7 +187,7 @@ class CloneQuality(Callback):
         places = _drawn(recordings.utterances, self.count, self.seed)
         if not places:
             raise ConfigurationError(
-                f"CloneQuality needs two validation recordings of {LEAST_REFERENCE_SECONDS} s, one to clone in the"
+                f"CloneQuality needs two validation recordings of {LEAST_SECONDS} s, one to clone in the"
                 f" voice of the other, but finds fewer among {len(recordings.utterances)}; keep more with"
                 " data.validation, or give it a table with pairs="
             )
@@ -247,7 +247,7 @@ def _drawn(utterances: Sequence[Any], count: int, seed: int) -> list[tuple[int, 
     A recording is never its own reference: of a single one there are no pairs.
     """
     random = np.random.default_rng(seed)
-    long = [place for place, utterance in enumerate(utterances) if utterance.seconds >= LEAST_REFERENCE_SECONDS]
+    long = [place for place, utterance in enumerate(utterances) if utterance.seconds >= LEAST_SECONDS]
     pairs = []
     for place in random.permutation(long)[:count]:
         speaker = utterances[place].speaker
