@@ -1,14 +1,93 @@
-"""What a generator is given."""
+"""What is to be said, who is to say it, and the input of a generator that follows from both.
 
+The three are values: frozen, and registered as pytrees, so that torch.export takes each of them whole.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from lightning_voiceclone.core.masking import reach_mask
+
+T = TypeVar("T", bound="TensorFields")
+
+
+class TensorFields:
+    """Base of dataclasses whose fields are tensors, batch first; a field that is absent is None."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that are present, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in values.items() if value is not None}
+
+    def map(self: T, function: Callable[[Tensor], Tensor]) -> T:
+        """A copy with ``function`` applied to every tensor."""
+        changed: dict[str, Any] = {name: function(value) for name, value in self.tensors().items()}
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def rows(self: T, index: slice | Tensor) -> T:
+        """The rows of those numbers alone."""
+        return self.map(lambda value: value[index])
+
+    def detach(self: T) -> T:
+        """The same values without their gradients."""
+        return self.map(Tensor.detach)
+
+    def to(self: T, device: torch.device | str) -> T:
+        """The same values on a device."""
+        return self.map(lambda value: value.to(device))
+
 
 @dataclass(frozen=True)
-class Condition:
-    """What a generator is told. Every field but ``lengths`` may be absent.
+class SpeakerPrompt(TensorFields):
+    """Who is to speak: references, analysed once. A field that no part of the model needs is None.
+
+    Args:
+        lengths: (B,) frames of the references that are real.
+        speaker: (B, D) speaker embedding.
+        frames: (B, R, F) features, normalised.
+        content: (B, C, R) content of each frame.
+        register: (B,) median of f0 in Hz; NaN where nothing is voiced.
+    """
+
+    lengths: Tensor
+    speaker: Tensor | None = None
+    frames: Tensor | None = None
+    content: Tensor | None = None
+    register: Tensor | None = None
+
+    def together(self) -> "SpeakerPrompt":
+        """One row: several references of one speaker as one.
+
+        Embeddings are averaged by length, frames stand one after another, the register is the median of the
+        references' by length: that of the longer one of two.
+        """
+        counts = self.lengths.tolist()
+        made: dict[str, Tensor] = {"lengths": self.lengths.sum()[None]}
+        if self.speaker is not None:
+            made["speaker"] = (self.speaker * (self.lengths / self.lengths.sum())[:, None]).sum(0)[None]
+        if self.frames is not None:
+            made["frames"] = torch.cat([row[:count] for row, count in zip(self.frames, counts, strict=True)])[None]
+        if self.content is not None:
+            rows = [row[:, :count] for row, count in zip(self.content, counts, strict=True)]
+            made["content"] = torch.cat(rows, 1)[None]
+        if self.register is not None:
+            made["register"] = _weighted_median(self.register, self.lengths)[None]
+        return SpeakerPrompt(**made)
+
+    def with_noise(self, deviation: float) -> "SpeakerPrompt":
+        """The same with normal noise of that standard deviation on the embedding, drawn from torch's own state."""
+        if self.speaker is None or not deviation:
+            return self
+        return replace(self, speaker=self.speaker + deviation * torch.randn_like(self.speaker))
+
+
+@dataclass(frozen=True)
+class Condition(TensorFields):
+    """The input of a generator. Every field but ``lengths`` may be absent.
 
     Args:
         lengths: (B,) frames that are real; those after are padding.
@@ -16,11 +95,10 @@ class Condition:
         f0: (B, T) fundamental frequency in Hz; 0 where unvoiced.
         voicing: (B, T) from 0 (noise) to 1 (periodic).
         energy: (B, T) natural logarithm of the RMS, less its mean over the utterance.
-        speaker: (B, D) who says it.
+        speaker: (B, D) embedding of the speaker who is to say it.
         reference_frames: (B, R, F) features of the reference, normalised.
-        reference_content: (B, C, R) what the reference says, frame by frame.
+        reference_content: (B, C, R) content of the reference, frame by frame.
         reference_lengths: (B,) frames of the reference that are real.
-        style: (B, S) how it is said, for generators that know styles.
         noise: (B, Z) or (B, Z, T), standard normal.
     """
 
@@ -33,15 +111,19 @@ class Condition:
     reference_frames: Tensor | None = None
     reference_content: Tensor | None = None
     reference_lengths: Tensor | None = None
-    style: Tensor | None = None
     noise: Tensor | None = None
-
-    def detach(self) -> "Condition":
-        """The same values without their gradients."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value.detach() for name, value in values.items() if value is not None})
 
     def mask(self, frames: int) -> Tensor:
         """(B, 1, T) with 1 for real frames and 0 for padding."""
-        positions = torch.arange(frames, device=self.lengths.device)
-        return (positions < self.lengths[:, None])[:, None].float()
+        return reach_mask(self.lengths, frames).float()
+
+
+def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
+    """Of values (B,), the one on whose either side there is at most half of the weight; NaN if all of them are."""
+    ordered, order = values.sort()  # NaN comes last
+    reached = torch.where(ordered.isnan(), 0, weights[order]).cumsum(0)
+    return ordered[(2 * reached < reached[-1]).sum()]
+
+
+for _value in (SpeakerPrompt, Condition):
+    torch.export.register_dataclass(_value, serialized_type_name=f"lightning_voiceclone.{_value.__name__}")

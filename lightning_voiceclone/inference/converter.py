@@ -22,6 +22,7 @@ from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.vocoder_choice import chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
+from lightning_voiceclone.core.conditions import SpeakerPrompt
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.level import with_speech_power
 from lightning_voiceclone.inference.screening import (
@@ -33,7 +34,6 @@ from lightning_voiceclone.inference.screening import (
 )
 from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 SPEAKER_SUFFIX = ".voice"
 FORMAT = 1
@@ -173,8 +173,7 @@ class Converter:
             return self._loaded(saved[0])
         read = [self.read(one, f"reference {number}") for number, one in enumerate(references, 1)]
         prompt = self.voice.prompt(self.screen_references(read), self.sample_rate)
-        on_cpu = SpeakerPrompt(**{name: tensor.cpu() for name, tensor in prompt.tensors().items()})
-        return Speaker(on_cpu, self.model_sha256)
+        return Speaker(prompt.to("cpu"), self.model_sha256)
 
     def convert(self, source: Recording, speaker: Speaker | None = None, **options: Any) -> Audio:
         """The words of the source in the speaker's voice, as loud as the source as far as that does not clip.
@@ -242,7 +241,7 @@ class Converter:
     def _prompt(self, speaker: Speaker) -> SpeakerPrompt:
         if speaker.model_sha256 != self.model_sha256:
             raise ConfigurationError("the speaker was made by another model; make it with this one's speaker()")
-        return SpeakerPrompt(**{name: tensor.to(self.device) for name, tensor in speaker.prompt.tensors().items()})
+        return speaker.prompt.to(self.device)
 
 
 def moved(module: nn.Module, device: str | torch.device) -> Any:

@@ -1,7 +1,7 @@
 """Conditions drawn at random, with every field that the widths promise."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -57,15 +57,9 @@ def change(condition: Condition, **of_field: object) -> Condition:
     return replace(condition, **of_field)  # type: ignore[arg-type]
 
 
-def tensors(condition: Condition) -> dict[str, Tensor]:
-    """The fields that are there, by name."""
-    values = {field.name: getattr(condition, field.name) for field in fields(condition)}
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def frame_fields(condition: Condition) -> dict[str, Tensor]:
     """The fields that have an axis of frames, their last."""
-    present = {name: value for name, value in tensors(condition).items() if name in PER_FRAME}
+    present = {name: value for name, value in condition.tensors().items() if name in PER_FRAME}
     return {name: value for name, value in present.items() if name != "noise" or value.ndim == 3}
 
 
@@ -73,19 +67,15 @@ def move(
     condition: Condition, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
 ) -> Condition:
     """The condition with its floating-point fields of that dtype, all on that device."""
-    moved = {
-        name: value.to(device=device, dtype=dtype if value.is_floating_point() else None)
-        for name, value in tensors(condition).items()
-    }
-    return replace(condition, **moved)
+    return condition.map(lambda value: value.to(device=device, dtype=dtype if value.is_floating_point() else None))
 
 
 def row(condition: Condition, index: int) -> Condition:
     """One row of the batch alone, without its padding."""
     length = int(condition.lengths[index])
-    alone = {name: value[index : index + 1] for name, value in tensors(condition).items()}
-    alone |= {name: value[index : index + 1, ..., :length] for name, value in frame_fields(condition).items()}
-    return replace(condition, **alone)
+    alone = condition.rows(slice(index, index + 1))
+    cut = {name: value[..., :length] for name, value in frame_fields(alone).items()}
+    return replace(alone, **cut)  # type: ignore[arg-type]
 
 
 def cut(condition: Condition, begin: int, end: int) -> Condition:

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 from lightning_voiceclone.voice.analysis import Analysis
-from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 
 @dataclass(frozen=True)

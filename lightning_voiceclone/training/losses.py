@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 from lightning_voiceclone.losses.consistency import cosine_distance, statistics_distance
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content"}
 

@@ -1,17 +1,18 @@
 """What recordings are made of, frame by frame."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.conditions import TensorFields
+from lightning_voiceclone.core.masking import reach_mask
 from lightning_voiceclone.features.prosody import VOICED
 
 
 @dataclass(frozen=True)
-class Analysis:
+class Analysis(TensorFields):
     """What a batch of recordings is made of, frame by frame.
 
     Args:
@@ -30,16 +31,11 @@ class Analysis:
     voicing: Tensor | None = None
     energy: Tensor | None = None
 
-    def rows(self, which: slice | Tensor) -> "Analysis":
-        """Those rows alone."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value[which] for name, value in values.items() if value is not None})
-
     @property
     def voiced(self) -> Tensor:
         """(B, 1, T), set for real frames that are voiced; for all real ones if the voice has no pitch extractor."""
         frames = self.features.shape[-1]
-        mask = Condition(self.lengths).mask(frames) > 0
+        mask = reach_mask(self.lengths, frames)
         return mask if self.voicing is None else mask & (self.voicing > VOICED)[:, None]
 
 

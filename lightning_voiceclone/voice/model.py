@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 from lightning_voiceclone.core.interfaces import (
     ContentEncoder,
     FeatureExtractor,
@@ -34,7 +34,7 @@ from lightning_voiceclone.voice.compatibility import (
 )
 from lightning_voiceclone.voice.guidance import extrapolate
 from lightning_voiceclone.voice.prosody import change_speed, check_manner, median_f0, move_register
-from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt, StoredPrompt
+from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 

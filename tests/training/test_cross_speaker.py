@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.prosody import move_register
-from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
@@ -23,7 +21,6 @@ from lightning_voiceclone.testing.conditions import (
     random_condition,
     row,
     scramble_padding,
-    tensors,
 )
 from lightning_voiceclone.testing.conformance.part import (
     PartConformance,
@@ -39,18 +36,6 @@ all_dims = pytest.mark.parametrize(
     "dims",
     [pytest.param(NOISE_ONLY, id="noise"), pytest.param(CLONING, id="cloning"), pytest.param(EVERYTHING, id="all")],
 )
-
-
-class _FromTensors(nn.Module):
-    """The generator as a function of tensors, which is what torch.export takes."""
-
-    def __init__(self, generator: Generator, names: list[str]):
-        super().__init__()
-        self.generator = generator
-        self.names = names
-
-    def forward(self, *values: Tensor) -> Tensor:
-        return self.generator(Condition(**dict(zip(self.names, values, strict=True))))
 
 
 class GeneratorConformance(PartConformance):
@@ -77,7 +62,7 @@ class GeneratorConformance(PartConformance):
     @all_dims
     def test_missing_need_is_named(self, dims: Dims) -> None:
         generator = self.make(dims)
-        assert generator.needs <= tensors(random_condition(dims, [4])).keys()
+        assert generator.needs <= random_condition(dims, [4]).tensors().keys()
         for name in sorted(generator.needs):
             with pytest.raises(ConfigurationError, match=name):
                 generator(replace(random_condition(dims, [4]), **{name: None}))  # type: ignore[arg-type]
@@ -95,7 +80,7 @@ class GeneratorConformance(PartConformance):
     def test_gradients_reach_weights_and_inputs(self, dims: Dims) -> None:
         generator = self.make(dims).train()
         condition = random_condition(dims, [12, 9])
-        told = {name: value for name, value in tensors(condition).items() if value.is_floating_point()}
+        told = {name: value for name, value in condition.tensors().items() if value.is_floating_point()}
         wanted = {name: value.requires_grad_() for name, value in told.items() if name in generator.needs}
         features, losses = generator.forward_with_losses(condition)
         target = torch.randn(features.shape)
@@ -184,7 +169,6 @@ class GeneratorConformance(PartConformance):
         generator = self.make(EVERYTHING).eval()
         if not has_capability(generator, "exportable"):
             pytest.skip("does not claim to be exportable")
-        values = tensors(random_condition(EVERYTHING, [16, 9]))
-        function = _FromTensors(generator, list(values))
-        exported = torch.export.export(function, tuple(values.values())).module()
-        assert_close(exported(*values.values()), function(*values.values()))
+        condition = random_condition(EVERYTHING, [16, 9])
+        exported = torch.export.export(generator, (condition,)).module()
+        assert_close(exported(condition), generator(condition))

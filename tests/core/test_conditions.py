@@ -1,9 +1,9 @@
-"""What references tell of their speakers, and several as one."""
+"""Speaker prompts, several as one; what is exported takes a condition whole."""
 
 import pytest
 import torch
 
-from lightning_voiceclone.voice.speaker_prompt import SpeakerPrompt
+from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 
 
 def of_two():
@@ -71,3 +71,39 @@ def test_noise_is_on_the_embedding_alone_and_of_the_deviation_asked():
     assert torch.equal(wide.with_noise(0.3).speaker, noisy.speaker)  # from torch's own state, so that resuming is exact
     assert wide.with_noise(0.0) is wide
     assert SpeakerPrompt(torch.tensor([3])).with_noise(0.3) == SpeakerPrompt(torch.tensor([3]))
+
+
+class Louder(torch.nn.Module):
+    """Of a condition, another; of a prompt, its frames."""
+
+    def forward(self, condition, prompt):
+        return condition.map(lambda value: value + 1), prompt.frames
+
+
+def test_what_is_exported_takes_and_gives_them_whole(tmp_path):
+    prompt = of_two()
+    condition = Condition(prompt.lengths, energy=torch.zeros(2, 3), speaker=prompt.speaker)
+    exported = torch.export.export(Louder(), (condition, prompt))
+    torch.export.save(exported, tmp_path / "louder.pt2")
+    louder, frames = torch.export.load(tmp_path / "louder.pt2").module()(condition, prompt)
+    assert isinstance(louder, Condition)
+    assert louder.tensors().keys() == {"lengths", "energy", "speaker"}
+    assert louder.lengths.tolist() == [4, 2]
+    assert torch.equal(louder.speaker, prompt.speaker + 1)
+    assert torch.equal(frames, prompt.frames)
+
+
+def test_a_condition_without_a_field_is_not_that_with_it():
+    lengths = torch.tensor([3])
+    exported = torch.export.export(Louder(), (Condition(lengths), of_two())).module()
+    with pytest.raises(ValueError, match="energy"):
+        exported(Condition(lengths, energy=torch.zeros(1, 3)), of_two())
+
+
+def test_detached_values_keep_their_numbers_and_lose_their_gradients():
+    condition = Condition(torch.tensor([2]), content=torch.ones(1, 1, 2, requires_grad=True) * 3)
+    detached = condition.detach()
+    assert not detached.content.requires_grad
+    assert torch.equal(detached.content, condition.content)
+    assert detached.f0 is None
+    assert condition.to("meta").content.is_meta
