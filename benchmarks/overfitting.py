@@ -28,9 +28,8 @@ def main() -> None:
     batch = first_batch(data)
     with torch.no_grad():
         source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
-        condition = voice.condition(
-            source, voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
-        )
+        prompt = voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
+        condition = voice.condition(voice.script_from_analysis(source), prompt)
     dims = Dims(voice.spec.channels, voice.content_encoder.channels, voice.speaker_encoder.channels,
                 pitch=True, energy=True, frame_rate=voice.spec.frame_rate)  # fmt: skip
     print(f"a batch of {len(source.features)} x {source.features.shape[-1]} frames of speech, {STEPS} steps")

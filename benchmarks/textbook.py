@@ -35,7 +35,7 @@ def main() -> None:
             for index in range(len(recordings.utterances)):
                 audio = torch.from_numpy(recordings.read(index))[None]
                 source = voice.analyze(audio)
-                fake = voice.generator(voice.condition(source))
+                fake = voice.generator(voice.condition(voice.script_from_analysis(source)))
                 moments.update(source.features, fake, torch.ones_like(fake[:, :1]))
     gaps, ratios = moments.by_channel()
     table = Table(title=f"textbook MFCC GAN after {cli.trainer.global_step} steps, {int(moments.count)} frames")

@@ -99,9 +99,8 @@ def voice_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
     voice = module.voice
     source = voice.analyze(batch.audio, batch.lengths, margin=batch.margin)
     reference = voice.analyze(batch.reference, batch.reference_lengths, prosody=False)
-    condition = voice.condition(
-        source, voice.prompt_from_analysis(reference), content_transforms=module.content_transforms
-    )
+    script = voice.script_from_analysis(source, content_transforms=module.content_transforms)
+    condition = voice.condition(script, voice.prompt_from_analysis(reference))
     mask = condition.mask(source.features.shape[-1])
     fake, real = voice.generator(condition) * mask, source.features
     return real, fake, condition, module.weights["reconstruction"] * masked_l1(fake, real, mask)

@@ -42,6 +42,33 @@ class TensorFields:
 
 
 @dataclass(frozen=True)
+class Script(TensorFields):
+    """What is to be said, and how, whoever says it: from audio (``VoiceModel.script``) or from text (``TextEncoder``).
+
+    Frames are those of the model's features.
+
+    Args:
+        lengths: (B,) frames that are real; those after are padding.
+        content: (B, C, T) what is said; C is 0 where the model has no content encoder.
+        f0: (B, T) fundamental frequency in Hz, 0 where unvoiced; None if the model has no pitch extractor.
+        voicing: (B, T) from 0 (noise) to 1 (periodic); None likewise.
+        energy: (B, T) natural logarithm of the RMS, less its mean over the utterance; None if the model has no energy
+            extractor.
+        register: (B,) Hz that f0 stands at: its median over voiced frames, NaN where none is voiced; None without f0.
+        speaker: (B, D) embedding of the speaker of the recording, which guidance leads away from; None where there is
+            none, as in a script from text.
+    """
+
+    lengths: Tensor
+    content: Tensor
+    f0: Tensor | None = None
+    voicing: Tensor | None = None
+    energy: Tensor | None = None
+    register: Tensor | None = None
+    speaker: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class SpeakerPrompt(TensorFields):
     """Who is to speak: references, analysed once. A field that no part of the model needs is None.
 
@@ -125,5 +152,5 @@ def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
     return ordered[(2 * reached < reached[-1]).sum()]
 
 
-for _value in (SpeakerPrompt, Condition):
+for _value in (Script, SpeakerPrompt, Condition):
     torch.export.register_dataclass(_value, serialized_type_name=f"lightning_voiceclone.{_value.__name__}")

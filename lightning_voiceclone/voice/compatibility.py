@@ -1,4 +1,4 @@
-"""What must hold before parts can be one voice, and before that voice can clone."""
+"""What must hold before parts can be one model, and before that model can convert."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from lightning_voiceclone.core.audio_checks import require_audible
+from lightning_voiceclone.core.conditions import Script
 from lightning_voiceclone.core.interfaces import (
     ContentEncoder,
     FeatureExtractor,
@@ -18,9 +19,9 @@ from lightning_voiceclone.core.interfaces import (
 )
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.voice.options import RenderOptions, check_guidance_range
 
 LEAST_REFERENCE_SECONDS = 0.5
-GREATEST_GUIDANCE = 2.0  # beyond which nothing sounds like speech
 
 
 class Joined(Protocol):
@@ -84,38 +85,45 @@ def check_parts(voice: Joined) -> None:
     check_guidance(voice, voice.guidance)
 
 
-def check_can_clone(voice: Joined, pitch_shift: float) -> None:
-    """Refuse a voice that cannot do what is asked.
+def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> None:
+    """Refuse a model that cannot render a script with these options.
 
     Raises:
-        ConfigurationError: says what it lacks.
+        ConfigurationError: names the option, or what the model or the script lacks.
     """
-    if pitch_shift and "f0" not in voice.generator.needs:
+    if options.pitch_shift and "f0" not in voice.generator.needs:
         raise ConfigurationError(
-            f"pitch_shift is {pitch_shift:g}, but this voice is not told the pitch: it cannot say it higher or lower;"
-            " leave pitch_shift at 0"
+            f"pitch_shift is {options.pitch_shift:g}, but this model's generator takes no pitch; set pitch_shift to 0"
         )
-    if voice.content_encoder is None:
-        raise ConfigurationError("this voice has no content encoder: it cannot clone, only make speech from noise")
     if not voice.needs_reference:
         raise ConfigurationError(
-            "this voice listens to no reference: it cannot clone, only speak as it was trained to; train one with a"
-            " speaker encoder"
+            "this model takes no reference: it speaks in one voice only; train one with a speaker encoder"
         )
+    if options.guidance:
+        check_guidance(voice, options.guidance)
+        if script.speaker is None:
+            raise ConfigurationError(
+                f"guidance is {options.guidance:g}, but the script has no speaker to lead away from, as it was made"
+                " from text or without one; set guidance to 0"
+            )
 
 
 def check_guidance(voice: Joined, guidance: float) -> None:
-    """Refuse guidance that is out of range, or that the voice has nothing to go by for.
+    """Refuse guidance that is out of range, or that the model cannot apply.
 
     Raises:
-        ConfigurationError: names the range, or what the voice lacks.
+        ConfigurationError: names the range, or what the model lacks.
     """
-    if not 0 <= guidance <= GREATEST_GUIDANCE:
-        raise ConfigurationError(f"guidance is {guidance:g}; it must be from 0, for none, to {GREATEST_GUIDANCE:g}")
-    if guidance and (voice.speaker_encoder is None or "speaker" not in voice.generator.needs):
+    check_guidance_range(guidance)
+    if guidance and not takes_guidance(voice):
         raise ConfigurationError(
-            f"guidance is {guidance:g}, but this voice is told no speaker whom it could be led away from; leave it at 0"
+            f"guidance is {guidance:g}, but this model's generator takes no speaker embedding; set guidance to 0"
         )
+
+
+def takes_guidance(voice: Joined) -> bool:
+    """Whether the generator depends on a speaker embedding, and the model can compute the source's."""
+    return voice.speaker_encoder is not None and "speaker" in voice.generator.needs
 
 
 def check_source(source: Tensor, sample_rate: int, spec: AudioSpec) -> None:

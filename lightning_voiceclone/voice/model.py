@@ -1,4 +1,4 @@
-"""A voice: everything that cloning loads, and the one way from recordings to features to a waveform."""
+"""The parts of a model joined: the one way from recordings to a script and a speaker, to features, to a waveform."""
 
 import functools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
+from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.core.interfaces import (
     ContentEncoder,
     FeatureExtractor,
@@ -20,45 +20,46 @@ from lightning_voiceclone.core.interfaces import (
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
-from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.features.prosody import VOICED
 from lightning_voiceclone.voice.analysis import Analysis, pad_together
 from lightning_voiceclone.voice.compatibility import (
-    check_can_clone,
-    check_guidance,
+    check_can_render,
     check_parts,
     check_references,
     check_source,
+    takes_guidance,
 )
 from lightning_voiceclone.voice.guidance import extrapolate
-from lightning_voiceclone.voice.prosody import change_speed, check_manner, median_f0, move_register
+from lightning_voiceclone.voice.options import RenderOptions
+from lightning_voiceclone.voice.prosody import change_speed, median_f0, move_register, target_register
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
 
 
 class VoiceModel(nn.Module):
-    """The parts of a voice, joined: ``analyze`` -> ``condition`` -> ``generator`` -> ``vocode``.
+    """The parts of a model, joined: ``script`` + ``prompt`` -> ``condition`` -> ``generator`` -> ``vocode``.
 
-    ``prompt`` analyses references, ``convert`` goes the whole way for one source.
+    ``prompt`` analyses references, ``script`` a source, and ``render`` makes speech of the two; ``convert`` is all of
+    that for one source. Training takes the same way from ``analyze`` on, by batches.
 
     Args:
         feature_extractor: what the generator must produce.
         generator: from condition to features.
         vocoder: from features to a waveform; its spec must be the extractor's.
-        content_encoder: what is said; without one the voice is made from noise alone.
+        content_encoder: what is said; without one speech is made from noise alone.
         speaker_encoder: who says it.
         pitch: extractor of f0 and voicing.
         energy: extractor of the RMS.
         noise: Z, numbers of noise a frame.
-        guidance: how far a clone is led on, away from the source's speaker, where ``convert`` is given no other.
+        guidance: how far output is extrapolated away from the source's speaker, where ``render`` is given no other.
 
     Raises:
         SpecMismatchError: if two parts disagree on the features; names the field and both values.
-        ConfigurationError: if the generator needs what no part supplies, or there is guidance, and no speaker to be
-            led away from.
+        ConfigurationError: if the generator needs what no part supplies, or there is guidance and the generator takes
+            no speaker embedding.
     """
 
     def __init__(
@@ -141,14 +142,14 @@ class VoiceModel(nn.Module):
         features: Tensor | None = None,
         prosody: bool = True,
     ) -> Analysis:
-        """Take recordings apart.
+        """Features, pitch and energy of recordings, frame by frame.
 
         Args:
             audio: (B, (T + 2 * margin) * hop) in [-1, 1], at the spec's rate.
             lengths: (B,) frames that are real, without the margin; None for all.
-            margin: frames on either side that are only there as context.
+            margin: frames on either side that are context only.
             features: (B, F, T) in the extractor's units where they are known already, without the margin.
-            prosody: whether to look for pitch and energy too.
+            prosody: whether to compute pitch and energy too.
         """
         if features is None:
             features = self._trim(self.feature_extractor(audio), margin)
@@ -175,58 +176,72 @@ class VoiceModel(nn.Module):
     def _trim(features: Tensor, margin: int) -> Tensor:
         return features[..., margin : features.shape[-1] - margin]
 
-    def condition(
-        self,
-        source: Analysis,
-        prompt: SpeakerPrompt | None = None,
-        *,
-        register_from: Tensor | None = None,
-        content_transforms: Sequence[FeatureTransform] = (),
-        random: torch.Generator | None = None,
-    ) -> Condition:
-        """What the generator is told, to say the source's words in the voice of a reference.
+    def script_from_analysis(
+        self, source: Analysis, *, content_transforms: Sequence[FeatureTransform] = (), speaker: bool = False
+    ) -> Script:
+        """What analysed recordings say, and how.
 
         Args:
-            source: the words, their timing and melody.
-            prompt: the voice (:meth:`prompt_from_analysis`); None for the source's own.
-            register_from: (B,) the median f0 in Hz to which the source's melody is moved; None leaves it.
-            content_transforms: applied to the features that the content encoder hears, in training.
+            source: the recordings.
+            content_transforms: applied to the features that the content encoder takes, in training.
+            speaker: whether to embed their speakers too, which only guidance needs.
+        """
+        content = source.features[:, :0] if self.content_encoder is None else self.content(source, content_transforms)
+        return Script(
+            source.lengths,
+            content,
+            f0=source.f0,
+            voicing=source.voicing,
+            energy=source.energy,
+            register=None if source.f0 is None else median_f0(source.f0),
+            speaker=self.embed(source) if speaker else None,
+        )
+
+    def condition(
+        self, script: Script, prompt: SpeakerPrompt | None = None, *, random: torch.Generator | None = None
+    ) -> Condition:
+        """The input of the generator.
+
+        Args:
+            script: what is to be said, and how.
+            prompt: who is to say it, a row for each of the script; None for a model that needs no reference.
             random: where noise is drawn from; None for torch's own state.
         """
-        frames = source.features.shape[-1]
+        rows, channels, frames = script.content.shape
         fields: dict[str, Any] = {}
-        if self.content_encoder is not None:
-            fields["content"] = self.content(source, content_transforms)
-        if self.needs_reference:
-            prompt = prompt or self.prompt_from_analysis(source)
-            told = {"speaker": prompt.speaker, "reference_frames": prompt.frames,
-                    "reference_content": prompt.content, "reference_lengths": prompt.lengths}  # fmt: skip
-            fields |= {name: value for name, value in told.items() if name == "speaker" or name in self.generator.needs}
-        if self.pitch is not None:
-            fields |= {"f0": move_register(source.f0, register_from), "voicing": source.voicing}
-        if self.energy is not None:
-            fields["energy"] = source.energy
+        if prompt is not None:
+            reference = {"reference_frames": prompt.frames, "reference_content": prompt.content,
+                         "reference_lengths": prompt.lengths}  # fmt: skip
+            fields = {name: value for name, value in reference.items() if name in self.generator.needs}
+            fields["speaker"] = prompt.speaker
         if self.noise:
-            shape = (len(source.features), self.noise, frames)
-            fields["noise"] = torch.randn(shape, generator=random, device=source.features.device)
-        return Condition(source.lengths, **fields)
+            shape = (rows, self.noise, frames)
+            fields["noise"] = torch.randn(shape, generator=random, device=script.content.device)
+        return Condition(
+            script.lengths,
+            content=script.content if channels else None,
+            f0=script.f0,
+            voicing=script.voicing,
+            energy=script.energy,
+            **fields,
+        )
 
     def content(self, analysis: Analysis, transforms: Sequence[FeatureTransform] = ()) -> Tensor:
-        """What is said (B, C, T), frame by frame; ``transforms`` change the features that the encoder hears.
+        """What is said (B, C, T), frame by frame; ``transforms`` change the features that the encoder takes.
 
         Raises:
             ConfigurationError: if the voice has no content encoder.
         """
         if self.content_encoder is None:
-            raise ConfigurationError("this voice has no content encoder; train one with model.content_encoder")
-        heard = analysis.features
+            raise ConfigurationError("this model has no content encoder; train one with model.content_encoder")
+        features = analysis.features
         for transform in transforms:
-            heard = transform(heard)
-        content = self.content_encoder(*self._told(self.content_encoder, heard, analysis))
-        return resample_frames(content, heard.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
+            features = transform(features)
+        content = self.content_encoder(*self._encoder_input(self.content_encoder, features, analysis))
+        return resample_frames(content, features.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
     def prompt_from_analysis(self, reference: Analysis) -> SpeakerPrompt:
-        """What the voice's parts want to know of references, one row each."""
+        """What the model's parts need of references, one row each."""
         needs = self.generator.needs
         return SpeakerPrompt(
             reference.lengths,
@@ -243,10 +258,10 @@ class VoiceModel(nn.Module):
             ConfigurationError: if the voice has no speaker encoder.
         """
         if self.speaker_encoder is None:
-            raise ConfigurationError("this voice has no speaker encoder; train one with model.speaker_encoder")
-        return self.speaker_encoder(*self._told(self.speaker_encoder, reference.features, reference))
+            raise ConfigurationError("this model has no speaker encoder; train one with model.speaker_encoder")
+        return self.speaker_encoder(*self._encoder_input(self.speaker_encoder, reference.features, reference))
 
-    def _told(
+    def _encoder_input(
         self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, analysis: Analysis
     ) -> tuple[Tensor, Tensor]:
         """What an encoder takes, of normalised features or the audio, with the lengths in its units."""
@@ -277,70 +292,87 @@ class VoiceModel(nn.Module):
         return self.prompt_from_analysis(self.analyze(*pad_together(list(references), self.spec.hop_length))).together()
 
     @torch.inference_mode()
-    def convert(
+    def script(self, source: Tensor, sample_rate: int, *, speaker: bool = True) -> Script:
+        """Analyse a recording, to render what it says in any voice.
+
+        Args:
+            source: (N,) samples in [-1, 1].
+            sample_rate: of the source, in Hz.
+            speaker: whether to embed its speaker too, where the model takes guidance, which alone needs it.
+
+        Returns:
+            One row of N // hop frames.
+
+        Raises:
+            SpecMismatchError: if the rate is not the model's.
+            RecordingError: if the source is too short, silent or not finite.
+            ConfigurationError: if the model has no content encoder.
+        """
+        check_source(source, sample_rate, self.spec)
+        if self.content_encoder is None:
+            raise ConfigurationError("this model has no content encoder: it cannot convert recordings")
+        return self.script_from_analysis(self.analyze(source[None]), speaker=speaker and takes_guidance(self))
+
+    @torch.inference_mode()
+    def render(
         self,
-        source: Tensor,
-        prompt: SpeakerPrompt | None,
-        sample_rate: int,
-        *,
-        seed: int = 0,
-        pitch_shift: float = 0.0,
-        speed: float = 1.0,
-        guidance: float | None = None,
+        script: Script,
+        prompt: SpeakerPrompt | None = None,
+        options: RenderOptions = RenderOptions(),  # noqa: B008 (frozen)
     ) -> Tensor:
-        """The words of the source in the voice of a speaker.
+        """Speech of a script in a speaker's voice.
+
+        Args:
+            script: one row, of :meth:`script` or of a text encoder.
+            prompt: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
+            options: seed, pitch shift, speed and guidance.
+
+        Returns:
+            (round(T / speed) * hop,) samples in [-1, 1].
+
+        Raises:
+            ConfigurationError: if there is no speaker, or the model takes none; if the pitch is to be shifted and the
+                generator takes none; if guidance is asked for and the generator takes no speaker embedding, or the
+                script has none.
+        """
+        check_can_render(self, script, options)
+        prompt = prompt or self._own_prompt()
+        moved = move_register(script, target_register(script, prompt, options.pitch_shift))
+        random = torch.Generator(script.content.device).manual_seed(options.seed)
+        condition = change_speed(self.condition(moved, prompt, random=random), options.speed)
+        strength = self.guidance if options.guidance is None else options.guidance
+        return self.vocode(self._guided(condition, script.speaker, strength))[0].clamp(-1, 1)
+
+    def convert(self, source: Tensor, prompt: SpeakerPrompt | None, sample_rate: int, **options: Any) -> Tensor:
+        """The words of the source in the voice of a speaker: :meth:`script`, then :meth:`render`.
 
         Args:
             source: (N,) samples in [-1, 1].
             prompt: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
             sample_rate: of the source, in Hz.
-            seed: the same seed gives the same samples.
-            pitch_shift: semitones above the register of the references, or of the source where they have no pitch.
-            speed: times as fast as the source.
-            guidance: how far the output is extrapolated away from the source's speaker, 0 to 2; None for the model's
-                own setting.
+            options: seed, pitch_shift, speed and guidance, as of :class:`RenderOptions`.
 
         Returns:
             (round(N // hop / speed) * hop,) samples.
 
         Raises:
-            SpecMismatchError: if the rate is not the model's.
-            RecordingError: if the source is too short, silent or not finite.
-            ConfigurationError: if the model has no content encoder, if there is no speaker, if pitch, speed, guidance
-                or seed are out of range, or if the generator takes no pitch to be shifted or no speaker to be guided
-                away from.
+            LVCError: as of the two, and of :class:`RenderOptions`.
         """
-        check_manner(pitch_shift, speed)
-        check_seed(seed)
-        check_can_clone(self, pitch_shift)
-        strength = self.guidance if guidance is None else guidance
-        check_guidance(self, strength)
-        check_source(source, sample_rate, self.spec)
-        prompt = prompt or self._own_identity()
-        said = self.analyze(source[None])
-        register = None if said.f0 is None else self._register(said.f0, prompt) * 2 ** (pitch_shift / 12)
-        random = torch.Generator(source.device).manual_seed(seed)
-        condition = change_speed(self.condition(said, prompt, register_from=register, random=random), speed)
-        return self.vocode(self._guided(condition, said, strength))[0].clamp(-1, 1)
+        chosen = RenderOptions(**options)
+        guided = self.guidance if chosen.guidance is None else chosen.guidance
+        return self.render(self.script(source, sample_rate, speaker=guided > 0), prompt, chosen)
 
-    def _guided(self, condition: Condition, said: Analysis, strength: float) -> Tensor:
-        """Features (B, F, T), led on from what the source's own speaker would sound like in all else the same."""
+    def _guided(self, condition: Condition, speaker: Tensor | None, strength: float) -> Tensor:
+        """Features (B, F, T), extrapolated from the output for another speaker in all else the same."""
         made: Tensor = self.generator(condition)
-        if not strength:
+        if not strength or speaker is None:
             return made
-        return extrapolate(made, self.generator(replace(condition, speaker=self.embed(said))), strength)
+        return extrapolate(made, self.generator(replace(condition, speaker=speaker)), strength)
 
-    @staticmethod
-    def _register(f0: Tensor, prompt: SpeakerPrompt) -> Tensor:
-        """(B,) the median f0 in Hz to speak at: the references', or the source's own where they have none."""
-        own = median_f0(f0)
-        return own if prompt.register is None else torch.where(prompt.register.isnan(), own, prompt.register)
-
-    def _own_identity(self) -> SpeakerPrompt:
+    def _own_prompt(self) -> SpeakerPrompt:
         """The speaker to whom the model was adapted."""
         if self.own is None:
             raise ConfigurationError(
-                "there is no reference, and this voice is not adapted to a speaker; give it one (lvc adapt makes a"
-                " voice that needs none)"
+                "no reference given; pass one (--reference), or use a model made by `lvc adapt`, which stores one"
             )
         return self.own.prompt()

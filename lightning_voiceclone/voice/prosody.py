@@ -1,4 +1,4 @@
-"""Register and speed: where a melody lies, and the frames of a condition laid out anew in time."""
+"""Register and speed: the median of f0, and the frames of a condition resampled in time."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,25 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_voiceclone.core.conditions import Condition
-from lightning_voiceclone.errors import ConfigurationError
-
-SPEEDS = (0.25, 4.0)
-SHIFTS = (-24.0, 24.0)
-
-
-def check_manner(pitch_shift: float, speed: float) -> None:
-    """Refuse what would no longer be speech.
-
-    Raises:
-        ConfigurationError: names the setting and its range.
-    """
-    if not SPEEDS[0] <= speed <= SPEEDS[1]:
-        raise ConfigurationError(f"speed is {speed:g}; it must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}, 1 is as said")
-    if not SHIFTS[0] <= pitch_shift <= SHIFTS[1]:
-        raise ConfigurationError(
-            f"pitch_shift is {pitch_shift:g} semitones; it must be from {SHIFTS[0]:g} to {SHIFTS[1]:g}, 0 is as said"
-        )
+from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 
 
 def change_speed(condition: Condition, speed: float) -> Condition:
@@ -60,13 +42,31 @@ def change_speed(condition: Condition, speed: float) -> Condition:
 
 
 def median_f0(f0: Tensor) -> Tensor:
-    """Median over voiced frames (B,) of f0 (B, T) in Hz; NaN where nothing is voiced."""
-    return torch.where(f0 > 0, f0, torch.nan).nanmedian(dim=-1).values
+    """Median over voiced frames (B,) of f0 (B, T) in Hz, the lower of the two in the middle; NaN if none is voiced.
+
+    By sorting, which is deterministic on a GPU too, as ``torch.nanmedian`` is not.
+    """
+    ordered = torch.where(f0 > 0, f0, torch.nan).sort(dim=-1).values  # NaN comes last
+    middle = ((f0 > 0).sum(-1, keepdim=True) - 1).clamp_min(0) // 2
+    return ordered.gather(-1, middle)[..., 0]
 
 
-def move_register(f0: Tensor | None, register: Tensor | None) -> Tensor | None:
-    """f0 (B, T) with its median moved to ``register`` (B,) in Hz; None for either leaves it."""
-    if f0 is None or register is None:
-        return f0
-    ratio = (register / median_f0(f0)).nan_to_num(nan=1.0)
-    return f0 * ratio[:, None]
+def move_register(script: Script, register: Tensor | None) -> Script:
+    """The script with f0 moved to stand at ``register`` (B,) in Hz; None, and NaN in a row, leave it as it is."""
+    if script.f0 is None or script.register is None or register is None:
+        return script
+    ratio = register / script.register
+    return replace(
+        script,
+        f0=script.f0 * ratio.nan_to_num(nan=1.0)[:, None],
+        register=torch.where(ratio.isnan(), script.register, register),
+    )
+
+
+def target_register(script: Script, prompt: SpeakerPrompt, pitch_shift: float) -> Tensor | None:
+    """(B,) Hz to speak at: the prompt's register, the script's own where that has none, and semitones above it."""
+    if script.register is None:
+        return None
+    own = script.register
+    wanted = own if prompt.register is None else torch.where(prompt.register.isnan(), own, prompt.register)
+    return wanted * 2 ** (pitch_shift / 12)

@@ -57,13 +57,13 @@ def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path
     voice.normalizer.fit([3 * torch.randn(1, 20, 50) - 2])
     analysis = voice.analyze(0.1 * torch.randn(1, 16000))
     features = voice.normalizer.inverse(analysis.features)
-    assert torch.allclose(voice.condition(analysis).content[..., ::2], taken(features), atol=0.5)
-    condition = voice.condition(analysis)
-    assert torch.allclose(condition.speaker, speaker(features), atol=1e-5)
+    script = voice.script_from_analysis(analysis, speaker=True)
+    assert torch.allclose(script.content[..., ::2], taken(features), atol=0.5)
+    assert torch.allclose(script.speaker, speaker(features), atol=1e-5)
     assert not any(name.startswith("content_encoder") for name in voice.state_dict())  # referred to
     save_voice(voice, tmp_path / "voice")
     shutil.rmtree(tmp_path / "content")  # a folder holds what it needs
-    assert torch.equal(load_voice(tmp_path / "voice").condition(analysis).content, condition.content)
+    assert torch.equal(load_voice(tmp_path / "voice").script_from_analysis(analysis).content, script.content)
 
 
 def test_a_taught_encoder_goes_into_a_voice_that_knows_pitch_and_noise(tmp_path):
@@ -113,7 +113,7 @@ def test_encoders_of_audio_are_given_samples_and_their_own_rate():
                      content_encoder=encoder)  # fmt: skip
 
     voice = voice_of(MelSpectrogram(n_mels=20))
-    voice.condition(voice.analyze(0.1 * torch.randn(2, 16000), torch.tensor([100, 60])))
+    voice.script_from_analysis(voice.analyze(0.1 * torch.randn(2, 16000), torch.tensor([100, 60])))
     assert voice.content_encoder.lengths.tolist() == [16000, 9600]
     with pytest.raises(SpecMismatchError, match="sample_rate is 24000 in the feature extractor but 16000 in Recorder"):
         voice_of(MelSpectrogram(n_mels=20, sample_rate=24000, hop_length=240))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
+from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.prosody import move_register
@@ -43,7 +43,7 @@ def test_only_exchanged_rows_are_moved_in_register():
     assert register[2].item() == 150.0
     assert register.isnan().tolist() == [False, True, False, True]
     f0 = torch.tensor([[100.0, 110.0, 0.0, 90.0]]).expand(4, 4)
-    moved = move_register(f0, register)
+    moved = move_register(Script(torch.tensor([4] * 4), f0[:, None], f0, register=torch.full((4,), 100.0)), register).f0
     assert moved[0].tolist() == pytest.approx([220.0, 242.0, 0.0, 198.0])
     assert torch.equal(moved[1], f0[1])  # the voice that is taken has no register
     assert torch.equal(moved[3], f0[3])  # its own voice

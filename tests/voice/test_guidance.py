@@ -90,10 +90,10 @@ def test_guidance_out_of_range_is_refused(strength):
         untrained(guidance=strength)
 
 
-def test_a_voice_that_is_told_no_speaker_has_none():
-    with pytest.raises(ConfigurationError, match="this voice is told no speaker whom it could be led away from"):
+def test_a_model_without_a_speaker_embedding_has_none():
+    with pytest.raises(ConfigurationError, match="this model's generator takes no speaker embedding"):
         untrained(told=False, guidance=0.5)
-    with pytest.raises(ConfigurationError, match="this voice is told no speaker"):
+    with pytest.raises(ConfigurationError, match="generator takes no speaker embedding"):
         untrained(speaker=False, told=False, guidance=0.5)
     untrained(speaker=False, told=False)
 

@@ -10,7 +10,8 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.testing.conditions import EVERYTHING, random_condition
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
-from lightning_voiceclone.voice.prosody import change_speed, check_manner, median_f0
+from lightning_voiceclone.voice.options import RenderOptions
+from lightning_voiceclone.voice.prosody import change_speed, median_f0
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 
@@ -67,9 +68,9 @@ def test_where_the_reference_has_no_pitch_the_source_keeps_its_own_and_is_shifte
     torch.testing.assert_close(told([whisper], pitch_shift=12)[1].f0, 2 * own.f0)
 
 
-def test_a_voice_that_is_not_told_the_pitch_refuses_to_shift_it(told):
+def test_a_model_without_pitch_refuses_to_shift_it(told):
     told.voice.generator.needs -= {"f0"}
-    with pytest.raises(ConfigurationError, match="pitch_shift is 3, but this voice is not told the pitch"):
+    with pytest.raises(ConfigurationError, match="pitch_shift is 3, but this model's generator takes no pitch"):
         told(pitch_shift=3)
     assert len(told()[0]) == 101 * 160
 
@@ -108,12 +109,25 @@ def test_never_less_than_a_frame():
 
 
 @pytest.mark.parametrize(
-    ("shift", "speed", "words"),
-    [(0, 0.1, "speed is 0.1; it must be from 0.25 to 4"), (30, 1, "pitch_shift is 30 semitones; it must be from -24")],
+    ("options", "words"),
+    [
+        ({"speed": 0.1}, "speed is 0.1; it must be from 0.25 to 4"),
+        ({"pitch_shift": 30}, "pitch_shift is 30 semitones; it must be from -24"),
+        ({"guidance": 2.5}, "guidance is 2.5; it must be from 0, for none, to 2"),
+        ({"seed": -1}, "seed is -1"),
+    ],
 )
-def test_what_would_be_no_speech_is_refused(shift, speed, words):
+def test_options_out_of_range_are_refused(options, words):
     with pytest.raises(ConfigurationError, match=words):
-        check_manner(shift, speed)
+        RenderOptions(**options)
+
+
+def test_the_median_is_that_of_voiced_frames():
+    f0 = torch.tensor([[0.0, 100.0, 120.0, 0.0, 300.0], [0.0, 210.0, 0.0, 90.0, 0.0], [0.0] * 5])
+    assert median_f0(f0)[:2].tolist() == [120.0, 90.0]  # of two, the lower one
+    assert median_f0(f0).isnan().tolist() == [False, False, True]
+    drawn = torch.rand(7, 301, generator=torch.Generator().manual_seed(0)) - 0.3
+    assert torch.equal(median_f0(drawn), torch.where(drawn > 0, drawn, torch.nan).nanmedian(-1).values)
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.7, 2.0])

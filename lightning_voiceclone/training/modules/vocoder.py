@@ -167,7 +167,8 @@ class VocoderTraining(AdversarialModule):
         prompt = None
         if self.needs_reference:
             prompt = voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
-        made = voice.normalizer.inverse(voice.generator(voice.condition(source, prompt)))
+        condition = voice.condition(voice.script_from_analysis(source), prompt)
+        made = voice.normalizer.inverse(voice.generator(condition))
         if not self._whole(batch, frames):  # beyond a recording's end, where nobody speaks
             made = torch.where(Condition(batch.lengths).mask(frames).bool(), made, self._extracted(audio, batch))
         return made, inner

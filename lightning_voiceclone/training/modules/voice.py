@@ -41,6 +41,7 @@ from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
+from lightning_voiceclone.voice.prosody import move_register
 
 
 class VoiceTraining(AdversarialModule):
@@ -162,13 +163,12 @@ class VoiceTraining(AdversarialModule):
         cross_speaker = CrossSpeaker.of(len(batch.audio), self._share)
         index = cross_speaker.index(batch.audio.device)
         wanted = None if prompt is None else prompt.rows(index)
+        if self.training and wanted is not None:
+            wanted = wanted.with_noise(self.speaker_noise)
         transforms: Any = self.content_transforms if self.training else ()
-        condition = self.voice.condition(
-            source,
-            wanted if wanted is None or not self.training else wanted.with_noise(self.speaker_noise),
-            register_from=None if wanted is None else cross_speaker.register(wanted),
-            content_transforms=transforms,
-        )
+        script = self.voice.script_from_analysis(source, content_transforms=transforms)
+        register = None if wanted is None else cross_speaker.register(wanted)
+        condition = self.voice.condition(move_register(script, register), wanted)
         fake, losses = self.voice.generator.forward_with_losses(condition)
         condition = cross_speaker.condition(condition, reference)
         mask = condition.mask(fake.shape[-1])
@@ -215,11 +215,10 @@ class VoiceTraining(AdversarialModule):
         return self.swap if self.training and self.playing else 0.0
 
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
-        """The crops, and what the generator is told of each to say it again in the voice of its reference crop."""
+        """The crops, and the generator's input to say each of them again in the voice of its reference crop."""
         source, reference = self._analyze(batch)
-        return source, self.voice.condition(
-            source, None if reference is None else self.voice.prompt_from_analysis(reference)
-        )
+        prompt = None if reference is None else self.voice.prompt_from_analysis(reference)
+        return source, self.voice.condition(self.voice.script_from_analysis(source), prompt)
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
     made = load_voice(tmp_path / "voice")
     analysed = made.analyze(batch.audio, batch.lengths, margin=batch.margin)
     reference = made.analyze(batch.reference, batch.reference_lengths, prosody=False)
-    condition = made.condition(analysed, made.prompt_from_analysis(reference))
+    condition = made.condition(made.script_from_analysis(analysed), made.prompt_from_analysis(reference))
     features, _ = tuned._features(batch)
     assert torch.allclose(features, made.normalizer.inverse(made.generator(condition)), atol=1e-5)
     batch.lengths[1] = 12
