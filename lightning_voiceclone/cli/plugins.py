@@ -4,7 +4,8 @@ import json
 import sys
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.core.registry import KINDS, Plugin, installed
+from lightning_voiceclone.core.kinds import KINDS
+from lightning_voiceclone.core.registry import Plugin, installed
 from lightning_voiceclone.errors import PluginError
 from lightning_voiceclone.utils.terminal import printable
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lightning_voiceclone.core.registry import KINDS
+from lightning_voiceclone.core.kinds import KINDS
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.terminal import printable
 
@@ -29,7 +29,7 @@ ROLES = {
 }  # fmt: skip
 TRAINED_KINDS = ("vocoders", "content_encoders", "speaker_encoders")
 NEEDED = ("feature_extractor", "generator", "vocoder")
-PART_KINDS = frozenset(KINDS) - {"corpora", "recognizers", "metrics"}  # which look for files, or fetch them
+PART_KINDS = frozenset(name for name, kind in KINDS.items() if kind.stored)
 OWN_AXES = {"lengths": 1, "speaker": 2, "frames": 3, "content": 3, "register": 1}
 TAGS = ("part", "dims", "spec", "mapping")
 MOST_NAME = 200

@@ -11,24 +11,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lightning_voiceclone.core.kinds import GROUP_PREFIX, KINDS
 from lightning_voiceclone.errors import ConfigurationError, PluginError, nearest
-
-GROUP_PREFIX = "lightning_voiceclone."
-KINDS = (
-    "feature_extractors",
-    "content_encoders",
-    "speaker_encoders",
-    "text_encoders",
-    "generators",
-    "discriminators",
-    "adversarial_losses",
-    "vocoders",
-    "audio_transforms",
-    "feature_transforms",
-    "recognizers",
-    "metrics",
-    "corpora",
-)
 
 
 @dataclass(frozen=True)
@@ -71,11 +55,11 @@ def _entries(distributions: Iterable[importlib.metadata.Distribution]) -> list[P
     found = {}  # one distribution may stand twice on the path, as an editable install does
     for distribution in distributions:
         for entry in distribution.entry_points:
-            if entry.group.startswith(GROUP_PREFIX) and entry.group.removeprefix(GROUP_PREFIX) in KINDS:
+            kind = entry.group.removeprefix(GROUP_PREFIX)
+            if entry.group.startswith(GROUP_PREFIX) and kind in KINDS:
                 name = distribution.metadata["Name"]
-                kind = entry.group.removeprefix(GROUP_PREFIX)
                 found[kind, entry.name, name] = Plugin(kind, entry.name, name, distribution.version, entry.value)
-    return sorted(found.values(), key=lambda plugin: (KINDS.index(plugin.kind), plugin.name, plugin.package))
+    return sorted(found.values(), key=lambda plugin: (list(KINDS).index(plugin.kind), plugin.name, plugin.package))
 
 
 def check_names(plugins: Iterable[Plugin]) -> None:
@@ -106,11 +90,6 @@ def installed() -> tuple[Plugin, ...]:
     return tuple(plugins)
 
 
-def _singular(kind: str) -> str:
-    """What one part of a kind is called."""
-    return {"corpora": "corpus", "adversarial_losses": "adversarial loss"}.get(kind, kind[:-1].replace("_", " "))
-
-
 def find(kind: str, name: str) -> Plugin:
     """The plugin of that kind and name.
 
@@ -120,7 +99,7 @@ def find(kind: str, name: str) -> Plugin:
     of_kind = {plugin.name: plugin for plugin in installed() if plugin.kind == kind}
     if name not in of_kind:
         raise PluginError(
-            f"no {_singular(kind)} is called {name!r}{nearest(name, of_kind)};"
+            f"no {KINDS[kind].singular} is called {name!r}{nearest(name, of_kind)};"
             f" installed: {', '.join(of_kind) or 'none'}"
         )
     return of_kind[name]

@@ -7,16 +7,9 @@ plugin, which every pytest run on the machine imports, stays light.
 import importlib
 from typing import Any
 
-_HOMES = {
-    "AdversarialLossConformance": "conformance",
-    "AudioTransformConformance": "conformance",
-    "ContentEncoderConformance": "conformance",
-    "DiscriminatorConformance": "conformance",
-    "FeatureExtractorConformance": "conformance",
-    "FeatureTransformConformance": "conformance",
-    "GeneratorConformance": "conformance",
-    "SpeakerEncoderConformance": "conformance",
-    "VocoderConformance": "conformance",
+from lightning_voiceclone.core.kinds import KINDS
+
+_HOMES = {kind.conformance: "conformance" for kind in KINDS.values()} | {
     "band_features": "signals",
     "overfit": "overfitting",
     "random_condition": "conditions",

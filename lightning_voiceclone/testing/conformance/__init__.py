@@ -7,6 +7,7 @@
 Override ``make`` where the part is built otherwise.
 """
 
+from lightning_voiceclone.testing.conformance.corpora import CorpusConformance
 from lightning_voiceclone.testing.conformance.encoders import ContentEncoderConformance, SpeakerEncoderConformance
 from lightning_voiceclone.testing.conformance.game import AdversarialLossConformance, DiscriminatorConformance
 from lightning_voiceclone.testing.conformance.generators import GeneratorConformance
@@ -18,6 +19,7 @@ __all__ = [
     "AdversarialLossConformance",
     "AudioTransformConformance",
     "ContentEncoderConformance",
+    "CorpusConformance",
     "DiscriminatorConformance",
     "FeatureExtractorConformance",
     "FeatureTransformConformance",
