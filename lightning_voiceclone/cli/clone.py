@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
                       help="whose voice to say them in: recordings of one speaker, at least 0.5 s each; several or"
-                      " longer ones make the voice better. Or one speaker file (.voice). lvc adapt's need none")  # fmt: skip
+                      " longer ones make it better. Or one .voice file. lvc adapt's models need none")  # fmt: skip
     made.add_argument(
         "--output", required=True, metavar="FILE", help="where to write (.wav or .flac, 16 bits, the voice's rate)"
     )

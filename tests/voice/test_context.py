@@ -81,7 +81,7 @@ def test_a_chunk_with_the_models_context_is_converted_as_in_the_whole():
 
     def convert(samples, level):
         """All but the quantities of the whole recording: the mean of the energy is that of the whole."""
-        condition = whole.condition(whole.analyze(samples))
+        condition = whole.condition(whole.script_from_analysis(whole.analyze(samples)))
         energy = whole.energy(samples)[:, 0].clamp_min(1e-4).log() - level
         return whole.vocode(whole.generator(replace(condition, energy=energy)))
 
