@@ -15,6 +15,7 @@ from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.inference import converter as inference
 from lightning_voiceclone.inference.converter import Converter, Speaker
 from lightning_voiceclone.inference.level import with_speech_power
 from lightning_voiceclone.inference.screening import screen_references, screen_source
@@ -191,3 +192,13 @@ def test_a_clone_is_as_loud_as_its_source(recordings, source_db, reference_db):
     wanted = speech_power(source.numpy(), 16000) * 10 ** (source_db / 10)
     assert speech_power(made.numpy(), 16000) == pytest.approx(wanted, rel=0.01)
     assert float(made.abs().max()) < 0.99
+
+
+def test_the_model_is_hashed_once(recordings, monkeypatch):
+    counted = []
+    monkeypatch.setattr(inference, "weights_sha256", lambda weights: counted.append(weights) or "0" * 64)
+    model = converter()
+    speaker = model.speaker(recordings / "b.wav")
+    for _ in range(2):
+        model.convert(recordings / "a.wav", speaker)
+    assert len(counted) == 1

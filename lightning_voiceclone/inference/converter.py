@@ -1,5 +1,6 @@
 """The one way from recordings to converted speech: read, screen, analyse the speaker, convert, write."""
 
+import functools
 import json
 import logging
 import os
@@ -145,9 +146,13 @@ class Converter:
         """Where the model computes."""
         return next(iter(all_weights(self.voice).values())).device
 
-    @property
+    @functools.cached_property
     def model_sha256(self) -> str:
-        """Hash of all that a speaker depends on: the encoders, the normaliser, and what the generator needs."""
+        """Hash of all that a speaker depends on: the encoders, the normaliser, and what the generator needs.
+
+        Computed once (30 ms for the model that ships): weights do not change in inference. Make another converter for
+        a model whose encoders have been trained further, as ``CloneQuality`` does for each case.
+        """
         voice = self.voice
         parts = {"content": voice.content_encoder, "speaker": voice.speaker_encoder, "normalizer": voice.normalizer}
         weights = {f"{role}.{name}": tensor for role, part in parts.items() if part is not None
@@ -181,7 +186,8 @@ class Converter:
         Args:
             source: a path, or a pair of samples (N,) or (channels, N) and their rate.
             speaker: of :meth:`speaker`; None for the one to whom the model was adapted.
-            options: seed, pitch_shift, speed and guidance, as of :meth:`VoiceModel.convert`.
+            options: seed, pitch_shift, speed and guidance, as of
+                :class:`~lightning_voiceclone.voice.options.RenderOptions`.
 
         Returns:
             Samples (N,) on the CPU, and their rate.
