@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.core.part import Dims, Part
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
@@ -35,6 +35,7 @@ __all__ = [
     "Recognizer",
     "Recording",
     "SpeakerEncoder",
+    "TextEncoder",
     "Vocoder",
 ]
 
@@ -124,6 +125,43 @@ def check_rate(encoder: ContentEncoder | SpeakerEncoder | None, spec: AudioSpec)
             f"sample_rate is {spec.sample_rate} in the feature extractor but {encoder.sample_rate} in"
             f" {type(encoder).__name__}; give both the same value"
         )
+
+
+class TextEncoder(Part):
+    """Text to a script: ``forward(tokens, lengths, prompt=None, *, speed=1.0) -> Script``.
+
+    The script has the fields that ``VoiceModel.script`` makes of a recording, but no ``speaker``, so that text and
+    recordings meet in one generator: content of ``channels`` = ``dims.content`` channels, f0, voicing and register
+    where ``dims.pitch``, energy where ``dims.energy``, at ``frame_rate`` = ``dims.frame_rate`` frames a second. Built
+    with ``dims`` as generators are.
+    """
+
+    kind: ClassVar[str] = "text_encoders"
+    channels: int
+    frame_rate: float
+
+    @abstractmethod
+    def forward(
+        self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None, *, speed: float = 1.0
+    ) -> Script:
+        """The script of a text.
+
+        Args:
+            tokens: (B, L) whole numbers; what they stand for is the encoder's own.
+            lengths: (B,) tokens that are real.
+            prompt: who is to say it, for timing and melody; None for nobody in particular.
+            speed: times as fast as by itself.
+        """
+
+    @abstractmethod
+    def losses(self, tokens: Tensor, lengths: Tensor, target: Script) -> dict[str, Tensor]:
+        """What training minimises, by name, one value (B,) a row: the distance from the scripts of recordings.
+
+        Args:
+            tokens: (B, L).
+            lengths: (B,) tokens that are real.
+            target: of recordings of the same texts, whose frames need not be aligned to tokens.
+        """
 
 
 class Generator(Part):

@@ -13,6 +13,7 @@ from lightning_voiceclone.testing.conformance.game import AdversarialLossConform
 from lightning_voiceclone.testing.conformance.generators import GeneratorConformance
 from lightning_voiceclone.testing.conformance.judging import MetricConformance, RecognizerConformance
 from lightning_voiceclone.testing.conformance.sound import FeatureExtractorConformance, VocoderConformance
+from lightning_voiceclone.testing.conformance.text import TextEncoderConformance
 from lightning_voiceclone.testing.conformance.transforms import AudioTransformConformance, FeatureTransformConformance
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "MetricConformance",
     "RecognizerConformance",
     "SpeakerEncoderConformance",
+    "TextEncoderConformance",
     "VocoderConformance",
 ]
