@@ -159,7 +159,7 @@ def test_what_is_no_recording_is_refused(recording, error, words):
 def test_no_reference_and_no_speaker_are_refused(recordings):
     with pytest.raises(ConfigurationError, match="there is no reference"):
         converter().speaker()
-    with pytest.raises(ConfigurationError, match="there is no reference"):
+    with pytest.raises(ConfigurationError, match="no reference given"):
         converter().convert(recordings / "a.wav")
     with pytest.raises(ConfigurationError, match="denoise is 'of'"):
         converter(denoise="of")
