@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchaudio.functional import phase_vocoder
 
-from lightning_voiceclone.audio.io import read_audio, recordings_below, seconds_of
+from lightning_voiceclone.audio.folders import FORMATS, recordings_below
+from lightning_voiceclone.audio.io import read_audio, seconds_of
 from lightning_voiceclone.core.interfaces import AudioTransform
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
@@ -265,9 +266,9 @@ class AddReverberation(_RowTransform):
 
 
 def _recordings_in(folder: str, expected: str) -> list[Path]:
-    found = recordings_below(folder)
+    found, _ = recordings_below(folder)
     if not found:
-        raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder!r}; expected {expected}")
+        raise ConfigurationError(f"no recordings ({FORMATS}) in {folder!r}; expected {expected}")
     for path in found:  # now, and not when one is drawn in the middle of a training
         try:
             seconds_of(path)

@@ -14,17 +14,9 @@ from lightning_voiceclone.audio.opening import Decoder, PathLike, name_of, opene
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.utils.files import atomic_file, interruption_held, unwritable_above
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 # Samples at the lower of two rates that soxr's HQ filter may see beyond a segment; 100 already give 1e-7.
 RESAMPLING_MARGIN = 500
 logger = logging.getLogger(__name__)
-
-
-def recordings_below(folder: PathLike) -> list[Path]:
-    """Paths of what can be decoded below a folder, at any depth, in order; nothing that is hidden."""
-    folder = Path(folder)
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def seconds_of(path: PathLike) -> float:

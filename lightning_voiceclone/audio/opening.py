@@ -153,7 +153,8 @@ class Decoder:
                 file = soundfile.SoundFile(self._descriptor, closefd=False)
         except (soundfile.SoundFileError, ValueError, TypeError, OverflowError) as error:
             raise RecordingError(
-                f"{self.name}: not audio that can be decoded (WAV, FLAC, OGG, MP3): {reason_of(error)}"
+                f"{self.name}: not audio that can be decoded: {reason_of(error)}; if it is sound,"
+                f" {self._mending.replace('mend', 'convert', 1).replace('mended', 'converted')}"
             ) from error
         self._current, self._position = (index, file), 0
         return file
@@ -194,7 +195,7 @@ def opened_file(path: PathLike) -> Iterator[tuple[BinaryIO, FileKey | None]]:
             file, key = _seekable(path, stack)
         except IsADirectoryError as error:
             name = name_of(path)
-            raise RecordingError(f"{name} is a folder; name the recordings in it, as {name}/*.wav") from error
+            raise RecordingError(f"{name} is a folder; name a recording in it, such as {name}/a.wav") from error
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise

@@ -17,7 +17,10 @@ def parser() -> argparse.ArgumentParser:
         " lvc clone --checkpoint VOICE --source a.wav --output c.wav needs no reference then.",
     )
     made.add_argument(
-        "--data", required=True, metavar="FOLDER", help="recordings of one speaker (WAV, FLAC, OGG, MP3), at any depth"
+        "--data",
+        required=True,
+        metavar="FOLDER",
+        help="recordings of one speaker (WAV, FLAC, OGG, MP3, …), at any depth",
     )
     made.add_argument("--output", required=True, metavar="VOICE", help="folder to write; a voice there is replaced")
     made.add_argument(
@@ -51,12 +54,16 @@ def run(argv: list[str]) -> int:
     from lightning_voiceclone.training.adaptation import adapt, check_settings, recordings_in
 
     check_settings(options.steps, options.learning_rate, options.strength, options.seed)
-    recordings = recordings_in(Path(options.data))
+
+    def tell(note: str) -> None:
+        print(f"note: {printable(note)}", file=sys.stderr)
+
+    recordings = recordings_in(Path(options.data), tell)
     check_no_input(output, [options.data, options.checkpoint, *recordings])
     voice = adapt(
         load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,
         strength=options.strength, seed=options.seed, denoise=options.denoise,
-        tell=lambda note: print(f"note: {printable(note)}", file=sys.stderr),
+        tell=tell,
     )  # fmt: skip
     save_voice(voice, output, bits=options.bits)
     named = printable(output)

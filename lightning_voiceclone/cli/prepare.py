@@ -102,6 +102,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _told(summary: "PrepareSummary") -> str:
+    from lightning_voiceclone.audio.folders import passed_over
+
     known = f" ({summary.reused} known from before)" if summary.reused else ""
     lines = [f"{summary.accepted} utterances, {summary.seconds / 3600:.2f} hours{known}"]
     for split in ("train", "validation", "test"):
@@ -112,6 +114,8 @@ def _told(summary: "PrepareSummary") -> str:
     if summary.rejected:
         counted = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
         lines.append(f"{summary.rejected} rejected: {counted} ({summary.manifest_path.with_name('rejected.tsv')})")
+    if summary.passed_over:
+        lines.append(passed_over(summary.passed_over))
     for note, paths in summary.notes.items():
         others = f" and {len(paths) - 1} others" if len(paths) > 1 else ""
         lines.append(f"note: {paths[0]}{others}: {note}")

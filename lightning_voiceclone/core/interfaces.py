@@ -6,6 +6,7 @@ speaker embedding, Z noise, R frames of a reference.
 
 import math
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -330,6 +331,7 @@ class Corpus(Part):
 
     kind: ClassVar[str] = "corpora"
     root: Path
+    passed_over: Counter[str] = Counter()  # by reason, recordings that the last listing left out; assigned, not changed
 
     @abstractmethod
     def recordings(self) -> Iterator[Recording]:

@@ -1,5 +1,6 @@
 """Corpora as they lie on disk: which recordings there are, who speaks, and what is said."""
 
+import collections
 import csv
 import re
 from abc import abstractmethod
@@ -7,28 +8,33 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from lightning_voiceclone.audio.folders import DECODED, FORMATS, MADE, OTHERS, recordings_below
 from lightning_voiceclone.core.interfaces import Corpus, Recording
 from lightning_voiceclone.data import downloading
 from lightning_voiceclone.data.manifest_file import MOST_SECONDS
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.output_folder import is_output
 from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
-# Formats that cannot be decoded are listed too, so that preparing names them with the reason.
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif", ".aiff"})
+BESIDE = "beside the speakers' folders"
 TABLE_COLUMNS = ("path", "speaker", "text", "start", "end", "split", "parallel")
 MOST_TEXT = 1 << 26  # bytes of a file of transcripts
 MOST_LINE = 1 << 20  # characters of a table's line; csv allows 131,072 in a cell
 
 
 def _recordings_below(folder: Path, pattern: str) -> list[Path]:
-    found = (path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
+    found = (path for path in folder.glob(pattern) if path.suffix.lower() in DECODED | OTHERS)
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
         return ""
-    return bounded_bytes(path, MOST_TEXT, "split it").decode("utf-8", errors="replace").strip()
+    data = bounded_bytes(path, MOST_TEXT, "split it")
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace").strip()  # what older programs wrote, Latin-1 among it
 
 
 def _find_root(root: Path, folder: str, looks_right: Callable[[Path], bool], remedy: str) -> Path:
@@ -224,13 +230,19 @@ class SpeakerFolders(Corpus):
             state = "a file" if self.root.exists() else "not there"
             raise ConfigurationError(f"{self.root} is {state}; name a folder with one folder for each speaker")
         empty = True
+        loose = [path for path in self.root.iterdir() if path.suffix.lower() in DECODED | OTHERS and path.is_file()]
+        self.passed_over = collections.Counter({BESIDE: len(loose)} if loose else {})
         for folder in sorted(path for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."):
-            for path in _recordings_below(folder, "**/*"):
+            found, passed = recordings_below(folder, others=True)
+            if is_output(folder):
+                found, passed = [], collections.Counter({MADE: len(found) + sum(passed.values())})
+            self.passed_over += passed
+            for path in found:
                 empty = False
                 yield Recording(path.relative_to(self.root).as_posix(), folder.name, _text(path.with_suffix(".txt")))
         if empty:
             raise ConfigurationError(
-                f"no folder in {self.root} has recordings (WAV, FLAC, OGG, MP3); it needs one folder for each speaker"
+                f"no folder in {self.root} has recordings ({FORMATS}); it needs one folder for each speaker"
             )
 
 
@@ -257,9 +269,9 @@ class Table(Corpus):
         where: take only the lines that have, in each of these columns, one of these values; null for all lines.
     """
 
-    def __init__(self, root: str | Path, where: dict[str, list[str]] | None = None) -> None:
+    def __init__(self, root: str | Path, where: dict[str, list[str | int]] | None = None) -> None:
         super().__init__()
-        self.where = where or {}
+        self.where = {column: [str(value) for value in values] for column, values in (where or {}).items()}
         self.table = Path(root)
         self.root = self.table.parent
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -12,19 +13,21 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from lightning_voiceclone.audio.folders import passed_over
 from lightning_voiceclone.core.interfaces import Corpus
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
-from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance
-from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
+from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance, check_unchanged
+from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, cached_features, prepare
 from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.utils.files import unwritable_above
 from lightning_voiceclone.utils.lightning_internals import batches_done, distributes_samplers
 
+logger = logging.getLogger(__name__)
 DEFAULT_CORPORA = "~/corpora"
 DEFAULT_CACHE = "~/.cache/lightning-voiceclone"
 RANGES = {
@@ -79,7 +82,7 @@ class VoiceDataModule(pl.LightningDataModule):
         validation: float | None = 0.05,
         test: float | None = None,
         split_by: str | None = None,
-        speakers: list[str] | None = None,
+        speakers: list[str | int] | None = None,
         speeds: list[float] | None = None,
         speaker_seconds: float | None = None,
         clean_db: float | None = None,
@@ -103,7 +106,7 @@ class VoiceDataModule(pl.LightningDataModule):
         self.reference_elsewhere = reference_elsewhere
         self.batch_size = batch_size
         self.shares: dict[str, Any] = {"validation": validation, "test": test, "split_by": split_by}
-        self.speakers = speakers
+        self.speakers = None if speakers is None else [str(speaker) for speaker in speakers]
         self.speeds = speeds or []
         self.speaker_seconds = speaker_seconds
         self.clean_db = clean_db
@@ -152,7 +155,7 @@ class VoiceDataModule(pl.LightningDataModule):
                 f"the list of the corpus's recordings cannot be kept in {folder}: {above} is no folder that you may"
                 " write to; set LVC_CACHE to one, or name a manifest of lvc prepare with --data.manifest"
             )
-        prepare(
+        summary = prepare(
             corpus,
             folder,
             validation=self.shares["validation"],
@@ -161,6 +164,10 @@ class VoiceDataModule(pl.LightningDataModule):
             seed=self.seed,
             wait_seconds=PREPARE_WAIT_SECONDS,
         )
+        if summary.rejected:
+            logger.warning("%d recordings rejected; %s lists them", summary.rejected, folder / REJECTED_NAME)
+        if summary.passed_over:
+            logger.warning("%s", passed_over(summary.passed_over))
 
     def setup(self, stage: str) -> None:
         """Read the manifest and make the splits' datasets, on the grid of the module's features.
@@ -194,7 +201,9 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def _found(self) -> tuple[Sequence[Utterance], AudioStore]:
         """All utterances, and what has their samples."""
-        manifest = Manifest.read(self._prepared / MANIFEST_NAME)
+        path = self._prepared / MANIFEST_NAME
+        manifest = Manifest.read(path)
+        check_unchanged(manifest, path.stat().st_mtime)
         return manifest.utterances, FileStore(manifest.root)
 
     def _dataset(
@@ -210,7 +219,8 @@ class VoiceDataModule(pl.LightningDataModule):
             if missing := [name for name in self.speakers if name not in known]:
                 raise ConfigurationError(
                     f"data.speakers names {', '.join(missing)}, which the manifest does not have;"
-                    f" it has {', '.join(sorted(known)[:10])}{', …' if len(known) > 10 else ''}"
+                    f" it has {', '.join(sorted(known)[:10])}{', …' if len(known) > 10 else ''} (put numbers that begin"
+                    " with 0 in quotes)"
                 )
             utterances = [utterance for utterance in utterances if utterance.speaker in self.speakers]
         if split == "train":

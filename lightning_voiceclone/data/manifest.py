@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from lightning_voiceclone.audio.io import seconds_of
 from lightning_voiceclone.core.interfaces import Recording
 from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_rows, write_rows
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 DEFAULT_VALIDATION = 0.05
+MOST_MISSING_SECONDS = 0.05  # of an utterance: rounding, and an MP3 decoder's delay that another version counted in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,32 @@ class Manifest:
             raise ConfigurationError(f"{path} does not say where its recordings are; run lvc prepare again")
         folder = Path(root) if root is not None else path.parent / str(kept)
         return cls(folder, tuple(Utterance(**row) for row in rows))
+
+
+def check_unchanged(manifest: Manifest, written: float) -> None:
+    """Refuse a manifest of which recordings are missing, or have become shorter since: before a training, not in it.
+
+    Args:
+        manifest: to look at.
+        written: when, in seconds since 1970; only files that were changed later are opened.
+
+    Raises:
+        ConfigurationError: names the first such recording, and how many there are.
+    """
+    bad = []
+    ends: dict[str, float] = {}
+    for row in manifest.utterances:
+        ends[row.path] = max(row.end, ends.get(row.path, 0.0))
+    for path, end in ends.items():
+        file = manifest.root / path
+        try:
+            if file.stat().st_mtime >= written and (seconds := seconds_of(file)) < end - MOST_MISSING_SECONDS:
+                bad.append(f"{file} lasts {seconds:.2f} s, but the manifest has it to {end:.2f} s")
+        except (OSError, RecordingError) as error:
+            bad.append(f"{file} cannot be read: {error}")
+    if bad:
+        others = f" (and {len(bad) - 1} others)" if len(bad) > 1 else ""
+        raise ConfigurationError(f"{bad[0]}{others}; restore what is missing, or run lvc prepare again")
 
 
 Row = TypeVar("Row", Utterance, Recording)

@@ -57,6 +57,7 @@ class PrepareSummary:
         speakers: how many there are in each split.
         utterances: how many there are in each split.
         reused: recordings whose result was known from before.
+        passed_over: how many recordings the corpus left out, by reason.
         notes: what is worth knowing of accepted ones, such as channels that cancel each other; each with their paths.
     """
 
@@ -69,6 +70,7 @@ class PrepareSummary:
     utterances: Mapping[str, int]
     reused: int
     notes: Mapping[str, Sequence[str]]
+    passed_over: collections.Counter[str]
 
 
 def prepare(
@@ -123,6 +125,8 @@ def prepare(
         journal = Journal(settings.output / JOURNAL_NAME, _is_result)
         recordings = _not_made(journal, settings.output, corpus.root, recordings)
         entries, reused = _results(corpus.root, recordings, settings, journal, workers, progress)
+        kept = {str(entry["row"]["path"]) for entry in entries if "row" in entry}
+        entries = _once(recordings, entries)
         rejected = [(r.path, str(e["reason"])) for r, e in zip(recordings, entries, strict=True) if "reason" in e]
         _write_rejected(output / REJECTED_NAME, rejected)
         accepted = [(r, e["row"]) for r, e in zip(recordings, entries, strict=True) if "row" in e]
@@ -142,8 +146,8 @@ def prepare(
         manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)
         manifest.write(output / MANIFEST_NAME)
         if settings.writes_audio:
-            _remove_outdated(settings.output, utterances)
-    return _summary(output / MANIFEST_NAME, utterances, rejected, reused, notes)
+            _remove_outdated(settings.output, kept)
+    return _summary(output / MANIFEST_NAME, utterances, rejected, reused, notes, corpus.passed_over)
 
 
 def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable[[Utterance], np.ndarray]:
@@ -320,9 +324,8 @@ def _is_result(entry: Entry) -> bool:
     return isinstance(row, dict) and sorted(row) == sorted(FOUND) and not row_fault(row, FOUND)
 
 
-def _remove_outdated(output: Path, utterances: Sequence[Utterance]) -> None:
-    """Audio that earlier settings made and no manifest names any more."""
-    kept = {utterance.path for utterance in utterances}
+def _remove_outdated(output: Path, kept: set[str]) -> None:
+    """Audio that earlier settings made and no result of these names any more."""
     for path in Journal(output / JOURNAL_NAME, _is_result).made():
         if MADE_AUDIO.fullmatch(path) and path not in kept:
             (output / path).unlink(missing_ok=True)
@@ -337,6 +340,25 @@ def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
 def _reasons(rejected: Sequence[tuple[str, str]]) -> dict[str, int]:
     """How often each reason occurs, without the figures that follow it; most frequent first."""
     return dict(collections.Counter(reason.partition(":")[0] for _, reason in rejected).most_common())
+
+
+def _once(recordings: Sequence[Recording], entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, of which those are rejected that have the very sound of an earlier one."""
+    first: dict[tuple[object, ...], Recording] = {}
+    kept: list[Entry] = []
+    for recording, entry in zip(recordings, entries, strict=True):
+        if "row" not in entry:
+            kept.append(entry)
+            continue
+        earlier = first.setdefault(tuple(entry["row"][name] for name in ("hash", "start", "end")), recording)
+        same = f"the same sound as {earlier.path}"
+        if earlier is recording:
+            kept.append(entry)
+        elif earlier.speaker == recording.speaker:
+            kept.append({"reason": f"listed twice: {same}"})
+        else:
+            kept.append({"reason": f"listed under two speakers: {same} of {earlier.speaker}"})
+    return kept
 
 
 def _notes(found: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
@@ -358,6 +380,7 @@ def _summary(
     rejected: Sequence[tuple[str, str]],
     reused: int,
     notes: Mapping[str, Sequence[str]],
+    passed_over: collections.Counter[str],
 ) -> PrepareSummary:
     by_split: dict[str, list[Utterance]] = collections.defaultdict(list)
     for utterance in utterances:
@@ -372,4 +395,5 @@ def _summary(
         utterances={split: len(found) for split, found in by_split.items()},
         reused=reused,
         notes=notes,
+        passed_over=passed_over,
     )

@@ -14,11 +14,9 @@ from torch.utils.data import Dataset
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, quantize
 from lightning_voiceclone.data.batch import Batch
-from lightning_voiceclone.data.manifest import Utterance
+from lightning_voiceclone.data.manifest import MOST_MISSING_SECONDS, Utterance
 from lightning_voiceclone.data.sampling import Draw
 from lightning_voiceclone.errors import RecordingError
-
-MOST_MISSING_SECONDS = 0.05  # of a segment: rounding, and an MP3 decoder's delay that another version counted in
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.audio.checks import check_recording
-from lightning_voiceclone.audio.io import AUDIO_SUFFIXES, read_audio
+from lightning_voiceclone.audio.folders import DECODED
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder, chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
@@ -206,7 +207,7 @@ class Converted(System):
             raise ConfigurationError(
                 f"there is no folder {folder} of converted recordings; name one with CASE.wav files"
             )
-        found = [path for path in self.folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+        found = [path for path in self.folder.iterdir() if path.suffix.lower() in DECODED and path.is_file()]
         # Of several, uncompressed first: the later ones of a mapping stay.
         self._files = {path.stem: path for path in sorted(found, key=lambda path: path.suffix.lower() == ".wav")}
 

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from lightning_voiceclone.audio.io import recordings_below
+from lightning_voiceclone.audio.folders import FORMATS, passed_over, recordings_below
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
 from lightning_voiceclone.core.part import fuse_parts
 from lightning_voiceclone.core.validation import check_seed
@@ -39,15 +39,18 @@ STRENGTH = 0.6
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
 
 
-def recordings_in(folder: Path) -> list[Path]:
-    """Paths of the recordings below a folder, in order.
+def recordings_in(folder: Path, tell: Callable[[str], None] = lambda note: None) -> list[Path]:
+    """Paths of the recordings below a folder, in order; ``tell`` is given a line on what was passed over.
 
     Raises:
         ConfigurationError: if there are none.
     """
-    found = recordings_below(folder)
+    found, passed = recordings_below(folder)
     if not found:
-        raise ConfigurationError(f"no recordings (WAV, FLAC, OGG, MP3) in {folder}; name a folder of one speaker's")
+        why = f" ({passed_over(passed)})" if passed else ""
+        raise ConfigurationError(f"no recordings ({FORMATS}) in {folder}{why}; name a folder of one speaker's")
+    if passed:
+        tell(passed_over(passed))
     return found
 
 

@@ -8,6 +8,22 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.utils.files import FULL, explain_os_error, made_folder
 
 LOCK_NAME = ".lock"
+MARK_NAME = ".lvc-output"
+
+
+def is_output(folder: Path) -> bool:
+    """Whether a preparation, an evaluation or a prediction wrote a folder: its recordings are no speaker's."""
+    return (folder / LOCK_NAME).exists() or (folder / MARK_NAME).exists()
+
+
+def mark_output(folder: Path) -> None:
+    """Make a folder one of which :func:`is_output` is true.
+
+    Raises:
+        OSError: if it cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK_NAME).touch()
 
 
 @contextlib.contextmanager

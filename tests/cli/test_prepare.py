@@ -20,7 +20,9 @@ def corpus(tmp_path):
         for number in range(2):
             path = tmp_path / "corpus" / f"s{speaker}" / f"{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, 0.3 * np.sin(2 * np.pi * 150 * time) * np.sin(np.pi * time), RATE)
+            soundfile.write(
+                path, 0.3 * np.sin(2 * np.pi * (150 + 2 * speaker + number) * time) * np.sin(np.pi * time), RATE
+            )
     (tmp_path / "corpus" / "s0" / "bad.wav").write_text("no")
     return tmp_path / "corpus"
 
@@ -35,7 +37,7 @@ def test_a_short_summary_says_what_came_out(corpus, tmp_path, capsys):
         or "6 utterances of 3" in printed
     )
     assert "2 utterances of 1 speakers" in printed
-    assert "1 rejected: 1 not audio that can be decoded (WAV, FLAC, OGG, MP3)" in printed
+    assert "1 rejected: 1 not audio that can be decoded" in printed
     assert str(output / "manifest.parquet") in printed
     run(["SpeakerFolders", str(corpus), "--output", str(output), "--validation", "1"])
     assert "(11 known from before)" in capsys.readouterr().out

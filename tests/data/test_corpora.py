@@ -255,3 +255,31 @@ def test_corpora_without_a_download_say_so(tmp_path):
 @pytest.mark.parametrize("name", ["LibriSpeech", "LibriTTS", "VCTK", "LJSpeech", "SpeakerFolders", "Table"])
 def test_corpora_are_installed_plugins(name):
     assert registry.find("corpora", name).load().kind == "corpora"
+
+
+def test_a_byte_order_mark_loses_no_text(tmp_path):
+    (tmp_path / "wavs").mkdir()
+    (tmp_path / "wavs" / "LJ001-0001.wav").touch()
+    (tmp_path / "metadata.csv").write_bytes("\ufeffLJ001-0001|One|one".encode())
+    assert [found.text for found in LJSpeech(tmp_path).recordings()] == ["one"]
+
+
+def test_a_latin_1_transcript_is_read(tmp_path):
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann" / "a.wav").touch()
+    (tmp_path / "ann" / "a.txt").write_bytes("déjà".encode("latin-1"))
+    assert [found.text for found in SpeakerFolders(tmp_path).recordings()] == ["déjà"]
+
+
+def test_numbers_name_speakers(tmp_path):
+    (tmp_path / "t.tsv").write_text("path\tspeaker\na.wav\t1688\nb.wav\t1998\n")
+    assert [found.path for found in Table(tmp_path / "t.tsv", where={"speaker": [1998]}).recordings()] == ["b.wav"]
+
+
+def test_recordings_beside_the_speakers_and_own_output_are_counted(tmp_path):
+    for name in ("ann/a.wav", "loose.wav", "out/audio/ann/b.wav", "out/.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    corpus = SpeakerFolders(tmp_path)
+    assert [found.path for found in corpus.recordings()] == ["ann/a.wav"]
+    assert sorted(corpus.passed_over.values()) == [1, 1]

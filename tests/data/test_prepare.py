@@ -23,9 +23,10 @@ from lightning_voiceclone.core.interfaces import AudioTransform, FeatureExtracto
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data import jobs
 from lightning_voiceclone.data.corpora import SpeakerFolders, Table
-from lightning_voiceclone.data.manifest import Manifest
+from lightning_voiceclone.data.manifest import Manifest, check_unchanged
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
 from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.utils.journal import Journal
 
 RATE = 16000
@@ -412,7 +413,7 @@ def test_what_is_prepared_is_never_removed(corpus, tmp_path):
 def parallel_table(folder, seconds=(0.6, 0.6), lines="a.wav\tAnn\tb.wav\nb.wav\tBob\ta.wav\n"):
     folder.mkdir()
     for name, length in zip("ab", seconds, strict=True):
-        soundfile.write(folder / f"{name}.wav", voice(length), RATE)
+        soundfile.write(folder / f"{name}.wav", voice(length) * (0.9 if name == "b" else 1), RATE)
     (folder / "t.tsv").write_text("path\tspeaker\tparallel\n" + lines)
     return Table(folder / "t.tsv")
 
@@ -436,3 +437,29 @@ def test_parallel_recordings_are_named_by_where_they_are_after_the_transforms(tm
 def test_parallel_recordings_must_be_there_and_as_long(tmp_path, settings, told):
     with pytest.raises(ConfigurationError, match=told):
         prepare(parallel_table(tmp_path / "c", **settings), tmp_path / "out", validation=0)
+
+
+def test_the_same_sound_is_used_once(tmp_path):
+    for name in ("a/1.wav", "b/1.wav", "a/2.wav"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True, parents=True)
+        seed = 7 if name == "b/1.wav" else 0
+        soundfile.write(tmp_path / "in" / name, speech_like(1.0, seed=seed).audio, 16000)
+    (tmp_path / "in" / "b" / "copy.wav").symlink_to(tmp_path / "in" / "a" / "1.wav")
+    summary = prepare(SpeakerFolders(tmp_path / "in"), tmp_path / "out", progress=False)
+    assert summary.accepted == 2
+    assert summary.reasons == {"listed twice": 1, "listed under two speakers": 1}
+
+
+def test_a_manifest_notices_what_was_shortened_or_removed(tmp_path):
+    path = tmp_path / "in" / "a" / "1.wav"
+    path.parent.mkdir(parents=True)
+    soundfile.write(path, speech_like(1.0).audio, 16000)
+    written = prepare(SpeakerFolders(tmp_path / "in"), tmp_path / "out", progress=False).manifest_path
+    manifest = Manifest.read(written)
+    check_unchanged(manifest, written.stat().st_mtime)
+    soundfile.write(path, speech_like(0.6).audio, 16000)
+    with pytest.raises(ConfigurationError, match=r"1\.wav lasts 0\.60 s, but the manifest has it to 1\.00 s"):
+        check_unchanged(manifest, written.stat().st_mtime - 1)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        check_unchanged(manifest, written.stat().st_mtime)

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning_voiceclone.audio.io import write_audio
 from lightning_voiceclone.training.callbacks.pictures import compare_features
 from lightning_voiceclone.training.callbacks.run import run_folder
+from lightning_voiceclone.utils.output_folder import mark_output
 
 
 class SampleLogger(Callback):
@@ -72,6 +73,7 @@ class WavWriter(BasePredictionWriter):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find the folder, which all processes must do together; they have not equally many batches."""
         self.folder = run_folder(trainer) / "predictions"
+        mark_output(self.folder)  # so that no corpus takes it for speakers
 
     def write_on_batch_end(
         self,
