@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from typing import NoReturn
 
 from lightning_voiceclone.errors import ConfigurationError, nearest
@@ -9,6 +10,23 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 
 class CommandParser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest option where one is misspelt."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """As argparse's, but a misspelt option is named before the one that is missing for it.
+
+        Raises:
+            ConfigurationError: names the nearest option.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        for word in words[: words.index("--")] if "--" in words else words:
+            name = word.partition("=")[0]
+            if (
+                name.startswith("--")
+                and " " not in word
+                and not any(option.startswith(name) for option in self._option_string_actions)
+            ):
+                self.error(f"unrecognized arguments: {name}")
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End with the message.

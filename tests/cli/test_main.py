@@ -61,6 +61,27 @@ def test_unknown_command_names_the_nearest():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "wrong", "right"),
+    [
+        ("clone --sorce a.wav --reference b.wav --output c.wav", "--sorce", "--source"),
+        ("adapt --dta a --output b", "--dta", "--data"),
+        ("save --ouput a", "--ouput", "--output"),
+        ("evaluate --pair=a --ouput=b", "--ouput", "--output"),
+        ("prepare --otput=a", "--otput", "--output"),
+        ("compare --sed 1", "--sed", "--seed"),
+        ("listen --prt 1", "--prt", "--port"),
+        ("demo --minuts 1", "--minuts", "--minutes"),
+        ("plugins --jsn", "--jsn", "--json"),
+        ("recipes --outptu a", "--outptu", "--output"),
+    ],
+)
+def test_a_misspelt_option_is_named_before_a_missing_one(capsys, arguments, wrong, right):
+    assert cli.main(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"lvc: error: there is no option {wrong} (did you mean {right}?); lvc ")
+
+
+@pytest.mark.parametrize(
     ("error", "status", "words"),
     [
         (ConfigurationError("two\nlines"), 2, "lvc: error: two lines\n"),
