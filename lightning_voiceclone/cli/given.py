@@ -1,9 +1,11 @@
 """Which recipe and which checkpoint a command line names."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lightning_voiceclone.cli.recipes import find_recipe
 from lightning_voiceclone.errors import ConfigurationError
 
 RUNS = Path("runs")
@@ -23,6 +25,29 @@ def recipes_first(arguments: list[str]) -> list[str]:
         else:
             (recipes if word.startswith("--config=") else others).append(word)
     return [*arguments[:1], *recipes, *others]
+
+
+def with_named_recipes(arguments: list[str]) -> list[str]:
+    """The same command line, where recipes that the working directory does not have are the package's of that name.
+
+    Raises:
+        ConfigurationError: if it has none either; names the nearest.
+    """
+    made = list(arguments)
+    for place, word in enumerate(arguments):
+        if word.startswith("--config="):
+            made[place] = f"--config={_recipe(word.partition('=')[2])}"
+        elif place and arguments[place - 1] in CONFIG:
+            made[place] = _recipe(word)
+    return made
+
+
+def _recipe(value: str) -> str:
+    """What ``--config`` gets: a file, a recipe of the package, or YAML as it was given."""
+    is_name = re.fullmatch(r"[\w./-]+", value) is not None
+    if Path(value).is_absolute() or not is_name or Path(value).exists():
+        return value
+    return str(find_recipe(value))
 
 
 def with_own_config(arguments: list[str]) -> list[str]:
@@ -75,6 +100,11 @@ def recipe_name(settings: Any) -> str:
     return Path(str(files[-1])).stem if files else ""
 
 
+def runs_folder(settings: Any) -> Path:
+    """Where runs with these settings are kept: below ``trainer.default_root_dir``, or the working directory."""
+    return Path(settings.trainer.default_root_dir or ".") / RUNS
+
+
 def checkpoint_folders(settings: Any) -> list[Path]:
     """Where trainings with these settings keep their checkpoints; none where only the logger knows."""
     if settings.checkpoint.dirpath is not None:
@@ -82,7 +112,7 @@ def checkpoint_folders(settings: Any) -> list[Path]:
     if settings.trainer.logger is False:
         return [Path(settings.trainer.default_root_dir or ".") / "checkpoints"]
     if settings.trainer.logger in (None, True):
-        return sorted((RUNS / (recipe_name(settings) or "fit")).glob("version_*/checkpoints"))
+        return sorted((runs_folder(settings) / (recipe_name(settings) or "fit")).glob("version_*/checkpoints"))
     return []
 
 

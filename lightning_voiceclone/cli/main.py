@@ -31,6 +31,10 @@ COMMANDS = {
     "evaluate": ("lightning_voiceclone.cli.evaluate", "judge clones of many pairs: figures, and a page to look at"),
     "compare": ("lightning_voiceclone.cli.compare", "put reports of lvc evaluate side by side, with their differences"),
     "listen": ("lightning_voiceclone.cli.listen", "let people judge reports in the browser; print what they answered"),
+    "recipes": (
+        "lightning_voiceclone.cli.recipes",
+        "list the recipes that lvc fit --config takes by name, or copy one",
+    ),
     "plugins": ("lightning_voiceclone.cli.plugins", "list the installed parts"),
     "demo": ("lightning_voiceclone.cli.demo", "make a small corpus, train on it, clone, and show it as a page"),
 }

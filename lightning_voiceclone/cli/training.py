@@ -21,11 +21,12 @@ from lightning_voiceclone.cli.class_paths import refusals
 from lightning_voiceclone.cli.failures import in_our_words, told
 from lightning_voiceclone.cli.given import (
     EVALUATIONS,
-    RUNS,
     checkpoint_folders,
     find_checkpoint,
     recipe_name,
     recipes_first,
+    runs_folder,
+    with_named_recipes,
     with_own_config,
 )
 from lightning_voiceclone.cli.parser_errors import ParsingError, explain
@@ -158,11 +159,12 @@ class TrainingCLI(HookedCLI):
     def _default_loggers(self) -> list[Any]:
         name = recipe_name(self._settings(self.config)) or str(self.subcommand)
         name = f"{name}-{self.subcommand}" if self.subcommand in EVALUATIONS else name
-        version = _next_version(RUNS / name)
+        runs = runs_folder(self.config.get(str(self.subcommand), self.config))
+        version = _next_version(runs / name)
         if self.claimed is not None and "LOCAL_RANK" not in os.environ:  # one process for all of the run's
-            version = _claim(RUNS / name)
-            self.claimed.append(RUNS / name / version)
-        return [CSVLogger(RUNS, name, version), TensorBoardLogger(RUNS, name, version, default_hp_metric=False)]
+            version = _claim(runs / name)
+            self.claimed.append(runs / name / version)
+        return [CSVLogger(runs, name, version), TensorBoardLogger(runs, name, version, default_hp_metric=False)]
 
     def after_fit(self) -> None:
         """Say where what was trained is."""
@@ -246,7 +248,7 @@ def run(arguments: list[str]) -> int:
     claimed: list[Path] = []
     ranks.watch()
     try:
-        cli = build_cli(with_own_config(recipes_first(arguments)), run=True, claimed=claimed)
+        cli = build_cli(with_own_config(recipes_first(with_named_recipes(arguments))), run=True, claimed=claimed)
     except LVCError:
         raise
     except Exception as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from jsonargparse import get_loader
+from jsonargparse import Namespace, get_loader
 
-from lightning_voiceclone.cli.given import find_checkpoint, recipes_first
+from lightning_voiceclone.cli.given import checkpoint_folders, find_checkpoint, recipes_first, runs_folder
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.recipe_text import MODES, bound_recipes, check_aliases
 from lightning_voiceclone.errors import ConfigurationError
@@ -147,3 +147,12 @@ def test_the_parser_s_loader_can_be_wrapped():
 def test_a_seed_that_numpy_does_not_take_is_one_line(folder, capsys):
     assert main(["fit", "--config", RECIPE, "--seed_everything", str(10**40)]) == 2
     assert "not in bounds, numpy accepts from 0 to 4294967295" in capsys.readouterr().err
+
+
+def test_runs_are_kept_below_the_default_root_dir(folder):
+    where = "below.it"
+    settings = Namespace(config=["librispeech.yaml"], checkpoint=Namespace(dirpath=None),
+                         trainer=Namespace(logger=None, default_root_dir=where))  # fmt: skip
+    assert runs_folder(settings) == Path(where, "runs")
+    (folder / where / "runs/librispeech/version_3/checkpoints").mkdir(parents=True)
+    assert checkpoint_folders(settings) == [Path(where, "runs/librispeech/version_3/checkpoints")]
