@@ -65,6 +65,6 @@ def test_the_wheel_has_recipes_and_configs_side_by_side(tmp_path):
     (built,) = wheel.WheelBuilder(str(RECIPES.parent)).build(directory=str(tmp_path), versions=["standard"])
     names = set(zipfile.ZipFile(built).namelist())
     for folder in ("recipes", "configs"):
-        files = [path for path in (RECIPES.parent / folder).rglob("*.yaml")]
+        files = list((RECIPES.parent / folder).rglob("*.yaml"))
         assert {f"lightning_voiceclone/{path.relative_to(RECIPES.parent).as_posix()}" for path in files} <= names
     assert "lightning_voiceclone/cli/recipes.py" in names
