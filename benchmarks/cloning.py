@@ -158,7 +158,7 @@ class ClonedFromNoise(ClonedBy):
         told = super().describe()
         return told | {"name": f"{told['name']}, pink noise at {NOISE_DB:g} dB in the {self.role}"}
 
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         audio, rate = read_audio(getattr(pair, self.role))
         with torch.random.fork_rng(devices=[]), TemporaryDirectory() as folder:
             torch.manual_seed(zlib.crc32(f"{pair.case} {self.role}".encode()))
@@ -166,7 +166,7 @@ class ClonedFromNoise(ClonedBy):
             path = Path(folder) / f"{self.role}.wav"
             write_audio(path, noisy.numpy(), rate)
             noise: dict[str, Any] = {self.role: path}
-            return super().speak(replace(pair, **noise))
+            return super().convert(replace(pair, **noise))
 
 
 def print_noise(options: argparse.Namespace) -> None:

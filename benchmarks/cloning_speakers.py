@@ -16,7 +16,7 @@ from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.sources import identify, voice_of
+from lightning_voiceclone.evaluation.metrics.sources import embedding_of, metric_source
 from lightning_voiceclone.evaluation.metrics.words import WordErrorRate
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
 from lightning_voiceclone.evaluation.recognizers.whisper import WhisperRecognizer
@@ -44,12 +44,12 @@ class Ear:
     @property
     def names(self) -> list[str]:
         """Who judges: their opinions are kept under it."""
-        return [str(identify(self.encoder)), str(self.words.judge)]
+        return [str(metric_source(self.encoder)), str(self.words.judge)]
 
     def likeness(self, clone: Tensor, others: Sequence[Path]) -> float:
         """Mean cosine of a clone to recordings."""
-        ours = voice_of(self.encoder, clone)
-        return float(np.mean([float(ours @ voice_of(self.encoder, samples(path, RATE))) for path in others]))
+        ours = embedding_of(self.encoder, clone)
+        return float(np.mean([float(ours @ embedding_of(self.encoder, samples(path, RATE))) for path in others]))
 
     def errors(self, clone: Tensor, pair: Pair) -> tuple[float, float]:
         """Wrong words of a clone, and the words that it should say."""

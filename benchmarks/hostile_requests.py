@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hostile import requests as hostile
 
-from lightning_voiceclone.evaluation.listening.bounds import ANSWER_SECONDS, READ_SECONDS
+from lightning_voiceclone.evaluation.listening.bounds import READ_SECONDS, RESPONSE_SECONDS
 from lightning_voiceclone.testing.reports import write_report
 
 MOST_GROWTH = 50e6  # bytes
@@ -49,7 +49,7 @@ def main() -> int:
 
 def _attack(address: str, pid: int, count: int, seed: int) -> int:
     target, _ = hostile.begin(address)
-    limit = READ_SECONDS + ANSWER_SECONDS + 10
+    limit = READ_SECONDS + RESPONSE_SECONDS + 10
     hostile.send_all(target, 42, seed + 1, limit)
     before = hostile.memory(pid)
     sent = hostile.send_all(target, count, seed, limit)

@@ -28,11 +28,11 @@ from rich.table import Table
 
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.sources import heard_text, voice_of
+from lightning_voiceclone.evaluation.metrics.sources import embedding_of, transcript_of
 from lightning_voiceclone.evaluation.metrics.speaker import equal_error_rate
 from lightning_voiceclone.evaluation.metrics.words import corpus_error_rate
 from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
-from lightning_voiceclone.evaluation.panel import Panel, PanelSettings, chosen_measures
+from lightning_voiceclone.evaluation.panel import Panel, PanelSettings, chosen_metrics
 from lightning_voiceclone.evaluation.run import evaluate
 from lightning_voiceclone.evaluation.systems import GroundTruth
 
@@ -56,7 +56,7 @@ def main() -> None:
     pairs = options.speech / "eval_pairs.tsv"
     if options.time:
         print_time(pairs, options.time)
-    panel = Panel(PanelSettings(chosen_measures()))
+    panel = Panel(PanelSettings(chosen_metrics()))
     for name, reason in panel.absent.items():
         print(f"{name} is not judged: {reason}")
     print_equal_error_rate(panel, options.speech / "LibriSpeech/test-other")
@@ -70,9 +70,9 @@ def samples(path: Path) -> torch.Tensor:
 
 def print_equal_error_rate(panel: Panel, folder: Path) -> None:
     """Of the speaker judge, each recording against each other one."""
-    encoder: Any = panel.measures["similarity_reference"].encoder
+    encoder: Any = panel.metrics["similarity_reference"].encoder
     files = sorted(folder.rglob("*.flac"))
-    voices = torch.stack([voice_of(encoder, samples(path)) for path in files])
+    voices = torch.stack([embedding_of(encoder, samples(path)) for path in files])
     speakers = [path.stem.partition("-")[0] for path in files]
     cosines = (voices @ voices.T).numpy()
     trials = [(cosines[i, j], speakers[i] == speakers[j]) for i, j in itertools.combinations(range(len(files)), 2)]
@@ -84,9 +84,9 @@ def print_equal_error_rate(panel: Panel, folder: Path) -> None:
 
 def print_word_error_rate(panel: Panel, pairs: Path) -> None:
     """Of the recogniser, over the distinct sources."""
-    recognizer: Any = panel.measures["wer"].recognizer
+    recognizer: Any = panel.metrics["wer"].recognizer
     said = {row.source: row.transcript for row in read_pairs(pairs).rows}
-    heard = [heard_text(recognizer, samples(path), RATE) for path in said]
+    heard = [transcript_of(recognizer, samples(path), RATE) for path in said]
     rate = corpus_error_rate(list(said.values()), heard)
     print(f"recogniser: corpus word error rate {rate:.2%} over {len(said)} distinct sources (goal at most 11.5%)")
 
@@ -99,7 +99,7 @@ def print_gradings(panel: Panel, pairs: Path) -> None:
     rows = {row.source_speaker: row for row in reversed(read_pairs(pairs).rows)}
     cases = [copy(row) for row in rows.values()]
     other = (*BY_VOICE, *BY_WORDS, "similarity_reference", "similarity_source", "duration_ratio")
-    noise = [name for name in panel.measures if name not in other]
+    noise = [name for name in panel.metrics if name not in other]
     grade("noise added to a copy of the source", NOISES, noise, panel, [list(noisy(case)) for case in cases])
     # Ten sources are 119 words, of which one more or less is nearly 1%: words are counted over all distinct sources.
     copies = [copy(row) for row in {row.source: row for row in read_pairs(pairs).rows}.values()]
@@ -162,7 +162,7 @@ def grade(title: str, degrees: Sequence[str], names: Sequence[str], panel: Panel
     for heading in ("measure", *degrees, "answer"):
         table.add_column(heading, justify="left" if heading in ("measure", "answer") else "right")
     for name in names:
-        measure, figures = panel.measures.get(name), []
+        measure, figures = panel.metrics.get(name), []
         if measure is None:
             continue
         for column in zip(*graded, strict=True):

@@ -49,7 +49,7 @@ class CopiedReference(System):
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "name": "the reference recordings themselves", "sha256": None}
 
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         return read_audio(pair.reference)
 
 

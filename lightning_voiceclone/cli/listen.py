@@ -22,22 +22,22 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = CommandParser(
         "lvc listen",
-        description="Serve a listening test in the browser on the recordings of reports, one for each system, all of"
-        " the same pairs; or print what listeners answered. Tests: mos (naturalness, 1 to 5), similarity (the same"
-        " speaker as the reference? four points), abx (can two systems be told apart?), mushra (systems side by side,"
-        " 0 to 100, with hidden reference and anchor).",
+        description="Serve a listening test in the browser with the recordings of reports, one for each system, all of"
+        " the same pairs; or print its results. Tests: mos (naturalness, 1 to 5), similarity (the same"
+        " speaker as the reference? four points), abx (can listeners distinguish two systems?), mushra (systems side by"
+        " side, 0 to 100, with hidden reference and anchor).",
     )
     made.add_argument("reports", nargs="*", type=Path, metavar="REPORT", help="folders that lvc evaluate wrote")
-    made.add_argument("--port", default=7860, type=int, help="to serve at; 0 takes a free one (default: 7860)")
-    made.add_argument("--host", default="127.0.0.1", help="address to serve at; 0.0.0.0 lets other machines in"
+    made.add_argument("--port", default=7860, type=int, help="port to serve at; 0 takes a free one (default: 7860)")
+    made.add_argument("--host", default="127.0.0.1", help="address to serve at; 0.0.0.0 serves other machines too"
                       " (default: 127.0.0.1)")  # fmt: skip
     made.add_argument("--database", default=Path("listen.sqlite"), type=Path, metavar="FILE",
-                      help="where answers go, as they are given (default: listen.sqlite)")  # fmt: skip
-    made.add_argument("--tests", metavar="NAMES", help="with commas between, in the order of the test (default: all"
+                      help="where answers are stored (default: listen.sqlite)")  # fmt: skip
+    made.add_argument("--tests", metavar="NAMES", help="tests in their order, separated by commas (default: all"
                       " that this number of reports allows; abx needs two)")  # fmt: skip
     made.add_argument("--trials", default=16, type=int,
-                      help="of each test for one listener, fewer where there are fewer (default: 16)")  # fmt: skip
-    made.add_argument("--seed", default=0, type=int, help="of the listeners' orders (default: 0)")
+                      help="of each test for one listener, at most (default: 16)")  # fmt: skip
+    made.add_argument("--seed", default=0, type=int, help="random seed of the order of trials (default: 0)")
     made.add_argument("--results", action="store_true", help="print means with 95%% intervals instead of serving")
     made.add_argument("--json", action="store_true", help="with --results: print an object instead of a table")
     return made
@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     if options.results:
         return _results(options)
     if options.json:
-        raise ConfigurationError("--json says how to print the results; add --results")
+        raise ConfigurationError("--json is for results; add --results")
     return _serve(options)
 
 
@@ -91,7 +91,7 @@ def _table(name: str, result: Mapping[str, Any]) -> str:
     unreliable = result.get("unreliable_listeners")
     if unreliable:
         lines.append(f"{len(unreliable)} listeners rated the hidden reference below 90 in more than 15% of their"
-                     f" trials, whom BS.1534-3 would leave out: {printable(', '.join(unreliable))}")  # fmt: skip
+                     f" trials, whom BS.1534-3 would exclude: {printable(', '.join(unreliable))}")  # fmt: skip
     return "\n".join([head, *lines])
 
 
@@ -118,7 +118,9 @@ def _serve(options: argparse.Namespace) -> int:
     material = Material(options.reports)
     tests = _tests(options.tests, len(material.systems))
     schedule = Schedule({test: material.trials(test) for test in tests}, options.trials, options.seed)
-    material.sound(material.cases[0], material.systems[0])  # imports what the first listener would wait for
+    material.sound(
+        material.cases[0], material.systems[0]
+    )  # imports now what the first listener would otherwise wait for
     with (
         _listening(options.host, options.port) as taken,
         contextlib.closing(Store(options.database, material.identity)) as store,

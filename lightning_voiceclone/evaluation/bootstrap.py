@@ -1,4 +1,4 @@
-"""Intervals of figures over pairs, in which one speaker stands in many pairs."""
+"""Confidence intervals over pairs, where one speaker occurs in many pairs."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
@@ -12,17 +12,17 @@ CHUNK = 1 << 20  # weights that are in memory at once
 
 
 class ClusterBootstrap:
-    """Draws source speakers and, apart from them, target speakers with replacement; a case counts as often as both.
+    """Draws source and target speakers independently, with replacement; a case's weight is the product of both counts.
 
     The pigeonhole bootstrap (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007): pairs of one speaker
-    are not independent, and an interval over cases alone would be too narrow. It errs on the wide side. The same seed
+    are not independent, so an interval over cases alone would be too narrow. This one is rather too wide. The same seed
     gives the same draws.
 
     Args:
         sources: the source speaker of each case.
         targets: the target speaker of each case.
-        draws: how many.
-        seed: of the draws.
+        draws: number of draws.
+        seed: random seed of the draws.
 
     Raises:
         ConfigurationError: if there is nothing to draw, or the seed is negative.
@@ -42,14 +42,14 @@ class ClusterBootstrap:
         return tuple(int(side.max(initial=-1)) + 1 for side in self._sides)  # type: ignore[return-value]
 
     def weights(self) -> Iterator[Floats]:
-        """(some draws, cases) at a time."""
+        """Weights (some draws, cases), a block at a time."""
         random = np.random.default_rng(self.seed)
         left, size = self.draws, max(1, CHUNK // max(self.cases, 1))
         while left > 0:
             count = min(size, left)
             product = np.ones((count, self.cases))
             for side, clusters in zip(self._sides, self.clusters, strict=True):
-                if clusters > 1:  # of a single speaker there is nothing to draw
+                if clusters > 1:  # a single speaker is always drawn
                     product *= random.multinomial(clusters, np.full(clusters, 1 / clusters), count)[:, side]
             yield product
             left -= count
@@ -57,13 +57,13 @@ class ClusterBootstrap:
     def interval(
         self, figure: Callable[[Floats], Floats], *, known: NDArray[np.bool_] | None = None, level: float = 0.95
     ) -> tuple[float, float] | None:
-        """Percentiles of a figure; None where its cases have one speaker on either side only.
+        """Percentiles of a metric's value; None where its cases have only one speaker on both sides.
 
-        Draws that leave no case to compute the figure from are passed over.
+        Draws that leave no case to compute the value from are ignored.
 
         Args:
-            figure: from weights (D, cases that are known) to (D,).
-            known: (cases,) those that have the figure; None for all.
+            figure: from weights (D, known cases) to values (D,).
+            known: (cases,) whether a case has a score; None for all.
             level: share of the draws between the two.
         """
         known = np.ones(self.cases, dtype=bool) if known is None else known

@@ -7,20 +7,20 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One clone and what it is judged by; all audio is mono, in [-1, 1], at one rate.
+    """One clone and the recordings that it is measured against; all audio is mono, in [-1, 1], at one rate.
 
     Args:
-        name: of the case, one of its own in the table of pairs.
-        source: (N,) whose words were to be said.
-        reference: (M,) whose voice they were to be said in.
-        clone: (K,) what the system made of the two.
+        name: of the case, unique in the table of pairs.
+        source: (N,) the recording with the words.
+        reference: (M,) the recording with the voice.
+        clone: (K,) the system's output for the two.
         sample_rate: of all of them, in Hz.
-        transcript: what the source says; empty where unknown.
-        parallel: (L,) what a perfect clone would be, sample for sample: the source of a copy, or a recording of the
-            reference's speaker saying these words at this pace. None where there is none.
+        transcript: words of the source; empty where unknown.
+        parallel: (L,) the perfect clone, sample for sample: the source of a copy, or a recording of the reference's
+            speaker with these words at this pace. None where there is none.
         genuine: (G,) another recording of the reference's speaker; None where there is none.
-        source_speaker: who speaks in the source; empty where unknown.
-        target_speaker: who speaks in the reference; empty where unknown.
+        source_speaker: the source's speaker; empty where unknown.
+        target_speaker: the reference's speaker; empty where unknown.
     """
 
     name: str
@@ -36,5 +36,5 @@ class Case:
 
     @property
     def compared(self) -> Tensor:
-        """What the clone is laid beside, frame by frame: the parallel recording, or else the source."""
+        """The recording that the clone is compared with frame by frame: the parallel recording, or else the source."""
         return self.source if self.parallel is None else self.parallel

@@ -1,4 +1,4 @@
-"""Reports side by side: the same figures of several systems on the same cases, and their paired differences."""
+"""Reports side by side: the same metrics of several systems on the same cases, and their paired differences."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.evaluation.bootstrap import ClusterBootstrap, Floats
 from lightning_voiceclone.evaluation.figures import LEVEL
 from lightning_voiceclone.evaluation.metrics.metric import Metric
-from lightning_voiceclone.evaluation.panel import known_measures
+from lightning_voiceclone.evaluation.panel import known_metrics
 from lightning_voiceclone.evaluation.report import Report, read_report
 from lightning_voiceclone.utils.reading import excerpt
 
-SAME = ("judge", "normalizer", "unit", "better")  # of a figure, or it is another one
+SAME = ("judge", "normalizer", "unit", "better")  # fields that must agree for a metric to be comparable
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of several reports over the cases that all of them have.
+    """Metrics of several reports over the cases that all of them have.
 
     Args:
         reports: in the order given; the first is what the others are compared with.
         metrics: name to unit, better, judge, n, ``means`` (one for each report), ``differences`` and ``ci95`` (one for
             each report but the first: it less the first) and ``better_than_first`` (True, False, or None where the
             interval of the difference holds 0).
-        left_out: measures that are not compared, with the reason.
+        left_out: metrics that are not compared, with the reason.
     """
 
     reports: tuple[Report, ...]
@@ -48,7 +48,7 @@ class Comparison:
 def compare(folders: Sequence[str | Path], *, draws: int = 2000, seed: int = 0) -> Comparison:
     """Compare reports of ``lvc evaluate``.
 
-    A figure is taken over the cases that have it in all reports, and differences case by case, with an interval
+    A metric is taken over the cases that have it in all reports, and differences case by case, with an interval
     clustered over source and target speakers as in each report.
 
     Args:
@@ -57,7 +57,7 @@ def compare(folders: Sequence[str | Path], *, draws: int = 2000, seed: int = 0) 
         seed: of the bootstrap.
 
     Raises:
-        ConfigurationError: if there are fewer than two, or they are of other pairs, cases or judges; says which.
+        ConfigurationError: if there are fewer than two, or their pairs, cases or measuring models differ.
     """
     if len(folders) < 2:
         raise ConfigurationError(f"a comparison needs two reports or more, not {len(folders)}")
@@ -66,7 +66,7 @@ def compare(folders: Sequence[str | Path], *, draws: int = 2000, seed: int = 0) 
     for other in reports[1:]:
         _check_same(first, other)
     left_out: dict[str, str] = {}
-    known, metrics = known_measures(), {}
+    known, metrics = known_metrics(), {}
     bootstrap = ClusterBootstrap(*_clusters(first), draws=draws, seed=seed)
     for name in dict.fromkeys(name for report in reports for name in report.metrics):
         try:
@@ -77,7 +77,7 @@ def compare(folders: Sequence[str | Path], *, draws: int = 2000, seed: int = 0) 
 
 
 class _LeftOutError(Exception):
-    """Why a figure is not compared."""
+    """Why a metric is not compared."""
 
 
 def _check_same(first: Report, other: Report) -> None:
@@ -92,12 +92,12 @@ def _check_same(first: Report, other: Report) -> None:
     names = [[case["case"] for case in report.cases] for report in (first, other)]
     if names[0] != names[1]:
         odd = sorted(set(names[0]) ^ set(names[1]))
-        told = f" ({odd[0]}, for one, is only in one of them)" if odd else " (in another order)"
-        refuse("the number of cases", len(names[0]), f"{len(names[1])}{told}")
+        detail = f" ({odd[0]}, for one, is only in one of them)" if odd else " (in another order)"
+        refuse("the number of cases", len(names[0]), f"{len(names[1])}{detail}")
     for name in [name for name in first.metrics if name in other.metrics]:
         ours, theirs = first.metrics[name], other.metrics[name]
         if not (ours.get("n") and theirs.get("n")):
-            continue  # a figure that one of them lacks has no judge either
+            continue  # a metric without a value has no measuring model either
         for field in SAME:
             left, right = ours.get(field), theirs.get(field)
             if isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -109,7 +109,7 @@ def _check_same(first: Report, other: Report) -> None:
 
 
 def _clusters(report: Report) -> tuple[list[str], list[str]]:
-    """As in the reports themselves: where a speaker is unknown, the recording stands for it."""
+    """As in the reports themselves: where a speaker is unknown, the recording counts as its own speaker."""
     return (
         [str(case.get("source_speaker") or case.get("source")) for case in report.cases],
         [str(case.get("target_speaker") or case.get("reference")) for case in report.cases],
@@ -125,10 +125,10 @@ def _compared(
         raise _LeftOutError("the plugin that measures it is not installed")
     against = {str(report.metrics[name].get("against")) for report in reports}
     if len(against) > 1:
-        raise _LeftOutError(f"laid beside different things: {excerpt('; '.join(sorted(against)))}")
+        raise _LeftOutError(f"computed against different recordings: {excerpt('; '.join(sorted(against)))}")
     better = reports[0].metrics[name].get("better")
     if better not in ("higher", "lower"):
-        raise _LeftOutError("the report does not say whether higher or lower is better")
+        raise _LeftOutError("the report does not state whether higher or lower is better")
     scores = [[(case.get("scores") or {}).get(name) for case in report.cases] for report in reports]
     known = np.array([all(score is not None for score in of_case) for of_case in zip(*scores, strict=True)], dtype=bool)
     if not known.any():
@@ -140,13 +140,13 @@ def _compared(
     differences: list[float] = []
     intervals: list[list[float | None]] = []
     verdicts: list[bool | None] = []
-    told: dict[str, Any] = {field: reports[0].metrics[name].get(field) for field in ("unit", "better", "judge")}
+    shared: dict[str, Any] = {field: reports[0].metrics[name].get(field) for field in ("unit", "better", "judge")}
     for table, mean in zip(tables[1:], means[1:], strict=True):
         interval = bootstrap.interval(_difference(cls, tables[0], table), known=known, level=LEVEL)
         differences.append(mean - means[0])
         intervals.append([None, None] if interval is None else list(interval))
         verdicts.append(_verdict(interval, better))
-    return told | {
+    return shared | {
         "n": int(known.sum()),
         "means": means,
         "differences": differences,
@@ -164,10 +164,10 @@ def _means(cls: type[Metric], tables: Sequence[Floats]) -> list[float]:
 
 
 def _difference(cls: type[Metric], first: Floats, other: Floats) -> Callable[[Floats], Floats]:
-    def figure(weights: Floats) -> Floats:
+    def difference(weights: Floats) -> Floats:
         return cls.summarize(other, weights) - cls.summarize(first, weights)
 
-    return figure
+    return difference
 
 
 def _verdict(interval: tuple[float, float] | None, better: str) -> bool | None:

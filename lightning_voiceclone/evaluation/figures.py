@@ -1,4 +1,4 @@
-"""What the report says: figures over all cases with their intervals, and every case with its reasons."""
+"""The contents of a report: metrics over all cases with their intervals, and every case with its reasons."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ OF_WORDS = ("wer", "cer", "wer_self")
 
 
 def clusters(rows: Sequence[Pair]) -> tuple[list[str], list[str]]:
-    """Source and target speaker of each row; where one is unknown, its recording stands for it."""
+    """Source and target speaker of each row; where one is unknown, its recording counts as its own speaker."""
     return (
         [row.source_speaker or str(row.source) for row in rows],
         [row.target_speaker or str(row.reference) for row in rows],
@@ -37,16 +37,16 @@ def case_value(cls: type[Metric], score: Sequence[float] | None) -> float | None
 
 
 def figure(cls: type[Metric], scores: Sequence[Sequence[float] | None], bootstrap: ClusterBootstrap) -> dict[str, Any]:
-    """Mean over the cases that have a score, its interval, and how many they are."""
+    """Mean over the cases that have a score, its interval, and their number."""
     known = np.array([score is not None for score in scores], dtype=bool)
-    told: dict[str, Any] = {"mean": None, "ci95": [None, None], "n": int(known.sum())}
+    summary: dict[str, Any] = {"mean": None, "ci95": [None, None], "n": int(known.sum())}
     if known.any():
         table = np.array([score for score in scores if score is not None], dtype=np.float64)
-        told["mean"] = _finite(cls.summarize(table, np.ones((1, len(table))))[0])
+        summary["mean"] = _finite(cls.summarize(table, np.ones((1, len(table))))[0])
         interval = bootstrap.interval(lambda weights: cls.summarize(table, weights), known=known, level=LEVEL)
-        told["ci95"] = [None, None] if interval is None else list(interval)
-    told |= {"unit": cls.unit, "better": "higher" if cls.higher_is_better else "lower", "best": cls.best}
-    return told
+        summary["ci95"] = [None, None] if interval is None else list(interval)
+    summary |= {"unit": cls.unit, "better": "higher" if cls.higher_is_better else "lower", "best": cls.best}
+    return summary
 
 
 def _finite(value: float) -> float | None:
@@ -57,8 +57,8 @@ def write_metrics(
     folder: Path,
     pairs: Pairs,
     system: Mapping[str, Any],
-    measures: Mapping[str, type[Metric]],
-    judges: Mapping[str, MetricSource | None],
+    classes: Mapping[str, type[Metric]],
+    sources: Mapping[str, MetricSource | None],
     absent: Mapping[str, str],
     entries: Sequence[Mapping[str, Any]],
     *,
@@ -66,33 +66,33 @@ def write_metrics(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Write ``metrics.json``, and give what it holds.
+    """Write ``metrics.json``, and return its contents.
 
     Args:
         folder: of the report.
-        pairs: those that were asked for, in order.
-        system: what was judged.
-        measures: classes by name, those that are absent too.
-        judges: of each measure that is there.
-        absent: measures that are not there, with the reason.
-        entries: of each pair, in the same order, what the journal holds.
-        against: what measures lay the clone beside that fall back to the source.
+        pairs: the requested ones, in order.
+        system: description of what was measured.
+        classes: metrics by name, including absent ones.
+        sources: the model behind each metric that is there.
+        absent: metrics that are not there, with the reason.
+        entries: the journal's entry of each pair, in the same order.
+        against: what metrics that fall back to the source compare the clone with.
         draws: of the bootstrap.
         seed: of the bootstrap.
     """
     bootstrap = ClusterBootstrap(*clusters(pairs.rows), draws=draws, seed=seed)
     metrics: dict[str, Any] = {}
-    for name, cls in measures.items():
+    for name, cls in classes.items():
         scores = [entry.get("scores", {}).get(name) for entry in entries]
-        judge = judges.get(name)
-        metrics[name] = figure(cls, scores, bootstrap) | {"judge": None if judge is None else asdict(judge)}
+        source = sources.get(name)
+        metrics[name] = figure(cls, scores, bootstrap) | {"judge": None if source is None else asdict(source)}
         if cls.falls_back:
             metrics[name]["against"] = against
         if name in OF_WORDS:
             metrics[name]["normalizer"] = NORMALIZER
         if not metrics[name]["n"]:
             metrics[name]["reason"] = absent.get(name) or _shared_reason(name, entries)
-    told = {
+    contents = {
         "version": __version__,
         "pairs_sha256": pairs.sha256,
         "pairs": str(pairs.path),
@@ -105,38 +105,40 @@ def write_metrics(
             "target_speakers": bootstrap.clusters[1],
         },
         "metrics": metrics,
-        "cases": [_case(row, entry, measures, absent) for row, entry in zip(pairs.rows, entries, strict=True)],
+        "cases": [_case(row, entry, classes, absent) for row, entry in zip(pairs.rows, entries, strict=True)],
     }
     with atomic_file(folder / METRICS) as temporary:
-        temporary.write_text(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    return told
+        temporary.write_text(
+            json.dumps(contents, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+    return contents
 
 
 def _shared_reason(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
-    reasons = {entry.get("reasons", {}).get(name) or entry.get("error") or "not judged" for entry in entries}
+    reasons = {entry.get("reasons", {}).get(name) or entry.get("error") or "not measured" for entry in entries}
     return "; ".join(sorted(reasons)[:3])
 
 
 def _case(
-    row: Pair, entry: Mapping[str, Any], measures: Mapping[str, type[Metric]], absent: Mapping[str, str]
+    row: Pair, entry: Mapping[str, Any], classes: Mapping[str, type[Metric]], absent: Mapping[str, str]
 ) -> dict[str, Any]:
     scores = entry.get("scores", {})
     reasons = {**absent, **entry.get("reasons", {})}
-    told: dict[str, Any] = {"case": row.case}
-    told |= {name: case_value(cls, scores.get(name)) for name, cls in measures.items()}
-    told["error"] = entry.get("error") or _faults(entry, measures)
-    told["notes"] = entry.get("notes", [])
-    told |= {"source": str(row.source), "reference": str(row.reference)}
-    told |= {"source_speaker": row.source_speaker, "target_speaker": row.target_speaker, "transcript": row.transcript}
-    told |= {name: entry[name] for name in ("heard", "heard_source", "seconds") if name in entry}
-    told["reasons"] = {name: reasons[name] for name in measures if name in reasons and name not in scores}
-    told["scores"] = {name: scores[name] for name in measures if name in scores}
-    return told
+    case: dict[str, Any] = {"case": row.case}
+    case |= {name: case_value(cls, scores.get(name)) for name, cls in classes.items()}
+    case["error"] = entry.get("error") or _faults(entry, classes)
+    case["notes"] = entry.get("notes", [])
+    case |= {"source": str(row.source), "reference": str(row.reference)}
+    case |= {"source_speaker": row.source_speaker, "target_speaker": row.target_speaker, "transcript": row.transcript}
+    case |= {name: entry[name] for name in ("heard", "heard_source", "seconds") if name in entry}
+    case["reasons"] = {name: reasons[name] for name in classes if name in reasons and name not in scores}
+    case["scores"] = {name: scores[name] for name in classes if name in scores}
+    return case
 
 
-def _faults(entry: Mapping[str, Any], measures: Mapping[str, type[Metric]]) -> str | None:
-    """What is wrong with the case, with the measures that it keeps from answering; None if nothing is."""
+def _faults(entry: Mapping[str, Any], classes: Mapping[str, type[Metric]]) -> str | None:
+    """What is wrong with the case, with the metrics that it affects; None if nothing is."""
     by_reason: dict[str, list[str]] = {}
-    for name in (name for name in measures if name in entry.get("faults", ())):
+    for name in (name for name in classes if name in entry.get("faults", ())):
         by_reason.setdefault(entry["reasons"][name], []).append(name)
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()) or None

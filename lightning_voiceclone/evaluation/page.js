@@ -27,7 +27,7 @@ for (const heading of document.querySelectorAll(".sortable thead th")) {
   heading.querySelector("button").addEventListener("click", () => sortBy(heading));
 }
 
-// One recording at a time, whether it plays from the table or from a player.
+// One recording plays at a time, from the table or from its controls.
 const rowPlayer = new Audio();
 let rowButton = null;
 

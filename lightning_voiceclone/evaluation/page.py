@@ -1,4 +1,4 @@
-"""The report's page: figures with their judges, a table that sorts, recordings to hear and to see. No network."""
+"""The report's page: metrics with their models, a sortable table, recordings with spectrograms. No network."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from lightning_voiceclone.utils.html import plots
 from lightning_voiceclone.utils.html.document import document, escape
 
 ASSETS = Path(__file__).parent
-CASES = "<!-- cases -->"  # where the cases go, which are written one at a time
+CASES = "<!-- cases -->"  # replaced by the cases, which are written one at a time
 REMARKS = {"against": "against ", "normalizer": "texts normalised by ", "reason": "none: "}
 BETTER = {"higher": "higher is better", "lower": "lower is better"}
 logger = logging.getLogger(__name__)
@@ -25,10 +25,10 @@ def write_page(folder: str | Path) -> None:
 
     Every link is relative and nothing is fetched: the folder can be moved, zipped and opened from a disk. Cases are
     drawn one at a time, so that memory does not grow with their number. A recording that is missing or cannot be
-    read is named in its place.
+    read is reported in its place.
 
     Raises:
-        ConfigurationError: if ``metrics.json`` is missing or is not what ``lvc evaluate`` writes.
+        ConfigurationError: if ``metrics.json`` is missing or not as ``lvc evaluate`` writes it.
     """
     report = read_report(folder)
     before, after = _page(report).split(CASES)
@@ -47,18 +47,18 @@ def _page(report: Report) -> str:
     failed = [case for case in report.cases if case.get("error")]
     body = f"""<header>
 <h1>{escape(name)}</h1>
-<p class="lead">{len(report.cases)} pairs judged{f", {len(failed)} of them with an error" if failed else ""}.
+<p class="lead">{len(report.cases)} pairs{f", {len(failed)} of them with an error" if failed else ""}.
 <a href="#cases">Cases</a>, <a href="#distributions">distributions</a>, <a href="#recordings">recordings</a>.</p>
 {_warnings(report)}</header>
 <main>
-<h2>Figures</h2>
-<p>Means over the cases that have the figure, with their 95% intervals{_bootstrap(report)}.</p>
+<h2>Metrics</h2>
+<p>Means over the cases that have the metric, with their 95% intervals{_bootstrap(report)}.</p>
 {_means(report)}
 {_failed(failed)}<h2 id="cases">Cases</h2>
-<p>Each heading sorts by its column. A name leads to the recordings; the triangle plays the clone.</p>
+<p>Click a heading to sort by it, a name for its recordings, and the triangle to play the clone.</p>
 {_table(report)}
 <h2 id="distributions">Distributions</h2>
-<p>Number of cases over the value; the line is at the mean, the band is its interval.</p>
+<p>Number of cases over the value. The line is the mean, the band its interval.</p>
 <div class="cards">
 {"".join(_distributions(report))}</div>
 <h2 id="recordings">Recordings</h2>
@@ -79,7 +79,7 @@ def _warnings(report: Report) -> str:
 
 
 def _bootstrap(report: Report) -> str:
-    """How the intervals were made, as far as the report says."""
+    """How the intervals were computed, as far as the report states it."""
     known = {name: number(report.bootstrap.get(name)) for name in ("draws", "source_speakers", "target_speakers")}
     if None in known.values():
         return ""
@@ -92,9 +92,9 @@ def _bootstrap(report: Report) -> str:
 def _means(report: Report) -> str:
     rows = "\n".join(_mean(name, metric) for name, metric in report.metrics.items())
     return f"""<div class="scroll" role="region" aria-label="Means" tabindex="0"><table>
-<thead><tr><th scope="col">Measure</th><th scope="col" class="number">Mean</th><th scope="col">95% interval</th>
+<thead><tr><th scope="col">Metric</th><th scope="col" class="number">Mean</th><th scope="col">95% interval</th>
 <th scope="col">Unit</th><th scope="col" class="number">Cases</th><th scope="col">Direction</th>
-<th scope="col">Judge</th></tr></thead>
+<th scope="col">Measured by</th></tr></thead>
 <tbody>
 {rows}
 </tbody></table></div>"""
@@ -128,15 +128,15 @@ def _judge(judge: object) -> str:
 
 
 def _remarks(metric: Mapping[str, Any]) -> str:
-    """What the figure was laid beside, how texts were made equal, why there is none."""
-    told = [f"{words}{metric[name]}" for name, words in REMARKS.items() if metric.get(name)]
-    return "".join(f'<br><span class="soft">{escape(text)}</span>' for text in told)
+    """What the clone was compared with, how texts were normalised, why there is no value."""
+    remarks = [f"{words}{metric[name]}" for name, words in REMARKS.items() if metric.get(name)]
+    return "".join(f'<br><span class="soft">{escape(text)}</span>' for text in remarks)
 
 
 def _failed(failed: list[Mapping[str, Any]]) -> str:
     lines = "".join(f"<li>{escape(case['case'])}: {escape(str(case['error']))}</li>" for case in failed)
     return (
-        f'<div class="error" tabindex="0"><strong>Not judged, or only in part</strong><ul>{lines}</ul></div>\n'
+        f'<div class="error" tabindex="0"><strong>Not measured, or only in part</strong><ul>{lines}</ul></div>\n'
         if lines
         else ""
     )
@@ -144,9 +144,9 @@ def _failed(failed: list[Mapping[str, Any]]) -> str:
 
 def _table(report: Report) -> str:
     columns = [name for name in report.metrics if any(number(case.get(name)) is not None for case in report.cases)]
-    spoken = any(any(speakers_of(case)) for case in report.cases)
+    named = any(any(speakers_of(case)) for case in report.cases)
     failed = any(case.get("error") for case in report.cases)
-    texts = ["Case", *(["Source speaker", "Target speaker"] if spoken else [])]
+    texts = ["Case", *(["Source speaker", "Target speaker"] if named else [])]
     heads = [(name, "", "text") for name in texts]
     heads += [(name, str(report.metrics[name].get("unit") or ""), "number") for name in columns]
     heads += [("Error", "", "text")] if failed else []
@@ -157,7 +157,7 @@ def _table(report: Report) -> str:
     rows = []
     for index, case in enumerate(report.cases):
         row = _case_cell(report, index, case)
-        row += "".join(f"<td>{escape(speaker)}</td>" for speaker in speakers_of(case)) if spoken else ""
+        row += "".join(f"<td>{escape(speaker)}</td>" for speaker in speakers_of(case)) if named else ""
         row += "".join(_number_cell(case.get(name)) for name in columns)
         row += f'<td class="reason">{escape(str(case.get("error") or ""))}</td>' if failed else ""
         rows.append(f"<tr>{row}</tr>")

@@ -20,21 +20,21 @@ from lightning_voiceclone.utils.html.spectrogram import FMAX, bare_decibels, sav
 
 PICTURES = "pictures"
 TITLES = {
-    "source": ("Source", "whose words are said"),
-    "reference": ("Reference", "whose voice is wanted"),
-    "clone": ("Clone", "what the system made"),
+    "source": ("Source", "the recording with the words"),
+    "reference": ("Reference", "the recording with the voice"),
+    "clone": ("Clone", "the output of the system"),
 }
-PITCH_RATE = 16000  # of the recordings that the pitch is read from
+PITCH_RATE = 16000  # of the audio that the pitch is computed from
 LOWEST, HIGHEST = 60.0, 500.0  # Hz of the pitch's axis, which is logarithmic
 PITCH_HOP = PITCH_RATE // 50
-QUIET = 1e-4  # of the loudest frame's power: below it there is a pitch of the hum, not of the voice
-LEAP = 1.4  # of one frame's pitch to the next one's, at which a curve breaks
+QUIET = 1e-4  # of the loudest frame's power; below it the pitch is that of hum, not of the voice
+LEAP = 1.4  # ratio of one frame's pitch to the next one's at which a curve is interrupted
 NOT_TEXTS = ("case", "error", "source_speaker", "target_speaker", "scores", "seconds")
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What the page shows of one recording.
+    """The page's data of one recording.
 
     Args:
         seconds: its length.
@@ -51,8 +51,8 @@ class CaseWriter:
     """Draws the pictures of cases, one at a time, and writes their part of the page.
 
     Args:
-        report: that the cases are of.
-        pictures: folder to draw into.
+        report: with the cases.
+        pictures: folder of the pictures.
     """
 
     def __init__(self, report: Report, pictures: Path) -> None:
@@ -66,7 +66,7 @@ class CaseWriter:
         reasons: dict[str, str] = {}
         for role in ROLES:
             try:
-                sounds[role] = self._hear(self.report.audio(name, role))
+                sounds[role] = self._load(self.report.audio(name, role))
             except (RecordingError, OSError) as error:
                 reasons[role] = str(error)
         top = max((float(sound.levels.max()) for sound in sounds.values()), default=0.0)
@@ -80,16 +80,16 @@ class CaseWriter:
 {_pitch(sounds)}{self._figures(case)}</details>
 """
 
-    def _hear(self, path: Path) -> Sound:
+    def _load(self, path: Path) -> Sound:
         audio, rate = read_audio(path)
         seconds = len(audio) / rate
-        heard = audio if rate == PITCH_RATE else read_audio(path, PITCH_RATE)[0]
-        if len(heard) < self.pitch.spec.hop_length:
+        resampled = audio if rate == PITCH_RATE else read_audio(path, PITCH_RATE)[0]
+        if len(resampled) < self.pitch.spec.hop_length:
             raise RecordingError(f"{path} is only {seconds:.3f} s long; nothing can be drawn")
-        return Sound(seconds, bare_decibels(audio, rate), self._curve(heard))
+        return Sound(seconds, bare_decibels(audio, rate), self._curve(resampled))
 
     def _curve(self, audio: np.ndarray) -> np.ndarray:
-        """Pitch in Hz, 50 a second, NaN where there is none to see."""
+        """Pitch in Hz, 50 a second, NaN where there is none."""
         f0, voicing = self.pitch(torch.from_numpy(audio)[None])[0].numpy()
         power = np.square(audio[: len(f0) * PITCH_HOP]).reshape(-1, PITCH_HOP).mean(1)
         return np.where((voicing > VOICED) & (power > QUIET * power.max()), f0, np.nan)
@@ -104,7 +104,7 @@ class CaseWriter:
 
 
 def speakers_of(case: Mapping[str, Any]) -> tuple[str, str]:
-    """Source and target speaker of a case; empty where the report does not say."""
+    """Source and target speaker of a case; empty where the report has none."""
     return str(case.get("source_speaker") or ""), str(case.get("target_speaker") or "")
 
 
@@ -120,7 +120,7 @@ def _error(case: Mapping[str, Any]) -> str:
 
 
 def _texts(case: Mapping[str, Any]) -> str:
-    """Whatever else the report says of a case in words: transcript, what was heard, why a figure is missing."""
+    """The report's texts of a case: transcript, what was recognised, why a metric is missing."""
     lines = []
     for name, value in case.items():
         if name in NOT_TEXTS:
@@ -134,19 +134,19 @@ def _texts(case: Mapping[str, Any]) -> str:
             for inner, text in value.items():
                 by_text.setdefault(str(text), []).append(str(inner))
             lines += [(name, f"{', '.join(names)}: {text}") for text, names in by_text.items()]
-    told = "".join(
+    items = "".join(
         f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(text)}</dd></div>" for name, text in lines
     )
-    return f'<dl class="texts">{told}</dl>\n' if told else ""
+    return f'<dl class="texts">{items}</dl>\n' if items else ""
 
 
 def _card(case: str, role: str, sounds: Mapping[str, Sound], reasons: Mapping[str, str]) -> str:
-    title, told = TITLES[role]
-    head = f'<section class="card {role}"><h4>{title}</h4><p class="soft">{told[:1].upper()}{told[1:]}.</p>'
+    title, meaning = TITLES[role]
+    head = f'<section class="card {role}"><h4>{title}</h4><p class="soft">{meaning[:1].upper()}{meaning[1:]}.</p>'
     if role in reasons:
         return f'{head}<p class="error">{escape(reasons[role])}</p></section>'
     sound = sounds[role]
-    # Source and clone say the same at the same pace, so that they share an axis; the reference says something else.
+    # Source and clone have the same words and pace, so they share an axis; the reference has other words.
     peers = [other.seconds for name, other in sounds.items() if (name == "reference") == (role == "reference")]
     longest = max(peers)
     alt = f"Spectrogram of the {title.lower()}: {sound.seconds:.1f} seconds, 0 to {FMAX / 1000:g} kilohertz."
@@ -167,7 +167,7 @@ def _pitch(sounds: Mapping[str, Sound]) -> str:
     longest = max((sound.seconds for role, sound in sounds.items() if role != "reference"), default=0.0)
     if not medians or not longest:
         return ""
-    # The reference says other words: only the height of its voice can be compared.
+    # The reference has other words: only its median can be compared.
     shapes = [plots.curve(np.array([0, 1]), np.repeat(_height(medians["reference"]), 2), "reference")
               if "reference" in medians else ""]  # fmt: skip
     for role in ("source", "clone"):
@@ -175,15 +175,15 @@ def _pitch(sounds: Mapping[str, Sound]) -> str:
             f0 = sounds[role].f0
             shapes.append(plots.curve((np.arange(len(f0)) + 0.5) / 50 / longest, _height(_broken(f0)), role))
     ticks = [(float(_height(hertz)), f"{hertz:g}") for hertz in (75, 100, 150, 200, 300, 400)]
-    told = ", ".join(f"{TITLES[role][0].lower()} {median:.0f} Hz" for role, median in medians.items())
+    listed = ", ".join(f"{TITLES[role][0].lower()} {median:.0f} Hz" for role, median in medians.items())
     keys = plots.legend({role: TITLES[role][0] + " (median)" * (role == "reference") for role in medians})
-    shown = plots.plot(plots.drawing(shapes, f"Pitch over time. Medians: {told}."), plots.seconds_ticks(longest), ticks,
-                       caption=f"Hz over seconds. Medians: {told}. {keys}")  # fmt: skip
+    shown = plots.plot(plots.drawing(shapes, f"Pitch over time. Medians: {listed}."), plots.seconds_ticks(longest),
+                       ticks, caption=f"Hz over seconds. Medians: {listed}. {keys}")  # fmt: skip
     return f'<div class="card pitch"><h4>Pitch</h4>{shown}</div>\n'
 
 
 def _broken(f0: np.ndarray) -> np.ndarray:
-    """The curve with a gap where it leaps by about an octave, as errors of the pitch's estimate do."""
+    """The curve with a gap where it jumps by about an octave, as pitch errors do."""
     leaps = np.abs(np.log(f0[1:] / f0[:-1])) > np.log(LEAP)
     return np.where(np.concatenate([leaps, [False]]), np.nan, f0)
 

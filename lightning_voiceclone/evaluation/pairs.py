@@ -1,4 +1,4 @@
-"""The table of pairs: which source is to be said in whose voice."""
+"""The table of pairs: which source is converted to whose voice."""
 
 import csv
 import hashlib
@@ -23,17 +23,17 @@ LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}")  # speaker-chapter-utterance, as th
 
 @dataclass(frozen=True)
 class Pair:
-    """One row; paths are complete.
+    """One row, with complete paths.
 
     Args:
         case: its name, also that of its files in the report.
-        source: whose words are to be said.
-        reference: whose voice they are to be said in.
+        source: recording with the words.
+        reference: recording with the voice.
         transcript: of the source; empty where unknown.
-        target: a recording of the reference's speaker saying these words at this pace; None where there is none.
+        target: a recording of the reference's speaker with these words at this pace; None where there is none.
         genuine: another recording of the reference's speaker, from other rows; None where there is none.
-        source_speaker: who speaks in the source; empty where unknown.
-        target_speaker: who speaks in the reference; empty where unknown.
+        source_speaker: the source's speaker; empty where unknown.
+        target_speaker: the reference's speaker; empty where unknown.
     """
 
     case: str
@@ -55,7 +55,7 @@ class Pairs:
     rows: tuple[Pair, ...]
 
     def limited(self, limit: int | None) -> "Pairs":
-        """So many of the rows at most, evenly spread.
+        """At most that many of the rows, evenly spread.
 
         Raises:
             ConfigurationError: if the limit is below 1.
@@ -63,7 +63,7 @@ class Pairs:
         if limit is None or limit >= len(self.rows):
             return self
         if limit < 1:
-            raise ConfigurationError(f"the limit is {limit}; judge at least 1 pair")
+            raise ConfigurationError(f"the limit is {limit}; use at least 1 pair")
         places = [round(i * (len(self.rows) - 1) / max(limit - 1, 1)) for i in range(limit)]
         return replace(self, rows=tuple(self.rows[place] for place in places))
 
@@ -72,14 +72,14 @@ def read_pairs(path: str | Path) -> Pairs:
     """Read a table: tab-separated, columns case, source, reference and transcript, paths relative to its folder.
 
     Further columns: target (a parallel recording), source_speaker and target_speaker. Without the latter, speakers are
-    known from LibriSpeech's file names, or not at all.
+    taken from LibriSpeech's file names, or are unknown.
 
     Raises:
         ConfigurationError: if the table is missing or cannot work; names the line.
     """
     path = Path(path)
     try:
-        data = bounded_bytes(path, MOST_BYTES, "judge fewer pairs")
+        data = bounded_bytes(path, MOST_BYTES, "evaluate fewer pairs")
         text = data.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigurationError(
@@ -181,7 +181,7 @@ def _with_genuine(rows: list[Pair]) -> tuple[Pair, ...]:
 
 
 def _other(recordings: list[Path], own: list[int], turn: int) -> Path | None:
-    """The recording whose turn it is, of those that do not stand at the places ``own``."""
+    """The recording of this turn, of those that are not at the places ``own``."""
     if len(own) == len(recordings):
         return None
     place = turn % (len(recordings) - len(own))

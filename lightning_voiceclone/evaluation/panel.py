@@ -1,4 +1,4 @@
-"""The judges of an evaluation, and what they say of one case."""
+"""The metrics of an evaluation with their models, applied to one case at a time."""
 
 import inspect
 import math
@@ -13,11 +13,11 @@ from lightning_voiceclone.core.registry import make_part
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, UndefinedMeasureError, nearest
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.metric import Metric
-from lightning_voiceclone.evaluation.metrics.sources import heard_text
+from lightning_voiceclone.evaluation.metrics.sources import transcript_of
 
 RECOGNIZER = "WhisperRecognizer"
 SPEAKER_ENCODER = "ResemblyzerSpeakerEncoder"
-ORDER = (  # of figures in reports; those of plugins come after
+ORDER = (  # of metrics in reports; those of plugins come after
     "similarity_reference", "similarity_source", "nearer_reference", "speaker_eer", "wer", "cer", "wer_self",
     "dnsmos_ovrl", "pesq_wb", "stoi", "snr_db", "segsnr_db", "rmse", "log_spectral_rmse_db", "spectral_correlation",
     "mcd_db", "f0_rmse_hz", "f0_correlation", "voicing_error", "duration_ratio",
@@ -27,21 +27,21 @@ KINDS = {"recognizer": "recognizers", "speaker_encoder": "speaker_encoders"}
 
 @dataclass(frozen=True)
 class PanelSettings:
-    """Who judges, as text: in this form it reaches other processes.
+    """Metrics and models as text, in which form they reach other processes.
 
     Args:
-        measures: names of the figures.
+        metrics: names.
         recognizer: ``NAME:setting=value,…`` of the kind recognizers.
-        speaker_encoder: ``NAME:setting=value,…`` of the kind speaker_encoders; one that hears audio.
+        speaker_encoder: ``NAME:setting=value,…`` of the kind speaker_encoders; one that takes audio.
     """
 
-    measures: tuple[str, ...]
+    metrics: tuple[str, ...]
     recognizer: str = RECOGNIZER
     speaker_encoder: str = SPEAKER_ENCODER
 
 
-def known_measures() -> dict[str, type[Metric]]:
-    """All installed measures by the names of their figures: the package's own in order, then those of plugins.
+def known_metrics() -> dict[str, type[Metric]]:
+    """All installed metrics by name: the package's own in order, then those of plugins.
 
     Raises:
         PluginError: if two have one name.
@@ -53,7 +53,7 @@ def known_measures() -> dict[str, type[Metric]]:
         try:
             cls: Any = plugin.load()
         except PluginError:
-            continue  # `lvc plugins` tells; whoever asks for it by name is told that it is not there
+            continue  # `lvc plugins` reports it, and requesting it by name is an error
         if known.setdefault(cls.name, cls) is not cls:
             raise PluginError(
                 f"{known[cls.name].__name__} and {cls.__name__} are both called {cls.name}; uninstall one"
@@ -61,48 +61,48 @@ def known_measures() -> dict[str, type[Metric]]:
     return dict(sorted(known.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
 
 
-def chosen_measures(measures: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of the figures that were asked for; all for none. Class names are understood too.
+def chosen_metrics(names: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of the requested metrics; all for none. Class names are accepted too.
 
     Raises:
-        ConfigurationError: if there is no such measure, or none is left.
+        ConfigurationError: if there is no such metric, or none is left.
     """
-    known = known_measures()
-    names = {name: name for name in known} | {cls.__name__: name for name, cls in known.items()}
-    for name in (*measures, *without):
-        if name not in names:
+    known = known_metrics()
+    by_name = {name: name for name in known} | {cls.__name__: name for name, cls in known.items()}
+    for name in (*names, *without):
+        if name not in by_name:
             raise ConfigurationError(
-                f"no measure is called {name!r}{nearest(name, names)}; there are {', '.join(known)}"
+                f"no metric is called {name!r}{nearest(name, by_name)}; there are {', '.join(known)}"
             )
-    asked = {names[name] for name in measures} or set(known)
-    left = tuple(name for name in known if name in asked - {names[name] for name in without})
+    requested = {by_name[name] for name in names} or set(known)
+    left = tuple(name for name in known if name in requested - {by_name[name] for name in without})
     if not left:
-        raise ConfigurationError("no measure is left to judge by; name fewer with --without")
+        raise ConfigurationError("no metric is left; name fewer with --without")
     return left
 
 
 class Panel:
-    """Measures with their judges, built once and asked about one case after another.
+    """Metrics with their models, built once and applied to one case after another.
 
     Args:
-        settings: who judges.
+        settings: names of metrics and models.
 
     Raises:
         LVCError: if a recogniser or speaker encoder has a setting that cannot work.
     """
 
     def __init__(self, settings: PanelSettings) -> None:
-        self.measures: dict[str, Metric] = {}
+        self.metrics: dict[str, Metric] = {}
         self.absent: dict[str, str] = {}
         self._parts: dict[str, Any] = {}
-        known = known_measures()
-        for name in settings.measures:
+        known = known_metrics()
+        for name in settings.metrics:
             try:
-                self.measures[name] = self._made(known[name], settings)
+                self.metrics[name] = self._built(known[name], settings)
             except LVCError as error:
                 self.absent[name] = " ".join(str(error).split())
 
-    def _made(self, cls: type[Metric], settings: PanelSettings) -> Metric:
+    def _built(self, cls: type[Metric], settings: PanelSettings) -> Metric:
         wanted = [role for role in KINDS if role in inspect.signature(cls).parameters]
         for role in wanted:
             if role not in self._parts:
@@ -114,46 +114,46 @@ class Panel:
                 raise self._parts[role]
         return cls(**{role: self._parts[role] for role in wanted})
 
-    def judge(self, case: Case, names: Sequence[str]) -> dict[str, Any]:
-        """What these measures say: ``scores``, or ``reasons`` why not.
+    def measure(self, case: Case, names: Sequence[str]) -> dict[str, Any]:
+        """The case's results by these metrics: ``scores``, or ``reasons`` why there is none.
 
-        ``faults`` are measures without an answer for which the case is to blame, ``failed`` those of them that broke
-        down; ``heard`` and ``heard_source`` what the recogniser understood.
+        ``faults`` are metrics without a score because of the case, ``failed`` those of them that raised an unexpected
+        error; ``heard`` and ``heard_source`` are the recogniser's transcripts.
         """
-        told: dict[str, Any] = {"scores": {}, "reasons": {}, "faults": [], "failed": []}
+        results: dict[str, Any] = {"scores": {}, "reasons": {}, "faults": [], "failed": []}
         for name in names:
-            measure = self.measures[name]
-            measure.reset()
+            metric = self.metrics[name]
+            metric.reset()
             try:
-                measure.update(case)
-                told["scores"][name] = _finite(measure.scores[0][0])
+                metric.update(case)
+                results["scores"][name] = _finite(metric.scores[0][0])
             except UndefinedMeasureError as error:
-                told["reasons"][name] = " ".join(str(error).split())
+                results["reasons"][name] = " ".join(str(error).split())
             except LVCError as error:
-                told["reasons"][name] = " ".join(str(error).split())
-                told["faults"].append(name)
-            except Exception as error:  # one measure that did not foresee a recording must not end the others
-                told["reasons"][name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                told["faults"].append(name)
-                told["failed"].append(name)
-        return told | self._heard(case, names)
+                results["reasons"][name] = " ".join(str(error).split())
+                results["faults"].append(name)
+            except Exception as error:  # one metric that did not foresee a recording must not end the others
+                results["reasons"][name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                results["faults"].append(name)
+                results["failed"].append(name)
+        return results | self._transcripts(case, names)
 
-    def _heard(self, case: Case, names: Sequence[str]) -> dict[str, str]:
-        recognizers = [getattr(self.measures[name], "recognizer", None) for name in names]
+    def _transcripts(self, case: Case, names: Sequence[str]) -> dict[str, str]:
+        recognizers = [getattr(self.metrics[name], "recognizer", None) for name in names]
         recognizer = next((found for found in recognizers if found is not None), None)
         if recognizer is None:
             return {}
         try:
-            told = {"heard": heard_text(recognizer, case.clone, case.sample_rate)}
-            if "wer_self" in names:  # which has asked already
-                told["heard_source"] = heard_text(recognizer, case.source, case.sample_rate)
-            return told
-        except Exception:  # the measures have told why
+            transcripts = {"heard": transcript_of(recognizer, case.clone, case.sample_rate)}
+            if "wer_self" in names:  # it has computed this already
+                transcripts["heard_source"] = transcript_of(recognizer, case.source, case.sample_rate)
+            return transcripts
+        except Exception:  # the metrics have reported why
             return {}
 
 
 def _finite(score: Tensor) -> list[float]:
-    """The numbers of a score, of which a mean can be taken."""
+    """The numbers of a score, all finite."""
     values: list[float] = score.tolist()
     if not all(map(math.isfinite, values)):
         raise ValueError(f"it gave {values}")

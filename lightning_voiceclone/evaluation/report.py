@@ -20,15 +20,15 @@ GREATEST = 1e15  # of a score, so that sums of them stay finite
 
 @dataclass(frozen=True)
 class Report:
-    """What ``lvc evaluate`` found out, as ``metrics.json`` has it.
+    """The results of ``lvc evaluate``, as in ``metrics.json``.
 
     Args:
         folder: of the report.
-        pairs_sha256: of the pairs that were judged.
-        system: what was judged; ``warnings`` is a list of sentences.
+        pairs_sha256: hash of the table of pairs.
+        system: what was measured; ``warnings`` is a list of sentences.
         metrics: name to mean, ci95, n, unit, better and judge.
         cases: in the order of the pairs: case, the metrics' names with a number or None, error, and texts.
-        bootstrap: of the intervals: draws, and clusters by their names; empty where the report does not say.
+        bootstrap: of the intervals: draws, and clusters by their names; empty where the report has none.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ def read_report(folder: str | Path) -> Report:
     """The report in a folder.
 
     Raises:
-        ConfigurationError: if ``metrics.json`` is missing or is not what ``lvc evaluate`` writes.
+        ConfigurationError: if ``metrics.json`` is missing or not as ``lvc evaluate`` writes it.
     """
     folder = Path(folder)
     path = folder / METRICS
@@ -63,7 +63,7 @@ def read_report(folder: str | Path) -> Report:
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"{path} cannot be read: {excerpt(error)}; run lvc evaluate again") from error
     if fault := next(_faults(read), ""):
-        raise ConfigurationError(f"{path} is no report: {fault}; run lvc evaluate again")
+        raise ConfigurationError(f"{path} is not a report: {fault}; run lvc evaluate again")
     report = Report(folder, read["pairs_sha256"], read["system"], read["metrics"], tuple(read["cases"]),
                     read.get("bootstrap") or {})  # fmt: skip
     _check_links(report)
@@ -81,7 +81,7 @@ def number(value: object) -> float | None:
 
 
 def _check_links(report: Report) -> None:
-    """Refuse a report whose recordings are links to what lies outside it: playing them would play any file.
+    """Refuse a report whose recordings are links to files outside it: playing them could play any file.
 
     Raises:
         ConfigurationError: names the link.
@@ -182,5 +182,5 @@ def _is_score(score: object) -> bool:
 def _shown(value: object) -> str:
     if isinstance(value, dict | list):
         return f"a {type(value).__name__} of {len(value)}"
-    # Python refuses to write an integer of more than 4,300 digits in full.
+    # Python refuses to print an integer of more than 4,300 digits.
     return excerpt(repr(value), 60) if not isinstance(value, int) or abs(value) < 1 << 64 else "a huge integer"

@@ -1,4 +1,4 @@
-"""``lvc evaluate`` as a function: clone every pair, judge it, and write the report."""
+"""``lvc evaluate`` as a function: clone every pair, measure the clones, and write the report."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from lightning_voiceclone.evaluation.panel import (
     SPEAKER_ENCODER,
     Panel,
     PanelSettings,
-    chosen_measures,
-    known_measures,
+    chosen_metrics,
+    known_metrics,
 )
 from lightning_voiceclone.evaluation.report import AUDIO, Report, read_report
-from lightning_voiceclone.evaluation.stages import clone_pairs, judge_pairs
+from lightning_voiceclone.evaluation.stages import clone_pairs, measure_pairs
 from lightning_voiceclone.evaluation.systems import System
 from lightning_voiceclone.utils.files import check_no_input
 from lightning_voiceclone.utils.journal import Journal
@@ -34,10 +34,10 @@ SOURCE_WARPED = "the source, time-warped (or a parallel recording, where the pai
 
 
 @dataclass(frozen=True)
-class Judges:
-    """Who sits on the panel: the judge of each measure that is there, and why others are not."""
+class Sources:
+    """The model behind each metric that is there, and why other metrics are absent."""
 
-    by_measure: Mapping[str, MetricSource | None]
+    by_metric: Mapping[str, MetricSource | None]
     absent: Mapping[str, str]
 
 
@@ -56,74 +56,75 @@ def evaluate(
     seed: int = 0,
     progress: bool = True,
 ) -> Report:
-    """Clone and judge pairs, and write metrics.json, index.html and audio/ into ``output``.
+    """Clone and measure pairs, and write metrics.json, index.html and audio/ into ``output``.
 
-    An interrupted run loses a case's work at most: call it again. What is there already is not done again.
+    An interrupted run loses at most one case's work: call it again, and it computes only what is missing.
 
     Args:
-        pairs: table of them, see :func:`read_pairs`.
-        system: what is judged.
+        pairs: the table, see :func:`read_pairs`.
+        system: what is measured.
         output: folder of the report; it is made.
-        measures: names of the figures; all for none.
-        without: names of figures to leave out.
-        recognizer: who listens to words, as ``NAME:setting=value``; None for Whisper tiny.en.
-        speaker_encoder: who tells voices apart, likewise; None for Resemblyzer.
-        limit: judge so many pairs only, evenly spread.
-        workers: processes that judge; 0 for as many as there are processors.
+        measures: names of the metrics; all for none.
+        without: names of metrics to leave out.
+        recognizer: speech recogniser, as ``NAME:setting=value``; None for Whisper tiny.en.
+        speaker_encoder: likewise; None for Resemblyzer.
+        limit: use only that many pairs, evenly spread.
+        workers: processes that measure; 0 for as many as there are processors.
         draws: of the bootstrap.
         seed: of the bootstrap.
-        progress: whether to show bars on the error output, if that is a terminal.
+        progress: whether to show progress bars on the error output, if that is a terminal.
 
     Raises:
-        ConfigurationError: if a setting cannot work, or ``output`` holds a report of other pairs, systems or judges.
-        PluginError: if a judge that was asked for by name is not there.
-        LVCError: if no case at all can be judged; the report is written before.
+        ConfigurationError: if a setting cannot work, or ``output`` holds a report of other pairs, systems or models.
+        PluginError: if a model that was requested by name is not installed.
+        LVCError: if no case can be measured; the report is written first.
     """
     table, output = read_pairs(pairs).limited(limit), Path(output)
     inputs = [path for row in table.rows for path in (row.source, row.reference, row.target, *system.made_from(row))]
     check_no_input(output / AUDIO, {path for path in inputs if path is not None})
     settings = PanelSettings(
-        chosen_measures(measures, without), recognizer or RECOGNIZER, speaker_encoder or SPEAKER_ENCODER
+        chosen_metrics(measures, without), recognizer or RECOGNIZER, speaker_encoder or SPEAKER_ENCODER
     )
-    asked = [role for role, given in (("recognizer", recognizer), ("speaker_encoder", speaker_encoder)) if given]
-    judges = _judges(settings, asked, by_name=bool(measures))
-    told, known = system.describe(), known_measures()
+    requested = [role for role, given in (("recognizer", recognizer), ("speaker_encoder", speaker_encoder)) if given]
+    sources = _sources(settings, requested, by_name=bool(measures))
+    description, known = system.describe(), known_metrics()
     with told_in_one_line(output), locked(output, 0.0):
         for folder in (output, output / AUDIO):
             sweep(folder)
         journal = Journal(output / JOURNAL)
-        _check_identity(journal, output, table, told, judges)
+        _check_identity(journal, output, table, description, sources)
         clones = clone_pairs(table.rows, system, output, journal, progress=progress)
-        entries = judge_pairs(
-            table.rows, clones, system, output, journal, settings, list(judges.by_measure),
+        entries = measure_pairs(
+            table.rows, clones, system, output, journal, settings, list(sources.by_metric),
             workers=workers or processors(), progress=progress,
         )  # fmt: skip
-        told["warnings"] = _warnings(table, system, judges, entries)
+        description["warnings"] = _warnings(table, system, sources, entries)
         write_metrics(
-            output, table, told, {name: known[name] for name in settings.measures}, judges.by_measure, judges.absent,
-            entries, against=SOURCE_ITSELF if system.parallel else SOURCE_WARPED, draws=draws, seed=seed,
+            output, table, description, {name: known[name] for name in settings.metrics}, sources.by_metric,
+            sources.absent, entries, against=SOURCE_ITSELF if system.parallel else SOURCE_WARPED, draws=draws,
+            seed=seed,
         )  # fmt: skip
         from lightning_voiceclone.evaluation.page import write_page
 
         write_page(output)
     if all("error" in entry for entry in entries):
-        raise LVCError(f"none of the {len(entries)} cases could be judged: {entries[0]['error']}; {output} lists why")
+        raise LVCError(f"none of the {len(entries)} cases could be measured: {entries[0]['error']}; {output} lists why")
     return read_report(output)
 
 
-def _judges(settings: PanelSettings, asked: Sequence[str], *, by_name: bool) -> Judges:
-    """What is asked for by name must be there; what comes by default may be absent, and is reported."""
-    panel, known = Panel(settings), known_measures()
+def _sources(settings: PanelSettings, requested: Sequence[str], *, by_name: bool) -> Sources:
+    """Models and metrics requested by name must be installed; default ones may be absent, which is reported."""
+    panel, known = Panel(settings), known_metrics()
     for name, reason in panel.absent.items():
-        if by_name or set(asked) & set(inspect.signature(known[name]).parameters):
+        if by_name or set(requested) & set(inspect.signature(known[name]).parameters):
             raise PluginError(f"{name} cannot be measured: {reason}")
-    if not panel.measures:
+    if not panel.metrics:
         raise PluginError(f"nothing can be measured: {'; '.join(sorted(set(panel.absent.values())))}")
-    return Judges({name: measure.judge for name, measure in panel.measures.items()}, panel.absent)
+    return Sources({name: metric.judge for name, metric in panel.metrics.items()}, panel.absent)
 
 
-def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mapping[str, Any], judges: Judges) -> None:
-    """Refuse to go on with a report of something else.
+def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mapping[str, Any], sources: Sources) -> None:
+    """Refuse to continue a report of something else.
 
     Raises:
         ConfigurationError: names what differs, and both values.
@@ -131,8 +132,8 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
     ours: dict[str, Any] = {"pairs": pairs.sha256}
     identity = ("kind", "name", "sha256", "vocoder_sha256", "seed", "guidance")
     ours |= {f"system {name}": system[name] for name in identity if name in system}
-    for name, judge in judges.by_measure.items():
-        ours[f"judge of {name}"] = None if judge is None else asdict(judge)
+    for name, source in sources.by_metric.items():
+        ours[f"judge of {name}"] = None if source is None else asdict(source)
     theirs = journal.entries.get(IDENTITY, {})
     for name, mine in ours.items():
         if name in theirs and mine != theirs[name]:
@@ -145,23 +146,23 @@ def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mappin
         journal.append([(IDENTITY, {**theirs, **ours})])
 
 
-def _warnings(pairs: Pairs, system: System, judges: Judges, entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = []
-    for judge in [judge for judge in system.speaker_encoders() if judge in judges.by_measure.values()]:
-        told.append(
-            f"the speaker encoder that judges, {judge.name}, is the one that the model was trained with: its figures"
-            " say how well the model has learnt to please it; judge with another (--speaker-encoder)"
+def _warnings(pairs: Pairs, system: System, sources: Sources, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    warnings = []
+    for encoder in [encoder for encoder in system.speaker_encoders() if encoder in sources.by_metric.values()]:
+        warnings.append(
+            f"similarity is measured by {encoder.name}, the speaker encoder that the model was trained with, so it is"
+            " biased upwards; measure with another (--speaker-encoder)"
         )
     if unknown := sum(not (row.source_speaker and row.target_speaker) for row in pairs.rows):
-        told.append(
-            f"{unknown} of {len(pairs.rows)} pairs do not tell who speaks: for the intervals each of their recordings"
-            " counts as a speaker of its own; add the columns source_speaker and target_speaker to the pairs"
+        warnings.append(
+            f"{unknown} of {len(pairs.rows)} pairs do not name their speakers: for the intervals each of their"
+            " recordings counts as a speaker of its own; add the columns source_speaker and target_speaker to the pairs"
         )
-    for reason in sorted(set(judges.absent.values())):
-        names = [name for name, why in judges.absent.items() if why == reason]
-        told.append(f"not measured: {', '.join(names)}: {reason}")
+    for reason in sorted(set(sources.absent.values())):
+        names = [name for name, why in sources.absent.items() if why == reason]
+        warnings.append(f"not measured: {', '.join(names)}: {reason}")
     if failed := sum("error" in entry for entry in entries):
-        told.append(f"{failed} of {len(entries)} cases could not be judged and are in no figure: see their reasons")
+        warnings.append(f"{failed} of {len(entries)} cases could not be measured and count nowhere: see their reasons")
     if partly := sum(bool(entry.get("faults")) for entry in entries):
-        told.append(f"{partly} of {len(entries)} cases lack some of the figures: see their reasons")
-    return told
+        warnings.append(f"{partly} of {len(entries)} cases lack some of the metrics: see their reasons")
+    return warnings

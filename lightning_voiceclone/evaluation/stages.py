@@ -1,4 +1,4 @@
-"""The two stages of an evaluation: recordings into the report's folder, then the panel's answers into its journal."""
+"""The two stages of an evaluation: recordings into the report's folder, then the panel's results into its journal."""
 
 from collections.abc import Sequence
 from os.path import isfile  # False where a path cannot be one; Path.is_file raises for a name that is too long
@@ -12,7 +12,7 @@ from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.evaluation.panel import PanelSettings
 from lightning_voiceclone.evaluation.report import ROLES, recording_path
 from lightning_voiceclone.evaluation.systems import LEAST_SECONDS, System, check_clone
-from lightning_voiceclone.evaluation.workers import RATE, MetricJob, judge_all
+from lightning_voiceclone.evaluation.workers import RATE, MetricJob, measure_all
 from lightning_voiceclone.utils.journal import Journal, key_of
 from lightning_voiceclone.utils.progress import progress_bar
 
@@ -20,7 +20,7 @@ Entry = dict[str, Any]
 
 
 def clone_pairs(rows: Sequence[Pair], system: System, output: Path, journal: Journal, *, progress: bool) -> list[Entry]:
-    """Put source, reference and clone of each pair into ``output``; one entry each, with ``error`` where that failed.
+    """Write source, reference and clone of each pair into ``output``; one entry each, with ``error`` where that failed.
 
     Entries have ``key``, which changes with any file that the clone depends on, and ``notes``.
     """
@@ -33,7 +33,7 @@ def clone_pairs(rows: Sequence[Pair], system: System, output: Path, journal: Jou
                 entries.append(journal.entries[key] | {"key": key})
                 continue
             entry = _clone(row, system, output)
-            if "error" not in entry:  # what failed is tried again the next time
+            if "error" not in entry:  # a failed case is tried again the next time
                 journal.append([(key, entry)])
             entries.append(entry | {"key": key})
             advance(1)
@@ -46,7 +46,7 @@ def _clone_key(row: Pair, system: System) -> str:
 
 
 def _state(path: Path | None) -> tuple[str, int, int] | None:
-    """What changes with a file: its path, size and time of change."""
+    """Path, size and modification time of a file, which change with it."""
     if path is None:
         return None
     try:
@@ -62,20 +62,20 @@ def _clone(row: Pair, system: System, output: Path) -> Entry:
             if path is not None:
                 _checked(role, path)
         audio = {"source": read_audio(row.source), "reference": read_audio(row.reference)}
-        audio["clone"] = system.speak(row)
+        audio["clone"] = system.convert(row)
         check_clone(*audio["clone"])
     except LVCError as error:
         return {"error": " ".join(str(error).split())}
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # one pair that a part did not foresee must not end the others' evaluation
+    except Exception as error:  # an unexpected error for one pair must not end the others' evaluation
         return {"error": f"cloning failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     made = []
     for role in ROLES:
         made.append(recording_path(row.case, role))
         write_audio(output / made[-1], *audio[role])
     rate = audio["clone"][1]
-    notes = [] if rate == RATE else [f"the clone is at {rate} Hz and was judged at {RATE} Hz"]
+    notes = [] if rate == RATE else [f"the clone is at {rate} Hz and was measured at {RATE} Hz"]
     return {"made": made, "notes": notes}
 
 
@@ -86,7 +86,7 @@ def _checked(role: str, path: Path) -> None:
         raise RecordingError(f"{role}: {error}") from error
 
 
-def judge_pairs(
+def measure_pairs(
     rows: Sequence[Pair],
     clones: Sequence[Entry],
     system: System,
@@ -98,7 +98,7 @@ def judge_pairs(
     workers: int,
     progress: bool,
 ) -> list[Entry]:
-    """What the panel says of each pair that has a clone, by these measures; only what is not known is asked for."""
+    """The panel's results for each pair that has a clone, by these metrics; only missing ones are computed."""
     entries = list(clones)
     places, jobs = {}, []
     for place, (row, clone) in enumerate(zip(rows, clones, strict=True)):
@@ -108,40 +108,40 @@ def judge_pairs(
                      row.source_speaker, row.target_speaker)  # fmt: skip
         known = journal.entries.get(key, {})
         entries[place] = clone | known
-        answered = set(known.get("scores", {})) | set(known.get("reasons", {}))
-        if missing := tuple(name for name in names if name not in answered):
+        done = set(known.get("scores", {})) | set(known.get("reasons", {}))
+        if missing := tuple(name for name in names if name not in done):
             places[row.case] = place
             jobs.append(_job(key, row, system, output, missing))
-    with progress_bar("judging", len(rows), len(rows) - len(jobs), shown=progress and bool(jobs)) as advance:
-        for job, told in judge_all(jobs, settings, workers):
+    with progress_bar("measuring", len(rows), len(rows) - len(jobs), shown=progress and bool(jobs)) as advance:
+        for job, results in measure_all(jobs, settings, workers):
             place = places[job.case]
-            entry = _merged(journal.entries.get(job.key, {}), told)
-            if "error" not in told:
+            entry = _merged(journal.entries.get(job.key, {}), results)
+            if "error" not in results:
                 journal.append([(job.key, _without_failures(entry))])
             entries[place] = clones[place] | entry
             advance(1)
     return entries
 
 
-def _job(key: str, row: Pair, system: System, output: Path, measures: tuple[str, ...]) -> MetricJob:
+def _job(key: str, row: Pair, system: System, output: Path, metrics: tuple[str, ...]) -> MetricJob:
     files = {role: output / recording_path(row.case, role) for role in ROLES}
     genuine = row.genuine if row.genuine is not None and isfile(row.genuine) else None
     parallel = files["source"] if system.parallel else row.target
     return MetricJob(key=key, case=row.case, **files, parallel=parallel, genuine=genuine, transcript=row.transcript,
-               source_speaker=row.source_speaker, target_speaker=row.target_speaker, measures=measures)  # fmt: skip
+               source_speaker=row.source_speaker, target_speaker=row.target_speaker, metrics=metrics)  # fmt: skip
 
 
-def _merged(known: Entry, told: Entry) -> Entry:
-    merged = {**known, **told}
+def _merged(known: Entry, results: Entry) -> Entry:
+    merged = {**known, **results}
     for name in ("scores", "reasons"):
-        merged[name] = {**known.get(name, {}), **told.get(name, {})}
+        merged[name] = {**known.get(name, {}), **results.get(name, {})}
     for name in ("faults", "failed"):
-        merged[name] = [*known.get(name, []), *told.get(name, [])]
+        merged[name] = [*known.get(name, []), *results.get(name, [])]
     return merged
 
 
 def _without_failures(entry: Entry) -> Entry:
-    """What is worth remembering: a measure that broke down is asked again the next time."""
+    """The entry without metrics that failed unexpectedly, so that they are computed again the next time."""
     failed = set(entry["failed"])
     return entry | {
         "reasons": {name: reason for name, reason in entry["reasons"].items() if name not in failed},

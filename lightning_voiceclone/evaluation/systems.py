@@ -1,4 +1,4 @@
-"""What is judged: a voice, files that another system made, a copy by the vocoder, or the recordings themselves."""
+"""What is measured: a model, files of another system, a copy by the vocoder, or the recordings themselves."""
 
 import hashlib
 import logging
@@ -20,56 +20,56 @@ from lightning_voiceclone.core.interfaces import FeatureExtractor, MetricSource,
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.evaluation.metrics.sources import identify
+from lightning_voiceclone.evaluation.metrics.sources import metric_source
 from lightning_voiceclone.evaluation.pairs import Pair
 from lightning_voiceclone.inference.converter import Converter, moved
 from lightning_voiceclone.utils.optional import file_sha256
 from lightning_voiceclone.voice.compatibility import check_guidance
 
 logger = logging.getLogger(__name__)
-LEAST_SECONDS = 0.1  # of a recording that can be judged
+LEAST_SECONDS = 0.1  # of a recording that can be measured
 
 
 class System(ABC):
-    """Makes the clone of a pair. ``parallel`` says whether a perfect clone would be the source itself."""
+    """Makes the clone of a pair. ``parallel`` is whether a perfect clone would be the source itself."""
 
     kind: ClassVar[str]
     parallel: ClassVar[bool] = False
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What the report says of it: kind, name, and hashes; the same for the same system."""
+        """Its description in the report: kind, name, and hashes; equal for equal systems."""
 
     @abstractmethod
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         """The clone's samples (N,) and their rate.
 
         Raises:
-            RecordingError: if the pair cannot be cloned, or its clone is unfit.
+            RecordingError: if the pair cannot be cloned, or its clone cannot be measured.
         """
 
     def made_from(self, pair: Pair) -> list[Path]:
-        """Files on which the clone depends, beside the system itself."""
+        """Files on which the clone depends, besides the system itself."""
         return [pair.source, pair.reference]
 
     def speaker_encoders(self) -> list[MetricSource]:
-        """Speaker encoders that the system was trained with, as far as is known."""
+        """Speaker encoders that the system was trained with, as far as known."""
         return []
 
 
 class ClonedBy(System):
-    """A voice that clones.
+    """A model of this project.
 
     Args:
-        checkpoint: a .ckpt of ``lvc fit``, a voice folder of ``lvc save``, or "default" for the voice that ships.
-        vocoder: which one speaks instead of the voice's own, as ``lvc clone --vocoder`` names it; None for its own.
-        seed: of the noise, where the voice has any.
-        guidance: as of :meth:`~lightning_voiceclone.voice.model.VoiceModel.convert`; None for the voice's own.
+        checkpoint: a .ckpt of ``lvc fit``, a model folder of ``lvc save``, or "default" for the model that ships.
+        vocoder: used instead of the model's own, named as for ``lvc clone --vocoder``; None for its own.
+        seed: of the noise, if the model takes any.
+        guidance: as for :meth:`~lightning_voiceclone.voice.model.VoiceModel.convert`; None for the model's own.
         device: where to compute.
 
     Raises:
         LVCError: as :func:`~lightning_voiceclone.checkpoints.voice_folder.load_voice`.
-        ConfigurationError: if the guidance is out of range, or this voice can have none.
+        ConfigurationError: if the guidance is out of range, or the model can have none.
     """
 
     kind = "clone"
@@ -94,26 +94,26 @@ class ClonedBy(System):
         return {"kind": self.kind, "name": f"{self.checkpoint}, {type(self.voice.vocoder).__name__}",
                 "sha256": self._sha256, "vocoder_sha256": _weights_sha256(self.voice.vocoder),
                 "seed": self.seed, "guidance": self.guidance, "denoise": self.converter.denoise,
-                "speaker_encoders": [judge.name for judge in self.speaker_encoders()]}  # fmt: skip
+                "speaker_encoders": [encoder.name for encoder in self.speaker_encoders()]}  # fmt: skip
 
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         """Clone the pair as ``lvc clone`` does by default; notes on the recordings are not shown."""
         speaker = self.converter.speaker(pair.reference)
         clone, rate = self.converter.convert(pair.source, speaker, seed=self.seed, guidance=self.guidance)
         return np.asarray(clone), rate
 
     def speaker_encoders(self) -> list[MetricSource]:
-        """That of the voice."""
-        return [identify(part) for part in (self.voice.speaker_encoder,) if part is not None]
+        """That of the model."""
+        return [metric_source(part) for part in (self.voice.speaker_encoder,) if part is not None]
 
 
 class Copy(System):
-    """Analysis and resynthesis of the source: what the vocoder alone makes of it, the ceiling of its voices.
+    """Analysis and resynthesis of the source by the vocoder alone: the upper limit for models with this vocoder.
 
     Args:
         extractor: of the features.
-        vocoder: which turns them to sound again.
-        checkpoint: where they are from, if they are from one.
+        vocoder: synthesises from the features.
+        checkpoint: that both come from; None if from none.
         device: where to compute.
 
     Raises:
@@ -137,7 +137,7 @@ class Copy(System):
 
     @classmethod
     def named(cls, checkpoint: str | None = None, vocoder: str | None = None, *, device: str = "cpu") -> "Copy":
-        """The features of a voice (by default mel) through its vocoder, or another that ``vocoder`` names.
+        """The features of a model (by default mel) through its vocoder, or another that ``vocoder`` names.
 
         Raises:
             LVCError: as :func:`~lightning_voiceclone.checkpoints.voice_folder.load_voice`.
@@ -147,31 +147,33 @@ class Copy(System):
         voice = None if checkpoint is None else load_voice(checkpoint)
         extractor = MelSpectrogram() if voice is None else voice.feature_extractor
         if voice is not None and vocoder is None:
-            speaks = voice.vocoder
-        else:  # of features of recordings: a voice that is loaded with a vocoder has it for those of its generator
-            speaks = choose_vocoder(vocoder or "GriffinLim", extractor.spec)
-        return cls(extractor, speaks, checkpoint=checkpoint, device=device)
+            chosen_vocoder = voice.vocoder
+        else:  # for features of recordings; load_voice(checkpoint, vocoder) would configure it for generated ones
+            chosen_vocoder = choose_vocoder(vocoder or "GriffinLim", extractor.spec)
+        return cls(extractor, chosen_vocoder, checkpoint=checkpoint, device=device)
 
     def describe(self) -> dict[str, Any]:
         """Features, vocoder, and the hashes of the checkpoint that they are from and of the vocoder's weights."""
         settings = describe(self.vocoder)["arguments"]
-        told = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "spec" and value is not None)
-        name = f"{type(self.extractor).__name__}, {type(self.vocoder).__name__}({told})"
+        listed = ", ".join(
+            f"{name}={value}" for name, value in settings.items() if name != "spec" and value is not None
+        )
+        name = f"{type(self.extractor).__name__}, {type(self.vocoder).__name__}({listed})"
         known = {} if self.checkpoint is None else {"checkpoint": str(self.checkpoint)}
         sha256 = None if self.checkpoint is None else path_sha256(self.checkpoint)
         return {"kind": self.kind, "name": name, **known, "sha256": sha256,
                 "vocoder_sha256": _weights_sha256(self.vocoder)}  # fmt: skip
 
     @torch.inference_mode()
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
-        """The source, taken apart and put together."""
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
+        """The source, analysed and resynthesised."""
         rate = self.extractor.spec.sample_rate
         audio = _tensor(pair.source, rate, self.device)
         return self.vocoder(self.extractor(audio[None]))[0].clamp(-1, 1).cpu().numpy(), rate
 
 
 class GroundTruth(System):
-    """The source itself: the ceiling of words and quality, and the floor of the likeness to the reference."""
+    """The source itself: the upper limit of words and quality, and the lower limit of similarity to the reference."""
 
     kind = "ground-truth"
     parallel = True
@@ -180,7 +182,7 @@ class GroundTruth(System):
         """Nothing but the name."""
         return {"kind": self.kind, "name": "the source recordings themselves", "sha256": None}
 
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         """The source."""
         return read_audio(pair.source)
 
@@ -219,7 +221,7 @@ class Converted(System):
         """The pair's file, whether it is there or not."""
         return self._files.get(pair.case, self.folder / f"{pair.case}.wav")
 
-    def speak(self, pair: Pair) -> tuple[np.ndarray, int]:
+    def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         """The file's samples."""
         if pair.case not in self._files:
             raise RecordingError(f"there is no such file as {pair.case[:100]}.wav in {self.folder}")
@@ -232,7 +234,7 @@ class Converted(System):
 
 
 def _load(checkpoint: Path, vocoder: str | None, device: str) -> tuple[Any, str]:
-    """A voice, and the hash of what it was loaded from, which a running training may replace meanwhile."""
+    """A model, and the hash of the file that it was loaded from, which a running training may replace meanwhile."""
     sha256 = path_sha256(checkpoint)
     voice = load_voice(checkpoint, chosen(vocoder))
     if path_sha256(checkpoint) != sha256:
@@ -253,7 +255,7 @@ def _tensor(path: Path, rate: int, device: str) -> Tensor:
 
 
 def path_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files by their names in order, but for what is only to be read (``.md``)."""
+    """SHA-256 of a file, or of a folder's files in the order of their names, except documents (``.md``)."""
     if path.is_file():
         return file_sha256(path)
     digest = hashlib.sha256()
@@ -263,7 +265,7 @@ def path_sha256(path: Path) -> str:
 
 
 def check_clone(audio: np.ndarray, rate: int) -> None:
-    """Refuse a clone that cannot be judged.
+    """Refuse a clone that cannot be measured.
 
     Raises:
         RecordingError: if its samples are not finite, it is silent (peak below -60 dB) or lasts less than 0.1 s.

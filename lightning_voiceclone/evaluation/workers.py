@@ -1,4 +1,4 @@
-"""Cases judged side by side, each process with a panel of its own."""
+"""Cases measured in parallel, each process with a panel of its own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.panel import Panel, PanelSettings
 from lightning_voiceclone.utils.processes import side_by_side
 
-RATE = 16000  # at which everything is judged: what lies above 8 kHz is not heard
+RATE = 16000  # of all measurements: what lies above 8 kHz is not measured
 
 
 @dataclass(frozen=True)
 class MetricJob:
-    """One case to judge: its recordings as files, and the measures that are wanted.
+    """One case to measure: its recordings as files, and the requested metrics.
 
     Args:
-        key: in the journal.
+        key: of the case in the journal.
         case: its name.
         source: file.
         reference: file.
@@ -31,7 +31,7 @@ class MetricJob:
         transcript: of the source.
         source_speaker: name, or empty.
         target_speaker: name, or empty.
-        measures: names.
+        metrics: names.
     """
 
     key: str
@@ -44,10 +44,10 @@ class MetricJob:
     transcript: str
     source_speaker: str
     target_speaker: str
-    measures: tuple[str, ...]
+    metrics: tuple[str, ...]
 
     def load(self) -> Case:
-        """The case with its samples, at the judges' rate; without ``genuine`` where that cannot be read.
+        """The case with its samples at ``RATE``; without ``genuine`` where that cannot be read.
 
         Raises:
             RecordingError: if another file cannot be read.
@@ -66,7 +66,7 @@ class MetricJob:
         )
 
     def _genuine(self) -> torch.Tensor | None:
-        """It is another pair's recording, whose fault is told there, and of use to a single measure here."""
+        """The recording belongs to another pair, which reports its fault; here only one metric uses it."""
         try:
             return None if self.genuine is None else _samples(self.genuine)
         except RecordingError:
@@ -77,42 +77,42 @@ def _samples(path: Path) -> torch.Tensor:
     return torch.from_numpy(read_audio(path, RATE)[0])
 
 
-def judge_all(
+def measure_all(
     jobs: Sequence[MetricJob], settings: PanelSettings, workers: int
 ) -> Iterator[tuple[MetricJob, dict[str, Any]]]:
-    """Each job with what the panel says, as they come; ``workers`` 1 judges in this process.
+    """Each job with the panel's results, as they finish; ``workers`` 1 measures in this process.
 
     Raises:
         LVCError: if a worker process dies.
     """
     workers = min(workers, len(jobs))
     if workers > 1:
-        yield from side_by_side(_judge_here, jobs, workers, begin=_set_up, settings=settings, caller="evaluate")
+        yield from side_by_side(_measure_here, jobs, workers, begin=_set_up, settings=settings, caller="evaluate")
     elif jobs:
         panel = Panel(settings)
         for job in jobs:
-            yield job, _judge(panel, job)
+            yield job, _measure(panel, job)
 
 
 _panel: Panel | None = None
 
 
 def _set_up(settings: PanelSettings) -> None:
-    global _panel  # noqa: PLW0603 - a worker process has no other place that outlives a call
+    global _panel  # noqa: PLW0603 - in a worker process nothing else outlives a call
     _panel = Panel(settings)
 
 
-def _judge_here(job: MetricJob) -> dict[str, Any]:
+def _measure_here(job: MetricJob) -> dict[str, Any]:
     if _panel is None:
         raise LVCError("a worker process was not set up")
-    return _judge(_panel, job)
+    return _measure(_panel, job)
 
 
-def _judge(panel: Panel, job: MetricJob) -> dict[str, Any]:
+def _measure(panel: Panel, job: MetricJob) -> dict[str, Any]:
     try:
         case = job.load()
     except RecordingError as error:
         return {"error": " ".join(str(error).split())}
-    told = panel.judge(case, [name for name in job.measures if name in panel.measures])
+    results = panel.measure(case, [name for name in job.metrics if name in panel.metrics])
     seconds = {role: len(getattr(case, role)) / RATE for role in ("source", "reference", "clone")}
-    return told | {"seconds": {role: round(value, 3) for role, value in seconds.items()}}
+    return results | {"seconds": {role: round(value, 3) for role, value in seconds.items()}}

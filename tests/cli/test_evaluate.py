@@ -9,7 +9,7 @@ import soundfile
 
 from lightning_voiceclone.cli import compare, evaluate
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.evaluation.panel import known_measures
+from lightning_voiceclone.evaluation.panel import known_metrics
 from lightning_voiceclone.testing.signals import speech_like
 
 
@@ -32,7 +32,7 @@ def test_help_explains_all_measures_and_imports_nothing_heavy():
         done = subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
     words = evaluate.parser().format_help().replace(",", " ").split()
-    assert set(known_measures()) <= set(words)
+    assert set(known_metrics()) <= set(words)
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def test_evaluate_and_compare(pairs, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "snr_db" in told
     assert "100 to 100" in told
-    assert "warning: 2 of 2 pairs do not tell who speaks" in told
+    assert "warning: 2 of 2 pairs do not name their speakers" in told
     assert evaluate.run([*arguments, "--copy", "--output", str(tmp_path / "copy")]) == 0
     capsys.readouterr()
     assert compare.run([str(tmp_path / "truth"), str(tmp_path / "copy"), "--json", "--draws", "50"]) == 0
@@ -55,9 +55,9 @@ def test_evaluate_and_compare(pairs, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ([], "nothing is to be judged"),
-        (["--copy", "--ground-truth"], "--copy and --ground-truth is to be judged"),
-        (["--checkpoint", "x.ckpt", "--converted", "y"], "--checkpoint and --converted is to be judged"),
+        ([], "nothing is to be measured"),
+        (["--copy", "--ground-truth"], "--copy and --ground-truth is to be measured"),
+        (["--checkpoint", "x.ckpt", "--converted", "y"], "--checkpoint and --converted is to be measured"),
         (["--checkpoint", "x.ckpt", "--ground-truth"], "name one of"),
         (["--ground-truth", "--draws", "0"], "--draws is 0"),
     ],

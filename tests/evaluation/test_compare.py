@@ -91,5 +91,5 @@ def test_refusals_name_the_field(report):
 def test_figures_of_other_things_are_left_out(report):
     told = compare([report("one", against="the source"), report("two", against="a parallel recording")])
     assert "mcd_db" not in told.metrics
-    assert "laid beside different things" in told.left_out["mcd_db"]
+    assert "computed against different recordings" in told.left_out["mcd_db"]
     assert json.loads(json.dumps(told.as_dict()))["left_out"] == dict(told.left_out)

@@ -55,7 +55,7 @@ def test_the_report(pairs, tmp_path):
     report, told = judged(pairs, GroundTruth(), tmp_path / "report")
     assert {"pairs_sha256", "system", "metrics", "cases"} <= set(told)
     assert (told["system"]["kind"], told["system"]["warnings"]) == ("ground-truth", [])
-    assert list(told["metrics"]) == [name for name in module.known_measures() if name in SIGNAL]
+    assert list(told["metrics"]) == [name for name in module.known_metrics() if name in SIGNAL]
     for name, value in {"snr_db": 100, "rmse": 0, "mcd_db": 0, "duration_ratio": 1}.items():
         metric = told["metrics"][name]
         assert (metric["mean"], metric["ci95"], metric["n"], metric["judge"]) == (value, [value, value], 6, None)
@@ -108,7 +108,7 @@ def test_clones_and_the_warning_of_a_judge_who_taught(pairs, voice_folder, tmp_p
     assert told["system"]["speaker_encoders"] == ["EightBands"]
     assert len(told["system"]["sha256"]) == 64
     (warning,) = told["system"]["warnings"]
-    assert "the speaker encoder that judges, EightBands, is the one that the model was trained with" in warning
+    assert "similarity is measured by EightBands, the speaker encoder that the model was trained with" in warning
     assert told["metrics"]["duration_ratio"]["mean"] == pytest.approx(1, abs=0.01)
     assert told["metrics"]["snr_db"]["n"] == 0
     eer, similar = told["metrics"]["speaker_eer"], told["metrics"]["similarity_reference"]
@@ -136,30 +136,30 @@ def test_two_processes_give_what_one_gives(pairs, converted, tmp_path):
 def count(monkeypatch):
     """Which measures of which cases the panel was asked about."""
     asked = []
-    judge_all = stages.judge_all
+    measure_all = stages.measure_all
 
     def counted(jobs, settings, workers):
-        asked.extend((job.case, name) for job in jobs for name in job.measures)
-        return judge_all(jobs, settings, workers)
+        asked.extend((job.case, name) for job in jobs for name in job.metrics)
+        return measure_all(jobs, settings, workers)
 
-    monkeypatch.setattr(stages, "judge_all", counted)
+    monkeypatch.setattr(stages, "measure_all", counted)
     return asked
 
 
 def test_goes_on_where_it_was_interrupted(pairs, tmp_path, monkeypatch, count):
-    judge_all = stages.judge_all
+    measure_all = stages.measure_all
 
     def interrupted(jobs, settings, workers):
-        for place, told in enumerate(judge_all(jobs, settings, workers)):
+        for place, told in enumerate(measure_all(jobs, settings, workers)):
             if place == 2:
                 raise KeyboardInterrupt
             yield told
 
-    monkeypatch.setattr(stages, "judge_all", interrupted)
+    monkeypatch.setattr(stages, "measure_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         judged(pairs, GroundTruth(), tmp_path / "report")
     assert not (tmp_path / "report/metrics.json").exists()
-    monkeypatch.setattr(stages, "judge_all", judge_all)
+    monkeypatch.setattr(stages, "measure_all", measure_all)
     count.clear()
     _, told = judged(pairs, GroundTruth(), tmp_path / "report")
     assert {case for case, _ in count} == {"1-to-2", "2-to-0", "2-to-1", "1-to-0"}
@@ -259,7 +259,7 @@ def test_bad_clones_are_marked_and_in_no_figure(pairs, converted, tmp_path):
     assert "too short" in marked(told, "2-to-0")
     assert told["metrics"]["mcd_db"]["n"] == 1
     assert told["metrics"]["mcd_db"]["mean"] == told["cases"][-1]["mcd_db"]
-    assert any("5 of 6 cases could not be judged" in warning for warning in told["system"]["warnings"])
+    assert any("5 of 6 cases could not be measured" in warning for warning in told["system"]["warnings"])
     page = (tmp_path / "report/index.html").read_text()
     assert "there is no such file" in page
 
@@ -357,7 +357,7 @@ def test_other_lengths_and_rates(pairs, tmp_path):
         "rmse, snr_db", "snr_db, rmse"
     )
     assert (short["snr_db"], short["duration_ratio"]) == (None, pytest.approx(1 / 3))
-    assert resampled["notes"] == ["the clone is at 22050 Hz and was judged at 16000 Hz"]
+    assert resampled["notes"] == ["the clone is at 22050 Hz and was measured at 16000 Hz"]
     assert resampled["duration_ratio"] == pytest.approx(1, abs=0.01)
     assert told["metrics"]["snr_db"]["n"] == 5
 
@@ -379,7 +379,7 @@ def test_empty_transcripts_are_marked_and_count_for_no_words(pairs, tmp_path, mo
 
 def test_nothing_can_be_judged(pairs, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LVCError, match=r"none of the 6 cases could be judged: .*no such file"):
+    with pytest.raises(LVCError, match=r"none of the 6 cases could be measured: .*no such file"):
         judged(pairs, Converted(tmp_path / "empty"), tmp_path / "report")
     assert (tmp_path / "report/metrics.json").is_file()
     with pytest.raises(ConfigurationError, match="there is no folder"):
@@ -404,7 +404,7 @@ def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
 
 
 def test_unknown_measures(pairs, tmp_path):
-    with pytest.raises(ConfigurationError, match=r"no measure is called 'snr' \(did you mean snr_db\?\)"):
+    with pytest.raises(ConfigurationError, match=r"no metric is called 'snr' \(did you mean snr_db\?\)"):
         judged(pairs, GroundTruth(), tmp_path / "report", measures=["snr"])
     _, told = judged(pairs, GroundTruth(), tmp_path / "report", measures=["SignalToNoise"], limit=1)
     assert list(told["metrics"]) == ["snr_db"]

@@ -1,1 +1,1 @@
-"""Listening tests in a browser: what is compared, in which order, where answers go, and what they say."""
+"""Listening tests in a browser: conditions, order of trials, storage of answers, and statistics."""

@@ -1,4 +1,4 @@
-"""What may stand in a listening test's database, which another person may have made or changed."""
+"""Checks the contents of a listening test's database, which another person may have made or changed."""
 
 import math
 import sqlite3
@@ -13,34 +13,34 @@ OBJECTS = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
 
 
 def contents_fault(database: sqlite3.Connection, schema: str) -> str:
-    """What in an open database is not what a listening test writes; empty if nothing is.
+    """The first thing in an open database that a listening test does not write; empty if there is none.
 
     Raises:
         sqlite3.Error: if the file is damaged.
     """
     if hasattr(database, "setlimit"):  # Python 3.11
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_CELL)
-    # Views and triggers of another person's would run with our queries.
+    # Another person's views and triggers would run with our queries.
     fresh = sqlite3.connect(":memory:")
     fresh.executescript(schema)
-    right = fresh.execute(OBJECTS).fetchall()
+    expected = fresh.execute(OBJECTS).fetchall()
     fresh.close()
-    if database.execute(OBJECTS).fetchall() != right:
+    if database.execute(OBJECTS).fetchall() != expected:
         return "it has other tables than a listening test's"
     identities = database.execute("SELECT content FROM identity").fetchall()
     identity = _parsed(identities[0][0]) if len(identities) == 1 else None
     if not isinstance(identity, dict) or not isinstance(identity.get("systems"), dict):
-        return "it does not say of which test it is"
+        return "it does not identify its test"
     rows = database.execute("SELECT id, listener, trial, arrangement, since FROM presentation")
     orders: dict[int, tuple[str, list[str]]] = {}
     for number, listener, trial, order, since in rows:
         shown = _presentation(trial, order)
         if shown is None or not isinstance(listener, str) or not _is_time(since):
-            return f"the presentation {number} is {_shown(trial, order, since)}, which is no trial"
+            return f"the presentation {number} is {_shown(trial, order, since)}, which is not a trial"
         orders[number] = shown
     for number, ratings, since in database.execute("SELECT presentation, ratings, since FROM answer"):
         if number not in orders or not _is_time(since) or not _is_answer(*orders[number], ratings):
-            return f"the answer {number} is {_shown(ratings, since)}, which is none to its trial"
+            return f"the answer {number} is {_shown(ratings, since)}, which does not fit its trial"
     return ""
 
 
@@ -52,7 +52,7 @@ def _parsed(text: object) -> Any:
 
 
 def _presentation(trial: object, order: object) -> tuple[str, list[str]] | None:
-    """Test and arrangement of a row; None where they are none."""
+    """Test and arrangement of a row; None if they are not valid."""
     key, places = _parsed(trial), _parsed(order)
     if not are_strings(key) or len(key) < 3 or key[0] not in TESTS or not are_strings(places):
         return None

@@ -1,8 +1,8 @@
-"""The kinds of listening test: what a trial plays, what it asks, and what an answer means.
+"""The kinds of listening test: what a trial plays, its question, and what an answer means.
 
-Beside the systems' clones three recordings of a case serve as conditions of their own, never named to the listener:
-the source (natural speech: what a clone's sound can reach at best, and a voice that is not the reference's), the
-reference, and the source low-passed at 3.5 kHz, the low anchor of ITU-R BS.1534.
+Besides the systems' clones, three recordings of a case are conditions of their own, which listeners do not see named:
+the source (natural speech, the upper limit of a clone's quality, in another voice than the reference's), the reference,
+and the source low-passed at 3.5 kHz, the low anchor of ITU-R BS.1534.
 """
 
 import itertools
@@ -18,7 +18,7 @@ Conditions = tuple[str, ...]
 class ListeningTest(ABC):
     """One kind of test.
 
-    A trial is a case with the conditions that it compares; an arrangement says which condition each place plays.
+    A trial is a case with the conditions that it compares. An arrangement maps each place to a condition.
 
     Args of an answer: one whole number from ``least`` to ``greatest`` for each place that is rated.
     """
@@ -35,7 +35,7 @@ class ListeningTest(ABC):
 
     @abstractmethod
     def conditions(self, systems: Sequence[str]) -> list[Conditions]:
-        """What the trials of each case compare."""
+        """Conditions that the trials of each case compare."""
 
     @abstractmethod
     def arrangements(self, conditions: Conditions) -> list[Conditions]:
@@ -43,21 +43,21 @@ class ListeningTest(ABC):
 
     @abstractmethod
     def ratings(self, arrangement: Conditions, values: Sequence[int]) -> dict[str, float]:
-        """What an answer says of each condition."""
+        """The ratings of each condition in an answer."""
 
     def labels(self, arrangement: Conditions) -> tuple[str, ...]:
-        """What the places are called."""
+        """Labels of the places."""
         return self.places
 
     def count(self, arrangement: Conditions) -> int:
-        """How many numbers an answer has."""
+        """Number of values in an answer."""
         return 1
 
 
 class MOS(ListeningTest):
     """Naturalness of one recording from 1 to 5: absolute category rating, ITU-T P.800 and P.808.
 
-    The natural source recordings are among the recordings, unnamed, so that the scale has its upper end.
+    The natural source recordings are included, unnamed, as the upper end of the scale.
     """
 
     name = "mos"
@@ -72,7 +72,7 @@ class MOS(ListeningTest):
         return [(system,) for system in (*systems, SOURCE)]
 
     def arrangements(self, conditions: Conditions) -> list[Conditions]:
-        """There is but one place."""
+        """There is only one place."""
         return [conditions]
 
     def ratings(self, arrangement: Conditions, values: Sequence[int]) -> dict[str, float]:
@@ -83,13 +83,13 @@ class MOS(ListeningTest):
 class Similarity(ListeningTest):
     """Whether two recordings are of the same speaker, on four points (Wester et al. 2016, Voice Conversion Challenge).
 
-    A clone is heard beside the reference, each first equally often. The source beside the reference, two different
-    speakers, is among the pairs: it is the lower end, and shows who does not listen.
+    A clone is paired with the reference, each first equally often. The source is paired with the reference too: two
+    different speakers, as the lower end of the scale, which shows who does not listen.
     """
 
     name = "similarity"
     title = "Same speaker?"
-    question = "Could the same person have said both? Listen to the voice, and pass over noise and distortion."
+    question = "Could the same person have said both? Listen to the voice, and ignore noise and distortion."
     places = ("Recording 1", "Recording 2")
     scale = {1: "Different, absolutely sure", 2: "Different, not sure", 3: "Same, not sure", 4: "Same, absolutely sure"}
     least, greatest = 1, 4
@@ -103,15 +103,15 @@ class Similarity(ListeningTest):
         return [(REFERENCE, *conditions), (*conditions, REFERENCE)]
 
     def ratings(self, arrangement: Conditions, values: Sequence[int]) -> dict[str, float]:
-        """The point of the scale, for what stood beside the reference."""
+        """The point of the scale, for the recording paired with the reference."""
         return {condition: float(values[0]) for condition in arrangement if condition != REFERENCE}
 
 
 class ABX(ListeningTest):
-    """Whether two systems can be told apart: A and B are clones of one case by two systems, X is A or B once more.
+    """Whether two systems can be distinguished: A and B are clones of one case by two systems, X is one of them again.
 
-    A rating is 1 where the listener finds which, else 0; by guessing half are right. It says nothing of which system
-    is better: MOS and MUSHRA do. All four orders (who is A, who is X) are used equally often.
+    A rating is 1 where the listener finds which, else 0; guessing gives 0.5. It does not measure which system is
+    better: MOS and MUSHRA do. All four orders (which is A, which is X) are used equally often.
     """
 
     name = "abx"
@@ -127,7 +127,7 @@ class ABX(ListeningTest):
         return list(itertools.combinations(systems, 2))
 
     def arrangements(self, conditions: Conditions) -> list[Conditions]:
-        """Who is A, and who is X."""
+        """Which is A, and which is X."""
         return [(*order, x) for order in itertools.permutations(conditions) for x in order]
 
     def ratings(self, arrangement: Conditions, values: Sequence[int]) -> dict[str, float]:
@@ -139,16 +139,16 @@ class ABX(ListeningTest):
 class MUSHRA(ListeningTest):
     """Quality of all systems side by side, 0 to 100 each, with hidden reference and anchor (after ITU-R BS.1534-3).
 
-    All say the words of one case. The open reference is the natural source recording; it is hidden among the samples
-    once more, as is its low-pass anchor. A clone has another voice by intention, which the listener is asked to pass
-    over: what is rated is how natural and how clean it sounds. Each sample stands at each place equally often.
+    All have the words of one case. The open reference is the natural source recording; it is hidden among the samples
+    again, as is its low-pass anchor. A clone has another voice on purpose, which listeners are asked to ignore: they
+    rate how natural and how clean it sounds. Each sample is at each place equally often.
     """
 
     name = "mushra"
     title = "Side by side"
     question = (
         "How natural and clean is each sample beside the reference? One of them is the reference itself: rate it 100."
-        " Another voice is intended in some: do not count it."
+        " Some have another voice on purpose: ignore that."
     )
     places = ("Reference",)
     scale = {10: "Bad", 30: "Poor", 50: "Fair", 70: "Good", 90: "Excellent"}
@@ -173,7 +173,7 @@ class MUSHRA(ListeningTest):
         return len(arrangement) - 1
 
     def ratings(self, arrangement: Conditions, values: Sequence[int]) -> dict[str, float]:
-        """The sliders' places."""
+        """The sliders' values."""
         return dict(zip(arrangement[1:], map(float, values), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What listeners hear: the recordings of one or several reports on the same pairs."""
+"""The recordings of a listening test: those of one or several reports on the same pairs."""
 
 import hashlib
 import io
@@ -17,15 +17,15 @@ from lightning_voiceclone.evaluation.report import AUDIO, ROLES, Report, read_re
 from lightning_voiceclone.utils.reading import excerpt
 
 ANCHOR_HZ = 3500.0  # of ITU-R BS.1534-3's low-range anchor
-HEARD_AGAIN = 64  # stimuli kept ready
-MOST_SECONDS = 60.0  # of a recording: HEARD_AGAIN of them stay in memory
+CACHED = 64  # stimuli kept in memory
+MOST_SECONDS = 60.0  # of a recording; CACHED of them stay in memory
 BLOCK = 1 << 20  # bytes read at once
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One question: a case with the conditions that it compares. ``key`` names it for good."""
+    """One question: a case with the conditions that it compares. ``key`` is its permanent name."""
 
     test: str
     case: str
@@ -58,7 +58,7 @@ class Material:
         self.reports = dict(zip(_names(reports), reports, strict=True))
         self.cases = _common_cases(reports)
         self.pairs_sha256 = reports[0].pairs_sha256
-        self._sound = lru_cache(HEARD_AGAIN)(self._render)
+        self._sound = lru_cache(CACHED)(self._render)
 
     @property
     def systems(self) -> list[str]:
@@ -67,7 +67,7 @@ class Material:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What makes this the same test or another: pairs, cases, and the systems with a hash of their clones."""
+        """What distinguishes this test from others: pairs, cases, and the systems with a hash of their clones."""
         cases = hashlib.sha256("\n".join(self.cases).encode()).hexdigest()
         systems = {name: _digest([report.audio(case, "clone") for case in self.cases])
                    for name, report in self.reports.items()}  # fmt: skip
@@ -80,10 +80,10 @@ class Material:
         ]
 
     def sound(self, case: str, condition: str) -> bytes:
-        """A WAV file, 16 bits, of one gain throughout, so that its loudness is -23 LUFS (EBU R 128).
+        """A WAV file, 16 bits, scaled by one gain to a loudness of -23 LUFS (EBU R 128).
 
         Raises:
-            RecordingError: if the recording has gone since the start.
+            RecordingError: if the recording was removed since the start.
         """
         return self._sound(case, condition)
 
@@ -122,7 +122,7 @@ def _digest(paths: Sequence[Path]) -> str:
 
 
 def _names(reports: Sequence[Report]) -> list[str]:
-    """The systems' own names where they have any and they differ, else the folders'."""
+    """The systems' own names if all have one and they differ, else the folders' names."""
     own = [excerpt(report.system.get("name") or "") for report in reports]
     names = own if all(own) and len(set(own)) == len(own) else [report.folder.resolve().name for report in reports]
     if len(set(names)) < len(names):
@@ -163,6 +163,6 @@ def _low_passed(audio: np.ndarray, rate: int) -> np.ndarray:
 
     if rate <= 2 * ANCHOR_HZ:
         return audio
-    # 70 dB within 500 Hz, without moving the sound in time.
+    # 70 dB within 500 Hz, without delay.
     taps = firwin(round(rate / 500 * 4) | 1, ANCHOR_HZ, window=("kaiser", 7.0), fs=rate)
     return oaconvolve(audio, taps, mode="same")

@@ -1,9 +1,9 @@
 "use strict";
 
-const HEARD_SECONDS = 2; // a recording counts as heard after so long, or at its end
+const HEARD_SECONDS = 2; // a recording counts as heard after this time, or at its end
 const RETRY_MS = 3000;
 const at = (id) => document.getElementById(id);
-let trial = null; // what is asked now: what the server says, with players, heard, values and sending
+let trial = null; // the open trial as the server sent it, with players, heard, values and sending
 
 async function ask(path, body) {
   const options = body === undefined
@@ -30,7 +30,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// What the server says: that the listener is new, the next trial, or the end.
+// Show the server's state: a new listener, the next trial, or the end.
 function follow(state) {
   for (const player of trial?.players ?? []) { player.pause(); URL.revokeObjectURL(player.src); }
   trial = state.trial;
@@ -57,8 +57,8 @@ function follow(state) {
   at("scale").replaceChildren(...(trial.sliders ? [] : choices()));
   at("keys").textContent = trial.sliders
     ? "Keys: 0 plays the reference, 1 to 9 play a sample and choose its slider, arrows move it, Space plays or pauses,"
-      + " Enter goes on."
-    : "Keys: Space plays or pauses, digits rate, Enter goes on.";
+      + " Enter continues."
+    : "Keys: Space plays or pauses, digits rate, Enter continues.";
   show("trial");
   window.scrollTo(0, 0);
   at("title").focus({ preventScroll: true });
@@ -190,7 +190,7 @@ async function send() {
   try {
     follow(await ask("/api/answer", { trial: sent.number, values: sent.values }));
   } catch (error) {
-    if (error.status === 409 || error.status === 401) { resume(); return; } // another window answered, or began anew
+    if (error.status === 409 || error.status === 401) { resume(); return; } // another window answered, or started anew
     fail("Your answer could not be kept yet. Trying again\u2026");
     setTimeout(() => { sent.sending = false; if (sent === trial) { refresh(); send(); } }, RETRY_MS);
   }
@@ -208,7 +208,7 @@ function choose(digit) {
   if (input) input.click();
 }
 
-// Keys mean what the test says, but where a control in focus has its own use of them.
+// Keys act as the test describes, unless the control in focus has its own use of them.
 document.addEventListener("keydown", (event) => {
   if (!trial || at("trial").hidden || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
   const control = event.target.closest("button, summary, input[type=radio]:not(:checked)");

@@ -1,8 +1,8 @@
-"""Which trial a listener is given next, and in which order its recordings stand.
+"""Chooses a listener's next trial and the order of its recordings.
 
-A listener hears the conditions of a test equally often (the numbers differ by one at most); among those that he has
-heard least, what has fewest answers comes first, so that conditions, cases and orders are balanced over all listeners
-however many leave early. What is left open is drawn from the seed and the listener.
+Each listener gets the conditions of a test equally often (the numbers differ by one at most). Among those that a
+listener had least, the one with the fewest answers comes first, so that conditions, cases and orders are balanced over
+all listeners, however many leave early. Ties are broken at random, from the seed and the listener.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from lightning_voiceclone.evaluation.listening.material import Trial
 
 @dataclass(frozen=True)
 class Shown:
-    """A trial that somebody has answered, or has before him now.
+    """A trial that a listener has answered or has open now.
 
     Args:
-        listener: who.
-        trial: what.
+        listener: name.
+        trial: the trial.
         arrangement: the conditions at the places.
     """
 
@@ -35,7 +35,7 @@ class Schedule:
     Args:
         trials: of each test, in the order of the tests.
         count: trials of each test for one listener.
-        seed: of what is left to chance.
+        seed: breaks ties.
     """
 
     def __init__(self, trials: Mapping[str, Sequence[Trial]], count: int, seed: int) -> None:
@@ -52,8 +52,8 @@ class Schedule:
         """The next trial and its arrangement; None after the last.
 
         Args:
-            listener: who asks; all of his own trials must be in the history.
-            history: what has been answered or is before somebody now.
+            listener: name; all of this listener's trials must be in the history.
+            history: trials that have been answered or are open now.
         """
         done = Counter(shown.trial.test for shown in history if shown.listener == listener)
         test = next((name for name, quota in self.quotas.items() if done[name] < quota), None)
@@ -68,9 +68,9 @@ class Schedule:
         own_conditions, own_cases = Counter(trial.conditions for trial in own), Counter(trial.case for trial in own)
         conditions = Counter(entry.trial.conditions for entry in shown)
         answers = Counter(entry.trial.key for entry in shown)
-        heard = {trial.key for trial in own}
+        done = {trial.key for trial in own}
         return min(
-            (trial for trial in trials if trial.key not in heard),
+            (trial for trial in trials if trial.key not in done),
             key=lambda trial: (
                 own_conditions[trial.conditions],
                 conditions[trial.conditions],

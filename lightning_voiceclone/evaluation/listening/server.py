@@ -1,4 +1,4 @@
-"""The listening test's web server: a page, and what the page asks for. Needs the extra ``listen``."""
+"""The listening test's web server: a page, and the data that it requests. Needs the extra ``listen``."""
 
 import logging
 import sqlite3
@@ -25,7 +25,7 @@ ASSETS = Path(__file__).parent
 COOKIE_SECONDS = 90 * 24 * 3600
 MOST_PLACES = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Nothing is loaded from elsewhere; the page's own style and script stand inside it.
+# Nothing is loaded from elsewhere; the page contains its style and script.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; media-src blob:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,11 +49,11 @@ class Given(BaseModel):
 def make_app(material: Material, store: Store, schedule: Schedule, address: str = "127.0.0.1") -> FastAPI:
     """The web application, served at an IP address.
 
-    At a loopback address it answers to this machine's own names only: another site's name that was made to point here
-    (DNS rebinding) would let that site's pages read and answer.
+    At a loopback address it accepts only this machine's own names as host. Otherwise another site could point its name
+    here (DNS rebinding), and its pages could read and answer.
 
-    A listener is known by a cookie, which ``/?listener=NAME`` sets as well, so that a test can be continued elsewhere.
-    Recordings are named by the presentation and the place only; nothing that is sent tells of the systems.
+    A cookie identifies a listener; ``/?listener=NAME`` sets it too, so that a test can be continued elsewhere.
+    Recordings are named by the presentation and the place only, so nothing that is sent reveals the systems.
     """
     app = FastAPI(title="lvc listen", docs_url=None, redoc_url=None, openapi_url=None)
     page = document(
@@ -67,7 +67,7 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
 
     def listener_of(listener: named = "") -> str:
         if not store.knows(listener):
-            raise HTTPException(401, "no listener is known by this browser; begin the test first")
+            raise HTTPException(401, "this browser has no listener yet; start the test first")
         return listener
 
     Listener = Annotated[str, Depends(listener_of)]
@@ -79,7 +79,7 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
             return Response("this test is served to its own machine; open it there by 127.0.0.1 or localhost", 403)
         origin = request.headers.get("origin")
         if request.method != "GET" and origin and _site(origin) != request.headers.get("host"):
-            return Response("this site takes no answers from other sites' pages", 403)
+            return Response("this site accepts no answers from other sites' pages", 403)
         response: Response = await call_next(request)
         response.headers.update({"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
                                  "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})  # fmt: skip
@@ -90,7 +90,9 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
     @app.exception_handler(RequestValidationError)
     def refuse(request: Request, error: RequestValidationError) -> Response:
         faults = [f"{' '.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
-        return JSONResponse({"detail": excerpt("; ".join(faults))}, 422)  # FastAPI's own fails on what is no text
+        return JSONResponse(
+            {"detail": excerpt("; ".join(faults))}, 422
+        )  # FastAPI's own handler fails on what is not text
 
     @app.exception_handler(FullError)
     def turn_away(request: Request, error: FullError) -> Response:
@@ -100,9 +102,9 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
     def not_kept(request: Request, error: sqlite3.Error) -> Response:
         logger.error(
             "the database cannot be used now: %s", error
-        )  # to whoever runs the test; the listener cannot mend it
+        )  # for whoever runs the test; the listener cannot fix it
         return JSONResponse(
-            {"detail": "nothing can be stored now (a full disk?); what was kept stays, so try again later"}, 503
+            {"detail": "nothing can be stored now (a full disk?); earlier answers are safe, so try again later"}, 503
         )
 
     @app.get("/")
@@ -110,7 +112,7 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
         if listener is None:
             return HTMLResponse(page)
         if not store.knows(listener):
-            raise HTTPException(404, "no listener has this name; open the test without a name to begin anew")
+            raise HTTPException(404, "no listener has this name; open the test without a name to start anew")
         return _remember(RedirectResponse("/", 303), store, listener)
 
     @app.get("/favicon.ico")
@@ -136,7 +138,7 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
         if fault:
             raise HTTPException(422, fault)
         if store.answer(shown.number, given.values) == "other":
-            raise HTTPException(409, f"trial {given.trial} has another answer already, which stays")
+            raise HTTPException(409, f"trial {given.trial} already has another answer, which stays")
         return state(listener)
 
     @app.get("/audio/{number}/{place}")
@@ -160,17 +162,17 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
 
 
 def fault_of(shown: Presentation, values: list[int]) -> str:
-    """Why these are no answer to the trial; empty if they are."""
+    """Why these values are not a valid answer to the trial; empty if they are."""
     test = TESTS[shown.trial.test]
-    wanted = test.count(shown.arrangement)
-    if len(values) != wanted:
-        return f"the answer has {len(values)} values, but the trial asks for {wanted}"
+    expected = test.count(shown.arrangement)
+    if len(values) != expected:
+        return f"the answer has {len(values)} values, but the trial needs {expected}"
     wrong = next((value for value in values if not test.least <= value <= test.greatest), None)
     return "" if wrong is None else f"the value is {wrong}, but must be from {test.least} to {test.greatest}"
 
 
 def _site(origin: str) -> str | None:
-    """Host and port of a page that sends something."""
+    """Host and port of the page that sends a request."""
     try:
         return urlsplit(origin).netloc
     except ValueError:  # of brackets that do not match
@@ -178,7 +180,7 @@ def _site(origin: str) -> str | None:
 
 
 def _hostname(request: Request) -> str | None:
-    """Whom the request is meant for; at any port, for it may have come through a tunnel."""
+    """The host that the request is for, at any port, since it may come through a tunnel."""
     try:
         return urlsplit(f"//{request.headers.get('host', '')}").hostname
     except ValueError:  # of brackets that do not match
@@ -186,7 +188,7 @@ def _hostname(request: Request) -> str | None:
 
 
 def _shown(shown: Presentation) -> dict[str, Any]:
-    """What the page may know of a trial: nothing of case and conditions."""
+    """The public part of a trial, without case and conditions."""
     test = TESTS[shown.trial.test]
     return {
         "number": shown.number,

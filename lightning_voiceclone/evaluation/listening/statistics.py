@@ -1,4 +1,4 @@
-"""What the answers say: means and shares for each system, with 95% intervals."""
+"""Statistics of the answers: means and shares for each system, with 95% intervals."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from lightning_voiceclone.evaluation.listening.store import Answer
 DRAWS = 2000
 LEVEL = 0.95
 Z = 1.959963984540054  # of the normal distribution, two-sided, at LEVEL
-SAME = 3  # on the four points of similarity: this and above say "same"
-# ITU-R BS.1534-3, 4.1.2: who rates the hidden reference below 90 in more than 15% of the trials is left out.
+SAME = 3  # on the four points of similarity: from here on the answer is "same"
+# ITU-R BS.1534-3, 4.1.2: listeners who rate the hidden reference below 90 in more than 15% of the trials are excluded.
 REFERENCE_LEAST, REFERENCE_SHARE = 90, 0.15
 BOOTSTRAP = f"bootstrap clustered over listeners and cases, {DRAWS} draws"
 WILSON = "Wilson, answers taken as independent"
@@ -23,7 +23,7 @@ WILSON = "Wilson, answers taken as independent"
 
 @dataclass(frozen=True)
 class Rating:
-    """What one answer says of one condition."""
+    """The rating of one condition in one answer."""
 
     listener: str
     case: str
@@ -32,21 +32,21 @@ class Rating:
 
 
 def results(answers: Sequence[Answer], seed: int = 0) -> dict[str, Any]:
-    """For each test: how its intervals were made, and for each condition mean, ci95, n, listeners and cases.
+    """For each test: how its intervals were computed, and for each condition mean, ci95, n, listeners and cases.
 
     ``mos`` (1 to 5), ``similarity`` (1 to 4, with ``same``, the share of answers 3 and 4) and ``mushra`` (0 to 100)
     have intervals by the bootstrap; ``abx`` (share of right answers; 0.5 by guessing) by Wilson's formula, with
     ``p_value``, two-sided, of the exact binomial test against guessing. ``mushra`` has ``unreliable_listeners``, whom
-    ITU-R BS.1534-3 would leave out; they are not left out here.
+    ITU-R BS.1534-3 would exclude; they are not excluded here.
     """
     found = {}
     for name, test in TESTS.items():
-        given = [answer for answer in answers if answer.trial.test == name]
-        if not given:
+        own = [answer for answer in answers if answer.trial.test == name]
+        if not own:
             continue
         ratings = [
             Rating(answer.listener, answer.trial.case, condition, value)
-            for answer in given
+            for answer in own
             for condition, value in test.ratings(answer.arrangement, answer.values).items()
         ]
         by_condition: dict[str, list[Rating]] = {}
@@ -55,8 +55,8 @@ def results(answers: Sequence[Answer], seed: int = 0) -> dict[str, Any]:
         found[name] = {
             "title": test.title,
             "interval": WILSON if name == "abx" else BOOTSTRAP,
-            "answers": len(given),
-            "listeners": len({answer.listener for answer in given}),
+            "answers": len(own),
+            "listeners": len({answer.listener for answer in own}),
             "systems": {condition: _summary(name, ratings, seed) for condition, ratings in by_condition.items()},
         }
         if name == "mushra":
@@ -84,8 +84,8 @@ def _summary(test: str, ratings: Sequence[Rating], seed: int) -> dict[str, Any]:
 
 
 def _interval(bootstrap: ClusterBootstrap, values: np.ndarray) -> list[float] | None:
-    """Of the mean; None where all answers are of one listener and one case."""
-    with np.errstate(invalid="ignore"):  # a draw may leave no answer; it is passed over
+    """Interval of the mean; None where all answers are of one listener and one case."""
+    with np.errstate(invalid="ignore"):  # a draw may leave no answer; it is ignored
         ends = bootstrap.interval(lambda weights: weights @ values / weights.sum(1), level=LEVEL)
     return None if ends is None else list(ends)
 

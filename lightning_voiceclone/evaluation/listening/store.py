@@ -1,4 +1,4 @@
-"""Answers in SQLite, each as it is given: what has been answered survives a killed server."""
+"""Stores answers in SQLite, each at once, so that they survive a killed server."""
 
 import contextlib
 import hashlib
@@ -21,9 +21,9 @@ from lightning_voiceclone.evaluation.listening.schedule import Shown
 from lightning_voiceclone.utils.reading import excerpt
 
 APPLICATION = 0x6C766C69  # SQLite's application_id of these files, "lvli"
-HELD_SECONDS = 1800.0  # an unanswered trial counts as taken for so long
-MOST_NEW = 1000  # listeners who began within that time and have answered nothing
-KNOWN = 1 << 16  # trials and orders that need not be read from their text again
+HELD_SECONDS = 1800.0  # an unanswered trial counts as taken for this long
+MOST_NEW = 1000  # listeners who started within that time and have answered nothing
+CACHED = 1 << 16  # parsed trials and orders
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
 CREATE TABLE identity (content TEXT NOT NULL);
@@ -39,16 +39,16 @@ Chooser = Callable[[Sequence[Shown]], tuple[Trial, Conditions] | None]
 
 
 class FullError(LVCError):
-    """More listeners than the test takes at once."""
+    """There are more new listeners than the test allows at once."""
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """A trial before a listener.
+    """A trial shown to a listener.
 
     Args:
-        number: its name to the outside, which tells nothing of it.
-        trial: what is asked.
+        number: its public name, which reveals nothing about it.
+        trial: the trial.
         arrangement: the conditions at the places.
     """
 
@@ -62,11 +62,11 @@ class Answer:
     """One answer: the numbers given to the places of an arrangement.
 
     Args:
-        listener: who.
-        trial: what was asked.
+        listener: name.
+        trial: the trial.
         arrangement: the conditions at the places.
-        values: as given.
-        seconds: from the showing to the answer.
+        values: one for each rated place.
+        seconds: between showing the trial and the answer.
     """
 
     listener: str
@@ -80,11 +80,11 @@ class Store:
     """The file of one listening test. Several threads and processes may use it at once.
 
     Args:
-        path: of the file; it is made where it is not there.
-        identity: what makes the test this one (``Material.identity``); None to read whatever test there is.
+        path: of the file; it is created if it does not exist.
+        identity: of the test (``Material.identity``); None to read the test that is there.
 
     Raises:
-        ConfigurationError: if the file is no listening test's, is of another test, or is missing where only to read.
+        ConfigurationError: if the file is not a listening test's, is of another test, or is missing and to be read.
     """
 
     def __init__(self, path: Path, identity: dict[str, object] | None) -> None:
@@ -114,7 +114,7 @@ class Store:
         """The test's identity, written where the file is new."""
         if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             if identity is None or database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise ConfigurationError(f"{path} is no listening test's database; name another with --database")
+                raise ConfigurationError(f"{path} is not a listening test's database; name another with --database")
             for statement in SCHEMA.split(";"):
                 database.execute(statement)
             database.execute("INSERT INTO identity VALUES (?)", [json.dumps(identity)])
@@ -124,9 +124,9 @@ class Store:
         there: dict[str, Any] = json.loads(database.execute("SELECT content FROM identity").fetchone()[0])
         for field, here in (identity or {}).items():
             if here != there.get(field):
-                told = f" ({excerpt(', '.join(there[field]))} there)" if field == "systems" else ""
+                detail = f" ({excerpt(', '.join(there[field]))} there)" if field == "systems" else ""
                 raise ConfigurationError(
-                    f"{path} has the answers of a test of other {field}{told}; name another file with --database"
+                    f"{path} has the answers of a test of other {field}{detail}; name another file with --database"
                 )
         return there
 
@@ -140,14 +140,14 @@ class Store:
         return f"listener-{hashlib.sha256(content.encode(errors='surrogateescape')).hexdigest()[:12]}"
 
     def close(self) -> None:
-        """Write everything into the one file and let it go."""
+        """Write everything into the one file and close it."""
         self._database.close()
 
     def add_listener(self) -> str:
-        """A new listener's name, which nobody can guess.
+        """A new listener's name, at random so that nobody can guess it.
 
         Raises:
-            FullError: if ``MOST_NEW`` others have begun within the last half hour and answered nothing.
+            FullError: if ``MOST_NEW`` others have started within the last half hour and answered nothing.
         """
         name = secrets.token_urlsafe(12)
         with self._transaction() as database:
@@ -156,7 +156,7 @@ class Store:
                 " (SELECT listener FROM presentation JOIN answer ON id = presentation)", [time.time() - HELD_SECONDS],
             ).fetchone()  # fmt: skip
             if new >= MOST_NEW:
-                raise FullError(f"{new} listeners have begun and answered nothing yet; try again in half an hour")
+                raise FullError(f"{new} listeners have started and answered nothing yet; try again in half an hour")
             database.execute("INSERT INTO listener VALUES (?, ?)", [name, time.time()])
         return name
 
@@ -174,7 +174,7 @@ class Store:
         return [_trial(key) for (key,) in rows]
 
     def present(self, listener: str, choose: Chooser) -> Presentation | None:
-        """The trial that is before the listener, else one that ``choose`` picks from the history; None at the end."""
+        """The listener's open trial, else one that ``choose`` picks from the history; None at the end."""
         with self._transaction() as database:
             row = database.execute(
                 "SELECT id, trial, arrangement FROM presentation WHERE listener = ?"
@@ -206,7 +206,7 @@ class Store:
         return Presentation(number, _trial(row[0]), _order(row[1])) if row else None
 
     def answer(self, number: int, values: Sequence[int]) -> Literal["kept", "again", "other"]:
-        """Keep an answer; the first one stays.
+        """Store an answer; the first one stays.
 
         Returns:
             "kept" for a first answer, "again" where the same was kept before, "other" where another one was.
@@ -244,12 +244,12 @@ class Store:
                 raise
 
 
-@lru_cache(KNOWN)
+@lru_cache(CACHED)
 def _order(text: str) -> Conditions:
     return tuple(json.loads(text))
 
 
-@lru_cache(KNOWN)
+@lru_cache(CACHED)
 def _trial(key: str) -> Trial:
     test, case, *conditions = json.loads(key)
     return Trial(test, case, tuple(conditions))

@@ -1,4 +1,4 @@
-"""What measures of frames share: the frames of a case's recordings, and which of them belong together."""
+"""Shared by frame-wise metrics: the frames of a case's recordings, and which of them correspond."""
 
 import functools
 import math
@@ -19,14 +19,14 @@ from lightning_voiceclone.features.spectral import STFT, MelSpectrogram
 FRAME_SECONDS = 0.01
 BANDS = 80
 CEPSTRA = 24  # c1 to c24, usual at 16 kHz
-RANGE_DB = 60.0  # below the loudest value of a recording nothing is heard beside it
+RANGE_DB = 60.0  # below a recording's loudest value; what is softer is masked by it
 Role = Literal["compared", "clone"]
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Frames:
-    """A recording, every 10 ms.
+    """Frames of a recording, every 10 ms.
 
     Args:
         spectrum: (T, bins) level of the STFT in dB, raised to 60 dB below its greatest value.
@@ -73,7 +73,7 @@ def _cosines() -> Tensor:
 
 @functools.lru_cache(maxsize=2)
 def warping_path(case: Case) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Frames of the compared recording and of the clone that belong together, by dynamic time warping of the cepstra.
+    """Frames of the compared recording and of the clone that correspond, by dynamic time warping of the cepstra.
 
     Steps (1, 1), (1, 0) and (0, 1) of equal weight, Euclidean distance (Sakoe & Chiba 1978).
     """
@@ -87,7 +87,7 @@ def warping_path(case: Case) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 @functools.lru_cache(maxsize=2)
 def paired_frames(case: Case) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """As :func:`warping_path`; one by one where samples belong together already, so that faults of timing count."""
+    """As :func:`warping_path`; one to one where samples correspond, so that timing errors count."""
     try:
         pair = parallel_pair(case)
     except (UndefinedMeasureError, RecordingError):
@@ -97,7 +97,7 @@ def paired_frames(case: Case) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def pitch_track(audio: Tensor, sample_rate: int) -> Floats:
-    """f0 in Hz (T,) every 10 ms, 0 where unvoiced: YIN, voiced where its voicing exceeds 0.5, as voices hear it."""
+    """f0 in Hz (T,) every 10 ms, 0 where unvoiced: YIN, voiced above 0.5, the threshold of models."""
     extractor = _pitch(sample_rate)
     with torch.inference_mode():
         f0, voicing = extractor(audio[None])[0]
@@ -112,6 +112,6 @@ def _pitch(sample_rate: int) -> Pitch:
 
 @functools.lru_cache(maxsize=2)
 def paired_pitch(case: Case) -> tuple[Floats, Floats]:
-    """f0 of the compared recording and of the clone at the frames that belong together, in Hz, 0 where unvoiced."""
+    """f0 of the compared recording and of the clone at corresponding frames, in Hz, 0 where unvoiced."""
     ours, theirs = paired_frames(case)
     return pitch_track(case.compared, case.sample_rate)[ours], pitch_track(case.clone, case.sample_rate)[theirs]

@@ -1,4 +1,4 @@
-"""The contract of what measures clones."""
+"""The contract of metrics of clones."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -18,17 +18,17 @@ Floats = NDArray[np.float64]
 
 
 class Metric(Part, torchmetrics.Metric):
-    """A figure of one clone and of many: ``update(case)`` for each, ``compute() -> scalar`` for all of them.
+    """A metric of one clone and of many: ``update(case)`` for each, ``compute() -> scalar`` for all of them.
 
-    A subclass says what one case gives, in :meth:`score`: a number, whose mean over cases is the figure; two numbers,
-    whose sums' ratio is the figure (errors and words); or any others, with a :meth:`summarize` of its own. Intervals
-    follow from :meth:`summarize` with other weights, so that it must be a function of these numbers alone.
+    A subclass computes one case's score in :meth:`score`: a number, whose mean over cases is the metric; two numbers,
+    whose sums' ratio is the metric (errors and words); or any others, with a :meth:`summarize` of its own. Intervals
+    come from :meth:`summarize` with other weights, so it must depend on these numbers alone.
 
-    A parameter of the constructor that is called ``recognizer`` or ``speaker_encoder`` is given the evaluation's own.
+    A constructor's parameter called ``recognizer`` or ``speaker_encoder`` receives the evaluation's own.
 
-    Class attributes: ``name``, by which reports and the command line call the figure; ``unit``; ``higher_is_better``;
+    Class attributes: ``name``, the metric's name in reports and on the command line; ``unit``; ``higher_is_better``;
     ``best``, the value that nothing exceeds, or None; ``per_case``, whether a single case has a value;
-    ``falls_back``, whether it lays the clone beside the source where there is no parallel recording.
+    ``falls_back``, whether the clone is compared with the source where there is no parallel recording.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -47,20 +47,20 @@ class Metric(Part, torchmetrics.Metric):
 
     @property
     def judge(self) -> MetricSource | None:
-        """Whose opinion the figure is; None for a formula of this package."""
+        """The model that measures; None for a formula of this package."""
         return None
 
     @abstractmethod
     def score(self, case: Case) -> float | tuple[float, ...]:
-        """What one case gives.
+        """The score of one case.
 
         Raises:
-            UndefinedMeasureError: if the measure has no answer for such cases (no parallel recording, say).
+            UndefinedMeasureError: if the metric is undefined for such cases (no parallel recording, say).
             RecordingError: if something is wrong with this one.
         """
 
     def update(self, case: Case) -> None:
-        """Take a case in.
+        """Add a case.
 
         Raises:
             UndefinedMeasureError: as :meth:`score`; the case is then left out.
@@ -69,7 +69,7 @@ class Metric(Part, torchmetrics.Metric):
         self.scores.append(torch.tensor(np.atleast_2d(self.score(case)), dtype=torch.float64))
 
     def compute(self) -> Tensor:
-        """The figure over all cases, a scalar; NaN if there were none."""
+        """The metric over all cases, a scalar; NaN if there were none."""
         if len(self.scores) == 0:
             return torch.tensor(torch.nan, dtype=torch.float64)
         scores = dim_zero_cat(self.scores).cpu().numpy()
@@ -77,7 +77,7 @@ class Metric(Part, torchmetrics.Metric):
 
     @classmethod
     def summarize(cls, scores: Floats, weights: Floats) -> Floats:
-        """The figure (D,) of cases' scores (n, 1 or more), once for each row of weights (D, n), which are not negative.
+        """Values (D,) from scores (n, 1 or more), once for each row of weights (D, n), which are not negative.
 
         NaN where a row's weights leave nothing to compute it from.
         """

@@ -1,4 +1,4 @@
-"""How near the statistics of made features are to those of real ones."""
+"""How close the statistics of generated features are to those of real ones."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,11 @@ from torchmetrics import Metric
 
 
 class ChannelMoments(Metric):
-    """Mean and spread of each feature channel, made against real: what an unconditional GAN should at least match.
+    """Mean and standard deviation of each feature channel, generated against real: the least a GAN should match.
 
     ``compute`` gives ``mean_gap``, the largest difference of means over channels in real standard deviations (best 0),
-    and ``spread_low`` and ``spread_high``, the least and the largest ratio of made to real standard deviation (best 1).
+    and ``spread_low`` and ``spread_high``, the least and the largest ratio of generated to real standard deviation
+    (best 1).
 
     Args:
         channels: F.
@@ -28,7 +29,7 @@ class ChannelMoments(Metric):
         self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, real: Tensor, fake: Tensor, mask: Tensor) -> None:
-        """Take in features (B, F, T), normalised, of which mask (B, 1, T) says which frames are real."""
+        """Add features (B, F, T), normalised; mask (B, 1, T) is 1 for the frames that are not padding."""
         for name, values in (("real", real), ("fake", fake)):
             values = values.float() * mask
             sums = torch.stack([values.sum((0, 2)), values.square().sum((0, 2))])
@@ -46,6 +47,6 @@ class ChannelMoments(Metric):
         return mean, (sums[1] / self.count - mean.square()).clamp_min(1e-12).sqrt()
 
     def compute(self) -> dict[str, Tensor]:
-        """The three figures, over all channels."""
+        """The three values, over all channels."""
         gaps, ratios = self.by_channel()
         return dict(zip(self.figures, (gaps.abs().max(), ratios.min(), ratios.max()), strict=True))

@@ -1,4 +1,4 @@
-"""What listeners would say, as models of hearing predict it."""
+"""Predictions of listeners' ratings by models of hearing."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ RATE = 16000  # of all three models
 
 def _check_rate(case: Case) -> None:
     if case.sample_rate != RATE:
-        raise RecordingError(f"audio is at {case.sample_rate} Hz, but this measure hears {RATE} Hz; resample it")
+        raise RecordingError(f"audio is at {case.sample_rate} Hz, but this metric needs {RATE} Hz; resample it")
 
 
 class PESQ(Metric):
     """Perceptual evaluation of speech quality, wide band (ITU-T P.862.2), by the package pesq.
 
     Against the parallel recording; undefined without one. MOS-LQO, from about 1.04 to 4.64 (a perfect copy); higher
-    is better. The package carries the ITU's code, with terms of its own: it is only ever optional.
+    is better. The package contains the ITU's code, with terms of its own, so it is optional.
     """
 
     name = "pesq_wb"
@@ -45,7 +45,7 @@ class PESQ(Metric):
         try:
             return float(self._pesq(RATE, parallel, clone, "wb"))
         except Exception as error:  # the package's own kinds: no utterance found, too short
-            raise RecordingError(f"PESQ has no answer: {' '.join(str(error).split())}") from error
+            raise RecordingError(f"PESQ failed: {' '.join(str(error).split())}") from error
 
 
 class STOI(Metric):
@@ -74,18 +74,18 @@ class STOI(Metric):
 
         parallel, clone = (audio.numpy() for audio in parallel_pair(case))
         with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)  # it warns, and answers 1e-5, where too little is heard
+            warnings.simplefilter("error", RuntimeWarning)  # it warns, and returns 1e-5, for too little speech
             try:
                 return float(self._stoi(parallel, clone, case.sample_rate))
             except (RuntimeWarning, ValueError) as error:
-                raise RecordingError(f"STOI has no answer: {' '.join(str(error).split())[:120]}") from error
+                raise RecordingError(f"STOI failed: {' '.join(str(error).split())[:120]}") from error
 
 
 class DNSMOS(Metric):
-    """Overall quality as a network predicts it of the clone alone (DNSMOS P.835, Reddy et al. 2022).
+    """Overall quality, predicted by a network from the clone alone (DNSMOS P.835, Reddy et al. 2022).
 
-    By the package speechmos, which carries the weights; mean over windows of 9 s, shorter clones being repeated.
-    MOS from 1 to 5; higher is better. Learnt from noisy calls: it hears noise and roughness, not words or voices.
+    By the package speechmos, which contains the weights. Mean over windows of 9 s; shorter clones are repeated.
+    MOS from 1 to 5; higher is better. Trained on noisy calls: sensitive to noise and roughness, not to words or voices.
     """
 
     name = "dnsmos_ovrl"
@@ -101,8 +101,8 @@ class DNSMOS(Metric):
         folder = Path(str(module.__file__)).parent / "dnsmos_models"
         self._sha256 = file_sha256(folder / "sig_bak_ovr.onnx")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # cases are judged side by side, in processes
-        # Its own constructor takes every core for each session.
+        options.intra_op_num_threads = 1  # cases are measured in parallel processes
+        # The package's constructor would use every core for each session.
         self._model = object.__new__(module.DNSMOS)
         self._model.onnx_sess = onnxruntime.InferenceSession(folder / "sig_bak_ovr.onnx", options)
         self._model.p808_onnx_sess = onnxruntime.InferenceSession(folder / "model_v8.onnx", options)

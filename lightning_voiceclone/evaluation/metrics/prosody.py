@@ -1,4 +1,4 @@
-"""Melody, voicing and pace of a clone against what it is compared with."""
+"""Pitch contour, voicing and pace of a clone against what it is compared with."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from lightning_voiceclone.evaluation.metrics.alignment import Floats, paired_pit
 from lightning_voiceclone.evaluation.metrics.metric import Metric
 from lightning_voiceclone.evaluation.metrics.spectral import correlation
 
-LEAST_FRAMES = 10  # voiced in both, for a melody to be judged
+LEAST_FRAMES = 10  # voiced in both, for a pitch contour to be compared
 
 
 def _voiced_in_both(case: Case) -> tuple[Floats, Floats]:
@@ -20,15 +20,15 @@ def _voiced_in_both(case: Case) -> tuple[Floats, Floats]:
     compared, clone = paired_pitch(case)
     both = (compared > 0) & (clone > 0)
     if both.sum() < LEAST_FRAMES:
-        raise RecordingError(f"only {int(both.sum())} frames are voiced in both; a melody needs {LEAST_FRAMES}")
+        raise RecordingError(f"only {int(both.sum())} frames are voiced in both; a pitch contour needs {LEAST_FRAMES}")
     return compared[both], clone[both]
 
 
 class F0RMSE(Metric):
     """Root mean square difference of f0 over frames voiced in both: sqrt(mean (f - f')^2).
 
-    f is the parallel recording's melody. Without one it is the source's, moved to the reference's register (times the
-    ratio of their medians), which is what a clone should sing; frames are then paired along a DTW path. f0 by YIN
+    f is the parallel recording's f0. Without one it is the source's, moved to the reference's register (times the
+    ratio of their medians), which is what a clone should have; frames are then paired along a DTW path. f0 by YIN
     every 10 ms, 60 to 500 Hz. In Hz, from 0 (a perfect copy); lower is better. Undefined with fewer than 10 such
     frames.
     """
@@ -41,23 +41,23 @@ class F0RMSE(Metric):
 
     def score(self, case: Case) -> float:
         """RMSE of f0 in Hz."""
-        wanted, clone = _voiced_in_both(case)
+        expected, clone = _voiced_in_both(case)
         if case.parallel is None:
-            wanted = wanted * (_median(case, "reference") / _median(case, "source"))
-        return float(np.sqrt(np.mean(np.square(wanted - clone), dtype=np.float64)))
+            expected = expected * (_median(case, "reference") / _median(case, "source"))
+        return float(np.sqrt(np.mean(np.square(expected - clone), dtype=np.float64)))
 
 
 def _median(case: Case, role: str) -> float:
     f0 = pitch_track(getattr(case, role), case.sample_rate)
     if not (f0 > 0).any():
-        raise RecordingError(f"no frame of the {role} is voiced, so that its register is unknown")
+        raise RecordingError(f"no frame of the {role} is voiced, so its register is unknown")
     return float(np.median(f0[f0 > 0]))
 
 
 class F0Correlation(Metric):
     """Pearson's correlation of f0 in Hz over frames voiced in both, whatever the register.
 
-    Against the parallel recording or, along a DTW path, the source. From -1 to 1 (the same melody); higher is better.
+    Against the parallel recording or, along a DTW path, the source. From -1 to 1 (the same contour); higher is better.
     Undefined with fewer than 10 such frames.
     """
 
@@ -73,7 +73,7 @@ class F0Correlation(Metric):
 
 
 class VoicingError(Metric):
-    """Share of frames that are voiced in one and unvoiced in the other.
+    """Share of frames that are voiced in one recording and unvoiced in the other.
 
     Against the parallel recording or, along a DTW path, the source. From 0 (a perfect copy) to 1; lower is better.
     """
@@ -91,9 +91,9 @@ class VoicingError(Metric):
 
 
 class DurationRatio(Metric):
-    """The shorter of the lengths of the clone and of what it is compared with over the longer: min(a, b) / max(a, b).
+    """Length of the clone and of what it is compared with, the shorter over the longer: min(a, b) / max(a, b).
 
-    So that a clone of half the pace and one of twice the pace do not make up for each other in the mean. From 0 to 1
+    So a clone at half the pace and one at twice the pace do not cancel in the mean. From 0 to 1
     (equally long); higher is better.
     """
 

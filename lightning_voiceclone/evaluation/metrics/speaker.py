@@ -1,4 +1,4 @@
-"""Whose voice a clone speaks with, as a speaker encoder hears it."""
+"""Speaker similarity of a clone, by a speaker encoder."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from lightning_voiceclone.core.interfaces import MetricSource, SpeakerEncoder
 from lightning_voiceclone.errors import UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.metric import Floats, Metric
-from lightning_voiceclone.evaluation.metrics.sources import check_speaker_judge, identify, voice_of
+from lightning_voiceclone.evaluation.metrics.sources import check_speaker_encoder, embedding_of, metric_source
 
 
-class _SpeakerMeasure(Metric):
+class _SpeakerMetric(Metric):
     def __init__(self, speaker_encoder: SpeakerEncoder) -> None:
         super().__init__()
-        self.encoder = check_speaker_judge(speaker_encoder)
-        self._judge = identify(speaker_encoder)
+        self.encoder = check_speaker_encoder(speaker_encoder)
+        self._judge = metric_source(speaker_encoder)
 
     @property
     def judge(self) -> MetricSource:
@@ -21,18 +21,18 @@ class _SpeakerMeasure(Metric):
         return self._judge
 
     def similarity(self, case: Case, left: str, right: str) -> float:
-        """Cosine of the voices of two of the case's recordings."""
-        ours, theirs = (voice_of(self.encoder, getattr(case, role)) for role in (left, right))
+        """Cosine of the embeddings of two of the case's recordings."""
+        ours, theirs = (embedding_of(self.encoder, getattr(case, role)) for role in (left, right))
         return float(ours @ theirs)
 
 
-class ReferenceSimilarity(_SpeakerMeasure):
+class ReferenceSimilarity(_SpeakerMetric):
     """Cosine of the embeddings of the clone and of the reference: cos(e(clone), e(reference)).
 
-    From -1 to 1 (0 to 1 with Resemblyzer); higher is better. Two recordings of one speaker do not reach 1 either.
+    From -1 to 1 (0 to 1 with Resemblyzer); higher is better. Two real recordings of one speaker do not reach 1 either.
 
     Args:
-        speaker_encoder: the judge, of audio; not the one that the model was trained with.
+        speaker_encoder: takes audio; should not be the one that the model was trained with.
     """
 
     name = "similarity_reference"
@@ -45,13 +45,13 @@ class ReferenceSimilarity(_SpeakerMeasure):
         return self.similarity(case, "clone", "reference")
 
 
-class SourceSimilarity(_SpeakerMeasure):
+class SourceSimilarity(_SpeakerMetric):
     """Cosine of the embeddings of the clone and of the source: how much of the source's voice is left.
 
     From -1 to 1 (0 to 1 with Resemblyzer); lower is better for a conversion, down to that of two different speakers.
 
     Args:
-        speaker_encoder: the judge, of audio; not the one that the model was trained with.
+        speaker_encoder: takes audio; should not be the one that the model was trained with.
     """
 
     name = "similarity_source"
@@ -63,13 +63,13 @@ class SourceSimilarity(_SpeakerMeasure):
         return self.similarity(case, "clone", "source")
 
 
-class NearerReference(_SpeakerMeasure):
+class NearerReference(_SpeakerMetric):
     """Share of clones that are nearer to the reference than to the source: cos to the one above cos to the other.
 
     From 0 to 1; higher is better.
 
     Args:
-        speaker_encoder: the judge, of audio; not the one that the model was trained with.
+        speaker_encoder: takes audio; should not be the one that the model was trained with.
     """
 
     name = "nearer_reference"
@@ -82,16 +82,16 @@ class NearerReference(_SpeakerMeasure):
         return float(self.similarity(case, "clone", "reference") > self.similarity(case, "clone", "source"))
 
 
-class SpeakerEqualErrorRate(_SpeakerMeasure):
-    """Equal-error rate of the judge where clones try to pass for the reference's speaker.
+class SpeakerEqualErrorRate(_SpeakerMetric):
+    """Equal-error rate of speaker verification with clones as impostors.
 
     Each case gives two trials against its reference: genuine, another recording of that speaker; impostor, the clone.
-    The rate is that at the threshold where as large a share of genuine trials is refused as of clones is let in. From
-    0 (no clone passes) to 1; 0.5 means that the judge cannot tell clones from the speaker: higher is better. Undefined
-    where no other recording of the speaker is known.
+    At the rate's threshold, the share of genuine trials that are rejected equals the share of clones that are accepted.
+    From 0 (no clone is accepted) to 1; 0.5 means that the encoder cannot distinguish clones from the speaker: higher is
+    better. Undefined where no other recording of the speaker is known.
 
     Args:
-        speaker_encoder: the judge, of audio; not the one that the model was trained with.
+        speaker_encoder: takes audio; should not be the one that the model was trained with.
     """
 
     name = "speaker_eer"
@@ -114,11 +114,11 @@ class SpeakerEqualErrorRate(_SpeakerMeasure):
 def equal_error_rate(
     genuine: Floats, impostor: Floats, genuine_weights: Floats | None = None, impostor_weights: Floats | None = None
 ) -> Floats:
-    """The rate (D,) at which as many genuine trials are refused as impostors accepted, interpolated between thresholds.
+    """The rate (D,) at which genuine trials are rejected as often as impostors are accepted, interpolated.
 
     Args:
         genuine: (n,) scores of trials that should be accepted.
-        impostor: (m,) scores of trials that should be refused.
+        impostor: (m,) scores of trials that should be rejected.
         genuine_weights: (D, n), not negative; None for one row of ones.
         impostor_weights: (D, m); likewise.
     """
@@ -130,12 +130,12 @@ def equal_error_rate(
     last = np.searchsorted(scores[order], np.unique(scores), side="right") - 1
     zeros = np.zeros((len(ours), 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        refused, kept_out = (
+        false_rejections, true_rejections = (
             np.hstack([zeros, np.cumsum(weights[:, order], axis=1)[:, last] / weights.sum(1, keepdims=True)])
             for weights in (np.hstack([ours, 0 * theirs]), np.hstack([0 * ours, theirs]))
         )
-        gap = (1 - kept_out) - refused  # from 1 to -1, never rising
+        gap = (1 - true_rejections) - false_rejections  # from 1 to -1, never rising
         after = (gap <= 0).argmax(1)[:, None]
         above, below = (np.take_along_axis(gap, index, 1) for index in (after - 1, after))
-        low, high = (np.take_along_axis(refused, index, 1) for index in (after - 1, after))
+        low, high = (np.take_along_axis(false_rejections, index, 1) for index in (after - 1, after))
         return (low + (high - low) * above / (above - below))[:, 0]

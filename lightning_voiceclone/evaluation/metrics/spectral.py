@@ -1,4 +1,4 @@
-"""Frame by frame: how far a clone's spectra are from those of what it is compared with."""
+"""Distances of a clone's spectra, frame by frame, from those of what it is compared with."""
 
 import math
 
@@ -18,9 +18,9 @@ def _paired_spectra(case: Case) -> tuple[Floats, Floats]:
 class LogSpectralRMSE(Metric):
     """Root mean square difference of log spectra: sqrt(mean over frames and bins of (20 log10 |X| / |Y|)^2).
 
-    STFT of 64 ms every 10 ms at 16 kHz; levels 60 dB and more below each recording's loudest count as that. X is the
-    parallel recording, frame by frame; without one, the source along a DTW path, and then the change of voice counts
-    too: compare systems by it, but do not minimise it. In dB, from 0 (a perfect copy); lower is better.
+    STFT of 64 ms every 10 ms at 16 kHz, with a floor at 60 dB below each recording's loudest level. X is the
+    parallel recording, frame by frame; without one, it is the source along a DTW path. Then the change of voice
+    counts too: compare systems by it, but do not minimise it. In dB, from 0 (a perfect copy); lower is better.
     """
 
     name = "log_spectral_rmse_db"
@@ -36,9 +36,9 @@ class LogSpectralRMSE(Metric):
 
 
 class SpectralCorrelation(Metric):
-    """Pearson's correlation of the log spectra, over all frames and bins, of the pairs of ``log_spectral_rmse_db``.
+    """Pearson's correlation of log spectra over all frames and bins, paired as for ``log_spectral_rmse_db``.
 
-    From -1 to 1 (a perfect copy, at whatever gain); higher is better. Undefined for a spectrum without any change.
+    From -1 to 1 (a perfect copy, at whatever gain); higher is better. Undefined for a constant spectrum.
     """
 
     name = "spectral_correlation"
@@ -61,17 +61,17 @@ def correlation(left: Floats, right: Floats) -> float:
     left, right = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (left, right))
     scale = math.sqrt(float((left**2).sum() * (right**2).sum()))
     if scale < 1e-9:
-        raise RecordingError("one of the two does not vary, so that nothing correlates with it")
+        raise RecordingError("one of the two is constant, so there is no correlation")
     return float((left * right).sum() / scale)
 
 
 class MelCepstralDistortion(Metric):
     """Mel-cepstral distortion (Kubichek 1993): the mean of 10 / ln 10 * sqrt(2 sum_d (c_d - c'_d)^2), d = 1 to 24.
 
-    The mean goes over the path of dynamic time warping between the two. c are the cepstra of 80 mel bands, in the
-    convention in which the figure is the root mean square difference of the smoothed log spectra in dB; c0, the level,
-    is left out. Against the parallel recording, or else the source, and then the change of voice counts too: compare
-    systems by it, but do not minimise it. In dB, from 0 (a perfect copy); lower is better.
+    The mean is over the DTW path between the two. c are the cepstra of 80 mel bands, in the convention in which the
+    result is the root mean square difference of the smoothed log spectra in dB; c0, the level, is left out. Against
+    the parallel recording, or else the source; then the change of voice counts too: compare systems by it, but do not
+    minimise it. In dB, from 0 (a perfect copy); lower is better.
     """
 
     name = "mcd_db"

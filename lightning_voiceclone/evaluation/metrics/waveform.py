@@ -1,4 +1,4 @@
-"""Sample by sample: how far a clone's waveform is from its parallel recording's."""
+"""Distances of a clone's waveform, sample by sample, from its parallel recording's."""
 
 import math
 
@@ -11,7 +11,7 @@ from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.metric import Metric
 
 LENGTH_TOLERANCE = 0.05  # seconds by which a vocoder may fall short of whole frames
-CEILING_DB = 100.0  # of the SNR: that of a perfect copy is infinite, of which there is no mean
+CEILING_DB = 100.0  # of the SNR, which is infinite for a perfect copy and would have no mean
 
 
 def parallel_pair(case: Case) -> tuple[Tensor, Tensor]:
@@ -19,18 +19,18 @@ def parallel_pair(case: Case) -> tuple[Tensor, Tensor]:
 
     Raises:
         UndefinedMeasureError: if the case has no parallel recording.
-        RecordingError: if the two differ in length by more than 50 ms, so that samples do not belong together.
+        RecordingError: if the two differ in length by more than 50 ms, so that samples do not correspond.
     """
     if case.parallel is None:
         raise UndefinedMeasureError(
             "no parallel recording: samples of a clone have no counterpart in another speaker's source; name a"
-            " recording of the target's own in the column target, or judge --copy"
+            " recording of the target speaker in the column target, or measure --copy"
         )
     lengths = len(case.parallel), len(case.clone)
     if abs(lengths[0] - lengths[1]) > LENGTH_TOLERANCE * case.sample_rate:
         clone, parallel = (length / case.sample_rate for length in reversed(lengths))
         raise RecordingError(
-            f"the clone lasts {clone:.2f} s and its parallel recording {parallel:.2f} s: samples do not belong together"
+            f"the clone lasts {clone:.2f} s and its parallel recording {parallel:.2f} s: samples do not correspond"
         )
     return case.parallel[: min(lengths)].double(), case.clone[: min(lengths)].double()
 
@@ -40,7 +40,7 @@ class SignalToNoise(Metric):
 
     x is the parallel recording, y the clone, cut to the shorter. In dB, from -100 to 100 (a perfect copy); higher is
     better. Undefined without a parallel recording: the source of a conversion is another waveform altogether. No
-    gain is fitted, and a shift of a fraction of a period costs all of it: of use for copies only.
+    gain is fitted, and a shift by a fraction of a period ruins it: useful for copies only.
     """
 
     name = "snr_db"
@@ -56,7 +56,7 @@ class SignalToNoise(Metric):
 
 
 class SegmentalSignalToNoise(Metric):
-    """Mean over frames of the SNR in each, held to -10 to 35 dB (Hansen & Pellom, ICSLP 1998).
+    """Mean over frames of the SNR in each, clipped to -10 to 35 dB (Hansen & Pellom, ICSLP 1998).
 
     Frames of 32 ms, half overlapping; those 60 dB and more below the loudest of the parallel recording are left out.
     In dB; higher is better; 35 for a perfect copy. Undefined where ``snr_db`` is.
@@ -74,8 +74,8 @@ class SegmentalSignalToNoise(Metric):
         if len(parallel) < length:
             raise RecordingError(f"lasts {len(parallel) / case.sample_rate:.3f} s, less than a frame of 0.032 s")
         frames = [row.unfold(0, length, length // 2).square().sum(1) for row in (parallel, parallel - clone)]
-        heard = frames[0] > 1e-6 * frames[0].max()
-        ratios = 10 * torch.log10(frames[0][heard] / frames[1][heard].clamp_min(1e-30))
+        loud = frames[0] > 1e-6 * frames[0].max()
+        ratios = 10 * torch.log10(frames[0][loud] / frames[1][loud].clamp_min(1e-30))
         return float(ratios.clamp(-10, 35).mean())
 
 

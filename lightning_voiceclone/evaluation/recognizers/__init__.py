@@ -1,1 +1,1 @@
-"""Judges of words and voices: recognisers, and speaker encoders that come with their weights."""
+"""Speech recognisers for metrics, and the normalisation of texts."""

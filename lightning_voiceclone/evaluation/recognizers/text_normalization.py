@@ -1,4 +1,4 @@
-"""The text normaliser of error rates, ``english-1``: what is written differently but said alike becomes alike.
+"""The text normaliser of error rates, ``english-1``: different spellings of the same words become equal.
 
 Lower case; numbers, ordinals, years, percentages and sums of money in words; mister, missus, doctor and saint for
 their abbreviations; no punctuation but apostrophes inside words; British spellings are left as they are.
@@ -67,7 +67,7 @@ def ordinal(number: int) -> str:
 
 
 def year(number: int) -> str:
-    """1100 to 1999 as they are said: eighteen forty eight, nineteen hundred, nineteen oh five."""
+    """1100 to 1999 as they are read: eighteen forty eight, nineteen hundred, nineteen oh five."""
     century, rest = divmod(number, 100)
     if rest == 0:
         return f"{cardinal(century)} hundred"

@@ -18,7 +18,7 @@ from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.pairs import Pair, read_pairs
-from lightning_voiceclone.evaluation.panel import RECOGNIZER, SPEAKER_ENCODER, Panel, PanelSettings, chosen_measures
+from lightning_voiceclone.evaluation.panel import RECOGNIZER, SPEAKER_ENCODER, Panel, PanelSettings, chosen_metrics
 from lightning_voiceclone.evaluation.workers import RATE
 from lightning_voiceclone.inference.converter import Converter
 
@@ -64,8 +64,8 @@ class CloneQuality(Callback):
             if value < 1:
                 raise ConfigurationError(f"CloneQuality: {name} is {value}, but must be at least 1")
         self.every, self.pairs, self.count, self.seed = every, pairs, count, seed
-        self.settings = PanelSettings(chosen_measures(measures), recognizer, speaker_encoder)
-        self.figures: dict[str, float] = dict.fromkeys(self.settings.measures, math.nan)
+        self.settings = PanelSettings(chosen_metrics(measures), recognizer, speaker_encoder)
+        self.figures: dict[str, float] = dict.fromkeys(self.settings.metrics, math.nan)
         self._due = 0
         self._panel: Panel | None = None
         self._pairs: list[tuple[str, Callable[[], Case]]] = []
@@ -141,7 +141,7 @@ class CloneQuality(Callback):
         assert self._panel is not None
         clone = self._cloned(module, case)
         self._log_audio(trainer, number, clone, module.spec.sample_rate)
-        told = self._panel.judge(_at_judges_rate(replace(case, clone=clone)), list(self.figures))
+        told = self._panel.measure(_at_judges_rate(replace(case, clone=clone)), list(self.figures))
         for name, reason in told["reasons"].items():
             logger.warning("CloneQuality: no %s of %s: %s", name, case.name, reason)
         scores: dict[str, list[float]] = told["scores"]
@@ -152,7 +152,7 @@ class CloneQuality(Callback):
         assert self._panel is not None
         if not scores:
             return math.nan
-        return float(self._panel.measures[name].summarize(np.array(scores), np.ones((1, len(scores))))[0])
+        return float(self._panel.metrics[name].summarize(np.array(scores), np.ones((1, len(scores))))[0])
 
     def _cloned(self, module: Any, case: Case) -> torch.Tensor:
         converter = Converter(module.voice, note=logger.debug)

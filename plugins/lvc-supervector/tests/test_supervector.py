@@ -12,7 +12,7 @@ from lvc_supervector.encoder import Cepstra, SupervectorSpeakerEncoder, supervec
 from safetensors.torch import save_file
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.evaluation.metrics.sources import check_speaker_judge, identify
+from lightning_voiceclone.evaluation.metrics.sources import check_speaker_encoder, metric_source
 from lightning_voiceclone.testing import SpeakerEncoderConformance, speech_like
 
 
@@ -52,7 +52,7 @@ def test_a_fitted_judge_tells_speakers_apart(tmp_path):
     told = [(cepstra(audio(speaker, seed)), str(speaker)) for speaker in range(6) for seed in range(5)]
     frames, speakers = zip(*told, strict=True)
     save_file(fit(frames, speakers, gaussians=8, channels=5), tmp_path / "judge.safetensors")
-    judge = check_speaker_judge(SupervectorSpeakerEncoder(weights=str(tmp_path / "judge.safetensors")))
+    judge = check_speaker_encoder(SupervectorSpeakerEncoder(weights=str(tmp_path / "judge.safetensors")))
     heard = {(speaker, seed): judge(audio(speaker, seed)[None])[0] for speaker in range(6) for seed in (7, 8)}
     same = [float(heard[s, 7] @ heard[s, 8]) for s in range(6)]
     other = [float(heard[a, 7] @ heard[b, 8]) for a, b in itertools.permutations(range(6), 2)]
@@ -65,7 +65,7 @@ def test_the_judge_that_ships_hears_other_rates_and_names_itself():
     low = judge(audio(2, 0)[None])[0]
     high = SupervectorSpeakerEncoder(sample_rate=24000)(audio(2, 0, rate=24000)[None])[0]
     assert float(low @ high) > 0.8
-    named = identify(judge)
+    named = metric_source(judge)
     assert named.name == "SupervectorSpeakerEncoder"
     assert named.version == "0.1.0"
     assert len(named.sha256) == 64

@@ -43,7 +43,7 @@ def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_pat
     arguments = [*reports[:2], "--database", tmp_path / "listen.sqlite", "--trials", 2, "--tests", "mos,mushra"]
     with (
         (tmp_path / "errors").open("w+") as errors,
-        serve(*arguments, errors=errors, READ_SECONDS=READ, ANSWER_SECONDS=ANSWER, IDLE_SECONDS=1) as (
+        serve(*arguments, errors=errors, READ_SECONDS=READ, RESPONSE_SECONDS=ANSWER, IDLE_SECONDS=1) as (
             address,
             process,
         ),
@@ -133,7 +133,7 @@ def test_listeners_who_answer_nothing_are_bounded(browser, monkeypatch):
     monkeypatch.setattr("lightning_voiceclone.evaluation.listening.store.MOST_NEW", 3)
     states = [client.post("/api/listener") for _ in range(4)]
     assert [state.status_code for state in states] == [201, 201, 201, 503]
-    assert "3 listeners have begun" in states[3].json()["detail"]
+    assert "3 listeners have started" in states[3].json()["detail"]
     body = {"trial": states[2].json()["trial"]["number"], "values": [3]}
     assert client.post("/api/answer", json=body).status_code == 200
     assert client.post("/api/listener").status_code == 201  # one has answered

@@ -91,7 +91,7 @@ def test_databases_of_other_tests_and_other_files_are_refused(make_test, tmp_pat
     other.commit()
     other.close()
     before = (tmp_path / "other.sqlite").read_bytes()
-    with pytest.raises(ConfigurationError, match="no listening test's database"):
+    with pytest.raises(ConfigurationError, match="not a listening test's database"):
         Store(tmp_path / "other.sqlite", material.identity)
     assert (tmp_path / "other.sqlite").read_bytes() == before
     with pytest.raises(ConfigurationError, match="there is no database"):

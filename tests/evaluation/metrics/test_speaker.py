@@ -9,7 +9,7 @@ from lightning_voiceclone.core.interfaces import SpeakerEncoder
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, UndefinedMeasureError
 from lightning_voiceclone.evaluation.case import Case
-from lightning_voiceclone.evaluation.metrics.sources import identify, voice_of
+from lightning_voiceclone.evaluation.metrics.sources import embedding_of, metric_source
 from lightning_voiceclone.evaluation.metrics.speaker import (
     NearerReference,
     ReferenceSimilarity,
@@ -89,24 +89,24 @@ def test_equal_error_rate_of_cases():
 def test_who_judges():
     torch.manual_seed(0)
     encoder = StatisticsSpeakerEncoder(Dims(20), channels=8, width=8)
-    judge = identify(encoder)
+    judge = metric_source(encoder)
     assert (judge.name, len(judge.sha256)) == ("StatisticsSpeakerEncoder", 64)
     with torch.no_grad():
         next(encoder.parameters()).add_(1)
-    assert identify(encoder).sha256 != judge.sha256
-    changed = identify(encoder)
+    assert metric_source(encoder).sha256 != judge.sha256
+    changed = metric_source(encoder)
     refer_by_hash(encoder)
-    assert identify(encoder) == changed  # though its state holds no weights now
+    assert metric_source(encoder) == changed  # though its state holds no weights now
     with torch.no_grad():
         next(encoder.parameters()).add_(1)
-    assert identify(encoder).sha256 != changed.sha256
-    with pytest.raises(ConfigurationError, match="StatisticsSpeakerEncoder cannot judge voices"):
+    assert metric_source(encoder).sha256 != changed.sha256
+    with pytest.raises(ConfigurationError, match="StatisticsSpeakerEncoder cannot measure speakers"):
         ReferenceSimilarity(encoder)
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr("lightning_voiceclone.evaluation.metrics.sources.REMEMBERED", 3)
+def test_cached_outputs_are_bounded(monkeypatch):
+    monkeypatch.setattr("lightning_voiceclone.evaluation.metrics.sources.CACHED", 3)
     encoder = TwoSamples()
     for degrees in (1, 2, 3, 1, 4, 1, 2):
-        voice_of(encoder, voice(degrees))
+        embedding_of(encoder, voice(degrees))
     assert encoder.asked == 5  # 1 stays, being asked for; 2 was the oldest when 4 came

@@ -65,11 +65,11 @@ def test_against_what_is_heard_in_the_source():
 def test_a_transcript_is_needed():
     with pytest.raises(RecordingError, match="the transcript is empty"):
         WordErrorRate(Scripted("a")).update(case(1, " ... "))
-    with pytest.raises(RecordingError, match="hears no words in the source"):
+    with pytest.raises(RecordingError, match="found no words in the source"):
         SelfWordErrorRate(Scripted("", "b")).update(case(2, "a"))
 
 
-def test_one_hearing_serves_all_three():
+def test_one_transcription_serves_all_three():
     recognizer = Scripted("a b", "a b")
     for cls in (WordErrorRate, CharacterErrorRate, SelfWordErrorRate):
         cls(recognizer).update(case(2, "a b"))

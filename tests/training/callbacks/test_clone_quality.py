@@ -115,7 +115,7 @@ def test_pairs_of_a_table(corpus_folder, tmp_path):
 def test_what_cannot_work_is_told_before_training(corpus_folder, tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="every is 0"):
         CloneQuality(every=0)
-    with pytest.raises(ConfigurationError, match="no measure is called 'mcd'"):
+    with pytest.raises(ConfigurationError, match="no metric is called 'mcd'"):
         CloneQuality(measures=["mcd"])
     with pytest.raises(ConfigurationError, match="CloneQuality needs a voice that can clone"):
         quality().on_fit_start(trainer(tmp_path), pl.LightningModule())
