@@ -18,13 +18,10 @@ class CommandParser(argparse.ArgumentParser):
             ConfigurationError: names the nearest option.
         """
         words = list(sys.argv[1:] if args is None else args)
+        known = [option for action in self._actions for option in action.option_strings]
         for word in words[: words.index("--")] if "--" in words else words:
             name = word.partition("=")[0]
-            if (
-                name.startswith("--")
-                and " " not in word
-                and not any(option.startswith(name) for option in self._option_string_actions)
-            ):
+            if name.startswith("--") and " " not in word and not any(option.startswith(name) for option in known):
                 self.error(f"unrecognized arguments: {name}")
         return super().parse_known_args(words, namespace)
 
