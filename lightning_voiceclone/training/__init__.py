@@ -1,1 +1,1 @@
-"""Training: the adversarial steps, and what goes round them."""
+"""Training: adversarial steps, losses, checks, callbacks and adaptation."""

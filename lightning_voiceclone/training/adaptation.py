@@ -1,4 +1,4 @@
-"""Few-shot adaptation: a voice trained a little further on the recordings of one speaker, whom it then speaks as."""
+"""Few-shot adaptation: fine-tune a model on one speaker, to whom it then clones without a reference."""
 
 import logging
 import math
@@ -33,14 +33,14 @@ from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 LEAST_SECONDS = 5.0
-# Adapted to 10 s of three speakers of the validation (less one recording of each, then), the cosine to the rest rose
-# from 0.812 to 0.834, 0.842 and 0.844 at 0.5, 0.75 and 1, and wrong words from 12.3% to 14.3%, 14.0% and 15.2%.
+# Measured on three validation speakers, adapted to 10 s of each without one recording: at a strength of 0.5, 0.75 and 1
+# the cosine to the rest rose from 0.812 to 0.834, 0.842 and 0.844, wrong words from 12.3% to 14.3%, 14.0% and 15.2%.
 STRENGTH = 0.6
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
 
 
 def recordings_in(folder: Path, tell: Callable[[str], None] = lambda note: None) -> list[Path]:
-    """Paths of the recordings below a folder, in order; ``tell`` is given a line on what was passed over.
+    """Paths of the recordings below a folder, in order; ``tell`` is called with a line about files that were skipped.
 
     Raises:
         ConfigurationError: if there are none.
@@ -55,7 +55,7 @@ def recordings_in(folder: Path, tell: Callable[[str], None] = lambda note: None)
 
 
 def check_settings(steps: int, learning_rate: float, strength: float, seed: int) -> None:
-    """Refuse settings that cannot work, before a voice is loaded for them.
+    """Refuse settings that cannot work, before a model is loaded for them.
 
     Raises:
         ConfigurationError: names the setting and its range.
@@ -81,32 +81,33 @@ def adapt(
     progress: bool = True,
     tell: Callable[[str], None] = lambda note: None,
 ) -> VoiceModel:
-    """A voice that is the given one, trained further on one speaker, and that needs no reference to speak as that one.
+    """Fine-tune a model on one speaker and store that speaker in it, so that it needs no reference.
 
-    Only the generator is trained: each crop must become itself again, told what it says and who says it by the
-    encoders as they are, and must sound like the speaker to the voice's own ear where that one is not trained either.
-    Its weights then go only part of the way (``strength``) from what they were to what they became, to keep more of
-    what half a minute does not teach (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    Only the generator is trained: it reconstructs each crop from the output of the frozen encoders, and a speaker loss
+    is added where the model has a speaker encoder that takes features. The weights are then interpolated from the
+    original to the trained ones by ``strength``, which keeps more of what half a minute of speech cannot teach
+    (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 
     Args:
-        voice: with a content encoder, that listens to references; it is changed.
-        recordings: of one speaker, of 5 s together at least; half a minute is good, more than some minutes adds little.
-        steps: of training.
+        voice: model with a content encoder that uses references; it is changed in place and returned.
+        recordings: of one speaker, at least 5 s together; half a minute is good, more than some minutes adds little.
+        steps: training steps.
         learning_rate: of AdamW.
-        strength: of the way that the weights go, above 0 to 1: more is nearer to the speaker.
-        seed: of crops and of noise on the speaker's embedding.
-        denoise: as of ``screen_source``.
-        progress: whether to show a bar on the error output, if that is a terminal.
-        tell: is given notes on the recordings, a line each.
+        strength: interpolation from the original (0, excluded) to the trained weights (1); more is closer to the
+            speaker.
+        seed: random seed of crops and of the noise on the speaker embedding.
+        denoise: as for ``screen_source``.
+        progress: whether to show a progress bar on the error output, if that is a terminal.
+        tell: called with notes on the recordings, a line each.
 
     Raises:
-        RecordingError: if a recording cannot be heard, or there is too little of them.
-        ConfigurationError: if the voice cannot clone, a setting is out of range, or the training diverges.
+        RecordingError: if a recording is not usable, or they are too short together.
+        ConfigurationError: if the model cannot clone, a setting is out of range, or the training diverges.
         KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
     check_settings(steps, learning_rate, strength, seed)
     if voice.content_encoder is None or not voice.needs_reference:
-        raise ConfigurationError("this voice cannot clone, and so cannot be adapted to a speaker; take one that can")
+        raise ConfigurationError("this model cannot clone, and so cannot be adapted to a speaker; take one that can")
     converter = Converter(voice, denoise=denoise, note=tell)
     read = [converter.read(path) for path in recordings]
     samples = sum(len(audio) for _, audio in read)
@@ -115,31 +116,31 @@ def adapt(
         raise RecordingError(f"the recordings last {seconds:.1f} s together; adaptation needs {LEAST_SECONDS:g} s")
     references = converter.screen_references(read)
     if sum(map(len, references)) < samples:
-        tell(f"that is how the voice is known; training uses all of the {seconds:.0f} s")
-    quiet = Converter(voice, denoise=denoise, note=lambda note: None)  # what there is to say has been said above
+        tell(f"that is for the speaker embedding; training uses all of the {seconds:.0f} s")
+    quiet = Converter(voice, denoise=denoise, note=lambda note: None)  # the notes were given above
     clean = [quiet.screen_source(each) for each in read]
     before = _weights(voice.generator)
     after = _trained(voice, clean, steps, learning_rate, seed, progress)
     voice.generator.load_state_dict({name: _between(before[name], value, strength) for name, value in after.items()})
     voice.own = StoredPrompt(voice.cpu().prompt(references, converter.sample_rate))
     voice.eval().requires_grad_(False)
-    fuse_parts(voice)  # which training took back
+    fuse_parts(voice)  # training undid it
     return voice
 
 
 def _trained(
     voice: VoiceModel, recordings: Sequence[Tensor], steps: int, learning_rate: float, seed: int, progress: bool
 ) -> dict[str, Tensor]:
-    """Weights that the generator has after training on recordings (N,), averaged; the voice is changed.
+    """Averaged weights of the generator after training on recordings (N,); the model is changed.
 
     Raises:
-        ConfigurationError: if no recording can be used, or weights are no numbers any more.
+        ConfigurationError: if no recording can be used, or the weights are not finite any more.
     """
-    voice.eval().requires_grad_(False).generator.requires_grad_(True)  # without dropout, as it was measured
+    voice.eval().requires_grad_(False).generator.requires_grad_(True)  # without dropout, as in the measurements above
     for part in voice.modules():
         if isinstance(part, torch.nn.RNNBase):
-            part.train()  # cuDNN gives a recurrent network's gradients in no other mode
-            part.dropout = 0.0  # which it would apply by itself then
+            part.train()  # cuDNN computes gradients of recurrent networks in training mode only
+            part.dropout = 0.0  # training mode would apply it
     data = MemoryDataModule(
         [audio.numpy() for audio in recordings], voice.spec.sample_rate, segment_seconds=CROP_SECONDS,
         reference_seconds=REFERENCE_SECONDS, reference_elsewhere=0.75, batch_size=BATCH, seed=seed,
@@ -165,7 +166,7 @@ def _trained(
 
 
 def _module(voice: VoiceModel, learning_rate: float) -> VoiceTraining:
-    """The voice in training."""
+    """The training module of the model."""
     weights = {"reconstruction": 20.0}
     speaker = voice.speaker_encoder
     if speaker is not None and speaker.takes == "features":
@@ -182,7 +183,7 @@ def _weights(part: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def _between(before: torch.Tensor, after: torch.Tensor, strength: float) -> torch.Tensor:
-    """Of the way between two tensors so much; the later one where they are no real numbers, such as counts."""
+    """Interpolate between two tensors; ``after`` itself where they are not floating point, such as counts."""
     return torch.lerp(before, after, strength) if after.is_floating_point() else after.clone()
 
 
@@ -191,7 +192,7 @@ class _Advance(Callback):
         self.advance = advance
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """A step is done."""
+        """Advance the progress bar by one step."""
         self.advance(1)
 
 
@@ -205,7 +206,7 @@ def _trainer(steps: int, advance: Callable[[int], None]) -> pl.Trainer:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what Lightning says of the machine, its services and its loaders."""
+    """Suppress Lightning's messages about the machine, its services and its loaders."""
     logger = logging.getLogger("lightning.pytorch")
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -219,7 +220,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM be KeyboardInterrupt: Lightning ends the process, after SIGTERM with status 0."""
+    """Raise KeyboardInterrupt on Ctrl-C and SIGTERM; Lightning would end the process, after SIGTERM with status 0."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main else None
     try:
@@ -227,5 +228,5 @@ def _interruptible() -> Iterator[None]:
     except SystemExit as ended:
         raise KeyboardInterrupt from ended
     finally:
-        if handler is not None:  # Lightning ignores further ones for good
+        if handler is not None:  # Lightning ignores all further ones
             signal.signal(signal.SIGINT, handler)

@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole or not at all, and are read without running code."""
+"""Atomic checkpoint files, which are read without running code."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from lightning_voiceclone.utils.files import atomic_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes beside the final name and moves into place; reads plain values only."""
+    """Writes to a temporary file and renames it; reads plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint.
 
         Raises:
-            OSError: if it cannot be written; an older file of that name stays as it was.
-            NotFiniteError: if a weight is not finite; an older file stays too.
+            OSError: if it cannot be written; an older file of that name is kept.
+            NotFiniteError: if a weight is not finite; an older file is kept too.
         """
         check_finite(checkpoint.get("state_dict", {}))
         with atomic_file(path) as temporary:
@@ -34,12 +34,12 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            ConfigurationError: if it is none, is cut short, or holds more than plain values, or hyper-parameters, by
-                which Lightning would call what the checkpoint names.
+            ConfigurationError: if it is not a checkpoint, is truncated, holds more than plain values, or holds
+                hyper-parameters, from which Lightning would call what the checkpoint names.
         """
         try:
             checkpoint = read_checkpoint(Path(path))
-        except OSError as error:  # torch's, of a file that is cut short, names no file
+        except OSError as error:  # torch's error for a truncated file names no file
             raise ConfigurationError(f"{path} cannot be read as a checkpoint: {error.strerror or error}") from error
         if names := sorted(name for name in checkpoint if "hyper_parameters" in str(name)):
             raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What a combination of a voice's parts cannot do in training."""
+"""Checks that a combination of parts and settings can be trained."""
 
 from collections.abc import Iterable, Mapping, Sized
 
@@ -12,7 +12,7 @@ from lightning_voiceclone.core.interfaces import (
 )
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.training.loss_weights import OF_THE_GAME
+from lightning_voiceclone.training.loss_weights import ADVERSARIAL
 from lightning_voiceclone.voice.model import VoiceModel
 
 
@@ -26,10 +26,10 @@ def absent_losses(
     """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
     absent = {"confusion": "that loss was removed, since no ablation had shown a benefit; leave it out"}
     for name, encoder in (("content", content), ("speaker", speaker)):
-        if reason := _no_judge(name, encoder):
+        if reason := _why_no_loss(name, encoder):
             absent[name] = reason
     if not swap:
-        absent["statistics"] = "it is of rows that speak in another's voice, and model.swap is 0; set it above 0"
+        absent["statistics"] = "it is computed on cross-speaker rows only, and model.swap is 0; set it above 0"
     if "kl" not in generator.loss_names:
         absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
     if spec.kind == "waveform":
@@ -37,21 +37,23 @@ def absent_losses(
     else:
         absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
     if content is None:
-        reason = "without a content encoder the voice is made from noise alone, and there is nothing to compare with"
+        reason = (
+            "without a content encoder speech is generated from noise alone, and there is no target to compare with"
+        )
         absent |= {"reconstruction": reason, "spectral": reason}
     return absent
 
 
-def _no_judge(name: str, encoder: ContentEncoder | SpeakerEncoder | None) -> str | None:
-    """Why an encoder cannot tell whether what was made is right; None if it can."""
+def _why_no_loss(name: str, encoder: ContentEncoder | SpeakerEncoder | None) -> str | None:
+    """Why no loss can be computed from an encoder's output for generated features; None if it can."""
     if encoder is None:
-        return f"there is no {name} encoder to hear what was made"
+        return f"there is no {name} encoder to compute it with"
     if encoder.takes == "audio":
-        return f"{type(encoder).__name__} hears audio, and what was made is features; use an encoder of features"
+        return f"{type(encoder).__name__} takes audio, and the generator outputs features; use one of features"
     if _trained(encoder):
         return (
-            f"{type(encoder).__name__} is trained too and would learn to be content with anything; give it pretrained"
-            " weights"
+            f"{type(encoder).__name__} is trained too and would learn to make the loss small for any input;"
+            " give it pretrained weights"
         )
     return None
 
@@ -61,7 +63,7 @@ def _trained(encoder: ContentEncoder | SpeakerEncoder) -> bool:
 
 
 def check_swap(swap: float, needs_reference: bool, content: ContentEncoder | None) -> None:
-    """Refuse to exchange voices where there are none, or where nothing would say what is to come of it.
+    """Refuse cross-speaker rows for a model that has no speaker to change, or no content to keep.
 
     Raises:
         ConfigurationError: names the setting.
@@ -70,34 +72,36 @@ def check_swap(swap: float, needs_reference: bool, content: ContentEncoder | Non
         raise ConfigurationError(f"model.swap is {swap}; it must be from 0 to 1")
     if swap and (not needs_reference or content is None):
         raise ConfigurationError(
-            f"model.swap is {swap}, but only a voice with a content encoder that listens to a reference can speak in"
-            " another speaker's; set it to 0, or add both encoders"
+            f"model.swap is {swap}, but only a model with a content encoder that uses a reference can convert rows to"
+            " another speaker; set it to 0, or add both encoders"
         )
 
 
-def check_cross_speaker(weights: Mapping[str, float], swap: float, *, playing: bool, warmup: int) -> None:
-    """Refuse losses that would have no row to be of: none is exchanged without a discriminator, or before it plays.
+def check_cross_speaker(weights: Mapping[str, float], swap: float, *, adversarial: bool, warmup: int) -> None:
+    """Refuse loss weights that apply to no row of the batch.
+
+    Rows are converted to another speaker only while a discriminator takes part, so not during ``warmup``.
 
     Raises:
         ConfigurationError: names the setting or the losses, and what to do.
     """
-    if swap and not playing:
+    if swap and not adversarial:
         raise ConfigurationError(
-            f"model.swap is {swap}, but rows are exchanged only against a discriminator, and there is none; add one, or"
-            " set model.swap to 0"
+            f"model.swap is {swap}, but cross-speaker rows need a discriminator, and there is none; add one, or set"
+            " model.swap to 0"
         )
     of_own = [name for name in ("reconstruction", "spectral", "feature_matching") if weights.get(name, 0) > 0]
     if swap == 1 and not warmup and of_own:
         raise ConfigurationError(
-            "model.swap is 1: every row speaks in another's voice from the first step on, so that"
+            "model.swap is 1: every row is converted to another speaker from the first step on, so that"
             f" {' and '.join(of_own)} would train nothing; set model.swap below 1, or the weights to 0"
         )
-    of_exchange = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
-    others = {name for name, weight in weights.items() if weight > 0} - {*OF_THE_GAME, *of_exchange}
-    if swap and warmup and of_exchange and not others:
+    of_cross = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
+    others = {name for name, weight in weights.items() if weight > 0} - {*ADVERSARIAL, *of_cross}
+    if swap and warmup and of_cross and not others:
         raise ConfigurationError(
-            f"steps.warmup is {warmup}, in which no rows are exchanged, so that {' and '.join(of_exchange)} would train"
-            " nothing; set it to 0, or give another loss a weight, such as reconstruction"
+            f"steps.warmup is {warmup}, in which there are no cross-speaker rows, so that {' and '.join(of_cross)}"
+            " would train nothing; set it to 0, or give another loss a weight, such as reconstruction"
         )
 
 
@@ -116,7 +120,7 @@ def check_augmentation(transforms: Iterable[AudioTransform]) -> None:
 
 
 def check_transforms(augmentation: Iterable[AudioTransform], content_transforms: Sized, voice: VoiceModel) -> None:
-    """Refuse transforms that would teach something wrong, or nothing.
+    """Refuse transforms that would train something wrong, or have no effect.
 
     Raises:
         ConfigurationError: names the transform or the setting, and what to do.
@@ -124,19 +128,19 @@ def check_transforms(augmentation: Iterable[AudioTransform], content_transforms:
     for transform in augmentation:
         if voice.needs_reference and not transform.keeps_voice:
             raise ConfigurationError(
-                f"{type(transform).__name__} would change who speaks in the crops and not in their references; leave it"
-                " out of model.augmentation (data.speeds plays recordings as other speakers, references and all)"
+                f"{type(transform).__name__} would change the speaker of the crops but not of their references; leave"
+                " it out of model.augmentation (data.speeds changes recordings and references alike)"
             )
     encoder = voice.content_encoder
     if len(content_transforms) and (encoder is None or encoder.takes == "audio"):
-        what = "there is no content encoder" if encoder is None else f"{type(encoder).__name__} hears audio"
+        what = "there is no content encoder" if encoder is None else f"{type(encoder).__name__} takes audio"
         raise ConfigurationError(
-            f"model.content_transforms are of the features that the content encoder hears, but {what}; set it to null"
+            f"model.content_transforms change the features given to the content encoder, but {what}; set it to null"
         )
 
 
 def check_stored_features(stored: bool, transforms: Sized) -> None:
-    """Refuse to change the audio of crops whose features are known already.
+    """Refuse to change the audio of crops whose features are read from the cache.
 
     Raises:
         ConfigurationError: names both settings.
@@ -148,14 +152,14 @@ def check_stored_features(stored: bool, transforms: Sized) -> None:
         )
 
 
-def check_way_back(judge: Discriminator | None, vocoder: Vocoder) -> None:
-    """Refuse a judge of waveforms from which no gradient could reach the generator.
+def check_way_back(discriminator: Discriminator | None, vocoder: Vocoder) -> None:
+    """Refuse a waveform discriminator whose gradients could not reach the generator.
 
     Raises:
         ConfigurationError: names both, and what can be used instead.
     """
-    if judge is not None and judge.takes == "audio" and "differentiable" not in vocoder.capabilities:
+    if discriminator is not None and discriminator.takes == "audio" and "differentiable" not in vocoder.capabilities:
         raise ConfigurationError(
-            f"{type(judge).__name__} judges waveforms, but no gradient comes back through {type(vocoder).__name__};"
+            f"{type(discriminator).__name__} takes waveforms, but {type(vocoder).__name__} is not differentiable;"
             " use a discriminator of features, or Waveform features with the vocoder Unframe"
         )

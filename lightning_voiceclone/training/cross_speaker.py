@@ -1,4 +1,4 @@
-"""Training crops in other voices than their own: who speaks in whose, and what that is judged beside."""
+"""Cross-speaker conversion in training: which rows are converted, to whom, and what the discriminator compares with."""
 
 from dataclasses import dataclass, replace
 
@@ -12,11 +12,11 @@ from lightning_voiceclone.voice.analysis import Analysis
 
 @dataclass(frozen=True)
 class CrossSpeaker:
-    """The first ``swapped`` rows of a batch speak in the voice of the row after them, the others in their own.
+    """Converts the first ``swapped`` rows of a batch to the speaker of the row after them; the others keep their own.
 
     Args:
-        rows: of the batch.
-        swapped: of them that are exchanged, in which nothing says how they must sound.
+        rows: number of rows of the batch.
+        swapped: number of rows that are converted to another speaker; these have no target to reconstruct.
     """
 
     rows: int
@@ -24,31 +24,31 @@ class CrossSpeaker:
 
     @classmethod
     def of(cls, rows: int, share: float) -> "CrossSpeaker":
-        """With that share of the rows, rounded down but not to none; none where there is no other voice to take."""
+        """Convert that share of the rows: rounded down, at least one; none where the batch has a single row."""
         return cls(rows, max(int(rows * share), 1) if rows > 1 and share > 0 else 0)
 
     def index(self, device: torch.device) -> Tensor:
-        """(B,) number of the row in whose voice each row speaks."""
+        """(B,) index of the row whose speaker each row gets."""
         own = torch.arange(self.rows, device=device)
         return torch.where(own < self.swapped, (own + 1) % self.rows, own)
 
     def register(self, prompt: SpeakerPrompt) -> Tensor | None:
-        """(B,) median f0 in Hz that each melody is moved to; NaN, which moves nothing, for rows in their own voice."""
+        """(B,) target median f0 in Hz of each row; NaN (f0 is left as it is) for rows that keep their speaker."""
         if prompt.register is None or not self.swapped:
             return None
         own = torch.arange(self.rows, device=prompt.register.device) >= self.swapped
         return prompt.register.masked_fill(own, torch.nan)
 
     def real(self, source: Analysis, reference: Analysis | None) -> Tensor:
-        """(B, F, T) what the fake stands beside: the crop itself, or of exchanged rows their reference."""
+        """(B, F, T) real features for the discriminator: the crop itself, or the reference for cross-speaker rows."""
         return self.beside(source.features, None if reference is None else reference.features)
 
     def audio(self, source: Analysis, reference: Analysis | None) -> Tensor:
-        """(B, N) the samples of the same."""
+        """(B, N) audio samples of the same rows as :meth:`real`."""
         return self.beside(source.audio, None if reference is None else reference.audio)
 
     def beside(self, own: Tensor, other: Tensor | None) -> Tensor:
-        """Rows of ``own``, of which the exchanged ones are those of the other that they take, of the same length."""
+        """``own``, with cross-speaker rows replaced by their target's row of ``other``, cut or padded to the length."""
         if other is None or not self.swapped:
             return own
         taken = other[self.index(other.device)[: self.swapped]]
@@ -58,7 +58,7 @@ class CrossSpeaker:
         return torch.cat([taken, own[self.swapped :]])
 
     def condition(self, condition: Condition, reference: Analysis | None) -> Condition:
-        """The condition with as many frames of exchanged rows as their reference has too."""
+        """The condition with ``lengths`` of cross-speaker rows limited to those of their reference."""
         if reference is None or not self.swapped:
             return condition
         lengths = condition.lengths.clone()

@@ -10,15 +10,15 @@ from lightning_voiceclone.utils.torch_internals import lerp_all
 
 
 class WeightAverage(nn.Module):
-    """Exponential moving average of a module's trained parameters, kept as buffers (so that checkpoints have them).
+    """Exponential moving average of a module's trained parameters, kept as buffers so that checkpoints contain it.
 
     ``average <- decay * average + (1 - decay) * weights``, with the decay of the first updates limited to
-    (1 + n) / (10 + n) after n updates, so that the beginning is forgotten soon.
+    (1 + n) / (10 + n) after n updates, so that initial weights have little influence.
 
     Args:
         module: whose parameters are averaged; those that are frozen now are left out.
         decay: from 0 (no memory) to 1.
-        prefix: put before the names, so that a reader of the checkpoint knows whose weights they are.
+        prefix: of the buffers' names, so that a reader of the checkpoint can tell which module they belong to.
     """
 
     updates: torch.Tensor
@@ -39,7 +39,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take the module's present weights into the average."""
+        """Update the average with the module's current weights."""
         averages, parameters = self._pairs(module)
         count = int(self.updates)
         lerp_all(averages, [p.data for p in parameters], 1 - min(self.decay, (1 + count) / (10 + count)))
@@ -47,7 +47,7 @@ class WeightAverage(nn.Module):
 
     @contextlib.contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
-        """Let the module run with the averaged weights; pointers are exchanged, nothing is copied."""
+        """Run the module with the averaged weights; tensors are swapped, not copied."""
         averages, parameters = self._pairs(module)
         kept = [p.data for p in parameters]
         try:

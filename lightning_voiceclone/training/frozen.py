@@ -1,4 +1,4 @@
-"""Trained models that a training uses and does not own."""
+"""Pretrained models that training uses but that are not part of its checkpoints."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -11,14 +11,14 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True, eq=False)
 class Frozen(Generic[M]):
-    """Holds a module so that it is no submodule of its holder.
+    """Keeps a module without registering it as a submodule of its owner.
 
-    The holder's checkpoints, ``parameters()`` and ``train()`` must not reach it: it stays as it was trained, without
-    dropout, and a checkpoint states what it is instead of containing it. The holder's ``to`` does not reach it
-    either: use :meth:`on`.
+    The owner's checkpoints, ``parameters()`` and ``train()`` do not include it: its weights are fixed, it runs without
+    dropout, and a checkpoint describes it instead of containing it. The owner's ``to`` does not move it either: use
+    :meth:`on`.
 
     Args:
-        module: is set to evaluation, without gradients of its weights.
+        module: set to evaluation mode, without gradients of its weights.
     """
 
     module: M

@@ -1,30 +1,30 @@
-"""Weights of the losses, checked: a misspelt or an unused one is an error, not silence."""
+"""Checks of loss weights: a misspelt or unused one is an error."""
 
 from collections.abc import Collection, Mapping
 
 from lightning_voiceclone.errors import ConfigurationError, check_range, nearest
 
-OF_THE_GAME = ("adversarial", "feature_matching")
+ADVERSARIAL = ("adversarial", "feature_matching")  # losses that need a discriminator
 
 
 def check_weights(
-    weights: Mapping[str, float], own: Collection[str], absent: Mapping[str, str], *, playing: bool, warmup: int
+    weights: Mapping[str, float], own: Collection[str], absent: Mapping[str, str], *, adversarial: bool, warmup: int
 ) -> None:
-    """Refuse weights that would have no effect, and players that would have none to play by.
+    """Refuse loss weights that would have no effect, and a generator or discriminator without any loss.
 
     Args:
         weights: by the loss's name.
         own: names of the losses that this combination of parts computes without a discriminator.
-        absent: names of losses that it does not, each with the reason.
-        playing: whether there is a discriminator, which gives two more.
-        warmup: steps for which it does not play.
+        absent: names of losses that it does not compute, each with the reason.
+        adversarial: whether there is a discriminator, which adds two losses.
+        warmup: steps without the discriminator.
 
     Raises:
         ConfigurationError: for an unknown name (with the nearest match), for a loss that is not computed (with the
-            reason), for a weight below zero, and where either player has no loss to train by.
+            reason), for a weight below zero, and where generator or discriminator has no loss to train by.
     """
-    available = {*own, *(OF_THE_GAME if playing else ())}
-    absent = dict(absent) if playing else {**absent, **dict.fromkeys(OF_THE_GAME, "there is no discriminator")}
+    available = {*own, *(ADVERSARIAL if adversarial else ())}
+    absent = dict(absent) if adversarial else {**absent, **dict.fromkeys(ADVERSARIAL, "there is no discriminator")}
     for name, weight in weights.items():
         if name not in available and name not in absent:
             raise ConfigurationError(
@@ -40,7 +40,7 @@ def check_weights(
 
     if not weighed(available):
         raise ConfigurationError(f"no loss has a weight above 0; this model's are {', '.join(sorted(available))}")
-    if playing and not weighed(OF_THE_GAME):
+    if adversarial and not weighed(ADVERSARIAL):
         raise ConfigurationError(
             "there is a discriminator, but the weights of adversarial and feature_matching are 0;"
             " give one a weight, or set discriminator to null"

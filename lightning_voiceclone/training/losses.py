@@ -1,4 +1,4 @@
-"""What a voice learns by beside the game: how far what was made is from what was wanted."""
+"""Non-adversarial losses of the voice model."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content"
 
 @dataclass(frozen=True, eq=False)
 class LossInputs:
-    """A batch, what it was to become, and what it became.
+    """Inputs, output and targets of the generator for one batch.
 
     Args:
-        source: what was to be said.
-        reference: crops of the same speakers; None for a voice that listens to none.
-        own: identity of each row's own reference; None likewise.
-        cross_speaker: which rows were to be said in another's voice.
-        condition: what the generator was told; ``lengths`` are of the frames that count.
-        fake: (B, F, T) what it made.
-        real: (B, F, T) what that stands beside; equal to the fake where recordings have nothing.
-        heard: (B, F or 1, 1), whether what the fake stands beside has anything in a channel.
-        converting: whether rows are exchanged at all, in this step or later in training.
+        source: the crops.
+        reference: reference crops of the same speakers; None for a model that uses none.
+        own: prompt of each row's own reference; None likewise.
+        cross_speaker: which rows are converted to another speaker.
+        condition: input of the generator; its ``lengths`` are the frames that count.
+        fake: (B, F, T) generated features.
+        real: (B, F, T) target features; equal to ``fake`` in channels beyond the recording's bandwidth.
+        in_band: (B, F or 1, 1) bool, whether a channel lies within the bandwidth of the target.
+        converting: whether there are cross-speaker rows at all, in this step or later in training.
     """
 
     source: Analysis
@@ -38,7 +38,7 @@ class LossInputs:
     condition: Condition
     fake: Tensor
     real: Tensor
-    heard: Tensor
+    in_band: Tensor
     converting: bool
 
     @property
@@ -51,7 +51,7 @@ class VoiceLosses:
     """The losses of :class:`VoiceTraining` that need no discriminator, by name.
 
     Args:
-        names: of those that are asked for; others than ``VOICE_LOSSES`` are somebody else's.
+        names: of the losses to compute; names outside ``VOICE_LOSSES`` are ignored.
     """
 
     def __init__(self, names: Collection[str]):
@@ -59,7 +59,7 @@ class VoiceLosses:
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
 
     def __call__(self, voice: VoiceModel, made: LossInputs) -> dict[str, Tensor]:
-        """Scalars; one that has nothing to say of this batch is left out."""
+        """Scalars by name; a loss that applies to no row of this batch is left out."""
         found = {name: getattr(self, f"_{name}")(voice, made) for name in self.names}
         return {name: loss for name, loss in found.items() if loss is not None}
 
@@ -75,10 +75,10 @@ class VoiceLosses:
         return self.spectral(voice.vocode(made.fake[own]), made.source.audio[own])
 
     def _speaker(self, voice: VoiceModel, made: LossInputs) -> Tensor:
-        told = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
+        embedding = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
         assert made.own is not None
         assert made.own.speaker is not None
-        return cosine_distance(told, made.own.speaker[made.cross_speaker.index(told.device)])
+        return cosine_distance(embedding, made.own.speaker[made.cross_speaker.index(embedding.device)])
 
     def _statistics(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
         rows = slice(0, made.cross_speaker.swapped)
@@ -88,15 +88,15 @@ class VoiceLosses:
         lengths = made.condition.lengths[rows]
         ours = replace(made.source.rows(rows), features=made.fake[rows], lengths=lengths)
         theirs = made.reference.rows(made.cross_speaker.index(made.fake.device)[rows])
-        heard = made.heard[rows, :, 0].expand(-1, made.fake.shape[1])
-        return statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, heard)
+        in_band = made.in_band[rows, :, 0].expand(-1, made.fake.shape[1])
+        return statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, in_band)
 
     def _content(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
-        # Other rows are told by their reconstruction what to say, and an encoder costs more than the generator.
+        # Reconstruction already trains the content of other rows, and the encoder costs more than the generator.
         if made.converting and not made.cross_speaker.swapped:
             return None
         rows = slice(0, made.cross_speaker.swapped or len(made.fake))
         source = replace(made.source.rows(rows), lengths=made.condition.lengths[rows])
-        said = voice.content(source).detach()
-        heard = voice.content(replace(source, features=made.fake[rows]))
-        return cosine_distance(heard, said, made.mask[rows])
+        wanted = voice.content(source).detach()
+        content = voice.content(replace(source, features=made.fake[rows]))
+        return cosine_distance(content, wanted, made.mask[rows])

@@ -1,4 +1,4 @@
-"""The processes of one training: where one of them dies, the others end soon, and one line says which it was."""
+"""End a distributed training soon after one of its processes dies, with one line that names that process."""
 
 import os
 import re
@@ -15,36 +15,36 @@ import torch
 from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.utils.lightning_internals import watch_children_with
 
-# What gloo, NCCL and the store that processes meet in say of one that is gone.
+# In the messages of gloo, NCCL and the rendezvous store about a process that is gone.
 GONE = re.compile(r"gloo|nccl|tcpstore|connection (?:closed|reset) by peer|broken pipe", re.IGNORECASE)
 POLL_SECONDS = 0.5
-GRACE_SECONDS = 5.0  # in which a process that waits for one that is gone finds that out by itself, and says so
+GRACE_SECONDS = 5.0  # for a waiting process to notice the loss and report it by itself
 ORDERLY = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit statuses of a process that ended as it should
 ENDED = 2  # exit status
 
 _started: list[subprocess.Popen[bytes]] = []  # by this process, in the order of their ranks from 1
-_said = threading.Event()
+_reported = threading.Event()
 
 
 class LostProcessError(LVCError):
-    """Another process of the training is gone; says which, and how to go on."""
+    """Another process of the training is gone; names it, and how to resume."""
 
 
 def watch() -> None:
-    """See to it that this process ends soon after another one of its training, which it may wait for, has died."""
+    """End this process soon after another one of its training has died, instead of waiting for it forever."""
     watch_children_with(_watch_started)
     if "LOCAL_RANK" in os.environ:  # started by the first process, or by torchrun
         _in_background(_end_with, os.getppid())
 
 
 def lost_process(error: BaseException) -> LostProcessError | None:
-    """The error to be shown where another one says that a process of the training is gone; None where it does not."""
+    """The error to show where ``error`` means that a process of the training is gone; None where it does not."""
     kinds = tuple(kind for name in ("DistBackendError", "DistNetworkError", "DistStoreError")
                   if (kind := getattr(torch.distributed, name, None)) is not None)  # fmt: skip
     if not isinstance(error, kinds) and not (isinstance(error, RuntimeError) and GONE.search(str(error))):
         return None
-    _said.set()
-    deadline = time.monotonic() + 4 * POLL_SECONDS  # the system may tell of the connection first
+    _reported.set()
+    deadline = time.monotonic() + 4 * POLL_SECONDS  # the connection may break before the process has ended
     while (which := _dead(_started)) is None and _started and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 10)
     return LostProcessError(_line(which or "another process of this training"))
@@ -91,7 +91,7 @@ def _end_with(parent: int) -> None:
 
 
 def _end(which: str) -> NoReturn:
-    if not _said.is_set():
+    if not _reported.is_set():
         print(f"lvc: error: {_line(which)}", file=sys.stderr, flush=True)
     os._exit(ENDED)
 

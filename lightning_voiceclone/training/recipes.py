@@ -1,4 +1,4 @@
-"""What a recipe names, made: the modules that ``lvc fit`` trains, each from the classes of its parts."""
+"""The modules that ``lvc fit`` trains, each built from the classes of parts that a recipe names."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,12 +41,12 @@ def build_model(
     vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
     noise: int = 0,
 ) -> tuple[VoiceModel, Dims]:
-    """Make the parts of a model at widths that fit, and join them.
+    """Build the parts of a model with matching widths, and join them.
 
-    Each part states its own width, and the later ones are made with it: encoders, generator, vocoder.
+    Each part states its own width, and the later ones are built with it: encoders, generator, vocoder.
 
     Returns:
-        The model, with fresh or pretrained weights, and the widths, with which a discriminator is made.
+        The model, with fresh or pretrained weights, and the widths, from which a discriminator is built.
 
     Raises:
         LVCError: if a part cannot be made, or the parts do not fit.
@@ -69,18 +69,18 @@ class VoiceModule(VoiceTraining):
     """A model in training, by the parts that a recipe names; :class:`VoiceTraining` has the losses and the steps.
 
     Args:
-        feature_extractor: what the generator must produce; owns rate, hop and width.
+        feature_extractor: of the features that the generator outputs; sets sample rate, hop and width.
         generator: from condition to features.
-        discriminator: tells real from fake; null for none.
-        content_encoder: what is said; null for speech from noise alone.
-        speaker_encoder: who says it; null for none.
-        pitch: extractor of the f0 and voicing that the generator gets; null for none.
-        energy: extractor of the RMS that the generator gets; null for none.
+        discriminator: classifies real and generated features or audio; null for none.
+        content_encoder: gives the linguistic content; null to generate speech from noise alone.
+        speaker_encoder: gives the speaker embedding; null for none.
+        pitch: extractor of f0 and voicing for the generator; null for none.
+        energy: extractor of the RMS for the generator; null for none.
         vocoder: from features to a waveform, when cloning.
-        noise: numbers of noise a frame that the generator gets.
-        start: checkpoint or folder of a model, or "default", to begin with the weights of, as far as they have the same
-            names and shapes: those of the generator, of encoders that train, and of the discriminator; null for none.
-        training: as of :class:`VoiceTraining`.
+        noise: width of the noise for each frame of the generator's input.
+        start: checkpoint or folder of a model, or "default", whose weights initialise this one where names and shapes
+            are equal: the generator, encoders that train, and the discriminator; null for none.
+        training: settings of :class:`VoiceTraining`.
     """
 
     def __init__(
@@ -101,21 +101,21 @@ class VoiceModule(VoiceTraining):
             feature_extractor or MelSpectrogram(), generator, content_encoder=content_encoder,
             speaker_encoder=speaker_encoder, pitch=pitch, energy=energy, vocoder=vocoder, noise=noise,
         )  # fmt: skip
-        judge = discriminator(dims) if discriminator else None
+        made = discriminator(dims) if discriminator else None
         if start is not None:
-            begin_with(model, judge, start)
-        super().__init__(model, judge, **training)
+            begin_with(model, made, start)
+        super().__init__(model, made, **training)
 
 
 class VocoderModule(VocoderTraining):
     """A vocoder in training, by the parts that a recipe names; :class:`VocoderTraining` has the losses and the steps.
 
     Args:
-        feature_extractor: of the features that the vocoder takes; owns rate, hop and width.
+        feature_extractor: of the features that the vocoder takes; sets sample rate, hop and width.
         vocoder: from features to a waveform.
-        discriminator: of waveforms, tells real from fake; null for none.
+        discriminator: classifies real and generated waveforms; null for none.
         voice: folder or checkpoint of a model whose generator makes the features; null for the recordings' own.
-        training: as of :class:`VocoderTraining`.
+        training: settings of :class:`VocoderTraining`.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class VocoderModule(VocoderTraining):
     ) -> None:
         extractor = feature_extractor or MelSpectrogram()
         spec = extractor.spec
-        made = vocoder(spec)
-        judge = discriminator(Dims(spec.channels, frame_rate=spec.frame_rate)) if discriminator else None
-        super().__init__(extractor, made, judge, load_voice(voice) if voice else None, **training)
+        dims = Dims(spec.channels, frame_rate=spec.frame_rate)
+        against = discriminator(dims) if discriminator else None
+        super().__init__(extractor, vocoder(spec), against, load_voice(voice) if voice else None, **training)
 
 
 class DistillationModule(DistillationTraining):
@@ -140,7 +140,7 @@ class DistillationModule(DistillationTraining):
         feature_extractor: of the features that the student takes, in its own units.
         encoder: the student: a content or speaker encoder that takes features and is not ``normalized``.
         teacher: of the same kind; frozen.
-        training: as of :class:`DistillationTraining`.
+        training: settings of :class:`DistillationTraining`.
     """
 
     def __init__(

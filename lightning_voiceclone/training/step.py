@@ -1,4 +1,4 @@
-"""What a training step is: how the players take turns, what they are given, and that it counts as one batch."""
+"""Settings of a training step, and the real and generated batch that it compares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from lightning_voiceclone.errors import check_range
 
 @dataclass(frozen=True)
 class StepSettings:
-    """How the two players take turns. All counts are in batches.
+    """How generator and discriminator alternate. All counts are in batches.
 
     Args:
-        discriminator_steps: steps of the discriminator to one of the generator (k in Goodfellow 2014).
-        warmup: batches at the beginning in which the generator trains alone, without the discriminator.
-        gradient_clip: largest norm of the gradient of either player; null for none.
+        discriminator_steps: discriminator steps for one of the generator (k in Goodfellow 2014).
+        warmup: first batches, in which the generator trains without the discriminator.
+        gradient_clip: maximum norm of the gradient, for generator and discriminator apart; null for none.
         accumulate: batches whose gradients are summed before a step.
         average: decay of the moving average of the generator's weights; null for none.
     """
@@ -37,14 +37,14 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """A batch, made into what the discriminator is to tell apart.
+    """Real and generated data of one batch, for the discriminator and the losses.
 
     Args:
         real: (B, F, T) features or (B, 1, N) audio of the recordings.
-        fake: the generator's, of the same shape, with gradients.
-        condition: what the generator was told.
+        fake: the generator's output, of the same shape, with gradients.
+        condition: input of the generator.
         losses: the generator's own losses by name, each a scalar, not weighted yet.
-        unpaired: so many rows at the beginning are not meant to equal the real ones, and no distance to them counts.
+        unpaired: number of first rows whose fake has no matching real, so that no distance between them is a loss.
     """
 
     real: Tensor

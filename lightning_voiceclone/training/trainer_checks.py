@@ -1,4 +1,4 @@
-"""Settings of a Trainer and its callbacks that cannot work with these modules, refused before training."""
+"""Refuse settings of the Trainer and its callbacks that cannot work with these modules, before training."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,11 +9,11 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelChec
 from lightning_voiceclone.errors import ConfigurationError, nearest
 
 OWN = ("lightning", "lightning_voiceclone")  # packages whose callbacks are known to log what their ``logged`` names
-COUNTERS = ("step", "epoch")  # that ModelCheckpoint has without anything being logged
+COUNTERS = ("step", "epoch")  # ModelCheckpoint can monitor these without a logged metric
 
 
 def check_trainer(trainer: pl.Trainer, logged: Iterable[str]) -> None:
-    """Refuse what would end the training later, or have no effect.
+    """Refuse settings that would end the training later, or have no effect.
 
     Args:
         trainer: with its callbacks.

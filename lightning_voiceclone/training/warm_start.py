@@ -1,4 +1,4 @@
-"""Beginning a training with the weights of another one."""
+"""Initialise a model with the weights of a trained one."""
 
 from collections.abc import Mapping
 
@@ -18,27 +18,27 @@ ENCODERS = ("content_encoder", "speaker_encoder")
 
 
 def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: str) -> None:
-    """Give a voice that is to be trained the weights of a trained one, averaged where there are averages.
+    """Copy the weights of a trained model into one that is to be trained; their moving averages where it has them.
 
-    Weights of the same name and shape are taken over: in the generator, in encoders of the same class that train
-    (frozen ones keep their own), and in the discriminator, where ``start`` is a checkpoint that has one. A line for
-    each says how many. So a generator may have a layer more or less than that which it begins with.
+    Weights of the same name and shape are copied: in the generator, in encoders of the same class that train (frozen
+    ones keep their own), and in the discriminator, where ``start`` is a checkpoint that has one. A line for each gives
+    the number. So the generators may differ by a layer.
 
     Args:
-        voice: to be trained.
+        voice: model to be trained.
         discriminator: to be trained against it; None for none.
-        start: checkpoint or folder of a voice, or "default" for the one that ships.
+        start: checkpoint or folder of a model, or "default" for the bundled one.
 
     Raises:
-        ConfigurationError: if there is no voice, or no weight of its generator fits.
-        SpecMismatchError: if its features mean something else; names the field and both values.
+        ConfigurationError: if there is no model at ``start``, or no weight of its generator fits.
+        SpecMismatchError: if the specs of their features differ; names the field and both values.
     """
     theirs = load_voice(start)
-    check_join(f"the voice to start from ({start})", theirs.spec, "this configuration", voice.spec)
+    check_join(f"the model to start from ({start})", theirs.spec, "this configuration", voice.spec)
     if not _take_over(voice.generator, all_weights(theirs.generator), "generator"):
         raise ConfigurationError(
             f"start: no weight of the {type(theirs.generator).__name__} of {start} fits this"
-            f" {type(voice.generator).__name__}; start from a voice whose generator is of its class and width"
+            f" {type(voice.generator).__name__}; start from a model whose generator is of its class and width"
         )
     voice.normalizer.load_state_dict(all_weights(theirs.normalizer))
     for role in ENCODERS:
@@ -54,7 +54,7 @@ def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: st
 
 
 def _take_over(part: Part, stored: Mapping[str, Tensor], role: str) -> int:
-    """How many weights of a part were replaced by those stored under the same name, with the same shape."""
+    """Copy stored weights of the same name and shape into a part; returns their number."""
     own = part.state_dict()
     fitting = {name: value for name, value in stored.items() if name in own and own[name].shape == value.shape}
     part.load_state_dict(fitting, strict=False)

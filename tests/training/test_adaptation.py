@@ -180,7 +180,7 @@ def test_settings_out_of_range_are_refused(folder, settings, words):
 def test_a_voice_that_cannot_clone_is_refused(folder):
     deaf = voice()
     deaf.content_encoder = None
-    with pytest.raises(ConfigurationError, match="this voice cannot clone"):
+    with pytest.raises(ConfigurationError, match="this model cannot clone"):
         adapt(deaf, recordings_in(folder), steps=1, progress=False)
 
 

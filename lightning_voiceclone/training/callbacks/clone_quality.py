@@ -1,4 +1,4 @@
-"""The figures of ``lvc evaluate`` in training: a few validation pairs, cloned and judged every so often."""
+"""The metrics of ``lvc evaluate`` during training, on clones of a few validation pairs."""
 
 import logging
 import math
@@ -33,21 +33,21 @@ class CloneQuality(Callback):
     ``checkpoint.monitor: quality/similarity_reference`` then keeps the best by that figure (with ``checkpoint.mode:
     max``). In validations between two of these, the last figures are logged again: let ``every`` be at most the steps
     between validations if checkpoints are chosen by them. Training goes on as it would without: nothing is drawn from
-    torch's random state, and a pair that cannot be read or judged is left out with a warning.
+    torch's random state, and a pair that cannot be read or measured is left out with a warning.
 
     Args:
         every: steps from one time to the next, at least; the first validation after so many.
         pairs: table of pairs, as ``lvc evaluate`` takes; null for recordings of the validation split.
         count: how many pairs.
         measures: names of the figures.
-        recognizer: who listens to words, as NAME:setting=value.
-        speaker_encoder: who tells voices apart, likewise; better not the one that the model is trained with.
+        recognizer: speech recogniser, as NAME:setting=value.
+        speaker_encoder: speaker encoder, likewise; better not the one that the model is trained with.
         seed: of the choice of validation pairs.
 
     Raises:
         ConfigurationError: if there is no such measure, or a number is below 1; when training begins, if there are
             no pairs.
-        PluginError: if a judge is not installed; when training begins.
+        PluginError: if a metric's model is not installed; when training begins.
     """
 
     def __init__(
@@ -76,29 +76,29 @@ class CloneQuality(Callback):
         return {f"quality/{name}" for name in self.figures}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Call the judges together and choose the pairs, so that what is missing is told before hours of training.
+        """Load the metrics' models and choose the pairs, so that what is missing is an error before hours of training.
 
         Raises:
             ConfigurationError: if the module trains nothing that could clone, or there are no pairs.
-            PluginError: if a judge is not installed.
+            PluginError: if a metric's model is not installed.
         """
         voice = getattr(pl_module, "voice", None)
         if voice is None or voice.content_encoder is None or not voice.needs_reference:
             raise ConfigurationError(
-                f"CloneQuality needs a voice that can clone, with a content encoder and a speaker encoder, but"
+                f"CloneQuality needs a model that can clone, with a content encoder and a speaker encoder, but"
                 f" {type(pl_module).__name__} trains none; leave the callback out"
             )
         failure: Exception | None = None
         if trainer.is_global_zero:
             try:
                 self._prepare(trainer, voice.spec.sample_rate)
-            except Exception as error:  # told to all processes before it is raised: none may wait for this one
+            except Exception as error:  # sent to all processes before it is raised: none may wait for this one
                 failure = error
-        told = trainer.strategy.broadcast(None if failure is None else _reason(failure))
+        reason = trainer.strategy.broadcast(None if failure is None else _reason(failure))
         if failure is not None:
             raise failure
-        if told is not None:
-            raise ConfigurationError(f"the first process could not begin: {told}")
+        if reason is not None:
+            raise ConfigurationError(f"the first process could not begin: {reason}")
 
     def _prepare(self, trainer: pl.Trainer, rate: int) -> None:
         self._panel = Panel(self.settings)
@@ -107,7 +107,7 @@ class CloneQuality(Callback):
         self._pairs = self._of_validation(trainer, rate) if self.pairs is None else self._of_table(self.pairs, rate)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Clone and judge, if it is time, in the first process; log the figures in all."""
+        """Clone and measure, if it is due, in the first process; log the metrics in all."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if trainer.global_step >= self._due:
@@ -126,25 +126,25 @@ class CloneQuality(Callback):
             with torch.random.fork_rng(devices):
                 for number, (name, read) in enumerate(self._pairs):
                     try:
-                        judged = self._judged(trainer, module, number, read())
+                        measured = self._measured_pair(trainer, module, number, read())
                     except Exception as error:  # whatever it was, it is one pair's
                         logger.warning("CloneQuality leaves %s out: %s", name, _reason(error))
                         continue
-                    for measure, score in judged.items():
+                    for measure, score in measured.items():
                         scores[measure].append(score)
             return {name: self._figure(name, table) for name, table in scores.items()}
         except Exception as error:
             logger.warning("CloneQuality has no figures at step %d: %s", trainer.global_step, _reason(error))
             return dict.fromkeys(self.figures, math.nan)
 
-    def _judged(self, trainer: pl.Trainer, module: Any, number: int, case: Case) -> dict[str, list[float]]:
+    def _measured_pair(self, trainer: pl.Trainer, module: Any, number: int, case: Case) -> dict[str, list[float]]:
         assert self._panel is not None
         clone = self._cloned(module, case)
         self._log_audio(trainer, number, clone, module.spec.sample_rate)
-        told = self._panel.measure(_at_judges_rate(replace(case, clone=clone)), list(self.figures))
-        for name, reason in told["reasons"].items():
+        result = self._panel.measure(_at_judges_rate(replace(case, clone=clone)), list(self.figures))
+        for name, reason in result["reasons"].items():
             logger.warning("CloneQuality: no %s of %s: %s", name, case.name, reason)
-        scores: dict[str, list[float]] = told["scores"]
+        scores: dict[str, list[float]] = result["scores"]
         return scores
 
     def _figure(self, name: str, scores: list[list[float]]) -> float:
@@ -209,8 +209,8 @@ class CloneQuality(Callback):
 
 
 def _reason(error: Exception) -> str:
-    told = " ".join(str(error).split())
-    return told if isinstance(error, LVCError) else f"{type(error).__name__}: {told[:300]}"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, LVCError) else f"{type(error).__name__}: {text[:300]}"
 
 
 # In what is read the source stands for the clone that is yet to be made.

@@ -141,7 +141,7 @@ class LastCheckpoint(Callback):
 
 
 class ConfigWriter(SaveConfigCallback):
-    """Writes ``config.yaml``, all that was set and defaulted, into the run's folder, and tells the loggers."""
+    """Writes ``config.yaml``, all that was set and defaulted, into the run's folder, and passes it to the loggers."""
 
     written = False
 

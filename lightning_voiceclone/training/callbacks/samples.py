@@ -47,9 +47,9 @@ class SampleLogger(Callback):
             self._log(pl_module, batch, loggers, trainer.global_step)
 
     def _log(self, module: Any, batch: Any, loggers: list[Any], step: int) -> None:
-        spoken = module.predict_step(batch.head(self.samples), 0)
+        made = module.predict_step(batch.head(self.samples), 0)
         rate = module.spec.sample_rate
-        for number, (name, audio) in enumerate(spoken):
+        for number, (name, audio) in enumerate(made):
             real = batch.audio[number]
             extract = module.feature_extractor
             inner = real[batch.margin * module.spec.hop_length :][: len(audio)]
@@ -64,7 +64,7 @@ class SampleLogger(Callback):
 
 
 class WavWriter(BasePredictionWriter):
-    """Writes what ``lvc predict`` speaks as WAV files into ``predictions`` of the run's folder."""
+    """Writes the output of ``lvc predict`` as WAV files into ``predictions`` of the run's folder."""
 
     def __init__(self) -> None:
         super().__init__("batch")

@@ -29,29 +29,29 @@ from lightning_voiceclone.utils.lightning_internals import count_batch, uncounte
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 CALIBRATION_SECONDS = 120.0
-PLAYERS = ("generator", "discriminator")  # as their optimizers stand, and as settings call them
+NETWORKS = ("generator", "discriminator")  # in the order of their optimizers, named as in the settings
 
 
 class AdversarialModule(pl.LightningModule):
     """Alternates the steps of a discriminator and of a generator, by manual optimization.
 
-    A subclass says how a batch becomes a pair of real and fake (:meth:`make_pair`), with the losses that are its own.
-    Without a discriminator the generator trains by those losses alone. A step counts as one batch everywhere
-    (``global_step``, ``max_steps``, schedulers, checkpoints), whichever players moved in it.
+    A subclass computes real and fake, with its own losses, from a batch (:meth:`make_pair`). Without a discriminator
+    the generator trains by those losses alone. A batch counts as one step everywhere (``global_step``, ``max_steps``,
+    schedulers, checkpoints), whether generator, discriminator or both are updated in it.
     All randomness of a step follows from the seed, the step's number and the process's rank, so that a resumed
-    training goes on exactly as one that was never stopped.
+    training continues exactly like one that was never stopped.
 
     Args:
         generator_side: everything that trains with the generator; becomes the attribute that ``trained`` names.
-        discriminator: tells real from fake; None for none.
-        adversarial_loss: the game.
+        discriminator: classifies real and generated data; None for none.
+        adversarial_loss: loss on the discriminator's logits.
         weights: of the losses, by name.
         absent: losses that this combination does not compute, each with the reason.
-        own_losses: names of the losses that :meth:`make_pair` gives.
+        own_losses: names of the losses that :meth:`make_pair` computes.
         generator_optimizer: makes the optimizer of the generator's side.
         discriminator_optimizer: makes the discriminator's.
         scheduler: makes the learning-rate scheduler of each; stepped once a batch.
-        steps: how the players take turns.
+        steps: how the two alternate.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class AdversarialModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        check_weights(weights, own_losses, absent, playing=discriminator is not None, warmup=steps.warmup)
+        check_weights(weights, own_losses, absent, adversarial=discriminator is not None, warmup=steps.warmup)
         self.discriminator = discriminator
         self.adversarial_loss = adversarial_loss
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
@@ -82,10 +82,10 @@ class AdversarialModule(pl.LightningModule):
 
     @abstractmethod
     def make_pair(self, batch: Any) -> TrainingPair:
-        """Make a batch into real and fake, with the losses that are this module's own."""
+        """Compute real, fake and this module's own losses from a batch."""
 
-    speaks: ClassVar[bool] = True  # whether predict_step gives something to hear
-    trained: ClassVar[str]  # attribute with what trains with the generator; checkpoints keep its average by that name
+    speaks: ClassVar[bool] = True  # whether predict_step returns audio
+    trained: ClassVar[str]  # attribute that holds the generator side; checkpoints store its average under that name
 
     @property
     def generator_side(self) -> nn.Module:
@@ -93,12 +93,12 @@ class AdversarialModule(pl.LightningModule):
         side: nn.Module = getattr(self, self.trained)
         return side
 
-    # What the data are to look like ----------------------------------------------------------------------------------
+    # Requirements on the data ----------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def feature_extractor(self) -> FeatureExtractor:
-        """From audio to features; owns rate and hop."""
+        """From audio to features; sets sample rate and hop."""
 
     @property
     def spec(self) -> AudioSpec:
@@ -117,7 +117,7 @@ class AdversarialModule(pl.LightningModule):
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """What :meth:`evaluate` logs after the stage, for checkpoints to be chosen by; empty if not known."""
+        """Names of the metrics that :meth:`evaluate` logs, by which checkpoints can be chosen; empty if not known."""
         return ()
 
     @property
@@ -139,7 +139,7 @@ class AdversarialModule(pl.LightningModule):
     # Optimizers ------------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        """One optimizer a player, the generator's first, each with its scheduler if there is one."""
+        """Optimizers of the generator and of the discriminator, in this order, each with its scheduler if any."""
         make_generator, make_discriminator, make_scheduler = self._make_optimizers
         trained = [p for p in self.generator_side.parameters() if p.requires_grad]
         try:
@@ -151,11 +151,11 @@ class AdversarialModule(pl.LightningModule):
             raise ConfigurationError(f"an optimizer or its scheduler cannot be made: {error}") from error
         if any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in schedulers):
             raise ConfigurationError(
-                "model.scheduler is ReduceLROnPlateau, which waits for a figure that no single loss of two players is;"
+                "model.scheduler is ReduceLROnPlateau, which needs one metric for both generator and discriminator;"
                 " use one that follows the steps, such as ExponentialLR"
             )
-        for player, optimizer, scheduler in itertools.zip_longest(PLAYERS[: len(optimizers)], optimizers, schedulers):
-            check_optimizer(player, optimizer, scheduler)
+        for name, optimizer, scheduler in itertools.zip_longest(NETWORKS[: len(optimizers)], optimizers, schedulers):
+            check_optimizer(name, optimizer, scheduler)
         return optimizers, schedulers
 
     def _step_optimizer(self, index: int, total: Tensor, losses: Mapping[str, Tensor], batch: int) -> None:
@@ -166,7 +166,7 @@ class AdversarialModule(pl.LightningModule):
         steps = (batch + 1) % self.steps.accumulate == 0
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
         norm = clip(optimizer.optimizer, self.steps.gradient_clip) if steps and not scaled else None
-        check_step(PLAYERS[index], losses, norm, batch)
+        check_step(NETWORKS[index], losses, norm, batch)
         if not steps:
             return
         with uncounted(optimizer):
@@ -180,7 +180,7 @@ class AdversarialModule(pl.LightningModule):
 
     @property
     def between_steps(self) -> bool:
-        """Whether no gradients wait for more batches of ``steps.accumulate``: a checkpoint would not have them."""
+        """Whether no gradients are accumulated at the moment, which a checkpoint would not contain."""
         return self.global_step % self.steps.accumulate == 0
 
     def _schedulers(self) -> list[LRScheduler]:
@@ -194,24 +194,24 @@ class AdversarialModule(pl.LightningModule):
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """One batch: the fake is made once; the discriminator judges it detached, then the generator answers."""
+        """One batch: generate the fake once, update the discriminator with it detached, then the generator."""
         step = self.global_step
-        playing = self.playing
+        adversarial = self.playing
         turn = step // self.steps.accumulate + 1
-        generator_moves = not playing or turn % self.steps.discriminator_steps == 0
-        with torch.set_grad_enabled(generator_moves):
+        updates_generator = not adversarial or turn % self.steps.discriminator_steps == 0
+        with torch.set_grad_enabled(updates_generator):
             pair = self.make_pair(batch)
-        if playing:
+        if adversarial:
             assert self.discriminator is not None
             self.discriminator.begin_step()
             self._discriminator_step(pair, step)
-        if generator_moves:
-            self._generator_step(pair, step, playing)
+        if updates_generator:
+            self._generator_step(pair, step, adversarial)
         self._count_batch()
 
     @property
     def playing(self) -> bool:
-        """Whether the discriminator plays in the step that comes or runs."""
+        """Whether the discriminator takes part in the current or next step: there is one, and warm-up is over."""
         return self.discriminator is not None and self.global_step >= self.steps.warmup
 
     def _discriminator_step(self, pair: TrainingPair, step: int) -> None:
@@ -231,11 +231,11 @@ class AdversarialModule(pl.LightningModule):
                 loss = loss + penalty
             self._step_optimizer(1, loss, losses, step)
 
-    def _generator_step(self, pair: TrainingPair, step: int, playing: bool) -> None:
+    def _generator_step(self, pair: TrainingPair, step: int, adversarial: bool) -> None:
         with self._only(0):
             losses = dict(pair.losses)
-            if playing:
-                losses |= self._judged(pair)
+            if adversarial:
+                losses |= self._adversarial_losses(pair)
             used = {name: losses[name] for name in self.weights if name in losses}
             total = torch.stack([self.weights[name] * loss for name, loss in used.items()]).sum()
             self._step_optimizer(0, total, used, step)
@@ -245,8 +245,8 @@ class AdversarialModule(pl.LightningModule):
             self._log(name, loss)
         self._log("generator", total, prog_bar=True)
 
-    def _judged(self, pair: TrainingPair) -> dict[str, Tensor]:
-        """The losses that the discriminator gives the generator."""
+    def _adversarial_losses(self, pair: TrainingPair) -> dict[str, Tensor]:
+        """The generator's losses that the discriminator computes."""
         assert self.discriminator is not None
         fake_maps = self.discriminator(pair.fake, pair.condition)
         losses = {"adversarial": self.adversarial_loss.generator([maps[-1] for maps in fake_maps])}
@@ -258,7 +258,7 @@ class AdversarialModule(pl.LightningModule):
 
     @contextmanager
     def _only(self, index: int) -> Iterator[None]:
-        """Let only one player's weights take gradients, which DDP needs as well as speed."""
+        """Compute gradients for one optimizer's weights only, which DDP needs and which is faster."""
         optimizers = self.optimizers()
         if not isinstance(optimizers, list):
             yield
@@ -276,7 +276,7 @@ class AdversarialModule(pl.LightningModule):
 
     @abstractmethod
     def evaluate(self, batch: Any, stage: str) -> None:
-        """Log what the averaged weights do on recordings that were not trained on, under ``stage``/NAME."""
+        """Log metrics of the averaged weights on held-out recordings, as ``stage``/NAME."""
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Evaluate a batch of the validation split."""
@@ -296,10 +296,10 @@ class AdversarialModule(pl.LightningModule):
             yield
 
     def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
-        """Take the statistics that the parts need of training recordings (N,), once; nothing by default."""
+        """Fit the statistics that the parts need to training recordings (N,), once; nothing by default."""
 
     def on_fit_start(self) -> None:
-        """Calibrate, if there is a DataModule, and refuse what cannot train, or callbacks that wait for nothing.
+        """Fit statistics, if there is a DataModule, and refuse settings and callbacks that cannot work.
 
         Raises:
             ConfigurationError: if statistics that a part needs are not there, or for a precision under which clipping
@@ -322,7 +322,7 @@ class AdversarialModule(pl.LightningModule):
 
     @property
     def fitted(self) -> bool:
-        """Whether all parts that normalise know what by."""
+        """Whether the statistics of all parts that normalise have been fitted."""
         return all(bool(part.fitted) for part in self.modules() if isinstance(part, Normalizer))
 
     def _check_fitted(self) -> None:
@@ -330,7 +330,7 @@ class AdversarialModule(pl.LightningModule):
             raise ConfigurationError("this model has not been trained yet; name a checkpoint with --ckpt_path")
 
     def on_validation_start(self) -> None:
-        """Refuse a model that was never trained: its figures would look plausible.
+        """Refuse a model that was never trained: its metrics would look plausible.
 
         Raises:
             ConfigurationError: if it was not.

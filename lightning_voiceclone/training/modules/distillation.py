@@ -1,4 +1,4 @@
-"""Teaching a small encoder what a large one hears, so that cloning needs only the small one."""
+"""Distil a large encoder into a small one, so that cloning needs only the small one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -36,12 +36,12 @@ RIDGE = 1e-2  # for each frame
 
 
 class _Student(nn.Module):
-    """The encoder, and what turns its bottleneck into the teacher's answer."""
+    """The encoder, and a linear head from its bottleneck to the teacher's output."""
 
-    def __init__(self, encoder: Encoder, answer: int):
+    def __init__(self, encoder: Encoder, outputs: int):
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.channels, answer)
+        self.head = nn.Linear(encoder.channels, outputs)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         encoded = self.encoder(x, lengths)
@@ -49,22 +49,21 @@ class _Student(nn.Module):
 
 
 class DistillationTraining(AdversarialModule):
-    """A content or speaker encoder in training: from features it must tell what a teacher tells from the audio.
+    """Trains a content or speaker encoder to predict, from features, what a teacher computes from the audio.
 
-    The student may hear each crop changed (another pitch, other formants, noise) while the teacher hears it as it is:
-    so it learns to leave out what changes, such as the voice, and keeps what the teacher says.
+    The student's input may be augmented (another pitch, other formants, noise) while the teacher's is not: so the
+    student learns to ignore what changes, such as the voice, and keeps what the teacher encodes.
 
-    The one loss, ``distance``, is the mean squared error of the teacher's channels, each divided by its variance over
-    the training recordings: 1 is what always answering the mean would give, and 1 less it is the share of the
-    variance that is explained.
+    The only loss, ``distance``, is the mean squared error of the teacher's channels, each divided by its variance over
+    the training recordings: always predicting the mean gives 1, and 1 - distance is the share of explained variance.
 
     Args:
-        feature_extractor: of the features that the student hears, in its own units.
+        feature_extractor: of the features that the student takes, in its own units.
         encoder: the student: a content or speaker encoder that takes features and is not ``normalized``.
         teacher: of the same kind; frozen.
-        common_augmentation: transforms of the training audio that both hear, such as speakers made by RandomSpeed.
-        augmentation: transforms of the audio that the student hears in training, which keep its shape and its timing.
-        content_transforms: transforms of the features that it hears in training.
+        common_augmentation: transforms of the training audio for both, such as speakers made by RandomSpeed.
+        augmentation: transforms of the student's audio in training, which keep its shape and its timing.
+        content_transforms: transforms of the student's features in training.
         parallel: probability that the student is given the parallel recording instead, where there is one (column of
             ``Table``): its output should not depend on the speaker.
         weights: of the losses, by name.
@@ -118,12 +117,12 @@ class DistillationTraining(AdversarialModule):
 
     @property
     def feature_extractor(self) -> FeatureExtractor:
-        """Of the features that the student hears."""
+        """Extractor of the student's features."""
         return self.extractor
 
     @property
     def teacher(self) -> Encoder:
-        """Who tells what to hear."""
+        """The frozen encoder whose output is the target."""
         return self._teacher.module
 
     @property
@@ -133,28 +132,28 @@ class DistillationTraining(AdversarialModule):
 
     def advice(self, checkpoint: Any) -> str:
         """How to use the student."""
-        return f"take it into a voice with\n  lvc save {checkpoint} --output ENCODER, and pretrained: ENCODER"
+        return f"use it in a model with\n  lvc save {checkpoint} --output ENCODER, and pretrained: ENCODER"
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
     def make_pair(self, batch: Batch) -> TrainingPair:
-        """What the teacher says, and what the student says."""
+        """Output of the teacher (real) and of the student (fake)."""
         frames = batch.audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         with torch.no_grad():
             self._check_parallels(batch)
             for transform in self.common_augmentation if self.training else ():
                 batch = replace(batch, audio=transform(batch.audio, self.spec.sample_rate))
-            answer = self.scale(self._answer(batch, frames))
-            heard = self._heard(batch, frames)
-        told = _over_time(self.student(heard, batch.lengths))
-        mask = torch.ones_like(answer[:, :1])
+            target = self.scale(self._target(batch, frames))
+            features = self._student_features(batch, frames)
+        output = _over_time(self.student(features, batch.lengths))
+        mask = torch.ones_like(target[:, :1])
         if isinstance(self.teacher, ContentEncoder):
             assert isinstance(self.student.encoder, ContentEncoder)
-            told = resample_frames(told, answer.shape[2], self.student.encoder.frame_rate, self.teacher.frame_rate)
+            output = resample_frames(output, target.shape[2], self.student.encoder.frame_rate, self.teacher.frame_rate)
             real = torch.ceil(batch.lengths * self.teacher.frame_rate / self.spec.frame_rate)
-            mask = Condition(real).mask(answer.shape[2])
-        distance = ((told - answer).square() * mask).sum() / (mask.sum() * answer.shape[1])
-        return TrainingPair(answer, told, Condition(batch.lengths), {"distance": distance})
+            mask = Condition(real).mask(target.shape[2])
+        distance = ((output - target).square() * mask).sum() / (mask.sum() * target.shape[1])
+        return TrainingPair(target, output, Condition(batch.lengths), {"distance": distance})
 
     def _check_parallels(self, batch: Batch) -> None:
         if self.parallel and batch.parallel is not None and len(self.common_augmentation):
@@ -163,16 +162,16 @@ class DistillationTraining(AdversarialModule):
                 " parallel to 0"
             )
 
-    def _answer(self, batch: Batch, frames: int) -> Tensor:
-        """What the teacher says of the crops as they are."""
+    def _target(self, batch: Batch, frames: int) -> Tensor:
+        """Output of the teacher for the crops without the student's augmentation."""
         hop = self.spec.hop_length
         audio = batch.audio[:, batch.margin * hop : (batch.margin + frames) * hop]
         x = audio if self.teacher.takes == "audio" else self.extractor(batch.audio)[..., batch.margin :][..., :frames]
         lengths = batch.lengths * (hop if self.teacher.takes == "audio" else 1)
         return _over_time(self._teacher.on(audio.device)(x, lengths).float())
 
-    def _heard(self, batch: Batch, frames: int) -> Tensor:
-        """The features that the student hears."""
+    def _student_features(self, batch: Batch, frames: int) -> Tensor:
+        """The student's input, augmented in training."""
         audio = batch.audio
         if self.training and batch.parallel is not None:
             other = torch.rand(len(audio), 1, device=audio.device) < self.parallel
@@ -187,7 +186,7 @@ class DistillationTraining(AdversarialModule):
     # Hooks -----------------------------------------------------------------------------------------------------------
 
     def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
-        """Take the statistics of the features and of the teacher's channels."""
+        """Fit the statistics of the features and of the teacher's channels."""
         if self.scale.fitted:
             return
         rows = [audio[None, : int(20 * self.spec.sample_rate)] for audio in recordings]
@@ -195,32 +194,32 @@ class DistillationTraining(AdversarialModule):
         self.student.encoder.fit_statistics(features)
         pairs = zip(rows, features, strict=True)
         teacher = self._teacher.on(self.device)
-        answers = [teacher(row if teacher.takes == "audio" else heard, None) for row, heard in pairs]
-        self.scale.fit(_over_time(answer) for answer in answers)
-        if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to tell the spread of each number
+        targets = [teacher(row if teacher.takes == "audio" else x, None) for row, x in pairs]
+        self.scale.fit(_over_time(target) for target in targets)
+        if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to estimate each number's deviation
             self.scale.scale.fill_(self.scale.scale.square().mean().sqrt())
-            self._take_over(answers)
+            self._identity_head(targets)
         else:
-            self._fit_head(features, answers)
+            self._fit_head(features, targets)
 
     @torch.no_grad()
-    def _take_over(self, answers: list[Tensor]) -> None:
-        """Begin by taking the student's embedding for the teacher's, where they are as wide."""
+    def _identity_head(self, targets: list[Tensor]) -> None:
+        """Initialise the head as the identity, scaled to the teacher's units, where both embeddings are as wide."""
         head, width = self.student.head, self.student.encoder.channels
         if head.out_features != width:
             return
-        length = torch.cat(answers).norm(dim=1).mean() / width**0.5  # the student's has a mean square of 1
+        length = torch.cat(targets).norm(dim=1).mean() / width**0.5  # the student's has a mean square of 1
         head.weight.copy_(torch.eye(width) * length / self.scale.scale)
         head.bias.copy_((-self.scale.mean / self.scale.scale)[:, 0])
 
     @torch.no_grad()
-    def _fit_head(self, features: list[Tensor], answers: list[Tensor]) -> None:
-        """Begin with the linear map from the student's bottleneck to the teacher's answers that errs least."""
+    def _fit_head(self, features: list[Tensor], targets: list[Tensor]) -> None:
+        """Initialise the head by ridge regression from the student's bottleneck to the teacher's output."""
         student, teacher = cast(ContentEncoder, self.student.encoder), cast(ContentEncoder, self.teacher)
-        told = [resample_frames(student(x), answer.shape[2], student.frame_rate, teacher.frame_rate)
-                for x, answer in zip(features, answers, strict=True)]  # fmt: skip
-        x = torch.cat([row.transpose(1, 2).flatten(0, 1) for row in told]).double()
-        wanted = torch.cat([self.scale(a).transpose(1, 2).flatten(0, 1) for a in answers]).double()
+        outputs = [resample_frames(student(x), target.shape[2], student.frame_rate, teacher.frame_rate)
+                   for x, target in zip(features, targets, strict=True)]  # fmt: skip
+        x = torch.cat([row.transpose(1, 2).flatten(0, 1) for row in outputs]).double()
+        wanted = torch.cat([self.scale(target).transpose(1, 2).flatten(0, 1) for target in targets]).double()
         x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
         ridge = RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         weights = torch.linalg.solve(x.T @ x + ridge, x.T @ wanted)
@@ -228,14 +227,14 @@ class DistillationTraining(AdversarialModule):
         self.student.head.bias.copy_(weights[-1])
 
     def evaluate(self, batch: Batch, stage: str) -> None:
-        """Log the distance of what the averaged weights say from what the teacher says."""
+        """Log the distance of the averaged student's output to the teacher's."""
         with self.averaged():
             distance = self.make_pair(batch).losses["distance"]
         self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
-        """Refuse: there is nothing to hear."""
-        raise ConfigurationError("an encoder says nothing that could be predicted; use validate or test")
+        """Refuse: an encoder outputs no audio."""
+        raise ConfigurationError("an encoder outputs no audio to predict; use validate or test")
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
@@ -264,9 +263,9 @@ class DistillationTraining(AdversarialModule):
         )
 
 
-def _over_time(answer: Tensor) -> Tensor:
+def _over_time(output: Tensor) -> Tensor:
     """An embedding (B, D) as one frame (B, D, 1); content (B, C, T') as it is."""
-    return answer[..., None] if answer.ndim == 2 else answer
+    return output[..., None] if output.ndim == 2 else output
 
 
 def _check(student: Encoder, teacher: Encoder, spec: AudioSpec, augmentation: list[AudioTransform]) -> None:
@@ -275,11 +274,11 @@ def _check(student: Encoder, teacher: Encoder, spec: AudioSpec, augmentation: li
         raise ConfigurationError(f"{names[1]} is of {teacher.kind} and cannot teach {names[0]}, of {student.kind}")
     if student.takes != "features" or student.normalized:
         raise ConfigurationError(
-            f"{names[0]} cannot be taught by itself: it hears audio, or features as some voice normalises them;"
+            f"{names[0]} cannot be trained by itself: it takes audio, or features that a model has normalised;"
             " use ConvContentEncoder or ConvSpeakerEncoder"
         )
     if teacher.takes == "features" and teacher.normalized:
-        raise ConfigurationError(f"{names[1]} hears features as some voice normalises them; use a teacher of audio")
+        raise ConfigurationError(f"{names[1]} takes features that a model has normalised; use a teacher of audio")
     check_rate(teacher, spec)
     check_augmentation(augmentation)
     if moved := [type(transform).__name__ for transform in augmentation if not transform.keeps_timing]:

@@ -33,27 +33,27 @@ from lightning_voiceclone.voice.model import VoiceModel
 
 
 class VocoderTraining(AdversarialModule):
-    """A vocoder in training, from recordings alone: the features of each crop must become the crop again.
+    """Trains a vocoder on recordings alone, to reconstruct each crop from its features.
 
-    With ``voice`` the features are not the recordings' own but what that voice's generator makes of them, told what
-    each crop says and who says it (teacher forcing): the vocoder learns to speak from what it will be given.
+    With ``voice`` the features are not the recordings' own but the output of that model's generator for the content
+    and speaker of each crop (teacher forcing): the vocoder is trained on the features that it gets when cloning.
 
     Losses, by name in ``weights``: mel (of the mel spectra at several resolutions), spectral (of the spectra at
     several resolutions), adversarial and feature_matching (with a discriminator), likelihood (bits a sample; of
     vocoders that have one, such as WaveNet, which then need neither discriminator nor other losses).
 
     Args:
-        feature_extractor: of the features that the vocoder is to understand; owns rate, hop and width.
+        feature_extractor: of the features that the vocoder takes; sets sample rate, hop and width.
         vocoder: from features to a waveform.
-        discriminator: of waveforms, tells real from fake; null for none.
-        adversarial_loss: the game that the two play.
+        discriminator: classifies real and generated waveforms; null for none.
+        adversarial_loss: loss on the discriminator's logits.
         voice: model whose generator makes the features; None for the recordings' own. Not part of checkpoints.
         augmentation: transforms of the training audio, which keep its shape.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the vocoder.
         discriminator_optimizer: optimizer of the discriminator.
         scheduler: learning-rate scheduler of both, stepped once a batch; null for a constant rate.
-        steps: how the two take turns, clipping, accumulation and averaging.
+        steps: how the two alternate, clipping, accumulation and averaging.
     """
 
     trained = "vocoder"
@@ -96,21 +96,21 @@ class VocoderTraining(AdversarialModule):
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
         self._teacher = None if voice is None else Frozen(voice)
         if voice is not None:
-            check_join("the feature extractor", spec, "the voice of model.voice", voice.spec)
+            check_join("the feature extractor", spec, "the model of model.voice", voice.spec)
             if augmentation:
                 raise ConfigurationError(
-                    "augmentation would change what the voice is to say and not the reference that it is to say it as;"
+                    "augmentation would change the crops but not their references, from which model.voice generates;"
                     " leave out model.augmentation or model.voice"
                 )
 
     @property
     def feature_extractor(self) -> FeatureExtractor:
-        """Of the features that the vocoder understands."""
+        """Extractor of the features that the vocoder takes."""
         return self.extractor
 
     @property
     def needs_reference(self) -> bool:
-        """Whether a voice makes the features, which needs a reference."""
+        """Whether the features come from a model that needs a reference."""
         return self._teacher is not None and self._teacher.module.needs_reference
 
     @property
@@ -120,23 +120,23 @@ class VocoderTraining(AdversarialModule):
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """How likely the real waveform is, for a vocoder that learns by that; else the distance of mel bands."""
+        """Likelihood of the real waveform for a vocoder trained by it; else the distance of mel bands."""
         return ("likelihood",) if "likelihood" in self.weights else ("mel",)
 
     def advice(self, checkpoint: Path) -> str:
-        """How to hear a voice through the vocoder."""
+        """The command that clones with the vocoder."""
         command = f"lvc clone --vocoder {checkpoint} --checkpoint X --source a.wav --reference b.wav --output c.wav"
-        return f"hear a voice X through it with\n  {command}"
+        return f"clone by a model X and this vocoder with\n  {command}"
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
     def make_pair(self, batch: Batch) -> TrainingPair:
-        """The crop, and what the vocoder makes of its features."""
+        """The crop, and the vocoder's output for its features."""
         features, real = self._features(batch)
         losses = {}
         if "likelihood" in self.weights:
             losses["likelihood"] = self.vocoder.likelihood(features, real)
-        fake = self.vocoder(features) if self._speaks else real
+        fake = self.vocoder(features) if self._needs_waveform else real
         if "mel" in self.weights:
             losses["mel"] = self.mel(fake, real)
         if self.spectral is not None:
@@ -144,8 +144,8 @@ class VocoderTraining(AdversarialModule):
         return TrainingPair(real[:, None], fake[:, None], Condition(batch.lengths), losses)
 
     @property
-    def _speaks(self) -> bool:
-        """Whether training needs the waveform; a vocoder trained by likelihood alone would make it in vain."""
+    def _needs_waveform(self) -> bool:
+        """Whether a loss needs the waveform; training by likelihood alone does not."""
         return any(name != "likelihood" for name in self.weights)
 
     @torch.no_grad()
@@ -159,7 +159,9 @@ class VocoderTraining(AdversarialModule):
         hop, frames = self.spec.hop_length, audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         inner = audio[:, batch.margin * hop : (batch.margin + frames) * hop]
         if self._teacher is None:
-            if batch.features is not None and self._whole(batch, frames):  # what pads stored ones is no silence
+            if batch.features is not None and self._whole(
+                batch, frames
+            ):  # stored features are not padded with those of silence
                 return batch.features, inner
             return self._extracted(audio, batch), inner
         voice = self._teacher.on(audio.device)
@@ -169,7 +171,7 @@ class VocoderTraining(AdversarialModule):
             prompt = voice.prompt_from_analysis(voice.analyze(batch.reference, batch.reference_lengths, prosody=False))
         condition = voice.condition(voice.script_from_analysis(source), prompt)
         made = voice.normalizer.inverse(voice.generator(condition))
-        if not self._whole(batch, frames):  # beyond a recording's end, where nobody speaks
+        if not self._whole(batch, frames):  # beyond a recording's end, use those of silence
             made = torch.where(Condition(batch.lengths).mask(frames).bool(), made, self._extracted(audio, batch))
         return made, inner
 
@@ -185,11 +187,11 @@ class VocoderTraining(AdversarialModule):
     # Hooks -----------------------------------------------------------------------------------------------------------
 
     def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
-        """Let the vocoder see the features of some recordings."""
+        """Fit the vocoder's statistics to the features of some recordings."""
         self.vocoder.fit_statistics(self.extractor(audio[None]) for audio in recordings)
 
     def evaluate(self, batch: Batch, stage: str) -> None:
-        """Log the distance of the waveform that is made of features, or how likely the real one is."""
+        """Log the distance of the generated to the real waveform, or the likelihood of the real one."""
         features, real = self._features(batch)
         with self.averaged():
             if "likelihood" in self.weights:
@@ -199,7 +201,7 @@ class VocoderTraining(AdversarialModule):
         self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(real), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
-        """Speak each crop again from its features; (name, (N,) samples) each."""
+        """Resynthesise each crop from its features; (name, (N,) samples) each."""
         features, _ = self._features(batch)
         with self.averaged():
             audio = self.vocoder(features)
@@ -210,7 +212,7 @@ class VocoderTraining(AdversarialModule):
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the vocoder's description, so that the checkpoint alone is enough to speak with."""
+        """Store the vocoder's description, so that the checkpoint alone is enough to use it."""
         checkpoint["vocoder"] = description_of(self.vocoder, self.spec)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
@@ -225,14 +227,14 @@ class VocoderTraining(AdversarialModule):
         if stored is None:
             raise ConfigurationError("the checkpoint holds no vocoder; name one that lvc fit wrote for a VocoderModule")
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
-        judge = None if self.discriminator is None else describe(self.discriminator)
+        against = None if self.discriminator is None else describe(self.discriminator)
         check_same_parts(
             {"vocoder": stored["part"], "discriminator": checkpoint.get("discriminator")},
-            {"vocoder": description_of(self.vocoder, self.spec)["part"], "discriminator": judge},
+            {"vocoder": description_of(self.vocoder, self.spec)["part"], "discriminator": against},
         )
 
 
-def _check(vocoder: Vocoder, judge: Discriminator | None) -> None:
+def _check(vocoder: Vocoder, discriminator: Discriminator | None) -> None:
     if not any(p.requires_grad for p in vocoder.parameters()):
         reason = (
             "its pretrained weights are frozen; set finetune to train them further"
@@ -240,9 +242,9 @@ def _check(vocoder: Vocoder, judge: Discriminator | None) -> None:
             else "it has no weights"
         )
         raise ConfigurationError(f"{type(vocoder).__name__} cannot be trained: {reason}")
-    if judge is not None and judge.takes != "audio":
+    if discriminator is not None and discriminator.takes != "audio":
         raise ConfigurationError(
-            f"{type(judge).__name__} judges features, not waveforms; use WaveformDiscriminator, say"
+            f"{type(discriminator).__name__} takes features, not waveforms; use WaveformDiscriminator, for example"
         )
 
 
@@ -250,8 +252,8 @@ def _absent_losses(vocoder: Vocoder) -> dict[str, str]:
     absent = {}
     name = type(vocoder).__name__
     if "likelihood" not in vocoder.capabilities:
-        absent["likelihood"] = f"{name} gives no likelihood"
+        absent["likelihood"] = f"{name} computes no likelihood"
     if "differentiable" not in vocoder.capabilities:
-        reason = f"no gradient comes back through {name}; train it by its likelihood"
+        reason = f"{name} is not differentiable; train it by its likelihood"
         absent |= dict.fromkeys(("mel", "spectral", "adversarial", "feature_matching"), reason)
     return absent

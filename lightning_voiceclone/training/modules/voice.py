@@ -1,4 +1,4 @@
-"""Training a voice: a generator of features, told what is said and who says it, against a discriminator."""
+"""Train a voice model: a generator of features from content, prosody and speaker, with a discriminator."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -45,37 +45,37 @@ from lightning_voiceclone.voice.prosody import move_register
 
 
 class VoiceTraining(AdversarialModule):
-    """A model in training, its parts made already (``recipes.VoiceModule`` makes them from a recipe).
+    """Trains a model whose parts are built already (``recipes.VoiceModule`` builds them from a recipe).
 
-    With a content encoder it clones: what a crop of a recording says, in the voice of another crop of the same
-    speaker, must become that crop again (reconstruction) and pass as real (adversarial). Without one it is the
-    textbook's GAN: speech features from noise alone. A share of each batch (``swap``) speaks in another speaker's voice
-    once the discriminator plays: it must pass as real beside that speaker's reference.
+    With a content encoder it learns conversion: from the content of a crop and another crop of the same speaker as
+    reference, the generator must output the first crop (reconstruction) and pass as real (adversarial). Without one it
+    is a plain GAN: speech features from noise alone. A share of each batch (``swap``) is converted to another speaker
+    once the discriminator takes part, which compares it with that speaker's reference.
 
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
-    discriminator), speaker (cosine distance of the speaker that is heard in what was made), statistics (of exchanged
-    rows, how far the long-term spectrum of voiced frames, of all frames without ``pitch``, is from the reference's),
-    content (of what is heard to be said; where rows are exchanged, in these alone) and the generator's own (kl of
-    VAEGenerator). A name that is misspelt or has no effect is an error. Where a recording has nothing above some
-    frequency, nothing is learnt from it there.
+    discriminator), speaker (cosine distance of the output's speaker embedding to the target's), statistics (of
+    cross-speaker rows: distance of the long-term spectrum of voiced frames, of all frames without ``pitch``, to the
+    reference's), content (cosine distance of the output's content to the source's; of cross-speaker rows alone where
+    there are any) and the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error.
+    Channels above a recording's bandwidth give no gradient.
 
     Args:
         model: the parts, joined; those that require gradients train.
-        discriminator: tells real from fake; None for none.
-        adversarial_loss: the game that the two play; null for least squares.
+        discriminator: classifies real and generated data; None for none.
+        adversarial_loss: loss on the discriminator's logits; null for least squares.
         augmentation: transforms of the training audio, which keep its shape; source and target alike.
-        content_transforms: transforms of the features that the content encoder hears in training, so that it learns
+        content_transforms: transforms of the features given to the content encoder in training, so that it learns
             to ignore what they change.
-        target_transforms: transforms of the real features in training, of what the generator is to produce.
-        swap: share of the rows of a batch that speak in another row's voice; in each process rounded down, but not to
-            none.
+        target_transforms: transforms of the real features in training, which the generator is to output.
+        swap: share of the rows of a batch that are converted to another row's speaker; rounded down in each process,
+            but at least one row.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
         weights: of the losses, by name.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.
         scheduler: learning-rate scheduler of both, stepped once a batch; null for a constant rate.
-        steps: how the two take turns, clipping, accumulation and averaging.
+        steps: how the two alternate, clipping, accumulation and averaging.
     """
 
     trained = "voice"
@@ -102,7 +102,7 @@ class VoiceTraining(AdversarialModule):
         check_transforms(augmentation or [], content_transforms or [], model)
         check_way_back(discriminator, model.vocoder)
         check_swap(swap, model.needs_reference, content)
-        check_cross_speaker(weights, swap, playing=discriminator is not None, warmup=steps.warmup)
+        check_cross_speaker(weights, swap, adversarial=discriminator is not None, warmup=steps.warmup)
         absent = absent_losses(spec, content, model.speaker_encoder, generator, swap)
         super().__init__(
             model,
@@ -127,17 +127,17 @@ class VoiceTraining(AdversarialModule):
 
     @property
     def feature_extractor(self) -> FeatureExtractor:
-        """What the generator must produce."""
+        """Extractor of the features that the generator outputs."""
         return self.voice.feature_extractor
 
     @property
     def needs_reference(self) -> bool:
-        """Whether a reference makes a difference."""
+        """Whether the output depends on a reference."""
         return self.voice.needs_reference
 
     @property
     def margin(self) -> int:
-        """Frames of audio that are needed on either side of a crop, by whichever extractor sees farthest."""
+        """Frames of audio that are needed on either side of a crop: the maximum over the extractors."""
         return self.voice.margin
 
     @property
@@ -151,13 +151,13 @@ class VoiceTraining(AdversarialModule):
         return super().logged | {f"train/{name}" for name in self.voice.generator.loss_names}
 
     def advice(self, checkpoint: Path) -> str:
-        """How to hear the voice."""
-        return f"hear it with\n  lvc clone --checkpoint {checkpoint} --source a.wav --reference b.wav --output c.wav"
+        """The command that clones with the checkpoint."""
+        return f"clone with\n  lvc clone --checkpoint {checkpoint} --source a.wav --reference b.wav --output c.wav"
 
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
     def make_pair(self, batch: Batch) -> TrainingPair:
-        """The crop, and what the generator makes of its content in the voice of the reference crop."""
+        """The crop, and the generator's output for its content and the speaker of the reference crop."""
         source, reference = self._analyze(batch)
         prompt = None if reference is None else self.voice.prompt_from_analysis(reference)
         cross_speaker = CrossSpeaker.of(len(batch.audio), self._share)
@@ -177,19 +177,19 @@ class VoiceTraining(AdversarialModule):
         if self.training:
             for transform in self.target_transforms:
                 real = transform(real) * mask
-        heard = self._heard(batch, cross_speaker)
-        real = torch.where(heard, real, fake.detach())
-        made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, heard,
+        in_band = self._in_band(batch, cross_speaker)
+        real = torch.where(in_band, real, fake.detach())
+        made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
                     converting=self.training and self.swap > 0)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
         if self.discriminator is not None and self.discriminator.takes == "audio":
-            sounds = mask.repeat_interleave(self.spec.hop_length, 2)  # what pads the two would tell them apart
-            real, fake = (audio[:, None] * sounds for audio in (cross_speaker.audio(source, reference),
+            kept = mask.repeat_interleave(self.spec.hop_length, 2)  # real and fake are padded differently
+            real, fake = (audio[:, None] * kept for audio in (cross_speaker.audio(source, reference),
                                                                 self.voice.vocode(fake)))  # fmt: skip
         return TrainingPair(real, fake, condition, losses, cross_speaker.swapped)
 
-    def _heard(self, batch: Batch, cross_speaker: CrossSpeaker) -> Tensor:
-        """(B, F or 1, 1), whether what each row stands beside has anything at the frequency of each channel."""
+    def _in_band(self, batch: Batch, cross_speaker: CrossSpeaker) -> Tensor:
+        """(B, F or 1, 1), whether each channel's frequency lies within the bandwidth of the row's target recording."""
         bandwidth, reference = batch.bandwidth, batch.reference_bandwidth
         if bandwidth is None or self.frequencies is None:
             return torch.ones(len(batch.audio), 1, 1, dtype=torch.bool, device=batch.audio.device)
@@ -206,16 +206,16 @@ class VoiceTraining(AdversarialModule):
         source = self.voice.analyze(audio, batch.lengths, margin=batch.margin, features=batch.features)
         if not self.voice.needs_reference:
             return source, None
-        prosody = self._share > 0  # for the register of the voice that is taken
+        prosody = self._share > 0  # for the median f0 of the target speaker
         return source, self.voice.analyze(reference, batch.reference_lengths, prosody=prosody)
 
     @property
     def _share(self) -> float:
-        """Of a batch's rows that speak in another's voice in this step."""
+        """Share of cross-speaker rows in this step."""
         return self.swap if self.training and self.playing else 0.0
 
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
-        """The crops, and the generator's input to say each of them again in the voice of its reference crop."""
+        """The crops, and the generator's input that reconstructs each of them with its reference crop."""
         source, reference = self._analyze(batch)
         prompt = None if reference is None else self.voice.prompt_from_analysis(reference)
         return source, self.voice.condition(self.voice.script_from_analysis(source), prompt)
@@ -231,7 +231,7 @@ class VoiceTraining(AdversarialModule):
                 encoder.fit_statistics(features)
 
     def evaluate(self, batch: Batch, stage: str) -> None:
-        """Log how far what is made of crops is from them, in the extractor's units; without content, statistics."""
+        """Log the distance of reconstructed crops to the crops, in the extractor's units; without content, moments."""
         with self.averaged():
             source, condition = self._evaluated(batch)
             fake = self.voice.generator(condition)
@@ -240,13 +240,13 @@ class VoiceTraining(AdversarialModule):
             self.moments.update(source.features, fake, mask)
             return
         inverse = self.voice.normalizer.inverse
-        heard = self._heard(batch, CrossSpeaker(len(fake), 0))
-        real = torch.where(heard, source.features, fake)
+        in_band = self._in_band(batch, CrossSpeaker(len(fake), 0))
+        real = torch.where(in_band, source.features, fake)
         distance = masked_l1(inverse(fake), inverse(real), mask)
         self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Log how far the made features' statistics are from the real ones, where there is nothing to reconstruct."""
+        """Log the distance of generated to real moments, for a model without content encoder."""
         self._log_moments("validation")
 
     def on_test_epoch_end(self) -> None:
@@ -259,7 +259,7 @@ class VoiceTraining(AdversarialModule):
             self.moments.reset()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
-        """Speak each crop again in the voice of its reference crop; (name, (N,) samples) each."""
+        """Resynthesise each crop with its reference crop; (name, (N,) samples) each."""
         with self.averaged():
             audio = self.voice.vocode(self.voice.generator(self._evaluated(batch)[1]))
         hop = self.spec.hop_length
@@ -269,7 +269,7 @@ class VoiceTraining(AdversarialModule):
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the voice's description, so that the checkpoint alone is enough to clone with."""
+        """Store the model's description, so that the checkpoint alone is enough to clone with."""
         checkpoint["voice"] = describe_voice(self.voice)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
@@ -277,14 +277,14 @@ class VoiceTraining(AdversarialModule):
         """Refuse a checkpoint whose features mean something else, before any weight is loaded.
 
         Raises:
-            ConfigurationError: if it holds no voice.
+            ConfigurationError: if it holds no model.
             SpecMismatchError: if its spec or a part differs; names it, and both values.
         """
         stored = checkpoint.get("voice")
         if stored is None:
-            raise ConfigurationError("the checkpoint holds no voice; name one that lvc fit wrote for a VoiceModule")
+            raise ConfigurationError("the checkpoint holds no model; name one that lvc fit wrote for a VoiceModule")
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
-        judge = None if self.discriminator is None else describe(self.discriminator)
+        against = None if self.discriminator is None else describe(self.discriminator)
         theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
-        ours = {**describe_voice(self.voice)["parts"], "discriminator": judge}
-        check_same_parts(theirs, ours, but={"vocoder"})  # which has no part in training
+        ours = {**describe_voice(self.voice)["parts"], "discriminator": against}
+        check_same_parts(theirs, ours, but={"vocoder"})  # training does not use it

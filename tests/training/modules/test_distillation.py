@@ -111,9 +111,9 @@ def test_the_teacher_hears_what_is_and_the_student_what_was_changed(corpus_folde
     batch = next(iter(data.train_dataloader()))
     frames, hop = batch.audio.shape[1] // 160 - 2 * batch.margin, 160
     inner = batch.audio[:, batch.margin * hop : -batch.margin * hop]
-    assert torch.equal(made._answer(batch, frames), made.teacher(inner))
-    quiet = made.train()._heard(batch, frames)
-    heard = made.eval()._heard(batch, frames)
+    assert torch.equal(made._target(batch, frames), made.teacher(inner))
+    quiet = made.train()._student_features(batch, frames)
+    heard = made.eval()._student_features(batch, frames)
     assert torch.allclose((heard - quiet)[heard > -6], torch.tensor(2.302585), atol=0.01)  # 20 dB
 
 
@@ -162,14 +162,14 @@ def paired(**changes):
 def test_the_student_is_given_some_parallel_recordings_and_the_teacher_none():
     made, batch = paired()
     torch.manual_seed(0)
-    heard = made.train()._heard(batch, 54).flatten(1).mean(1)
+    heard = made.train()._student_features(batch, 54).flatten(1).mean(1)
     own = made.extractor(batch.audio)[..., 3:-3].flatten(1).mean(1)
     quieter = (heard - own) < -1
     assert 3 <= quieter.sum() <= 13
     torch.testing.assert_close(heard[~quieter], own[~quieter])
     answer = made.scale(made.teacher(batch.audio[:, 480:-480]))
     torch.testing.assert_close(made.make_pair(batch).real, answer)
-    torch.testing.assert_close(made.eval()._heard(batch, 54).flatten(1).mean(1), own)  # none in evaluation
+    torch.testing.assert_close(made.eval()._student_features(batch, 54).flatten(1).mean(1), own)  # none in evaluation
 
 
 def test_parallel_recordings_and_common_augmentation_do_not_go_together():
@@ -207,7 +207,7 @@ def test_a_checkpoint_of_another_student_is_refused(corpus_folder, tmp_path):
     [
         ({"teacher": None}, "there is no teacher"),
         ({"teacher": Register}, "Register is of speaker_encoders and cannot teach ConvContentEncoder"),
-        ({"encoder": InstanceNormContentEncoder}, "InstanceNormContentEncoder cannot be taught by itself"),
+        ({"encoder": InstanceNormContentEncoder}, "InstanceNormContentEncoder cannot be trained by itself"),
         ({"augmentation": [RandomSpeed()]}, "RandomSpeed moves sounds in time"),
         ({"common_augmentation": [NormalizePeak()]}, "NormalizePeak works on whole recordings"),
         ({"encoder": ConvSpeakerEncoder, "teacher": StatisticsSpeakerEncoder}, "use a teacher of audio"),
@@ -219,5 +219,5 @@ def test_pairs_that_cannot_teach_and_learn(changes, words):
 
 
 def test_nothing_to_predict():
-    with pytest.raises(ConfigurationError, match="says nothing that could be predicted"):
+    with pytest.raises(ConfigurationError, match="outputs no audio to predict"):
         module().predict_step(None, 0)

@@ -249,16 +249,16 @@ def test_pitch_on_another_grid_is_refused():
         ({"weights": {"adversarial": 1.0, "content": 1.0}}, "InstanceNormContentEncoder is trained too .* give it"),
         (
             {"weights": {"adversarial": 1.0, "speaker": 1.0}, "speaker_encoder": None},
-            "there is no speaker encoder to hear what was made",
+            "there is no speaker encoder to compute it with",
         ),
         (
             {"weights": {"adversarial": 1.0, "confusion": 1.0}},
             r"confusion is 1\.0 but .* was removed",
         ),
-        ({"weights": {"adversarial": 1.0, "statistics": 1.0}}, r"another's voice, and model\.swap is 0"),
+        ({"weights": {"adversarial": 1.0, "statistics": 1.0}}, r"cross-speaker rows only, and model\.swap is 0"),
         (
             {"weights": {"adversarial": 1.0, "statistics": 1.0}, "swap": 0.5, "steps": StepSettings(warmup=1)},
-            r"warmup is 1, in which no rows are exchanged, so that statistics would train nothing; set it to 0",
+            r"there are no cross-speaker rows, so that statistics would train nothing; set it to 0",
         ),
         (
             {
@@ -267,11 +267,11 @@ def test_pitch_on_another_grid_is_refused():
                 "content_encoder": LowBands,
                 "steps": StepSettings(warmup=1),
             },
-            "no rows are exchanged, so that content would train nothing",
+            "there are no cross-speaker rows, so that content would train nothing",
         ),
         (
             {"weights": {"reconstruction": 1.0}, "swap": 0.5, "discriminator": None},
-            r"swap is 0\.5, but rows are exchanged only against a discriminator",
+            r"swap is 0\.5, but cross-speaker rows need a discriminator",
         ),
         (
             {
@@ -288,7 +288,7 @@ def test_pitch_on_another_grid_is_refused():
             {"weights": {"adversarial": 1.0, "reconstruction": 1.0, "feature_matching": 1.0}, "swap": 1.0},
             "so that reconstruction and feature_matching would train nothing",
         ),
-        ({"augmentation": [RandomPitch()]}, "RandomPitch would change who speaks in the crops and not in their ref"),
+        ({"augmentation": [RandomPitch()]}, "RandomPitch would change the speaker of the crops but not of their ref"),
         (
             {
                 "content_encoder": None,
@@ -300,7 +300,7 @@ def test_pitch_on_another_grid_is_refused():
             "but there is no content encoder; set it to null",
         ),
         ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
-        ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a voice .* set it to 0"),
+        ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a model .* set it to 0"),
     ],
 )
 def test_weights_without_effect_are_refused(changes, words):
@@ -460,7 +460,7 @@ def test_nothing_is_learnt_where_a_recording_has_nothing():
         return {
             name: loss.item()
             for name, loss in {
-                **pair.losses, **module._judged(pair), "judged": judged[0].mean(),
+                **pair.losses, **module._adversarial_losses(pair), "judged": judged[0].mean(),
                 "discriminator": module.adversarial_loss.discriminator(judged, judged),
             }.items()
         }  # fmt: skip
@@ -548,7 +548,7 @@ def test_the_distributed_sampler_of_lightning_is_refused(corpus_folder, tmp_path
 
 def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_path):
     judge = partial(MultiPeriodDiscriminator, width=4)
-    with pytest.raises(ConfigurationError, match="no gradient comes back through GriffinLim"):
+    with pytest.raises(ConfigurationError, match="GriffinLim is not differentiable"):
         small_module(discriminator=judge)
     module = small_module(
         feature_extractor=Waveform(hop_length=160), vocoder=Unframe, discriminator=judge,
