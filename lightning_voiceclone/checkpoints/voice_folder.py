@@ -171,7 +171,7 @@ def _read(path: Path) -> tuple[dict[str, Any], StoredWeights, Path]:
         description = file.values["voice"]
         stored = checkpoint_weights(file, trained_weights(state_of(file), "voice"))
     else:
-        raise ConfigurationError(f"there is no voice at {path}; name a .ckpt of lvc fit or a folder of lvc save")
+        raise ConfigurationError(f"there is no model at {path}; name a .ckpt of lvc fit or a folder of lvc save")
     with described(where, "a voice"):
         check_voice(description)
     return description, stored, where

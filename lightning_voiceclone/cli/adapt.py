@@ -12,9 +12,9 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = CommandParser(
         "lvc adapt",
-        description="Train a voice a little further on recordings of one speaker, of 5 seconds together or more (half a"
-        " minute is good, more than some minutes adds little), and write it as a folder that speaks as that one:"
-        " lvc clone --checkpoint VOICE --source a.wav --output c.wav needs no reference then.",
+        description="Fine-tune a model on recordings of one speaker, at least 5 seconds together (half a minute is"
+        " good, more than some minutes adds little), and write a folder that stores this speaker: lvc clone"
+        " --checkpoint MODEL --source a.wav --output c.wav then needs no reference.",
     )
     made.add_argument(
         "--data",
@@ -22,27 +22,28 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="recordings of one speaker (WAV, FLAC, OGG, MP3, …), at any depth",
     )
-    made.add_argument("--output", required=True, metavar="VOICE", help="folder to write; a voice there is replaced")
+    made.add_argument("--output", required=True, metavar="MODEL", help="folder to write; a model there is replaced")
     made.add_argument(
         "--checkpoint",
         default="default",
         metavar="PATH",
-        help="voice to begin from: a .ckpt of lvc fit or a voice folder (default: the one that ships)",
+        help="model to start from: a .ckpt of lvc fit or a model folder (default: the bundled model)",
     )
-    made.add_argument("--steps", type=int, default=300, help="of training, 8 crops each (default: 300)")
-    made.add_argument("--learning-rate", type=float, default=1e-4, metavar="RATE", help="of AdamW (default: 1e-4)")
+    made.add_argument("--steps", type=int, default=300, help="training steps of 8 crops each (default: 300)")
+    made.add_argument("--learning-rate", type=float, default=1e-4, metavar="RATE",
+                      help="learning rate of AdamW (default: 1e-4)")  # fmt: skip
     made.add_argument("--strength", type=float, default=0.6, metavar="SHARE",
-                      help="of the way from the given voice to the trained one, above 0 to 1: more is nearer to the"
-                      " speaker (default: 0.6)")  # fmt: skip
+                      help="interpolation from the original (0) to the fine-tuned weights (1), above 0; more is closer"
+                      " to the speaker (default: 0.6)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0,
-                      help="of the crops and of the noise on the speaker's embedding (default: 0)")  # fmt: skip
-    made.add_argument("--denoise", default="auto", metavar="WHEN", help="auto, on or off, as of lvc clone")
-    made.add_argument("--bits", type=int, default=16, choices=(32, 16, 8), help="of a stored weight (default: 16)")
+                      help="random seed of crops and of the noise on the speaker embedding (default: 0)")  # fmt: skip
+    made.add_argument("--denoise", default="auto", metavar="WHEN", help="auto, on or off, as for lvc clone")
+    made.add_argument("--bits", type=int, default=16, choices=(32, 16, 8), help="bits of a stored weight (default: 16)")
     return made
 
 
 def run(argv: list[str]) -> int:
-    """Adapt a voice."""
+    """Adapt a model."""
     options = parser().parse_args(argv)
     from lightning_voiceclone.checkpoints.voice_folder import check_place, load_voice, save_voice
     from lightning_voiceclone.inference.screening import check_denoise
@@ -50,7 +51,7 @@ def run(argv: list[str]) -> int:
 
     check_denoise(options.denoise)
     output = Path(options.output)
-    check_place(output)  # told before minutes of training, not after
+    check_place(output)  # an error before minutes of training, not after
     from lightning_voiceclone.training.adaptation import adapt, check_settings, recordings_in
 
     check_settings(options.steps, options.learning_rate, options.strength, options.seed)

@@ -1,4 +1,4 @@
-"""Which classes a configuration may name: those of the kind that an option wants, and nothing merely callable."""
+"""Check that a configuration names only classes of the kind that an option expects, not any callable."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,11 +8,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from lightning_voiceclone.utils.lightning_internals import imported, option_types
 
-ANYTHING = ("builtins", "typing", "collections.abc")  # modules of types that say too little of what is to be called
+ANYTHING = ("builtins", "typing", "collections.abc")  # modules of types that are too general to check against
 
 
 def classes(hint: Any) -> Iterator[type]:
-    """The classes of which a value of that type can be: of functions, those of what they return."""
+    """The classes that a value of that type can have; for functions, those of their return value."""
     if inspect.isclass(hint) and not get_args(hint):
         yield hint
         return
@@ -23,9 +23,9 @@ def classes(hint: Any) -> Iterator[type]:
 
 
 def refusals(parser: ArgumentParser, config: Namespace) -> Iterator[tuple[str, str]]:
-    """Of each option of a parser that would have something called that is not of its kind: its name, and what is wrong.
+    """Options whose value names a callable of a wrong kind: the option's name, and what is wrong.
 
-    Only the parser's own options are looked at. The arguments of a class have a parser of their own.
+    Only the parser's own options are checked. The arguments of a class have a parser of their own.
     """
     for option, hint in option_types(parser).items():
         kinds = tuple(kind for kind in classes(hint) if kind.__module__ not in ANYTHING and not _is_protocol(kind))
@@ -35,14 +35,14 @@ def refusals(parser: ArgumentParser, config: Namespace) -> Iterator[tuple[str, s
 
 
 def refusal(name: str, kinds: Iterable[type]) -> str:
-    """What is wrong with the path of something that is not of the kinds wanted."""
+    """The message for a class path that is not of the expected kinds."""
     if wanted := " or ".join(kind.__name__ for kind in kinds):
         return f"{name} is no {wanted}, and is not called; name a class of that kind"
     return f"{name} is not called: no class or function can be given here"
 
 
 def _callables(value: Any) -> Iterator[tuple[str, Any]]:
-    """What would be called for a value, with its name; not for the arguments of what is called."""
+    """The callables that a value names, with their names; not those in their arguments."""
     if isinstance(value, Mapping | Namespace):
         entries = dict(value.items(nested=False)) if isinstance(value, Namespace) else value
         if "class_path" in entries:

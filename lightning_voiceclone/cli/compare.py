@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.compare import Comparison
 
 DESCRIPTION = """\
-Put reports of lvc evaluate side by side: means over the cases that all of them have, and the difference of each to the
-first, case by case, with a 95% interval by a bootstrap clustered over source and target speakers. An asterisk marks an
-interval without 0. Refuses reports of other pairs or judges."""
+Compare reports of lvc evaluate: means over the cases that all of them have, and the paired difference of each to the
+first, with a 95% interval by a bootstrap clustered over source and target speakers. An asterisk marks an interval
+without 0. Refuses reports of other pairs, or measured by other models."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
     made = CommandParser("lvc compare", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("reports", nargs="+", metavar="DIR", help="folders that lvc evaluate wrote; two or more")
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    made.add_argument("--draws", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
-    made.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    made.add_argument("--draws", type=int, default=2000, metavar="N", help="draws of the bootstrap (default: 2000)")
+    made.add_argument("--seed", type=int, default=0, help="random seed of the bootstrap (default: 0)")
     return made
 
 

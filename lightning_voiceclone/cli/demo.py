@@ -10,7 +10,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = CommandParser(
         "lvc demo",
-        description="Synthesise a small corpus, train on it for a few minutes, say a held-out sentence in another"
+        description="Synthesise a small corpus, train on it for a few minutes, convert a held-out sentence to another"
         " voice, and write a page that shows and plays it. Needs no network.",
     )
     made.add_argument("--output", default="demo", type=Path, metavar="FOLDER", help="where to write (default: demo)")

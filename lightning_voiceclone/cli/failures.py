@@ -1,4 +1,4 @@
-"""What Lightning, torch and the parser raise, in the project's words where a user can mend it."""
+"""Translate exceptions of Lightning, torch and the parser into the project's errors, where a user can fix the cause."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,29 +11,29 @@ from lightning_voiceclone.training import ranks
 from lightning_voiceclone.utils.lightning_internals import raised_while_restoring
 
 
-def in_our_words(error: Exception) -> LVCError | None:
-    """What a user can mend of an exception; None if it is nobody's but ours to mend."""
+def as_own_error(error: Exception) -> LVCError | None:
+    """The project's error for an exception whose cause a user can fix; None for a bug."""
     if isinstance(error, MisconfigurationException):
         return ConfigurationError(str(error))
     if own := _own_error(error) if isinstance(error, ValueError | TypeError) else ranks.lost_process(error):
         return own
     if "loading state_dict" in str(error):
-        told = shortened(str(error).partition("\n")[2].strip())
+        keys = shortened(str(error).partition("\n")[2].strip())
         return ConfigurationError(
-            f"the weights of the checkpoint are not those of this configuration: {told}; use the configuration that it"
-            " was made with (config.yaml beside it), or begin with its voice by --model.start"
+            f"the weights of the checkpoint are not those of this configuration: {keys}; use the configuration that it"
+            " was made with (config.yaml beside it), or start from its weights by --model.start"
         )
     if raised_while_restoring(error):
         return ConfigurationError(
-            f"the checkpoint is not one that this training can go on from ({type(error).__name__}:"
-            f" {shortened(str(error))}); use another one, or begin with its weights alone by --model.start"
+            f"this training cannot be resumed from the checkpoint ({type(error).__name__}:"
+            f" {shortened(str(error))}); use another one, or start from its weights alone by --model.start"
         )
     return None
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What other packages say of the settings they are given, as errors that a user can mend."""
+def translated() -> Iterator[None]:
+    """Turn other packages' exceptions about settings into errors that a user can fix."""
     try:
         yield
     except (MisconfigurationException, ValueError, TypeError) as error:

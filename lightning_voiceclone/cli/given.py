@@ -1,4 +1,4 @@
-"""Which recipe and which checkpoint a command line names."""
+"""Find the recipe and the checkpoint that a command line names."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ LAST = "last"  # for --ckpt_path: the newest checkpoint of the recipe's runs
 
 
 def recipes_first(arguments: list[str]) -> list[str]:
-    """The same command line with its recipes before all other options, which win over them wherever they stood."""
+    """The command line with its recipes first, so that all other options override them."""
     recipes: list[str] = []
     others: list[str] = []
     words = iter(arguments[1:])
@@ -28,10 +28,10 @@ def recipes_first(arguments: list[str]) -> list[str]:
 
 
 def with_named_recipes(arguments: list[str]) -> list[str]:
-    """The same command line, where recipes that the working directory does not have are the package's of that name.
+    """The command line with names of the package's recipes replaced by paths; files in the working directory win.
 
     Raises:
-        ConfigurationError: if it has none either; names the nearest.
+        ConfigurationError: if there is neither; names the nearest recipe.
     """
     made = list(arguments)
     for place, word in enumerate(arguments):
@@ -51,7 +51,7 @@ def _recipe(value: str) -> str:
 
 
 def with_own_config(arguments: list[str]) -> list[str]:
-    """For an evaluation without a configuration, the one that stands beside the checkpoint.
+    """The command line of an evaluation, with the configuration beside the checkpoint if it names none.
 
     Raises:
         ConfigurationError: if there is none.
@@ -63,8 +63,8 @@ def with_own_config(arguments: list[str]) -> list[str]:
              if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip
     if arguments[0] not in EVALUATIONS or not given:
         raise ConfigurationError(
-            f"lvc {arguments[0]} needs a recipe: --config recipes/librispeech.yaml, say"
-            + ("; or --ckpt_path CHECKPOINT, beside which lvc fit left one" if arguments[0] in EVALUATIONS else "")
+            f"lvc {arguments[0]} needs a recipe, such as --config recipes/librispeech.yaml"
+            + ("; or --ckpt_path CHECKPOINT, beside which lvc fit wrote one" if arguments[0] in EVALUATIONS else "")
         )
     beside = Path(_existing(given[-1])).resolve().parent.parent / "config.yaml"
     if not beside.is_file():
@@ -76,11 +76,11 @@ def find_checkpoint(name: str, folders: Iterable[Path]) -> str:
     """Path of the checkpoint that ``--ckpt_path`` names; of ``last`` the newest one in the recipe's runs.
 
     Args:
-        name: as it was given.
+        name: value of ``--ckpt_path``.
         folders: in which the recipe's runs keep their checkpoints.
 
     Raises:
-        ConfigurationError: if it is not there, or is none of the names that Lightning knows beside ``last``.
+        ConfigurationError: if there is no such file; of Lightning's special names only ``last`` is supported.
     """
     if name != LAST or Path(name).is_file():
         return _existing(name)
@@ -106,7 +106,7 @@ def runs_folder(settings: Any) -> Path:
 
 
 def checkpoint_folders(settings: Any) -> list[Path]:
-    """Where trainings with these settings keep their checkpoints; none where only the logger knows."""
+    """Folders in which trainings with these settings keep their checkpoints; empty where a custom logger decides."""
     if settings.checkpoint.dirpath is not None:
         return [Path(settings.checkpoint.dirpath)]
     if settings.trainer.logger is False:

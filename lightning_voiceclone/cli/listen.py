@@ -153,7 +153,7 @@ def _tests(names: str | None, systems: int) -> list[str]:
 
 
 def _listening(host: str, port: int) -> "socket.socket":
-    """A socket that listens, taken before anything is written."""
+    """A listening socket, opened before anything is written."""
     import socket
 
     if not 0 <= port <= 65535:  # getaddrinfo takes it modulo 65536
@@ -162,7 +162,7 @@ def _listening(host: str, port: int) -> "socket.socket":
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)  # reuses an address that was let go of just now
     except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # create_server says the address once more
+        reason = str(error.strerror).partition(" (while")[0]  # create_server repeats the address
         raise ConfigurationError(
             f"cannot serve at {host} port {port}: {reason}; choose another with --port or --host"
         ) from error

@@ -1,4 +1,4 @@
-"""``lvc``: chooses the command, and turns what a user can mend into one line. Imports nothing heavy by itself."""
+"""``lvc``: run a subcommand, and print errors that a user can fix in one line. Imports nothing heavy by itself."""
 
 import importlib
 import io
@@ -14,29 +14,32 @@ from lightning_voiceclone.errors import LVCError, nearest
 from lightning_voiceclone.utils.terminal import printable
 
 # OpenMP's threads spin while they wait, by default so long that a step takes ten times as long where another process
-# wants the core. This much loses nothing on a machine of one's own.
+# needs the core. This value costs nothing on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 SIGNALLED = 128  # and the number of the signal that ended a command: its exit status
 TRAINING = "lightning_voiceclone.cli.training"
 COMMANDS = {
-    "fit": (TRAINING, "train a voice: lvc fit --config recipes/librispeech.yaml"),
+    "fit": (TRAINING, "train a model: lvc fit --config recipes/librispeech.yaml"),
     "validate": (TRAINING, "evaluate a checkpoint on the validation split"),
     "test": (TRAINING, "evaluate a checkpoint on the test split"),
-    "predict": (TRAINING, "speak crops of the test split again and write them as WAV"),
-    "clone": ("lightning_voiceclone.cli.clone", "say the words of one recording in the voice of another"),
-    "adapt": ("lightning_voiceclone.cli.adapt", "train a voice further on half a minute of one speaker"),
-    "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a voice folder, which loads without Lightning"),
+    "predict": (TRAINING, "resynthesise crops of the test split and write them as WAV"),
+    "clone": ("lightning_voiceclone.cli.clone", "convert a recording to the voice of a reference"),
+    "adapt": ("lightning_voiceclone.cli.adapt", "fine-tune a model on half a minute of one speaker"),
+    "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a model folder, which loads without Lightning"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
-    "evaluate": ("lightning_voiceclone.cli.evaluate", "judge clones of many pairs: figures, and a page to look at"),
-    "compare": ("lightning_voiceclone.cli.compare", "put reports of lvc evaluate side by side, with their differences"),
-    "listen": ("lightning_voiceclone.cli.listen", "let people judge reports in the browser; print what they answered"),
+    "evaluate": (
+        "lightning_voiceclone.cli.evaluate",
+        "measure clones of many pairs: metrics with intervals, and a page",
+    ),
+    "compare": ("lightning_voiceclone.cli.compare", "compare reports of lvc evaluate: differences with intervals"),
+    "listen": ("lightning_voiceclone.cli.listen", "a listening test in the browser; prints its results"),
     "recipes": (
         "lightning_voiceclone.cli.recipes",
         "list the recipes that lvc fit --config takes by name, or copy one",
     ),
     "plugins": ("lightning_voiceclone.cli.plugins", "list the installed parts"),
-    "demo": ("lightning_voiceclone.cli.demo", "make a small corpus, train on it, clone, and show it as a page"),
+    "demo": ("lightning_voiceclone.cli.demo", "make a small corpus, train on it, clone, and write a page"),
 }
 
 
@@ -46,19 +49,19 @@ def usage() -> str:
     return "\n".join([
         "usage: lvc COMMAND [OPTIONS]",
         "",
-        "Voice cloning by adversarial training, in which every part is a plugin.",
+        "Voice cloning and GAN training in PyTorch Lightning; every part is a plugin.",
         "",
         *lines,
         "",
-        "lvc COMMAND --help explains each. --debug with any of them shows a traceback where one line did not help.",
+        "lvc COMMAND --help explains each. --debug with any of them shows the traceback of an error.",
         "lvc --version prints the version.",
     ])  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; gives its exit status: 0, 1 for a failure, 2 for what a user can mend, 130 for Ctrl-C.
+    """Run a command and return its exit status: 0, 1 for a failure, 2 for an error that a user can fix, 130 for Ctrl-C.
 
-    SIGTERM and SIGHUP end it as Ctrl-C does, with everything tidied up, and give 143 and 129.
+    SIGTERM and SIGHUP end it as Ctrl-C does, with all clean-up, and give 143 and 129.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -78,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LVCError, OSError, MemoryError) as error:
         if debug:
             raise
-        if isinstance(error, BrokenPipeError):  # the reader of our output, such as head, has had enough
+        if isinstance(error, BrokenPipeError):  # the reader of the output, such as head, has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         print(f"lvc: error: {printable(_in_one_line(error))}", file=sys.stderr)
@@ -89,9 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _signals_as_interruption(ended: list[int]) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP be KeyboardInterrupt, where they would end the process; ``ended`` is given their number.
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP, where they would end the process; ``ended`` gets their number.
 
-    Where they are ignored (nohup), or somebody else takes care of them, they stay as they are.
+    Where they are ignored (nohup) or have another handler, they stay as they are.
     """
 
     def end(number: int, frame: object) -> None:
@@ -112,7 +115,7 @@ def _signals_as_interruption(ended: list[int]) -> Iterator[None]:
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """A disk that is full is noticed in TensorBoard's thread too: one line of it."""
+    """Print an OSError of a thread, such as TensorBoard's on a full disk, in one line."""
     if isinstance(failed.exc_value, OSError):
         print(f"lvc: warning: {_in_one_line(failed.exc_value)}", file=sys.stderr)
     else:

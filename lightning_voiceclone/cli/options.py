@@ -1,4 +1,4 @@
-"""The options of a command that does not train."""
+"""Command-line parser of the commands that do not train."""
 
 import argparse
 import re
@@ -9,10 +9,10 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the nearest option where one is misspelt."""
+    """Reports errors in one line, with the nearest option for a misspelt one."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
-        """As argparse's, but a misspelt option is named before the one that is missing for it.
+        """As argparse's, but a misspelt option is reported before the required one that is missing because of it.
 
         Raises:
             ConfigurationError: names the nearest option.

@@ -1,4 +1,4 @@
-"""What the parser of a configuration refuses, in one line that names the option and says how to mend it."""
+"""Translate errors of the configuration parser into one line that names the option and the remedy."""
 
 import inspect
 import re
@@ -27,16 +27,16 @@ from lightning_voiceclone.utils.lightning_internals import (
     option_types,
 )
 
-PLAIN = (bool, int, float, str, dict, list, Path, Tensor, type(None))  # of which no class is made by its name
+PLAIN = (bool, int, float, str, dict, list, Path, Tensor, type(None))  # types that are not given by a class name
 MOST_GIVEN = 60
 MOST_CHARACTERS = 500  # of a message that is passed on as it is
 
 
 class ParsingError(ConfigurationError, ValueError):
-    """A value that a parser refuses; a ValueError, so that a parser around it says where.
+    """A value that a parser refuses; a ValueError, so that an outer parser adds the option's prefix.
 
     Args:
-        option: as on the command line, without its dashes; empty if none is to blame.
+        option: as on the command line, without its dashes; empty if it is not about one option.
         text: what is wrong.
     """
 
@@ -46,15 +46,15 @@ class ParsingError(ConfigurationError, ValueError):
 
 
 def explain(parser: ArgumentParser, message: str, cause: BaseException | None) -> ParsingError:
-    """What a parser says, in the user's terms.
+    """Translate a parser's error for the user.
 
-    A class has a parser of its own for its arguments, whose mistakes come back inside of those of the parser around it,
-    as one of several types that the value might have had: the innermost says what is wrong, the outer ones say where.
+    The arguments of a class have a parser of their own, whose errors are nested in those of the outer parser, as one of
+    several types that the value could have: the innermost error has the reason, the outer ones have the option's path.
 
     Args:
-        parser: the one that refuses.
-        message: what it says.
-        cause: what made it.
+        parser: whose error it is.
+        message: its text.
+        cause: the exception that it was raised for.
     """
     inner = next((error for error in _chain(cause) if isinstance(error, ParsingError)), None)
     key = KEY.search(message)
@@ -73,7 +73,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingError:
-    """What is wrong with an option, of a message in one line that no other parser's is within."""
+    """Translate a message, in one line, that has no other parser's error nested in it."""
     if found := BARE.search(message):
         way = f"--config {found[1]}" if found[1].endswith((".yaml", ".yml")) else f"--{found[1]}"
         return ParsingError("", f"{found[1]!r} has no option before it; is {way} what you mean?")
@@ -92,11 +92,11 @@ def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingErro
 
 
 def _must_be(types: Sequence[type], bases: Sequence[type], message: str) -> str | None:
-    """What the value must be, and what it is; None if the message does not say.
+    """What the value must be, and what it is; None if the message does not contain it.
 
     Args:
         types: all that the option takes.
-        bases: those of them whose values are made of a class's name.
+        bases: those of them whose values are given by a class name.
         message: of the parser.
     """
     if found := NO_CONFIG.search(message):
@@ -107,7 +107,7 @@ def _must_be(types: Sequence[type], bases: Sequence[type], message: str) -> str 
     if bases and "<class 'list'>" in wanted:
         return f"must be a list, such as [{given}]"
     if bases and wanted:
-        wanted = [f"the name of a {_said(bases)}, a mapping with class_path and init_args", *wanted]
+        wanted = [f"the name of a {_class_names(bases)}, a mapping with class_path and init_args", *wanted]
     if not wanted and NO_CLASS.search(message):
         wanted = [kind.__name__ for kind in types if kind is not Tensor]
     if not wanted:
@@ -117,7 +117,7 @@ def _must_be(types: Sequence[type], bases: Sequence[type], message: str) -> str 
 
 
 def shortened(message: str) -> str:
-    """A message of another package in one line; of one that lists alternatives, what the first one says."""
+    """A message of another package in one line; if it lists alternatives, the first one only."""
     text = " ".join(message.split())
     if found := ALTERNATIVES.search(text):
         text = found[1]
@@ -125,7 +125,7 @@ def shortened(message: str) -> str:
 
 
 def _no_option(parser: ArgumentParser, name: str) -> ParsingError:
-    """That there is no such option; of one whose first word is wrong, of that alone."""
+    """The error for an unknown option; for its first word only, if that is wrong."""
     options = option_names(parser)
     first, firsts = name.partition(".")[0], {option.partition(".")[0] for option in options}
     if first not in firsts:
@@ -135,28 +135,28 @@ def _no_option(parser: ArgumentParser, name: str) -> ParsingError:
     return ParsingError(name, f"there is no such option{nearest(last, beside)}")
 
 
-def _said(bases: Sequence[type]) -> str:
+def _class_names(bases: Sequence[type]) -> str:
     return " or ".join(base.__name__ for base in bases)
 
 
 def _either(types: Sequence[str]) -> str:
-    """Types as Python writes them, as one would say them."""
-    said = [re.sub(r"<class '(.+)'>", r"\1", kind).replace("typing.Literal[", "one of [") for kind in types]
-    said = list(dict.fromkeys("null" if kind == "NoneType" else kind for kind in said))
-    return " or ".join(filter(None, (", ".join(said[:-1]), said[-1])))
+    """Join Python's names of types with commas and "or", in readable form."""
+    names = [re.sub(r"<class '(.+)'>", r"\1", kind).replace("typing.Literal[", "one of [") for kind in types]
+    names = list(dict.fromkeys("null" if kind == "NoneType" else kind for kind in names))
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _no_class(bases: Sequence[type], name: str) -> str:
-    """That there is no such class, or no such file where that looks like one."""
+    """The error for an unknown class, or for a missing file where the name looks like one."""
     if "/" in name or name.endswith((".yaml", ".yml")):
         return f"there is no file {name}; a path in a recipe is relative to the recipe"
     names = sorted(set().union(*(_names(base) or {base.__name__} for base in bases)))
     failed = "".join(f"; {failure}" for failure in registry.load_all())
-    return f"no {_said(bases)} is called {name!r}{nearest(name, names)}; installed: {', '.join(names)}{failed}"
+    return f"no {_class_names(bases)} is called {name!r}{nearest(name, names)}; installed: {', '.join(names)}{failed}"
 
 
 def _names(base: type) -> set[str]:
-    """Of the classes of that kind: of parts, those that are installed; else all that are known."""
+    """Names of the classes of a kind: installed plugins for parts, else all imported subclasses."""
     if kind := getattr(base, "kind", None):
         return {plugin.name for plugin in registry.installed() if plugin.kind == kind}
     children: list[type] = base.__subclasses__()

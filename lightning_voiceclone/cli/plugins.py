@@ -13,13 +13,13 @@ COLUMNS = ("kind", "name", "package", "version")
 
 
 def run(argv: list[str]) -> int:
-    """List the installed parts, from the packages' metadata alone unless their claims are asked for."""
+    """List the installed parts, from the packages' metadata alone unless --claims is given."""
     parser = CommandParser("lvc plugins", description="List the installed parts: their names in YAML and on"
                                      " the command line, and the packages that supply them.")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
     parser.add_argument("--kind", choices=KINDS, help="list this kind only")
-    parser.add_argument("--claims", action="store_true", help="show too what each class claims to be able to do, which"
-                        " the conformance tests hold it to; imports every plugin")  # fmt: skip
+    parser.add_argument("--claims", action="store_true", help="also show the capabilities that each class claims, which"
+                        " the conformance tests check; imports every plugin")  # fmt: skip
     options = parser.parse_args(argv)
     plugins = [plugin for plugin in installed() if options.kind in (None, plugin.kind)]
     rows: list[dict[str, str | list[str]]] = [{**plugin.as_dict()} for plugin in plugins]
@@ -36,7 +36,7 @@ def run(argv: list[str]) -> int:
 
 
 def _claims(plugin: Plugin) -> list[str]:
-    """Sorted; none of a plugin that fails to import, which is reported beside the list."""
+    """Capabilities, sorted; none for a plugin that fails to import, which prints a warning."""
     try:
         return sorted(getattr(plugin.load(), "capabilities", ()))
     except PluginError as error:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Check every recording of a corpus and write DIR/manifest.parquet, which training reads, and DIR/rejected.tsv, which
-lists what cannot be used with the reason. May be interrupted: the same command goes on where it stopped, and later
-does only what is new or changed."""
+lists the rejected recordings with the reason. After an interruption, the same command continues where it stopped;
+later it processes only what is new or changed."""
 EPILOG = """\
 KIND is one of {corpora}, or a corpus of an installed plugin. KIND, --transform and --features take settings as
 NAME:setting=value,setting=value.
@@ -38,28 +38,41 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG.format(corpora=corpora),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", metavar="KIND", help="how the corpus lies on disk")
-    parser.add_argument("root", metavar="ROOT", type=Path, help="where it lies: a folder, or a Table's file")
+    parser.add_argument("kind", metavar="KIND", help="layout of the corpus on disk")
+    parser.add_argument("root", metavar="ROOT", type=Path, help="its folder, or the file of a Table")
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to write to")
     parser.add_argument(
-        "--subset", metavar="NAME", action="extend", nargs="+", help="such as train-clean-100; all else"
+        "--subset",
+        metavar="NAME",
+        action="extend",
+        nargs="+",
+        help="subsets to use, such as train-clean-100 (default: all)",
     )
     parser.add_argument("--transform", metavar="NAME", action="append", default=[],
                         help="clean each recording; may be given several times, applied in order")  # fmt: skip
     parser.add_argument(
         "--features", metavar="NAME", help="store the features of every utterance, such as MelSpectrogram"
     )
-    parser.add_argument("--feature-type", choices=["float32", "float16"], default="float32", help="of stored features")
-    parser.add_argument("--rate", metavar="HZ", type=int, help="resample the recordings, and write them anew")
-    parser.add_argument("--min-seconds", metavar="S", type=float, default=0.3, help="reject what is shorter (0.3)")
+    parser.add_argument(
+        "--feature-type",
+        choices=["float32", "float16"],
+        default="float32",
+        help="type of stored features (default: float32)",
+    )
+    parser.add_argument("--rate", metavar="HZ", type=int, help="resample the recordings and write copies")
+    parser.add_argument(
+        "--min-seconds", metavar="S", type=float, default=0.3, help="reject shorter recordings (default: 0.3)"
+    )
     parser.add_argument("--split-by", metavar="UNIT",
-                        help="speaker or utterance (speaker, where there are two or more)")  # fmt: skip
+                        help="speaker or utterance (default: speaker, where there are two or more)")  # fmt: skip
     parser.add_argument("--validation", metavar="N", type=float,
                         help="speakers (or utterances) kept for validation, or a share of them if below 1"
-                        " (what the corpus declares, else 0.05)")  # fmt: skip
-    parser.add_argument("--test", metavar="N", type=float, help="likewise for the test (what the corpus declares)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice (0)")
-    parser.add_argument("--workers", metavar="N", type=int, default=0, help="processes (as many as processors)")
+                        " (default: what the corpus declares, else 0.05)")  # fmt: skip
+    parser.add_argument(
+        "--test", metavar="N", type=float, help="likewise for the test split (default: what the corpus declares)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the splits (default: 0)")
+    parser.add_argument("--workers", metavar="N", type=int, default=0, help="processes (default: one a processor)")
     parser.add_argument("--download", action="store_true", help="fetch the corpus into ROOT first, if it is not there")
     return parser
 
@@ -68,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     """Prepare, and print a summary; 0, or 130 after Ctrl-C.
 
     Raises:
-        LVCError: for what a user can mend.
+        LVCError: for what a user can fix.
     """
     options = build_parser().parse_args(argv)
     kind = registry.find("corpora", options.kind.partition(":")[0])
@@ -95,13 +108,13 @@ def run(argv: Sequence[str]) -> int:
             workers=options.workers,
         )
     except KeyboardInterrupt:
-        print("lvc: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("lvc: interrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
-    print(printable(_told(summary), lines=True))
+    print(printable(_as_text(summary), lines=True))
     return 0
 
 
-def _told(summary: "PrepareSummary") -> str:
+def _as_text(summary: "PrepareSummary") -> str:
     from lightning_voiceclone.audio.folders import passed_over
 
     known = f" ({summary.reused} known from before)" if summary.reused else ""

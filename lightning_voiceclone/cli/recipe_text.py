@@ -1,4 +1,4 @@
-"""Bounds on the text of a recipe: aliases of YAML, a few lines of which can stand for terabytes."""
+"""Limit YAML aliases in a recipe, a few lines of which can expand to terabytes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,12 @@ import yaml
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.lightning_internals import wrap_loader
 
-MODES = ("omegaconf+", "yaml")  # of the subcommands' parsers, and of the one around them
+MODES = ("omegaconf+", "yaml")  # of the subcommands' parsers, and of the outer one
 MOST_VALUES = 100_000  # a recipe has some hundred
 
 
 def bound_recipes() -> None:
-    """Let the parser count what a text stands for before it makes anything of it."""
+    """Make the parser check the expanded size of a text before it builds values from it."""
     for mode in MODES:
         wrap_loader(mode, _bounded)
 
@@ -31,7 +31,7 @@ def _bounded(load: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def check_aliases(text: str) -> None:
-    """Refuse YAML whose aliases stand for too much.
+    """Refuse YAML whose aliases expand to too much.
 
     Raises:
         ConfigurationError: if they refer to themselves, or all values together are more than ``MOST_VALUES``.
@@ -41,7 +41,7 @@ def check_aliases(text: str) -> None:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
-        return  # the parser says what is wrong, and where
+        return  # the parser reports the error and its place
     if root is not None and _count(root, {}, set()) > MOST_VALUES:
         raise ConfigurationError(
             f"the recipe has aliases (*name) that stand for more than {MOST_VALUES:,} values; write out what they mean"
@@ -49,7 +49,7 @@ def check_aliases(text: str) -> None:
 
 
 def _count(node: yaml.Node, known: dict[int, int], open_: set[int]) -> int:
-    """Values that a node stands for, its aliases written out; more than are allowed for one within itself."""
+    """Number of values of a node with its aliases expanded; above the limit for a node that contains itself."""
     if id(node) in open_:
         return MOST_VALUES + 1
     if id(node) not in known:

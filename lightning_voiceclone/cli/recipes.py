@@ -14,7 +14,7 @@ FRAGMENT = re.compile(r"^( *)([\w.]+): (\.\.?/\S+\.yaml) *$", re.MULTILINE)
 
 
 def recipe_folder() -> Path:
-    """Where the recipes are: in an installed package within it, in a checkout beside it."""
+    """Folder of the recipes: inside an installed package, beside it in a checkout."""
     within = PACKAGE / "recipes"
     return within if within.is_dir() else PACKAGE.parent / "recipes"
 
@@ -43,12 +43,12 @@ def find_recipe(name: str) -> Path:
 
 
 def summary(path: Path) -> str:
-    """What a recipe trains: the first line of its first comment."""
+    """Description of a recipe: the first line of its first comment."""
     return path.read_text("utf-8").partition("\n")[0].lstrip("# ")
 
 
 def whole_text(path: Path) -> str:
-    """A recipe with the fragments that it refers to written in their places, so that it needs no other file."""
+    """A recipe with its fragments inserted, so that it needs no other file."""
 
     def written_out(found: re.Match[str]) -> str:
         indent, key, fragment = found.groups()
@@ -62,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = CommandParser(
         "lvc recipes",
-        description="List the recipes that come with the package, which lvc fit --config NAME takes; or write one to a"
-        " file of its own, to be changed.",
+        description="List the recipes that come with the package, which lvc fit --config NAME takes; or write a copy of"
+        " one, to edit.",
     )
     made.add_argument("name", nargs="?", metavar="NAME", help="recipe to write (default: list all)")
     made.add_argument("--output", type=Path, metavar="PATH",

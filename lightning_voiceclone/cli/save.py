@@ -10,26 +10,26 @@ PARTS = ("content_encoder", "speaker_encoder", "vocoder")
 
 
 def run(argv: list[str]) -> int:
-    """Turn checkpoints into a voice folder, or one into that of a vocoder or encoder."""
-    parser = CommandParser("lvc save", description="Turn a checkpoint of lvc fit into a voice folder, or into"
+    """Turn checkpoints into a model folder, or one into that of a vocoder or encoder."""
+    parser = CommandParser("lvc save", description="Turn a checkpoint of lvc fit into a model folder, or into"
                                      " the folder of a vocoder or encoder (safetensors weights and YAML), which loads"
-                                     " without Lightning. Of several checkpoints of one voice, the mean of their"
-                                     " weights.")  # fmt: skip
+                                     " without Lightning. Several checkpoints of one model are averaged.")  # fmt: skip
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT",
-                        help="a .ckpt of lvc fit, or a voice folder; several of one voice for their mean, with"
-                        " the first one's vocoder")  # fmt: skip
+                        help="a .ckpt of lvc fit, or a model folder; several of one model for the mean of their"
+                        " weights, with the first one's vocoder")  # fmt: skip
     parser.add_argument("--output", required=True, metavar="FOLDER",
-                        help="where to write; a folder of the same kind there is replaced")  # fmt: skip
+                        help="folder to write; a folder of the same kind there is replaced")  # fmt: skip
     parser.add_argument("--bits", type=int, default=32, choices=(32, 16, 8),
-                        help="of a stored weight; fewer make the folder smaller and change little")  # fmt: skip
+                        help="bits of a stored weight; fewer make the folder smaller and change little"
+                        " (default: 32)")  # fmt: skip
     parser.add_argument("--part", choices=PARTS,
-                        help="of a voice only this one, for others to be built with (pretrained: FOLDER)")  # fmt: skip
+                        help="save only this part of a model, to build others with (pretrained: FOLDER)")  # fmt: skip
     parser.add_argument("--vocoder", metavar="NAME",
-                        help="that the voice is to speak with from now on: a checkpoint or folder of one, default, or"
-                        " the name of a class that needs no training")  # fmt: skip
+                        help="store this vocoder in the model: a checkpoint or folder of one, default, or the name of"
+                        " a class that needs no training")  # fmt: skip
     parser.add_argument("--guidance", type=float, metavar="STRENGTH",
-                        help="how far its clones are led on, away from the source's speaker, from now on, 0 to 2"
-                        " (default: as far as now, the first one's)")  # fmt: skip
+                        help="store this guidance, 0 to 2, as the model's default; see lvc clone --help (default: that"
+                        " of the first checkpoint)")  # fmt: skip
     options = parser.parse_args(argv)
     if options.part and options.guidance is not None:
         parser.error(f"--guidance has no effect on the {options.part}; leave it out")
@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
 
 
 def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
-    """What was written, and the spec of its features."""
+    """Write the folder; returns the model or part, and the spec of its features."""
     from pathlib import Path
 
     from lightning_voiceclone.checkpoints.part_folder import load_part, read_part, save_part
@@ -58,7 +58,7 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
     if _holds_part(path):
         if options.part or options.vocoder or options.guidance is not None or options.checkpoints[1:]:
             raise ConfigurationError(
-                f"{path} holds a vocoder or an encoder, not a voice: it is saved by itself, without --part, --vocoder,"
+                f"{path} holds a vocoder or an encoder, not a model: it is saved by itself, without --part, --vocoder,"
                 " --guidance or other checkpoints"
             )
         description, _ = read_part(path)
@@ -72,7 +72,7 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
         return voice, voice.spec
     part = getattr(voice, options.part)
     if part is None:
-        raise ConfigurationError(f"the voice {path} has no {options.part}")
+        raise ConfigurationError(f"the model {path} has no {options.part}")
     save_part(part, voice.spec, options.output, bits=options.bits)
     return part, voice.spec
 
@@ -85,7 +85,7 @@ def _holds_part(path: Any) -> bool:
 
 
 def _voice(options: argparse.Namespace) -> Any:
-    """The voice of the checkpoint, or the mean of several."""
+    """The model of the checkpoint, or the mean of several."""
     from lightning_voiceclone.checkpoints.vocoder_choice import chosen
     from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
     from lightning_voiceclone.checkpoints.weight_average import mean_voice
@@ -98,5 +98,5 @@ def _voice(options: argparse.Namespace) -> Any:
         check_guidance(voice, options.guidance)
         voice.guidance = options.guidance
     if len({voice_path(name).resolve() for name in options.checkpoints}) < len(options.checkpoints):
-        raise ConfigurationError("a checkpoint is named twice, and would weigh twice in the mean; name each once")
+        raise ConfigurationError("a checkpoint is named twice and would count twice in the mean; name each once")
     return mean_voice({first: voice, **{name: load_voice(name) for name in others}}) if others else voice

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from lightning_voiceclone.cli.class_paths import refusals
-from lightning_voiceclone.cli.failures import in_our_words, told
+from lightning_voiceclone.cli.failures import as_own_error, translated
 from lightning_voiceclone.cli.given import (
     EVALUATIONS,
     checkpoint_folders,
@@ -50,21 +50,21 @@ SIGNALLED = 128  # and the signal's number: exit status of a command that it end
 
 
 class PluginParser(LightningArgumentParser):
-    """Says what is wrong in one line; for an unknown name, the nearest match and what there is."""
+    """Reports errors in one line; for an unknown name, with the nearest match and all that exist."""
 
     def parse_args(self, args: Any = None, *more: Any, **named: Any) -> Any:
-        """As the parser does. The one around it hands a null on as Python writes it."""
+        """As the parser does. The outer parser passes null on as Python's None."""
         if args is not None:
             args = [re.sub(r"^(--[\w.]+=)None$", r"\1null", str(word)) for word in args]
         return super().parse_args(args, *more, **named)
 
     def validate(self, namespace: Any, *more: Any, **named: Any) -> None:
-        """As the parser does, and that nothing would be called that is not of the kind that its option wants.
+        """As the parser does, and check that every named class is of the kind that its option expects.
 
-        Classes have a parser of this class for their own arguments, so that what they name is looked at likewise.
+        The arguments of a class have a parser of this class too, so that nested names are checked likewise.
 
         Raises:
-            ParsingError: for the first that is of another kind.
+            ParsingError: for the first class of another kind.
         """
         super().validate(namespace, *more, **named)
         for option, text in refusals(self, namespace):
@@ -87,7 +87,7 @@ class TrainingCLI(HookedCLI):
     """Lightning's command line for modules of this project.
 
     Args:
-        claimed: is given the run's folder, if it was made; None to make none.
+        claimed: list to which the run's folder is appended, if it was made; None to make none.
     """
 
     def __init__(self, *arguments: Any, claimed: list[Path] | None, **settings: Any) -> None:
@@ -96,38 +96,38 @@ class TrainingCLI(HookedCLI):
         super().__init__(*arguments, **settings)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """The one that is asked for: to make the parsers of all four takes four times as long."""
+        """Only the requested one: building the parsers of all four takes four times as long."""
         return {name: skipped for name, skipped in super().subcommands().items() if name in self.asked}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Read recipes and command line."""
-        with told():
+        with translated():
             super().parse_arguments(parser, args)
 
     def choose_checkpoint(self) -> None:
-        """Find the checkpoint that is to be gone on from, or judged."""
+        """Find the checkpoint to resume from or to evaluate."""
         if self.config.get("subcommand") and (name := self.config[self.config.subcommand].get("ckpt_path")):
             settings = self.config[self.config.subcommand]
             settings["ckpt_path"] = find_checkpoint(name, checkpoint_folders(settings))
 
     def set_seed(self) -> None:
         """Seed all generators."""
-        with told():
+        with translated():
             super().set_seed()
 
     def instantiate_classes(self) -> None:
         """Make the Trainer, the model and the data."""
-        with told():
+        with translated():
             super().instantiate_classes()
         if self.subcommand == "fit":
             check_trainer(self.trainer, self.model.logged)  # before the data are prepared, which may take hours
 
     def _settings(self, config: Any) -> Any:
-        """Of the subcommand that runs, or without one all that there are."""
+        """Settings of the subcommand that runs, or all settings without one."""
         return config.get(str(self.subcommand), config)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Checkpoints have options of their own."""
+        """Add options for checkpoints."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults({
             "checkpoint.filename": "step{step}",
@@ -136,7 +136,7 @@ class TrainingCLI(HookedCLI):
         })  # fmt: skip
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Fill in what follows from the machine: loggers' folder, precision, strategy."""
+        """Fill in defaults: the loggers' folder, and precision and strategy for this machine."""
         settings = self._settings(self.config).trainer
         if settings.logger in (None, True):
             kwargs["logger"] = self._default_loggers()
@@ -150,7 +150,7 @@ class TrainingCLI(HookedCLI):
             gains = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
             kwargs["precision"] = "bf16-mixed" if gains else "32-true"
         if settings.strategy in ("auto", "ddp") and _processes(settings) > 1:
-            # Each player's step leaves the other's weights without gradients.
+            # A step of the generator leaves the discriminator's weights without gradients, and the other way round.
             kwargs["strategy"] = DDPStrategy(find_unused_parameters=True)
         given = self._settings(self.config_init).trainer.plugins or []
         kwargs["plugins"] = [*(given if isinstance(given, list) else [given]), WholeCheckpointIO()]
@@ -167,7 +167,7 @@ class TrainingCLI(HookedCLI):
         return [CSVLogger(runs, name, version), TensorBoardLogger(runs, name, version, default_hp_metric=False)]
 
     def after_fit(self) -> None:
-        """Say where what was trained is."""
+        """Print where the trained model is."""
         last = next(c.path for c in self.trainer.callbacks if isinstance(c, LastCheckpoint))  # type: ignore[attr-defined]
         if self.trainer.is_global_zero and last.is_file() and not self.interrupted:
             print(f"trained for {self.trainer.global_step} steps; {printable(self.model.advice(last), lines=True)}")
@@ -185,7 +185,7 @@ def _next_version(folder: Path) -> str:
 
 
 def _claim(folder: Path) -> str:
-    """The next version, whose folder is made at once: another run that starts meanwhile takes the one after."""
+    """The next version; its folder is made at once, so that a run started meanwhile takes another."""
     while True:
         version = _next_version(folder)
         with suppress(FileExistsError):
@@ -224,7 +224,7 @@ def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = N
         claimed=claimed,
         subclass_mode_model=True,
         subclass_mode_data=False,
-        auto_configure_optimizers=False,  # two players have an optimizer each
+        auto_configure_optimizers=False,  # generator and discriminator have an optimizer each
         args=arguments if run else arguments[1:],
         run=run,
         parser_class=PluginParser,
@@ -243,7 +243,7 @@ def run(arguments: list[str]) -> int:
     """Run a subcommand of the Trainer.
 
     Raises:
-        LVCError: what a part's constructor says of its settings, which the parser would bury in its own words.
+        LVCError: for what a user can fix, such as a part's error about its settings, without the parser's text around.
     """
     claimed: list[Path] = []
     ranks.watch()
@@ -252,7 +252,7 @@ def run(arguments: list[str]) -> int:
     except LVCError:
         raise
     except Exception as error:
-        if own := in_our_words(error):
+        if own := as_own_error(error):
             raise own from error
         raise
     except SystemExit as error:
@@ -267,7 +267,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _keep_quiet() -> None:
-    """Leave out what Lightning tells every time and nobody here can act on."""
+    """Suppress Lightning's messages that come every time and need no action."""
     for words in ("does not have many workers", "isinstance.treespec, LeafSpec", "LightningCLI's args parameter",
                   r"lr_scheduler\.step\(\)` before"):  # fmt: skip
         warnings.filterwarnings("ignore", f".*{words}.*")

@@ -73,5 +73,5 @@ def test_ends_with_one_line(pairs, tmp_path):
     done = subprocess.run([*command, "--checkpoint", "none.ckpt"], capture_output=True, text=True, check=False,
                           cwd=tmp_path)  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.startswith("lvc: error: there is no voice at none.ckpt")
+    assert done.stderr.startswith("lvc: error: there is no model at none.ckpt")
     assert done.stderr.count("\n") == 1

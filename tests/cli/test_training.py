@@ -239,7 +239,7 @@ def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folde
         (("--reference", "short.wav"), "short.wav lasts 0.40 s, at least 0.5 s are needed"),
         (("--reference", "silent.wav"), "silent.wav is silent"),
         (("--source", "missing.wav"), "missing.wav"),
-        (("--checkpoint", "nowhere"), "there is no voice at nowhere"),
+        (("--checkpoint", "nowhere"), "there is no model at nowhere"),
         (("--output", "/dev/null/c.wav"), "/dev/null"),
     ],
 )
@@ -377,8 +377,8 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["fit"], "lvc fit needs a recipe: --config recipes/librispeech.yaml, say"),
-        (["test"], "lvc test needs a recipe: --config recipes/librispeech.yaml, say; or --ckpt_path CHECKPOINT"),
+        (["fit"], "lvc fit needs a recipe, such as --config recipes/librispeech.yaml"),
+        (["test"], "lvc test needs a recipe, such as --config recipes/librispeech.yaml; or --ckpt_path CHECKPOINT"),
         (["test", "--ckpt_path", "none.ckpt"], "--ckpt_path: there is no file none.ckpt"),
         (["test", "--ckpt_path", "lone.ckpt"], "which lvc fit leaves; name the recipe: --config RECIPE"),
         (

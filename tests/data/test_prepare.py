@@ -284,7 +284,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(corpus, tmp_path, sign, wor
     told = process.communicate(timeout=60)[1]
     assert process.returncode == (130 if sign == signal.SIGINT else -signal.SIGKILL)
     if sign == signal.SIGINT:
-        assert told == "lvc: interrupted; the same command goes on where it stopped\n"
+        assert told == "lvc: interrupted; the same command continues where it stopped\n"
     finished = journal.read_bytes().count(b"\n")
     assert 8 <= finished < 418
     assert not (output / MANIFEST_NAME).exists()
