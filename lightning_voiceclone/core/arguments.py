@@ -1,4 +1,4 @@
-"""Whether arguments that a file gives are of the types that a class's signature states."""
+"""Check that arguments read from a file have the types of a class's signature."""
 
 import inspect
 import types
@@ -10,7 +10,7 @@ from lightning_voiceclone.errors import ConfigurationError
 
 
 def check_arguments(function: Any, arguments: Mapping[str, Any], name: str) -> None:
-    """Refuse arguments of other types than the function's annotations. What has none, or none that is known, passes.
+    """Refuse arguments of other types than the function's annotations; without a known annotation, any type passes.
 
     Args:
         function: a class's ``__init__``.
@@ -35,7 +35,7 @@ def check_arguments(function: Any, arguments: Mapping[str, Any], name: str) -> N
 def _hints(function: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
-    except Exception:  # names that stand for nothing outside of their module
+    except Exception:  # annotations that cannot be resolved outside their module
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Checks of the samples of recordings."""
+"""Checks of audio samples."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from lightning_voiceclone.errors import RecordingError
 
 
 def require_audible(audio: Tensor, spec: AudioSpec, name: str, least_seconds: float) -> None:
-    """Refuse what cannot be heard.
+    """Refuse audio that is too short or has no signal.
 
     Raises:
-        RecordingError: if (N,) samples are too few, silent or not finite; says which.
+        RecordingError: if (N,) samples are too few, silent (peak below 1e-3) or not finite; names which.
     """
     seconds = audio.shape[-1] / spec.sample_rate
     if seconds < least_seconds:

@@ -1,4 +1,4 @@
-"""What is to be said, who is to say it, and the input of a generator that follows from both.
+"""Script (content and prosody), speaker prompt, and the generator's input that is made of both.
 
 The three are values: frozen, and registered as pytrees, so that torch.export takes each of them whole.
 """
@@ -29,7 +29,7 @@ class TensorFields:
         return replace(self, **changed)  # type: ignore[type-var]
 
     def rows(self: T, index: slice | Tensor) -> T:
-        """The rows of those numbers alone."""
+        """Only the rows with those indices."""
         return self.map(lambda value: value[index])
 
     def detach(self: T) -> T:
@@ -43,20 +43,22 @@ class TensorFields:
 
 @dataclass(frozen=True)
 class Script(TensorFields):
-    """What is to be said, and how, whoever says it: from audio (``VoiceModel.script``) or from text (``TextEncoder``).
+    """Content and prosody of an utterance, without a target speaker.
+
+    Made from audio (``VoiceModel.script``) or from text (``TextEncoder``).
 
     Frames are those of the model's features.
 
     Args:
         lengths: (B,) frames that are real; those after are padding.
-        content: (B, C, T) what is said; C is 0 where the model has no content encoder.
+        content: (B, C, T) linguistic content; C is 0 where the model has no content encoder.
         f0: (B, T) fundamental frequency in Hz, 0 where unvoiced; None if the model has no pitch extractor.
         voicing: (B, T) from 0 (noise) to 1 (periodic); None likewise.
         energy: (B, T) natural logarithm of the RMS, less its mean over the utterance; None if the model has no energy
             extractor.
-        register: (B,) Hz that f0 stands at: its median over voiced frames, NaN where none is voiced; None without f0.
-        speaker: (B, D) embedding of the speaker of the recording, which guidance leads away from; None where there is
-            none, as in a script from text.
+        register: (B,) median of f0 over voiced frames in Hz, NaN where none is voiced; None without f0.
+        speaker: (B, D) embedding of the recording's own speaker, from which guidance extrapolates away; None where
+            there is none, as in a script from text.
     """
 
     lengths: Tensor
@@ -70,7 +72,7 @@ class Script(TensorFields):
 
 @dataclass(frozen=True)
 class SpeakerPrompt(TensorFields):
-    """Who is to speak: references, analysed once. A field that no part of the model needs is None.
+    """The target speaker: analysed references, to be used many times. A field that no part of the model needs is None.
 
     Args:
         lengths: (B,) frames of the references that are real.
@@ -87,10 +89,10 @@ class SpeakerPrompt(TensorFields):
     register: Tensor | None = None
 
     def together(self) -> "SpeakerPrompt":
-        """One row: several references of one speaker as one.
+        """Combine several references of one speaker into one row.
 
-        Embeddings are averaged by length, frames stand one after another, the register is the median of the
-        references' by length: that of the longer one of two.
+        Embeddings are averaged weighted by length, frames are concatenated, and the register is the length-weighted
+        median of the references' registers: of two, that of the longer one.
         """
         counts = self.lengths.tolist()
         made: dict[str, Tensor] = {"lengths": self.lengths.sum()[None]}
@@ -106,7 +108,7 @@ class SpeakerPrompt(TensorFields):
         return SpeakerPrompt(**made)
 
     def with_noise(self, deviation: float) -> "SpeakerPrompt":
-        """The same with normal noise of that standard deviation on the embedding, drawn from torch's own state."""
+        """Add normal noise of that standard deviation to the embedding, drawn from torch's global random state."""
         if self.speaker is None or not deviation:
             return self
         return replace(self, speaker=self.speaker + deviation * torch.randn_like(self.speaker))
@@ -118,11 +120,11 @@ class Condition(TensorFields):
 
     Args:
         lengths: (B,) frames that are real; those after are padding.
-        content: (B, C, T) what is said.
+        content: (B, C, T) linguistic content.
         f0: (B, T) fundamental frequency in Hz; 0 where unvoiced.
         voicing: (B, T) from 0 (noise) to 1 (periodic).
         energy: (B, T) natural logarithm of the RMS, less its mean over the utterance.
-        speaker: (B, D) embedding of the speaker who is to say it.
+        speaker: (B, D) embedding of the target speaker.
         reference_frames: (B, R, F) features of the reference, normalised.
         reference_content: (B, C, R) content of the reference, frame by frame.
         reference_lengths: (B,) frames of the reference that are real.
@@ -146,7 +148,7 @@ class Condition(TensorFields):
 
 
 def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
-    """Of values (B,), the one on whose either side there is at most half of the weight; NaN if all of them are."""
+    """Weighted median of values (B,): at most half of the weight lies on either side; NaN if all values are NaN."""
     ordered, order = values.sort()  # NaN comes last
     reached = torch.where(ordered.isnan(), 0, weights[order]).cumsum(0)
     return ordered[(2 * reached < reached[-1]).sum()]

@@ -1,4 +1,4 @@
-"""What files say of voices and parts, as YAML or in checkpoints: its shape is checked before anything is made of it."""
+"""Check descriptions of models and parts, from YAML or checkpoints, before anything is built from them."""
 
 import math
 import re
@@ -12,8 +12,8 @@ from lightning_voiceclone.core.kinds import KINDS
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.terminal import printable
 
-FORMAT = 1  # of voices and of trained parts
-MOST_YAML_BYTES = 256 << 10  # the voice that ships has 4 kB
+FORMAT = 1  # of models and of trained parts
+MOST_YAML_BYTES = 256 << 10  # the bundled model has 4 kB
 MOST_SCALAR = 4096  # characters of a name, a path or a number
 MOST_DEPTH = 24  # of mappings and lists in each other
 MOST_VALUES = 20_000
@@ -21,7 +21,7 @@ GREATEST_COUNT = 1 << 20  # of channels, layers, samples, Hz
 GREATEST_NUMBER = 1e12
 GREATEST_SEED = (1 << 64) - 1
 RATES = (1000, 768_000)  # Hz
-GREATEST_FRAME = 1 << 16  # samples that one frame is made of, or that lie between two
+GREATEST_FRAME = 1 << 16  # samples of a frame's window, or of its hop
 ROLES = {
     "feature_extractor": "feature_extractors", "generator": "generators", "vocoder": "vocoders",
     "content_encoder": "content_encoders", "speaker_encoder": "speaker_encoders", "pitch": "feature_extractors",
@@ -39,14 +39,14 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class DescriptionError(ConfigurationError):
-    """What a file says of a voice or a part cannot be meant; says where in it."""
+    """A file's description of a model or a part is invalid; names the place in it."""
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain values of a small YAML file. Aliases are refused, since a few lines of them can stand for terabytes.
+    """The plain values of a small YAML file. Aliases are refused, since a few lines of them can expand to terabytes.
 
     Raises:
-        DescriptionError: if it is too large, no YAML, or nested too deeply.
+        DescriptionError: if it is too large, not YAML, or nested too deeply.
         OSError: if it cannot be read.
     """
     with path.open("rb") as stream:
@@ -58,7 +58,7 @@ def read_yaml(path: Path) -> Any:
         text = raw.decode("utf-8")
         _check_events(text, fast)
         return yaml.load(text, Loader=fast)
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:  # dates and numbers that are none
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:  # such as invalid dates and numbers
         raise DescriptionError(f"it is no YAML: {' '.join(str(error).split())}") from error
 
 
@@ -75,7 +75,7 @@ def _check_events(text: str, loader: Any) -> None:
 
 
 def check_voice(description: Any) -> None:
-    """Refuse what :func:`~lightning_voiceclone.checkpoints.voice_folder.describe_voice` would never give.
+    """Refuse what :func:`~lightning_voiceclone.checkpoints.voice_folder.describe_voice` could not return.
 
     Raises:
         DescriptionError: names the first place that is wrong.
@@ -107,7 +107,7 @@ def _check_format(top: Mapping[str, Any]) -> None:
 
 
 def check_trained_part(description: Any) -> None:
-    """Refuse what :func:`~lightning_voiceclone.checkpoints.part_folder.description_of` would never give.
+    """Refuse what :func:`~lightning_voiceclone.checkpoints.part_folder.description_of` could not return.
 
     Raises:
         DescriptionError: names the first place that is wrong.
@@ -121,7 +121,7 @@ def check_trained_part(description: Any) -> None:
 
 
 def check_roles(checkpoint: Mapping[Any, Any]) -> None:
-    """Refuse a checkpoint whose descriptions of parts, as far as it has any, are none.
+    """Refuse a checkpoint with an invalid description of a model or a part.
 
     Raises:
         DescriptionError: names the first place that is wrong.
@@ -137,12 +137,12 @@ def check_roles(checkpoint: Mapping[Any, Any]) -> None:
 
 
 def check_part(part: Any, place: str, *, kinds: Any = PART_KINDS) -> None:
-    """Refuse what :func:`~lightning_voiceclone.core.part.describe` would never give.
+    """Refuse what :func:`~lightning_voiceclone.core.part.describe` could not return.
 
     Args:
-        part: how it was made.
-        place: of it in the file, for errors.
-        kinds: that it may be of.
+        part: its description.
+        place: path of the description in the file, for errors.
+        kinds: kinds that are allowed.
 
     Raises:
         DescriptionError: names the first place that is wrong.
@@ -161,7 +161,7 @@ def check_part(part: Any, place: str, *, kinds: Any = PART_KINDS) -> None:
 
 
 def _check_argument(value: Any, place: str) -> None:
-    """An argument as ``part._encode`` gives it: a number, a string, a list, or a mapping with one tag."""
+    """Check an argument as ``part._encode`` returns it: a number, a string, a list, or a mapping with one tag."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             _check_argument(item, f"{place}[{index}]")
@@ -185,7 +185,7 @@ def _check_argument(value: Any, place: str) -> None:
 
 
 def check_spec(spec: Any, place: str) -> None:
-    """Refuse a mapping of an ``AudioSpec`` whose numbers are none, or beyond all that audio has.
+    """Refuse a mapping of an ``AudioSpec`` whose numbers are invalid, or out of range for audio.
 
     Raises:
         DescriptionError: names the first place that is wrong.
@@ -218,7 +218,7 @@ def check_spec(spec: Any, place: str) -> None:
 
 
 def shown_package(package: Any) -> str | None:
-    """A package's name as it may be told to a user to install, or None where it is no such name."""
+    """A package's name if it is valid, so that a message may suggest to install it; else None."""
     return package if isinstance(package, str) and PACKAGE.fullmatch(package) else None
 
 
@@ -226,7 +226,7 @@ def shown_package(package: Any) -> str | None:
 
 
 def _check_plain(value: Any, place: str, depth: int, left: list[int]) -> None:
-    """Plain values alone, not too deep and not too many; what refers to one place twice counts twice."""
+    """Allow plain values only, not too deep and not too many; a value that is referred to twice counts twice."""
     left[0] -= 1
     if depth > MOST_DEPTH or left[0] < 0:
         raise DescriptionError(f"it is nested more than {MOST_DEPTH} deep, or has more than {MOST_VALUES} values")
@@ -280,6 +280,6 @@ def _check_optional(
 
 
 def _shown(value: Any) -> str:
-    """A value in so few characters that an error stays one line."""
+    """A value, shortened so that an error stays one line."""
     text = type(value).__name__ if isinstance(value, Mapping | list | tuple) else printable(repr(value)[:60])
     return f"a {text}" if isinstance(value, Mapping | list | tuple) else text

@@ -45,8 +45,8 @@ class FeatureExtractor(Part):
     """Audio to features, without trained weights, so that its output can be cached.
 
     ``forward(audio (B, N)) -> (B, F, T)`` with T = N // hop, on the audio's device; audio in [-1, 1].
-    Frame t is centred on sample (t + 1/2) * hop. ``spec`` says exactly what the features are, ``context`` whose
-    samples have a part in a frame.
+    Frame t is centred on sample (t + 1/2) * hop. ``spec`` defines the features exactly, ``context`` the frames whose
+    samples a frame depends on.
     """
 
     kind: ClassVar[str] = "feature_extractors"
@@ -55,9 +55,9 @@ class FeatureExtractor(Part):
 
     @property
     def margin(self) -> int:
-        """Frames of audio on either side of a crop that make its features a slice of the whole recording's.
+        """Frames of audio on either side of a crop with which its features equal a slice of the whole recording's.
 
-        With an infinite context they only come near it, with half a second on either side.
+        With an infinite context it is half a second, and the features are only close to that slice.
         """
         furthest = max(self.context.left, self.context.right)
         return math.ceil(self.spec.frame_rate / 2) if math.isinf(furthest) else int(furthest)
@@ -68,11 +68,11 @@ class FeatureExtractor(Part):
 
 
 class ContentEncoder(Part):
-    """What is said, and not who says it: ``forward(x, lengths) -> (B, C, T')`` at its own ``frame_rate``.
+    """Linguistic content, without the speaker: ``forward(x, lengths) -> (B, C, T')`` at its own ``frame_rate``.
 
-    ``takes`` says what x is: "features" (B, F, T), normalised (in the extractor's own units if ``normalized`` is
-    False), or "audio" (B, N) at ``sample_rate`` Hz (any, if None). lengths (B,), frames of features or samples of audio
-    that are real, or None for all. Trained with the generator if its parameters ask for gradients. ``channels`` is C.
+    ``takes`` is the type of x: "features" (B, F, T), normalised (in the extractor's own units if ``normalized`` is
+    False), or "audio" (B, N) at ``sample_rate`` Hz (any, if None). lengths (B,): frames of features or samples of audio
+    that are real, or None for all. Trained with the generator if its parameters require gradients. ``channels`` is C.
     """
 
     kind: ClassVar[str] = "content_encoders"
@@ -92,12 +92,12 @@ class ContentEncoder(Part):
 
 
 class SpeakerEncoder(Part):
-    """Who speaks: ``forward(x, lengths) -> (B, D)``.
+    """Speaker embedding: ``forward(x, lengths) -> (B, D)``.
 
-    ``takes``, ``normalized``, ``sample_rate`` and lengths as in :class:`ContentEncoder`; taking features lets losses
-    act on generated features without a vocoder. ``channels`` is D. ``one_speaker`` is the least cosine of the mean
-    embeddings of two groups of windows of 1.6 s from one recording of one speaker, by which two speakers in a reference
-    are noticed; None where that is not known, and they are not.
+    ``takes``, ``normalized``, ``sample_rate`` and lengths as in :class:`ContentEncoder`; an encoder of features allows
+    losses on generated features without a vocoder. ``channels`` is D. ``one_speaker`` is the minimum cosine between the
+    mean embeddings of two clusters of 1.6 s windows for a recording to count as one speaker; None disables this check
+    of references.
     """
 
     kind: ClassVar[str] = "speaker_encoders"
@@ -116,7 +116,7 @@ class SpeakerEncoder(Part):
 
 
 def check_rate(encoder: ContentEncoder | SpeakerEncoder | None, spec: AudioSpec) -> None:
-    """Refuse an encoder of audio that hears another rate than that of the features beside it.
+    """Refuse an encoder of audio at another sample rate than that of the features.
 
     Raises:
         SpecMismatchError: names both rates.
@@ -148,15 +148,15 @@ class TextEncoder(Part):
         """The script of a text.
 
         Args:
-            tokens: (B, L) whole numbers; what they stand for is the encoder's own.
+            tokens: (B, L) integers; the encoder defines their meaning.
             lengths: (B,) tokens that are real.
-            prompt: who is to say it, for timing and melody; None for nobody in particular.
-            speed: times as fast as by itself.
+            prompt: target speaker, for timing and melody; None for no particular one.
+            speed: tempo relative to the encoder's own.
         """
 
     @abstractmethod
     def losses(self, tokens: Tensor, lengths: Tensor, target: Script) -> dict[str, Tensor]:
-        """What training minimises, by name, one value (B,) a row: the distance from the scripts of recordings.
+        """Training losses by name, one value (B,) a row: distances from the scripts of recordings.
 
         Args:
             tokens: (B, L).
@@ -168,7 +168,7 @@ class TextEncoder(Part):
 class Generator(Part):
     """Condition to features: ``forward(condition) -> (B, F, T)``, normalised as the module normalises them.
 
-    ``needs`` names the fields of the condition that it must be given. Built with the project's widths as the first,
+    ``needs`` names the fields of the condition that it requires. Built with the project's widths as the first,
     positional argument: ``def __init__(self, dims: Dims, *, layers: int = 4)``.
     """
 
@@ -182,15 +182,15 @@ class Generator(Part):
         """Features (B, F, T)."""
 
     def forward_with_losses(self, condition: Condition) -> tuple[Tensor, dict[str, Tensor]]:
-        """Features, and the losses of the generator's own that ``loss_names`` lists, each a scalar."""
+        """Features, and the generator's own losses that ``loss_names`` lists, each a scalar."""
         return self(condition), {}
 
 
 class Discriminator(Part):
     """Real or fake: ``forward(x, condition) -> list of lists of feature maps``, the last of each list the logits.
 
-    One inner list for each judge inside (scale, period). ``takes`` says what x is: "features" (B, F, T) or "audio"
-    (B, 1, N). Higher logits mean real. Built with ``dims`` as generators are.
+    One inner list for each sub-discriminator (scale, period). ``takes`` is the type of x: "features" (B, F, T) or
+    "audio" (B, 1, N). Higher logits mean real. Built with ``dims`` as generators are.
     """
 
     kind: ClassVar[str] = "discriminators"
@@ -198,36 +198,36 @@ class Discriminator(Part):
 
     @abstractmethod
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
-        """Feature maps of each judge; the last of each is its logits, any shape beginning with B."""
+        """Feature maps of each sub-discriminator; the last of each is its logits, any shape beginning with B."""
 
     def begin_step(self) -> None:
-        """Called before each training step: one that lets only some of its judges sit draws them here."""
+        """Called before each training step; a discriminator that uses a random subset of its parts draws it here."""
 
 
 class AdversarialLoss(Part):
-    """The game, on logits: lists with one tensor for each judge of the discriminator."""
+    """Losses of discriminator and generator on logits: lists with one tensor for each sub-discriminator."""
 
     kind: ClassVar[str] = "adversarial_losses"
 
     @abstractmethod
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
-        """What the discriminator minimises; a scalar, the mean over judges."""
+        """Loss of the discriminator; a scalar, the mean over sub-discriminators."""
 
     @abstractmethod
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
-        """What the generator minimises; a scalar, the mean over judges."""
+        """Loss of the generator; a scalar, the mean over sub-discriminators."""
 
     def penalty(
         self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
     ) -> Tensor | None:
-        """Added to the discriminator's loss, weighted already; None where the game has none."""
+        """Weighted term that is added to the discriminator's loss; None for none."""
         return None
 
 
 class Vocoder(Part):
     """Features to a waveform: ``forward(features (B, F, T)) -> audio (B, T * hop)`` in [-1, 1].
 
-    Built with the spec of the features as the first, positional argument; ``spec`` is what it understands.
+    Built with the spec of the features as the first, positional argument; ``spec`` is that of its input.
     One that claims "likelihood" in ``capabilities`` can be trained by :meth:`likelihood`, without a discriminator.
     """
 
@@ -253,10 +253,10 @@ class Vocoder(Part):
         """Take statistics of features (B, F, T) of training recordings, once, before training; by default none."""
 
     def check(self, features: Tensor) -> None:
-        """Refuse features that this vocoder cannot turn to sound.
+        """Refuse features that this vocoder cannot convert to audio.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not that of the spec.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         name = type(self).__name__
@@ -275,12 +275,12 @@ class Vocoder(Part):
 
 
 class AudioTransform(Part):
-    """Audio to audio. ``stage`` says where it may stand.
+    """Audio to audio. ``stage`` is where it may be used.
 
     "prepare": a whole recording, ``forward(audio (channels, N), sample_rate) -> (channels', N')``; may change the
     length. "training": a batch, ``forward(audio (B, N), sample_rate) -> (B, N)``, drawn anew for each row from
     torch's own random state; keeps the shape. ``keeps_timing`` is False if it moves sound in time,
-    ``keeps_voice`` if it makes someone else of the speaker.
+    ``keeps_voice`` is False if it changes the speaker.
     """
 
     kind: ClassVar[str] = "audio_transforms"
@@ -309,11 +309,11 @@ class Recording:
 
     Args:
         path: of the file, relative to the corpus's root.
-        speaker: who speaks.
-        text: what is said; empty where unknown.
+        speaker: name of the speaker.
+        text: transcript; empty where unknown.
         start: seconds from the file's beginning.
         end: seconds from the file's beginning, or None for all of it.
-        split: train, validation or test where the corpus says so itself; else empty.
+        split: train, validation or test where the corpus declares it; else empty.
         parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
     """
 
@@ -338,7 +338,7 @@ class Corpus(Part):
         """Recordings in a reproducible order.
 
         Raises:
-            ConfigurationError: if the root does not look like this corpus; says how to get or to name it.
+            ConfigurationError: if the root does not look like this corpus; names the remedy.
         """
 
     @classmethod
@@ -353,7 +353,7 @@ class Corpus(Part):
 
 @dataclass(frozen=True)
 class MetricSource:
-    """Who a figure comes from, so that figures of different judges are never compared.
+    """The model or method that computed a metric, so that values of different ones are never compared.
 
     Args:
         name: of the model or the method.
@@ -367,10 +367,10 @@ class MetricSource:
 
 
 class Recognizer(Part):
-    """What is said, as text: ``forward(audio (N,), sample_rate) -> text``. ``judge`` says which one it is.
+    """Speech recogniser: ``forward(audio (N,), sample_rate) -> text``. ``judge`` identifies its model.
 
-    The contract of what measures a clone, ``Metric``, stands in ``evaluation/metrics/metric.py``: torchmetrics takes
-    longer to import than a voice needs to be loaded.
+    The contract of metrics, ``Metric``, is in ``evaluation/metrics/metric.py``: importing torchmetrics takes longer
+    than loading a model.
     """
 
     kind: ClassVar[str] = "recognizers"
@@ -378,10 +378,10 @@ class Recognizer(Part):
 
     @abstractmethod
     def transcribe(self, audio: Tensor, sample_rate: int) -> str:
-        """The words of audio (N,), as the recogniser writes them; empty if it hears none.
+        """The words of audio (N,), as the recogniser writes them; empty if it finds none.
 
         Raises:
-            RecordingError: if it cannot hear such audio.
+            RecordingError: if it cannot transcribe such audio.
         """
 
     def forward(self, audio: Tensor, sample_rate: int) -> str:

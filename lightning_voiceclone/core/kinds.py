@@ -1,6 +1,6 @@
 """The kinds of parts: one row each. The registry, the conformance tests, the commands and the docs read this table.
 
-It imports nothing heavy: contracts and conformance classes are named, and imported when asked for.
+It imports nothing heavy: contracts and conformance classes are given by name and imported on demand.
 """
 
 import importlib
@@ -21,8 +21,8 @@ class Kind:
         conformance: name in ``lightning_voiceclone.testing`` of the tests to inherit.
         first_argument: what the constructor takes first, by position: the widths that networks share, the spec of the
             features, or the root of a corpus; None where the parts of the kind share no argument.
-        stored: whether a model may store such parts, and a file therefore name one. Others look for files, or fetch
-            them.
+        stored: whether a model may store such parts, so that a file may name one. The other kinds read or download
+            files.
     """
 
     name: str

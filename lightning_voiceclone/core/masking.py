@@ -6,16 +6,16 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.streaming import Context
 
-# In squared units of the features: keeps the slope of the square root finite where a channel does not move.
+# In squared units of the features: keeps the slope of the square root finite where a channel is constant.
 VARIANCE_FLOOR = 1e-5
-RESAMPLING = Context(1, 1)  # of resample_frames, in frames of the old rate: it draws lines between neighbours
+RESAMPLING = Context(1, 1)  # of resample_frames, in frames of the old rate: linear interpolation between neighbours
 
 
 def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (B, C) of x (B, C, T) over the frames where the mask (B, 1, T) is set.
 
-    Computed in single precision at least, and given in that of x: half precision would round away what a long
-    utterance adds up to.
+    Computed in single precision at least and returned in that of x: half precision cannot hold the sums over a long
+    utterance.
     """
     wide = x if x.dtype == torch.float64 else x.float()
     count = mask.sum(-1).clamp(min=1).to(wide.dtype)

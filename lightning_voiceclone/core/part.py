@@ -1,4 +1,4 @@
-"""What all parts share: a part knows how it was made, so that a voice can be written down and made again."""
+"""Base class of all parts: it records its arguments, so that a model can be stored and built again."""
 
 import inspect
 from abc import ABC
@@ -27,8 +27,8 @@ class Dims:
         content: C, channels of the content; 0 where there is none.
         speaker: D, numbers of the speaker embedding; 0 where there is none.
         noise: Z, numbers of noise a frame (or an utterance); 0 where there is none.
-        pitch: whether the generator is told the pitch and the voicing.
-        energy: whether the generator is told the energy.
+        pitch: whether the generator takes f0 and voicing.
+        energy: whether the generator takes the energy.
         frame_rate: frames a second of the features.
     """
 
@@ -44,7 +44,7 @@ class Dims:
 class Part(nn.Module, ABC):
     """Base of everything that a plugin can supply. Records the arguments it was made with (see :func:`describe`).
 
-    ``capabilities`` are claims that the conformance tests hold a class to: differentiable (gradients reach the input),
+    ``capabilities`` are claims that the conformance tests check: differentiable (gradients reach the input),
     deterministic, streamable (chunks with their context, or with the state of those before, give what the whole
     gives), exportable (torch.export with lengths left open), and of vocoders likelihood (see ``Vocoder.likelihood``).
     ``lvc plugins --claims`` lists them.
@@ -61,14 +61,16 @@ class Part(nn.Module, ABC):
     weights_sha256: str | None = (
         None  # of weights that checkpoints refer to instead of holding them (external_weights.freeze)
     )
-    features_spec: AudioSpec | None = None  # of the features that pretrained weights understand, where no spec says so
+    features_spec: AudioSpec | None = (
+        None  # of the features for which pretrained weights were made, where no other spec says so
+    )
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Part":
         """Keep the arguments, before the class's own ``__init__`` sees them.
 
         Raises:
-            ConfigurationError: if one is a whole number beyond 64 bits, of which some would be counted up to.
+            ConfigurationError: if one is an integer beyond 64 bits, up to which a constructor might count.
         """
         for value in (*args, *kwargs.values()):
             if isinstance(value, int) and abs(value) > GREATEST:
@@ -78,17 +80,16 @@ class Part(nn.Module, ABC):
         return part
 
     def init_state(self, batch: int) -> State | None:
-        """What :meth:`forward_chunk` is given with the first chunk of ``batch`` rows; None of a part without memory."""
+        """Initial state of :meth:`forward_chunk` for ``batch`` rows; None for a part without state."""
         return None
 
     def forward_chunk(self, x: Any, state: State, ahead: int = 0) -> tuple[Tensor, State]:
-        """The output of the next chunk, and the state for the one after it; the state that was given stays as it is.
+        """The output for the next chunk, and the state for the one after it; the given state is not changed.
 
-        Only parts with an :meth:`init_state` have it. Chunks one after another give what ``forward`` gives of the
-        whole.
+        Only for parts with an :meth:`init_state`. The concatenated outputs equal ``forward`` of the whole.
 
         Args:
-            x: what ``forward`` is given, of the chunk's frames and of ``ahead`` frames after them.
+            x: input as of ``forward``, for the chunk's frames and ``ahead`` frames after them.
             state: of :meth:`init_state`, or of the chunk before.
             ahead: frames at the end of x that are only context, and come again with the next chunk:
                 ``context.right`` of them, fewer only where the recording ends.
@@ -99,10 +100,10 @@ class Part(nn.Module, ABC):
         raise ConfigurationError(f"{type(self).__name__} keeps no state; give forward a chunk with its context")
 
     def fuse(self) -> None:
-        """Compute once what follows from the weights alone, to be faster in use; by default nothing.
+        """Precompute what depends on the weights alone, for faster inference; by default nothing.
 
-        What is loaded to be used and not trained calls it (:func:`fuse_parts`). The part's state stays as it is,
-        and ``train()`` takes back what was prepared.
+        It is called when a model is loaded for inference (:func:`fuse_parts`). The part's state dict is not changed,
+        and ``train()`` undoes it.
         """
 
 
@@ -114,16 +115,16 @@ def fuse_parts(module: nn.Module) -> None:
 
 
 def describe(part: Part) -> dict[str, Any]:
-    """How to make the part again, as a plain mapping: kind, name, package, version and arguments.
+    """Description from which the part can be built again: kind, name, package, version and arguments.
 
     Raises:
-        ConfigurationError: if an argument is of a type that cannot be written down.
+        ConfigurationError: if an argument is of a type that cannot be stored.
     """
     args, kwargs = part._made_with
     name = type(part).__name__
     signature = inspect.signature(type(part).__init__)
     bound = signature.bind(part, *args, **kwargs)
-    bound.apply_defaults()  # a later version's defaults must not change an older voice
+    bound.apply_defaults()  # a later version's defaults must not change an older model
     arguments = {}
     for argument, value in list(bound.arguments.items())[1:]:
         if signature.parameters[argument].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
@@ -144,11 +145,11 @@ def describe(part: Part) -> dict[str, Any]:
 
 
 def build(description: Mapping[str, Any]) -> Part:
-    """Make a part from :func:`describe`'s mapping. Only installed plugins and classes already imported are made.
+    """Build a part from :func:`describe`'s mapping, if its class is an installed plugin or already imported.
 
     Raises:
-        PluginError: if the class is not there; names the package to install.
-        ConfigurationError: if an argument has another type than the class states.
+        PluginError: if the class is not installed; names the package to install.
+        ConfigurationError: if an argument has another type than in the class's signature.
     """
     cls = _resolve(description["kind"], description["name"], description.get("package"))
     arguments = {name: _decode(value) for name, value in description["arguments"].items()}

@@ -107,7 +107,7 @@ def find(kind: str, name: str) -> Plugin:
 
 @functools.cache
 def load_all() -> tuple[PluginError, ...]:
-    """Import every plugin, so that class names resolve; gives the errors of those that fail, which are left out.
+    """Import every plugin, so that class names resolve; returns the errors of those that fail, which are left out.
 
     Raises:
         PluginError: if two packages supply one name.
@@ -139,7 +139,7 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
             raise ConfigurationError(f"{text!r}: expected {name}:setting=value,setting=value, found {setting!r}")
         try:
             given[key] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date
             reason = " ".join(str(getattr(error, "problem", None) or error).split())
             raise ConfigurationError(
                 f"{text!r}: the value {value!r} of {key} cannot be read ({reason}); give a number, a word, true, false"

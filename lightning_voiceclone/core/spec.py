@@ -1,4 +1,4 @@
-"""The audio contract: what a sequence of features means, exactly, and whether two parts agree on it."""
+"""The audio contract: the exact definition of a sequence of features, and the check that two parts agree on it."""
 
 import hashlib
 import json
@@ -8,13 +8,13 @@ from typing import Any
 
 from lightning_voiceclone.errors import SpecMismatchError
 
-# Fields that older files have, each with the one value that it ever had. Read, not written.
+# Fields of older files, each with the only value that it ever had. Read, not written.
 REMOVED: dict[str, str | None] = {"framing": "centred", "normalization": None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSpec:
-    """What a sequence of features means.
+    """Definition of a sequence of features.
 
     Frame t of every extractor is centred on sample (t + 1/2) * hop_length: audio is padded by reflection with
     (n_fft - hop_length) / 2 samples at each end, so that N samples give exactly N // hop_length frames, and features
@@ -63,11 +63,11 @@ class AudioSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that are the same for equal specs: the name of a folder of cached features."""
+        """Twelve hexadecimal digits, equal for equal specs; the name of a folder of cached features."""
         return hashlib.sha256(json.dumps(self._hashed(), sort_keys=True).encode()).hexdigest()[:12]
 
     def _hashed(self) -> dict[str, Any]:
-        """The mapping with the removed fields, so that folders that older versions filled keep their names."""
+        """The mapping with the removed fields, so that cache folders of older versions keep their names."""
         return self.to_mapping() | REMOVED | {"parts": [part._hashed() for part in self.parts]}
 
     def to_mapping(self) -> dict[str, Any]:
@@ -111,12 +111,12 @@ class AudioSpec:
 
 
 def check_join(left_name: str, left: AudioSpec, right_name: str, right: AudioSpec) -> None:
-    """Fail at once where two parts that are to be joined disagree.
+    """Refuse to join two parts whose specs differ.
 
     Raises:
         SpecMismatchError: names each differing field with both values.
     """
     if differences := left.differences(right):
-        told = "; ".join(f"{name} is {ours!r} in {left_name} but {theirs!r} in {right_name}"
-                         for name, ours, theirs in differences)  # fmt: skip
-        raise SpecMismatchError(f"{left_name} and {right_name} do not fit: {told}; give both the same value")
+        listed = "; ".join(f"{name} is {ours!r} in {left_name} but {theirs!r} in {right_name}"
+                           for name, ours, theirs in differences)  # fmt: skip
+        raise SpecMismatchError(f"{left_name} and {right_name} do not fit: {listed}; give both the same value")

@@ -1,4 +1,4 @@
-"""How many frames an output frame depends on, and what a part keeps from one chunk to the next."""
+"""Context of frame-wise parts: how many frames an output frame depends on, and the state between chunks."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_voiceclone.errors import ConfigurationError
 
-State = dict[str, Tensor]  # what a part keeps between chunks, by name; the first axis is the batch
+State = dict[str, Tensor]  # a part's state between chunks, by name; the first axis is the batch
 FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
 
 
@@ -16,12 +16,12 @@ FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
 class Context:
     """Frames on which one output frame may depend, and where chunks may begin.
 
-    A chunk that begins at a multiple of ``grid``, with the frames that :meth:`around` adds, gives what the whole gives.
-    The default is the whole recording.
+    The output of a chunk that begins at a multiple of ``grid``, computed with the frames that :meth:`around` adds, is
+    equal to that of the whole recording. The default context is the whole recording.
 
     Args:
         left: frames before; a whole number, or infinite.
-        right: frames after; likewise. A part must wait for them: its algorithmic latency.
+        right: frames after; likewise. This is the part's algorithmic latency.
         grid: chunks may begin at multiples of so many frames.
 
     Raises:
@@ -33,7 +33,7 @@ class Context:
     grid: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what no part can have."""
+        """Check the values."""
         if not (self.left >= 0 and self.right >= 0 and self.grid >= 1):
             raise ConfigurationError(
                 f"Context: left is {self.left}, right {self.right} and grid {self.grid}; the sides must be at least 0,"
@@ -57,13 +57,13 @@ class Context:
         )
 
     def beside(self, other: "Context") -> "Context":
-        """The context of two parts that are given the same frames, and whose outputs are used together."""
+        """The context of two parts with the same input, whose outputs are used together."""
         return Context(max(self.left, other.left), max(self.right, other.right), math.lcm(self.grid, other.grid))
 
     def around(self, begin: int, end: int, frames: int) -> tuple[int, int]:
-        """First frame, and the one after the last, that frames ``begin`` to ``end`` of ``frames`` are computed from.
+        """Range of input frames (first, after the last) from which frames ``begin`` to ``end`` are computed.
 
-        The left side is rounded up to whole grids, so that what is given begins at a multiple of ``grid`` too.
+        The left side is rounded up to whole grids, so that the range begins at a multiple of ``grid`` too.
 
         Args:
             begin: first frame of the chunk; a multiple of ``grid``.
@@ -75,5 +75,5 @@ class Context:
 
 
 def _frames(side: float, ratio: Fraction) -> float:
-    """A side in frames of another rate, of which there are ``1 / ratio`` to one."""
+    """Convert a side to frames of another rate, ``1 / ratio`` of which make one."""
     return side if math.isinf(side) else math.ceil(Fraction(side) / ratio)

@@ -6,7 +6,7 @@ GREATEST_SEED = 2**32 - 1  # NumPy's
 
 
 def check_positive(owner: str, **values: float) -> None:
-    """Refuse numbers below 1, as widths and counts of layers cannot be.
+    """Refuse numbers below 1, for widths and counts of layers.
 
     Raises:
         ConfigurationError: names the first such number.
@@ -17,7 +17,7 @@ def check_positive(owner: str, **values: float) -> None:
 
 
 def check_odd(owner: str, **values: int) -> None:
-    """Refuse kernels that have no middle.
+    """Refuse kernel sizes that are not odd, and so have no centre.
 
     Raises:
         ConfigurationError: names the first such kernel.
@@ -28,7 +28,7 @@ def check_odd(owner: str, **values: int) -> None:
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a number that is no seed of all generators.
+    """Refuse a number that is not a valid seed for Python's, NumPy's and torch's generators.
 
     Raises:
         ConfigurationError: names the range.
