@@ -1,4 +1,4 @@
-"""Where the samples of recordings come from: files, or memory, of which no disk has a copy."""
+"""Sources of audio samples: files, or memory without a copy on disk."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def quantize(audio: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 class AudioStore(Protocol):
-    """Recordings by the names that a manifest calls their paths."""
+    """Recordings by name; the names are the paths of a manifest."""
 
     def read(self, name: str, sample_rate: int, start: float, end: float) -> NDArray[np.float32]:
         """Mono samples (N,) in [-1, 1] of a segment.
@@ -52,7 +52,7 @@ class FileStore:
 
 
 class MemoryStore:
-    """Recordings in memory, as the 16-bit numbers that a file would have.
+    """Recordings in memory, as 16-bit samples like those of a file.
 
     Args:
         recordings: mono samples (N,) in [-1, 1], by name.

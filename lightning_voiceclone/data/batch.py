@@ -1,4 +1,4 @@
-"""What a loader hands to a module."""
+"""The batch that loaders yield."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -12,13 +12,13 @@ class Batch:
     Args:
         audio: (B, (T + 2 * margin) * hop) in [-1, 1]; the margins are the recording itself, mirrored at its ends.
         lengths: (B,) frames that are real, without the margins.
-        reference: (B, R * hop) a crop apart from ``audio`` where the recording is long enough, or of another one; R is
-            0 where the voice listens to no reference.
+        reference: (B, R * hop) crop of another recording of the speaker, or of the same one, apart from ``audio`` where
+            it is long enough; R is 0 for a model that uses no reference.
         reference_lengths: (B,) frames of it that are real.
         names: of the utterances (speaker/recording), with the second at which the crop begins.
         margin: frames on either side of each crop.
-        bandwidth: (B,) Hz above which the recordings have nothing; None where that is not known.
-        reference_bandwidth: (B,) the same of the recordings that the references are of.
+        bandwidth: (B,) frequency in Hz above which the recordings have no energy; None where unknown.
+        reference_bandwidth: (B,) the same for the recordings of the references.
         parallel: (B, N) as ``audio``: the same words at the same times in another voice, or ``audio`` itself where
             there is no such recording; None where no recording has one.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
@@ -36,6 +36,6 @@ class Batch:
     features: Tensor | None = None
 
     def head(self, count: int) -> "Batch":
-        """The first crops alone."""
+        """Only the first crops."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "margin"}
         return replace(self, **{name: value[:count] for name, value in values.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Corpora as they lie on disk: which recordings there are, who speaks, and what is said."""
+"""Readers of corpora on disk: recordings with their speakers and transcripts."""
 
 import collections
 import csv
@@ -47,7 +47,7 @@ def _find_root(root: Path, folder: str, looks_right: Callable[[Path], bool], rem
 
 
 class _Subsets(Corpus):
-    """What LibriSpeech and LibriTTS share: subset/speaker/chapter/utterance, dev and test declared by the subset."""
+    """Base of LibriSpeech and LibriTTS: subset/speaker/chapter/utterance, dev and test declared by the subset."""
 
     folder: str
     subset_pattern = re.compile(r"(train|dev|test)-(clean|other)(-\d+)?")
@@ -83,7 +83,7 @@ class _Subsets(Corpus):
 
     @abstractmethod
     def _transcript(self, path: Path) -> str:
-        """What is said in the recording; empty where unknown."""
+        """Transcript of the recording; empty where unknown."""
 
     @classmethod
     def download(cls, root: Path, **options: Any) -> None:
@@ -141,7 +141,7 @@ class VCTK(Corpus):
 
     Args:
         root: the folder VCTK-Corpus-0.92, or the one that holds it.
-        microphone: mic1 or mic2, of 0.92; what a microphone did not record is left out.
+        microphone: mic1 or mic2, of 0.92; utterances without a recording of this microphone are left out.
     """
 
     folder = "VCTK-Corpus-0.92"
@@ -262,7 +262,7 @@ class Table(Corpus):
     """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds), split and parallel.
 
     ``parallel`` is the path of another line's recording, with the same words at the same times in another voice.
-    Paths are relative to the table's folder, or absolute; further columns are looked at by ``where`` alone.
+    Paths are relative to the table's folder, or absolute; further columns are used by ``where`` only.
 
     Args:
         root: of the table's file; commas separate if it ends in .csv, tabs otherwise.
@@ -302,7 +302,7 @@ class Table(Corpus):
         if missing := [name for name in TABLE_COLUMNS[:2] if name not in names]:
             raise ConfigurationError(
                 f"{self.table} has no column {' and '.join(missing)}: its first line must name the columns, of which"
-                f" {', '.join(TABLE_COLUMNS)} are known; it says {', '.join(names)[:100]!r}"
+                f" {', '.join(TABLE_COLUMNS)} are known; it is {', '.join(names)[:100]!r}"
             )
         if twice := sorted({name for name in (*TABLE_COLUMNS, *self.where) if names.count(name) > 1}):
             raise ConfigurationError(f"{self.table} has two columns {twice[0]}; remove or rename one of them")

@@ -1,4 +1,4 @@
-"""Recordings to batches, for the Trainer."""
+"""The DataModule: batches of crops of recordings, for the Trainer."""
 
 import hashlib
 import json
@@ -46,28 +46,28 @@ class VoiceDataModule(pl.LightningDataModule):
         corpus: how the tree under ``root`` is laid out.
         root: of the corpus; by default ``$LVC_CORPORA/NAME`` or, where that is not set, ``~/corpora/NAME``, with the
             corpus's class name.
-        manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are not looked at then.
+        manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are ignored then.
         segment_seconds: length of a crop; at least one frame.
-        reference_seconds: length of the crop from which the speaker is known.
-        reference_elsewhere: how often the reference is of another recording than the crop, where the speaker has one;
-            else it stands apart from the crop in the same recording.
+        reference_seconds: length of the reference crop, which gives the speaker.
+        reference_elsewhere: probability that the reference is from another recording than the crop, where the speaker
+            has one; else it is from the same recording, without overlap.
         batch_size: crops a step, in each process.
-        validation: speakers (or utterances, see ``split_by``) that are kept for validation; a share if below 1; null
-            for what the corpus itself declares, or a twentieth where it declares nothing; 0 for none.
+        validation: number of speakers (or utterances, see ``split_by``) held out for validation, or their share if
+            below 1; null for what the corpus declares, or 0.05 where it declares nothing; 0 for none.
         test: likewise for ``lvc test``.
         split_by: speaker or utterance; null for speaker where there are two or more.
         speakers: use these speakers only; null for all.
-        speeds: at which each training recording is played too, as a tape is, by a speaker who was never recorded:
-            0.87 is a taller one, 1.15 a shorter one.
-        speaker_seconds: most seconds of one speaker in an epoch, drawn anew in each, so that those who were recorded
-            for hours do not drown the others; null for all.
-        clean_db: speech over noise from which on a recording is drawn as often as it is long; one that is 10 dB noisier
-            is drawn half as often, and so on; null for all alike.
-        seed: of the split, of the order and of the crops.
+        speeds: factors of tempo and pitch; each adds a copy of every training recording, resampled by it, as a new
+            speaker: 0.87 sounds like a taller one, 1.15 like a shorter one.
+        speaker_seconds: maximum seconds of one speaker in an epoch, drawn anew in each, so that speakers with hours of
+            recordings do not outweigh the others; null for all.
+        clean_db: signal-to-noise ratio from which on recordings are drawn in proportion to their length; one that is
+            10 dB noisier is drawn half as often, and so on; null for all alike.
+        seed: random seed of the splits, the order and the crops.
         workers: processes that read recordings; 0 reads in the training process, which is best while all recordings
             fit into memory.
-        cache_megabytes: memory for recordings that were read before, for each split, in each process that reads.
-        cached_features: take features from those that ``lvc prepare --features`` stored in the manifest's folder.
+        cache_megabytes: memory that caches decoded recordings, for each split, in each process that reads.
+        cached_features: use the features that ``lvc prepare --features`` stored in the manifest's folder.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class VoiceDataModule(pl.LightningDataModule):
             raise ConfigurationError(f"data.speeds has {bad[0]}; each must be from 0.5 to 2, as 0.87 or 1.15")
         if self.speeds and cached_features:
             raise ConfigurationError(
-                "data.speeds changes the recordings, whose features data.cached_features would take as they are; set"
+                "data.speeds changes the recordings, but data.cached_features would use their features unchanged; set"
                 " one of the two aside"
             )
         self.seed = seed
@@ -135,16 +135,16 @@ class VoiceDataModule(pl.LightningDataModule):
         return self.corpus(str(base / _class_name(self.corpus)))
 
     def _folder(self, corpus: Corpus) -> Path:
-        """Where the manifest of this corpus with these settings is kept."""
+        """Cache folder of the manifest for this corpus and these settings."""
         settings = json.dumps([describe(corpus), str(Path(corpus.root).resolve()), self.shares, self.seed])
         key = hashlib.sha256(settings.encode()).hexdigest()[:12]
         return _from_environment("LVC_CACHE", DEFAULT_CACHE) / "prepared" / f"{type(corpus).__name__}-{key}"
 
     def prepare_data(self) -> None:
-        """Check the recordings, once; only new and changed ones are looked at again.
+        """Check the recordings and write the manifest; later calls process only new and changed ones.
 
         Raises:
-            ConfigurationError: if the corpus is not where it is looked for; says how to get or to name it.
+            ConfigurationError: if the corpus is not found; names the remedy.
         """
         if self.manifest_folder is not None:
             return
@@ -170,10 +170,10 @@ class VoiceDataModule(pl.LightningDataModule):
             logger.warning("%s", passed_over(summary.passed_over))
 
     def setup(self, stage: str) -> None:
-        """Read the manifest and make the splits' datasets, on the grid of the module's features.
+        """Read the manifest and build the datasets of the splits, on the frame grid of the module's features.
 
         Raises:
-            ConfigurationError: if a speaker that was asked for is not there, or nothing is left.
+            ConfigurationError: if a speaker in ``speakers`` does not exist, or no recording is left.
         """
         assert self.trainer is not None
         if self.trainer.world_size > 1 and distributes_samplers(self.trainer):
@@ -200,7 +200,7 @@ class VoiceDataModule(pl.LightningDataModule):
         return Path(self.manifest_folder).expanduser() if self.manifest_folder else self._folder(self._made_corpus())
 
     def _found(self) -> tuple[Sequence[Utterance], AudioStore]:
-        """All utterances, and what has their samples."""
+        """All utterances, and the store of their samples."""
         path = self._prepared / MANIFEST_NAME
         manifest = Manifest.read(path)
         check_unchanged(manifest, path.stat().st_mtime)
@@ -261,19 +261,19 @@ class VoiceDataModule(pl.LightningDataModule):
         )
 
     def _most(self) -> int | None:
-        """Segments of one speaker in an epoch."""
+        """Maximum number of segments of one speaker in an epoch."""
         if self.speaker_seconds is None:
             return None
         return max(round(self.speaker_seconds * self.grid.spec.frame_rate / self.grid.segment), 1)
 
     def _shares(self, utterances: Sequence[Utterance]) -> list[float]:
-        """How often each is drawn, by how clean it is."""
+        """Sampling weight of each utterance by its signal-to-noise ratio, at most 1."""
         if self.clean_db is None:
             return []
         return [2 ** min((utterance.snr_db - self.clean_db) / 10, 0.0) for utterance in utterances]
 
     def _progress(self) -> tuple[int, float]:
-        """Batches of the epoch that are done, and that it has, limited or not."""
+        """Finished batches of the epoch, and its total under the Trainer's limit."""
         assert self.trainer is not None
         return batches_done(self.trainer), self.trainer.num_training_batches
 
@@ -294,7 +294,7 @@ class VoiceDataModule(pl.LightningDataModule):
         return self._loader("test" if len(self.datasets["test"]) else "validation", drawn=False)
 
     def calibration_audio(self, seconds: float) -> Iterator[torch.Tensor]:
-        """Whole training recordings (N,), the same ones in every process, up to so many seconds together."""
+        """Whole training recordings (N,), the same in every process, up to so many seconds together."""
         recordings = self.datasets["train"].recordings
         left = seconds * recordings.sample_rate
         for index in np.random.default_rng(self.seed).permutation(len(recordings.utterances)):
@@ -306,10 +306,10 @@ class VoiceDataModule(pl.LightningDataModule):
 
 
 def _from_environment(variable: str, default: str) -> Path:
-    """A folder that a variable of the environment names, or one in the home of the user.
+    """A folder from an environment variable, or the default one in the user's home folder.
 
     Raises:
-        ConfigurationError: if the user has no home; names the variable.
+        ConfigurationError: if the user has no home folder; names the variable.
     """
     try:
         return Path(os.environ.get(variable) or default).expanduser()
@@ -318,6 +318,6 @@ def _from_environment(variable: str, default: str) -> Path:
 
 
 def _class_name(corpus: Any) -> str:
-    """Name of the class that is, or is made by, what YAML or a caller gave."""
+    """Name of a corpus class, or of the class in a partial or a factory from YAML."""
     candidates = [corpus, getattr(corpus, "func", None), *getattr(corpus, "args", ())]
     return next((candidate.__name__ for candidate in candidates if isinstance(candidate, type)), "corpus")

@@ -1,4 +1,4 @@
-"""Public corpora fetched by torchaudio.datasets. What arrives is moved into place only when it is whole."""
+"""Download public corpora by torchaudio.datasets. A download is moved into place only when it is complete."""
 
 import shutil
 import tempfile
@@ -39,16 +39,16 @@ def _fetch(dataset: str, base: Path, folder: str, construct: Callable[[Any, str]
         construct(getattr(datasets, dataset), str(temporary))
         _move_missing(temporary / folder, base / folder)
     except (OSError, RuntimeError, ValueError) as error:
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise ConfigurationError(
-            f"{dataset} could not be fetched: {told}; check the network, or copy the corpus to {base / folder} yourself"
+            f"{dataset} could not be fetched: {reason}; check the network, or copy the corpus to {base / folder}"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _move_missing(source: Path, target: Path) -> None:
-    """Rename what ``target`` does not have; both are on one disk."""
+    """Move entries that ``target`` lacks; both folders are on one disk."""
     if not target.exists():
         source.rename(target)
         return

@@ -1,6 +1,6 @@
-"""Recordings checked, cleaned and turned into features, one by one, in as many processes as there are.
+"""Check, transform and extract features of single recordings, in worker processes.
 
-Imports no torch, so that workers that only check recordings start fast: transforms and extractors bring it along.
+Imports no torch, so that workers that only check recordings start fast; transforms and extractors import it.
 """
 
 import io
@@ -18,13 +18,13 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingE
 from lightning_voiceclone.utils.files import atomic_file, interruption_held
 from lightning_voiceclone.utils.processes import side_by_side
 
-CHUNK = 8  # recordings a worker takes at once: what an interruption may lose, against a message for each
+CHUNK = 8  # recordings a task: an interruption loses at most so many, and a task each would cost a message each
 Result = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """One recording to do: its key in the journal, where it is, and the name of the audio that is made from it."""
+    """One recording to process: its key in the journal, its place, and the name of the audio made from it."""
 
     key: str
     file: Path
@@ -37,7 +37,7 @@ class PrepareJob:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is done to every recording; ``transforms`` and ``features`` are parts."""
+    """Processing of every recording; ``transforms`` and ``features`` are parts."""
 
     output: Path
     transforms: tuple[Any, ...]
@@ -48,20 +48,20 @@ class Settings:
 
     @property
     def writes_audio(self) -> bool:
-        """Whether recordings are written anew; else the manifest names those of the corpus."""
+        """Whether changed copies of the recordings are written; else the manifest names those of the corpus."""
         return bool(self.transforms) or self.sample_rate is not None
 
     @property
     def feature_folder(self) -> str:
-        """Where features are kept, relative to the output; empty without an extractor."""
+        """Folder of the features, relative to the output; empty without an extractor."""
         return "" if self.features is None else f"features/{self.features.spec.fingerprint}"
 
 
 def run_jobs(jobs: Sequence[PrepareJob], settings: Settings, workers: int) -> Iterator[list[Result]]:
-    """Results as they come, a few at once; ``workers`` 1 works in this process.
+    """Yield results as they are ready, a few at once; with ``workers`` 1 in this process.
 
     Raises:
-        OSError: as a job raises it (a full disk, say).
+        OSError: as a job raises it (such as a full disk).
         LVCError: if a part fails, or a worker process dies.
     """
     chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
@@ -85,7 +85,7 @@ _settings: Settings | None = None
 
 
 def _set_up(settings: Settings) -> None:
-    global _settings  # noqa: PLW0603 - a worker process has no other place that outlives a call
+    global _settings  # noqa: PLW0603 - the only state of a worker process between calls
     _settings = settings
 
 
@@ -96,7 +96,7 @@ def _do_chunk(chunk: Sequence[PrepareJob]) -> list[Result]:
 
 
 def _do(job: PrepareJob, settings: Settings) -> dict[str, Any]:
-    """The manifest's columns that the file itself tells, or the reason why it cannot be used."""
+    """The manifest's columns that are measured on the file, or the reason why it is rejected."""
     try:
         job.path.encode()
         facts = check_recording(job.file, min_seconds=settings.min_seconds, start=job.start, end=job.end)
@@ -115,13 +115,13 @@ def _do(job: PrepareJob, settings: Settings) -> dict[str, Any]:
         return {"reason": " ".join(str(error).removeprefix(f"{job.file}: ").split())}
     except (OSError, LVCError):
         raise
-    except Exception as error:  # one recording that a transform did not foresee must not end the others' preparation
+    except Exception as error:  # a transform's failure on one recording must not end the preparation of the others
         return {"reason": f"preparing it failed: {type(error).__name__}: {' '.join(str(error).split())}"}
     return {"row": row} | ({"made": made} if made else {}) | ({"notes": list(facts.notes)} if facts.notes else {})
 
 
 def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str, Any]:
-    """Write the recording after all transforms, as FLAC, and give the row that names it."""
+    """Write the recording after all transforms as FLAC; returns its row."""
     audio, rate = read_audio(job.file, settings.sample_rate, start=job.start, end=job.end, mono=False)
     if settings.transforms:
         import torch
@@ -147,7 +147,7 @@ def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str,
 
 
 def _extract(job: PrepareJob, settings: Settings, row: dict[str, Any]) -> str:
-    """Store (F, T) of the whole utterance, from the very samples that a loader would read; gives the file."""
+    """Store features (F, T) of the whole utterance, from the samples that a loader would read; returns the file."""
     import torch
 
     from lightning_voiceclone.data.manifest import derived_name
@@ -160,12 +160,12 @@ def _extract(job: PrepareJob, settings: Settings, row: dict[str, Any]) -> str:
     expected = (extractor.spec.channels, len(audio) // extractor.spec.hop_length)
     if features.shape != expected:
         raise ConfigurationError(
-            f"{type(extractor).__name__} gives {features.shape} of {len(audio)} samples, but its spec says {expected};"
-            " mend the extractor"
+            f"{type(extractor).__name__} gives {features.shape} of {len(audio)} samples, but by its spec it must give"
+            f" {expected}; mend the extractor"
         )
     name = derived_name(row["path"], job.speaker, row["start"], row["end"])
     made = f"{settings.feature_folder}/{name}.npy"
-    encoded = io.BytesIO()  # what numpy says of a full disk does not tell that it is full
+    encoded = io.BytesIO()  # numpy's error for a full disk does not name the cause
     np.save(encoded, features.astype(settings.feature_type))
     with atomic_file(settings.output / made, durable=False) as temporary:
         temporary.write_bytes(encoded.getbuffer())

@@ -1,4 +1,4 @@
-"""The manifest: one Parquet row for each usable utterance, and how utterances are shared out among the splits."""
+"""The manifest: one Parquet row for each usable utterance, and the assignment of utterances to splits."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_rows, 
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 DEFAULT_VALIDATION = 0.05
-MOST_MISSING_SECONDS = 0.05  # of an utterance: rounding, and an MP3 decoder's delay that another version counted in
+MOST_MISSING_SECONDS = 0.05  # of an utterance: rounding, and an MP3 decoder's delay, which versions count differently
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +26,15 @@ class Utterance:
         path: of the recording, relative to the manifest's root.
         start: seconds from the file's beginning.
         end: seconds from the file's beginning; the file's length where the utterance is all of it.
-        speaker: who speaks.
-        text: what is said; empty where unknown.
-        rate: samples a second of the file.
-        bandwidth_hz: frequency above which the file has nothing.
-        snr_db: speech over steady noise, from -20 to 60.
+        speaker: name of the speaker.
+        text: transcript; empty where unknown.
+        rate: sample rate of the file in Hz.
+        bandwidth_hz: frequency above which the file has no energy.
+        snr_db: ratio of speech to steady noise, from -20 to 60.
         hash: SHA-256 of the file, hexadecimal.
         split: train, validation or test.
         parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
-        speed: at which the file is played, as a tape is: start and end are seconds of what is heard then. Not stored.
+        speed: factor of tempo and pitch by which the file is resampled; start and end are seconds after it. Not stored.
     """
 
     path: str
@@ -51,7 +51,7 @@ class Utterance:
     speed: float = 1.0
 
     def played(self, speed: float) -> "Utterance":
-        """The same at another speed: pitch and formants move together, and the speaker is another one."""
+        """The utterance at another speed: pitch and formants move together, and it counts as another speaker."""
         return replace(self, speed=speed, speaker=f"{self.speaker}@{speed:g}", start=self.start / speed,
                        end=self.end / speed, bandwidth_hz=self.bandwidth_hz * speed)  # fmt: skip
 
@@ -62,12 +62,12 @@ class Utterance:
 
     @property
     def name(self) -> str:
-        """Speaker's folder and file name without suffix, for what is derived from the utterance; one of its own."""
+        """Path without suffix for files derived from the utterance, unique to it: speaker's folder and file name."""
         return derived_name(self.path, self.speaker, self.start, self.end)
 
 
 def derived_name(path: str, speaker: str, start: float, end: float | None) -> str:
-    """``speaker/stem-digest``: safe as a path, and never that of another utterance."""
+    """``speaker/stem-digest``: safe as a path, and unique to the utterance."""
     return file_name(path, speaker, hashlib.sha256(json.dumps([path, speaker, start, end]).encode()).hexdigest())
 
 
@@ -103,9 +103,9 @@ class Manifest:
         return [utterance for utterance in self.utterances if utterance.split == name]
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write Parquet; the file appears whole or not at all.
+        """Write the Parquet file atomically.
 
-        A root inside the manifest's own folder is kept relative to it, so that the folder can be moved.
+        A root inside the manifest's own folder is stored relative to it, so that the folder can be moved.
 
         Raises:
             OSError: if it cannot be written.
@@ -124,25 +124,25 @@ class Manifest:
             root: where the recordings are now, if they have been moved since.
 
         Raises:
-            ConfigurationError: if there is no such file, or it is not a manifest; says what is missing or wrong, and in
-                which row.
+            ConfigurationError: if there is no such file, or it is not a manifest; names what is missing or wrong, and
+                the row.
         """
         path = Path(path)
         if not path.is_file():
             raise ConfigurationError(f"there is no manifest at {path}; lvc prepare KIND ROOT --output {path.parent}")
         rows, kept = read_rows(path)
         if kept is None and root is None:
-            raise ConfigurationError(f"{path} does not say where its recordings are; run lvc prepare again")
+            raise ConfigurationError(f"{path} has no folder of its recordings; run lvc prepare again")
         folder = Path(root) if root is not None else path.parent / str(kept)
         return cls(folder, tuple(Utterance(**row) for row in rows))
 
 
 def check_unchanged(manifest: Manifest, written: float) -> None:
-    """Refuse a manifest of which recordings are missing, or have become shorter since: before a training, not in it.
+    """Refuse a manifest whose recordings are missing or have become shorter, before training starts.
 
     Args:
-        manifest: to look at.
-        written: when, in seconds since 1970; only files that were changed later are opened.
+        manifest: to check.
+        written: time at which it was written, in seconds since 1970; only files that changed later are opened.
 
     Raises:
         ConfigurationError: names the first such recording, and how many there are.
@@ -169,20 +169,20 @@ Row = TypeVar("Row", Utterance, Recording)
 def split_by_speaker(
     rows: Sequence[Row], *, validation: float | None = None, test: float | None = None, seed: int = 0
 ) -> list[Row]:
-    """The rows in their order, each with its split; a speaker is wholly in one of them.
+    """Assign splits to rows, keeping their order; all rows of a speaker get the same split.
 
-    Which speakers go where depends on the seed and their names alone, not on the order of the rows, and few change
-    place when speakers come or go. Rows whose split the corpus has declared keep it.
+    The assignment depends on the seed and the speakers' names alone, not on the order of the rows, and few speakers
+    change when others are added or removed. Rows whose split the corpus has declared keep it.
 
     Args:
         rows: utterances, or recordings of a corpus.
-        validation: number of speakers to take for validation, or a share of them if below 1 (at least one then);
-            None for what the corpus declares, and a share of 0.05 where it declares none and there are two or more.
+        validation: number of speakers for validation, or their share if below 1 (at least one then); None for what the
+            corpus declares, and a share of 0.05 where it declares none and there are two or more.
         test: likewise for the test; None for what the corpus declares alone.
-        seed: of the choice.
+        seed: random seed of the assignment.
 
     Raises:
-        ConfigurationError: if no speaker would be left for training, or a number is negative or no whole number.
+        ConfigurationError: if no speaker would be left for training, or a number is negative or not an integer.
     """
     return _split(rows, lambda row: row.speaker, "speakers", validation=validation, test=test, seed=seed)
 
@@ -193,7 +193,7 @@ def split_by_utterance(
     """As :func:`split_by_speaker`, counting utterances: a speaker may be in all splits.
 
     Raises:
-        ConfigurationError: if no utterance would be left for training, or a number is negative or no whole number.
+        ConfigurationError: if no utterance would be left for training, or a number is negative or not an integer.
     """
     return _split(rows, _place, "utterances", validation=validation, test=test, seed=seed)
 

@@ -1,4 +1,4 @@
-"""The manifest's Parquet file: its columns, what may stand in each, and reading one that another person has made."""
+"""The manifest's Parquet file: its columns, their valid values, and safe reading of files from others."""
 
 import json
 import re
@@ -15,7 +15,7 @@ METADATA_KEY = b"lightning_voiceclone"
 RATES = (1000, 768_000)  # of a file, in Hz
 MOST_SECONDS = 86_400.0  # of a recording; also where an utterance may end
 MOST_TEXT = 1 << 17  # characters of a cell
-# A row holds a hash, which cannot be compressed; many rows in few bytes are one row repeated, to fill the memory.
+# A row holds a hash, which cannot be compressed; many rows in few bytes are one row repeated, to exhaust memory.
 FREE_ROWS, LEAST_ROW_BYTES = 200_000, 8
 FREE_BYTES, MOST_EXPANSION = 1 << 27, 20  # of the columns in memory; beyond the first, times the file's own size
 BATCH = 1 << 12  # rows decoded at once
@@ -35,7 +35,7 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-# Of each column, in order: its type, what a value must be, and that in words. NaN is between no two numbers.
+# For each column, in order: type, check of a value, and its description. NaN fails every check of a range.
 COLUMNS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "path": (str, _is_name, "the path of a recording"),
     "start": (float, _between(0, MOST_SECONDS), "seconds from 0 to 86400"),
@@ -53,7 +53,7 @@ ADDED = {"parallel": ""}  # columns that older manifests lack, and their values
 
 
 def row_fault(row: Row, columns: Iterable[str] = COLUMNS) -> str:
-    """What is wrong with a row, with the value and what it must be; empty if nothing is."""
+    """The first fault of a row, with the value and what it must be; empty for a valid row."""
     for name in columns:
         _, fits, wanted = COLUMNS[name]
         if not fits(row[name]):
@@ -64,7 +64,7 @@ def row_fault(row: Row, columns: Iterable[str] = COLUMNS) -> str:
 
 
 def write_rows(path: Path, columns: Mapping[str, Sequence[Any]], root: str) -> None:
-    """Write columns and the folder of the recordings; the file appears whole or not at all.
+    """Write columns and the folder of the recordings, atomically.
 
     Raises:
         OSError: if it cannot be written.
@@ -80,18 +80,18 @@ def write_rows(path: Path, columns: Mapping[str, Sequence[Any]], root: str) -> N
 
 
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """Rows that fit, at least one, and the folder of the recordings as the file has it (None where it does not say).
+    """Checked rows, at least one, and the folder of the recordings as stored (None if it is not).
 
     Raises:
-        ConfigurationError: if the file is no manifest; names the row, the column, the value and what it must be.
+        ConfigurationError: if the file is not a manifest; names the row, the column, the value and what it must be.
     """
     from pyarrow import ArrowException
 
     try:
         rows, root = _read(path)
     except (ArrowException, OSError, ValueError, MemoryError) as error:
-        told = excerpt(" ".join(str(error).split()))
-        raise ConfigurationError(f"{path} is not a Parquet file: {told}; run lvc prepare again") from error
+        reason = excerpt(" ".join(str(error).split()))
+        raise ConfigurationError(f"{path} is not a Parquet file: {reason}; run lvc prepare again") from error
     if not rows:
         raise ConfigurationError(f"{path} has no rows; run lvc prepare again")
     for number, row in enumerate(rows, 1):
@@ -107,8 +107,8 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     _check_columns(path, schema)
     root = _root(path, (schema.metadata or {}).get(METADATA_KEY))
     rows: list[dict[str, Any]] = []
-    room = max(FREE_BYTES, MOST_EXPANSION * size)
-    # As dictionaries, a text that is in many rows is in memory once.
+    left = max(FREE_BYTES, MOST_EXPANSION * size)  # bytes
+    # As dictionaries, a text of many rows is in memory once.
     stored = [name for name in COLUMNS if name in schema.names]
     strings = [name for name in stored if COLUMNS[name][0] is str]
     with parquet.ParquetFile(path, read_dictionary=strings) as file:
@@ -118,8 +118,8 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
                 " hash of its own; run lvc prepare again"
             )
         for batch in file.iter_batches(BATCH, columns=stored):
-            room -= batch.nbytes
-            if room < 0:
+            left -= batch.nbytes
+            if left < 0:
                 raise ConfigurationError(
                     f"{path} is no manifest: {size} bytes hold far more text; run lvc prepare again"
                 )
@@ -129,7 +129,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def _check_columns(path: Path, schema: Any) -> None:
-    """Refuse what lacks a column, or has one of another type.
+    """Refuse a file that lacks a column, or has one of another type.
 
     Raises:
         ConfigurationError: names the column.
@@ -162,7 +162,7 @@ def _check_columns(path: Path, schema: Any) -> None:
 
 
 def _values(column: Any) -> list[Any]:
-    """Cells as Python values; strings that are equal are one object."""
+    """Cells as Python values; equal strings share one object."""
     from pyarrow import types
 
     if not types.is_dictionary(column.type):
@@ -173,10 +173,10 @@ def _values(column: Any) -> list[Any]:
 
 def _root(path: Path, metadata: bytes | None) -> str | None:
     try:
-        told = parse_json(metadata or b"{}")
+        stored = parse_json(metadata or b"{}")
     except ValueError as error:
         raise ConfigurationError(f"{path}: its metadata is no JSON: {error}; run lvc prepare again") from error
-    root = told.get("root") if isinstance(told, dict) else told
+    root = stored.get("root") if isinstance(stored, dict) else stored
     if root is not None and not _is_name(root):
         raise ConfigurationError(
             f"{path}: the folder of the recordings is {excerpt(repr(root), 60)}, but must be a path;"

@@ -1,4 +1,4 @@
-"""Batches from recordings of one speaker that are in memory."""
+"""A DataModule of recordings in memory, of one speaker."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +17,12 @@ MIN_SECONDS = 0.3  # as of lvc prepare
 
 
 class MemoryDataModule(VoiceDataModule):
-    """Crops of recordings in memory, all for training; what ``lvc prepare`` would reject is left out.
+    """Crops of recordings in memory, all for training; recordings that ``lvc prepare`` would reject are left out.
 
     Args:
         recordings: mono samples (N,) in [-1, 1] of one speaker.
         sample_rate: of all, in Hz.
-        settings: of :class:`VoiceDataModule`, but those that say where recordings are and how they are split.
+        settings: of :class:`VoiceDataModule`, except those of the recordings' place and splits.
 
     Raises:
         ConfigurationError: if none of the recordings can be used, or one has samples that are not finite numbers.
@@ -44,7 +44,7 @@ class MemoryDataModule(VoiceDataModule):
             raise ConfigurationError(f"none of the {len(named)} recordings can be used: {'; '.join(reasons[:1])}")
 
     def prepare_data(self) -> None:
-        """Nothing is on a disk."""
+        """Nothing to do: there are no files."""
 
     def _found(self) -> tuple[Sequence[Utterance], AudioStore]:
         return self._utterances, self._store

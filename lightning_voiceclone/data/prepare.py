@@ -1,4 +1,4 @@
-"""From a corpus to a manifest: every recording checked, and cleaned and turned into features if asked."""
+"""From a corpus to a manifest: check every recording; optionally transform it and store its features."""
 
 import collections
 import contextlib
@@ -34,31 +34,31 @@ MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
 SPEC_NAME = "spec.yaml"
-FACTS = 3  # version of what a check finds out; what an older one found is found anew
-# What the journal keeps of a recording; the rest of a manifest's row is the corpus's.
+FACTS = 3  # version of the checks; recordings that an older one checked are checked again
+# Columns that the journal stores for a recording; the rest of a manifest's row comes from the corpus.
 FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash")
 MADE_AUDIO = re.compile(r"audio/[^/]+/[^/]+-[0-9a-f]{10}\.flac")  # as file_name names it
 SPEC_BYTES = 1 << 16
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
-PARALLEL_SECONDS = 0.02  # by which the lengths of parallel recordings may differ
-WORTH_A_WORKER = 64  # recordings; for fewer, a process takes longer to start than they do
+PARALLEL_SECONDS = 0.02  # maximum difference of the lengths of parallel recordings
+WORTH_A_WORKER = 64  # recordings; a process takes longer to start than fewer take to check
 
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What came out.
+    """Result of a preparation.
 
     Args:
-        manifest_path: of the manifest.
+        manifest_path: path of the manifest.
         accepted: number of utterances in it.
         rejected: number of recordings listed in rejected.tsv.
-        seconds: length of the accepted together.
-        reasons: how many were rejected for which reason.
-        speakers: how many there are in each split.
-        utterances: how many there are in each split.
-        reused: recordings whose result was known from before.
-        passed_over: how many recordings the corpus left out, by reason.
-        notes: what is worth knowing of accepted ones, such as channels that cancel each other; each with their paths.
+        seconds: total length of the accepted utterances.
+        reasons: number of rejected recordings by reason.
+        speakers: number of speakers by split.
+        utterances: number of utterances by split.
+        reused: number of recordings whose result an earlier run had stored.
+        passed_over: number of recordings that the corpus left out, by reason.
+        notes: paths of accepted recordings by note, such as channels that cancel each other.
     """
 
     manifest_path: Path
@@ -92,11 +92,11 @@ def prepare(
 ) -> PrepareSummary:
     """Write manifest.parquet and rejected.tsv into ``output``; with the same settings, do only what is new or changed.
 
-    An interrupted run loses a few recordings' work at most: call it again.
+    An interrupted run loses the work on a few recordings at most: call it again.
 
     Args:
-        corpus: where the recordings are.
-        output: folder; it is made.
+        corpus: of the recordings.
+        output: folder; created if missing.
         transforms: of the stage "prepare", in order. The result is written to audio/ as mono FLAC.
         features: extractor whose features of every utterance are kept in features/FINGERPRINT/ as (F, T) arrays.
         sample_rate: in Hz, to which recordings are resampled and written to audio/; None leaves them as they are.
@@ -151,7 +151,7 @@ def prepare(
 
 
 def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable[[Utterance], np.ndarray]:
-    """A function that gives the stored features (F, T) of an utterance, mapped into memory, not read.
+    """A function that returns the stored features (F, T) of an utterance as a memory map.
 
     Raises:
         ConfigurationError: if features of that spec were not prepared; names the nearest that were.
@@ -168,7 +168,7 @@ def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable
 
 
 def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
-    """An utterance's features (F, T), mapped into memory.
+    """An utterance's features (F, T) as a memory map.
 
     Raises:
         ConfigurationError: if they are not there, or are of another shape or type.
@@ -180,9 +180,9 @@ def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
             raise ValueError("there is no such file")
         # Not np.load, which opens pickles and archives too.
         array = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # numpy parses the header as Python's source, with all the errors that this has
-        told = excerpt(" ".join(str(error).split()))
-        raise ConfigurationError(f"{path} has no features: {told}; run lvc prepare --features again") from error
+    except Exception as error:  # numpy parses the header as Python source, which can raise any error
+        reason = excerpt(" ".join(str(error).split()))
+        raise ConfigurationError(f"{path} has no features: {reason}; run lvc prepare --features again") from error
     right = array.dtype in (np.float32, np.float16) and array.ndim == 2 and array.shape[0] == spec.channels
     if not right or abs(array.shape[1] - frames) > 2:
         raise ConfigurationError(
@@ -193,7 +193,7 @@ def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
 
 
 def _specs(base: Path) -> Iterator[AudioSpec]:
-    """Specs of which features are there; what describes none is passed over."""
+    """Specs of the stored features; invalid files are skipped."""
     for path in base.glob(f"*/{SPEC_NAME}"):
         with contextlib.suppress(LVCError, OSError, ValueError, TypeError, AttributeError, RecursionError,
                                  yaml.YAMLError):  # fmt: skip
@@ -226,10 +226,10 @@ def _check_settings(
 
 
 def _not_made(journal: Journal, output: Path, root: Path, recordings: Sequence[Recording]) -> Sequence[Recording]:
-    """Recordings but for audio of an earlier preparation below the same root, which would become speakers of their own.
+    """Recordings without the output of an earlier preparation below the same root, which would count as speakers.
 
     Raises:
-        ConfigurationError: if nothing else is there.
+        ConfigurationError: if no others are there.
     """
     place = Path(root).resolve()
     if not output.is_relative_to(place):
@@ -249,7 +249,7 @@ def _results(
     workers: int,
     progress: bool,
 ) -> tuple[list[Entry], int]:
-    """The journal's entry for each recording, and how many were there before."""
+    """The journal's entry for each recording, and the number of entries that were stored before."""
     jobs = _jobs(root, recordings, settings)
     pending = {job.key: job for job in jobs if not journal.is_done(job.key, settings.output)}
     for folder in ("audio", "features"):
@@ -269,7 +269,7 @@ def _results(
 
 
 def _parallels(recordings: Sequence[Recording], accepted: Sequence[tuple[Recording, Mapping[str, Any]]]) -> list[str]:
-    """Where the parallel recording of each accepted one is now; empty where it has none, or one that was rejected.
+    """Current path of each accepted recording's parallel one; empty where it has none, or where that was rejected.
 
     Raises:
         ConfigurationError: if a parallel recording is not in the corpus, or has another length.
@@ -307,7 +307,7 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
         except OSError:
             state = (-1, -1)
         place = (recording.path, recording.speaker, recording.start, recording.end)
-        # New audio gets a new name if anything that shaped it has changed: an old manifest never names new audio.
+        # Audio gets a new name if anything that it depends on has changed: an old manifest never names new audio.
         audio = key_of(f"{FACTS} {transforms}", settings.sample_rate, str(root.resolve()), *place, *state)
         key = key_of(audio, settings.min_seconds, features)
         jobs.append(PrepareJob(key, file, *place, file_name(recording.path, recording.speaker, audio)))
@@ -315,7 +315,7 @@ def _jobs(root: Path, recordings: Sequence[Recording], settings: Settings) -> li
 
 
 def _is_result(entry: Entry) -> bool:
-    """Whether a journal's entry is what a job gives: a row, or a reason."""
+    """Whether a journal's entry is a valid result of a job: a row, or a reason."""
     row, notes = entry.get("row"), entry.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         return False
@@ -325,7 +325,7 @@ def _is_result(entry: Entry) -> bool:
 
 
 def _remove_outdated(output: Path, kept: set[str]) -> None:
-    """Audio that earlier settings made and no result of these names any more."""
+    """Delete audio of earlier settings that no current result uses."""
     for path in Journal(output / JOURNAL_NAME, _is_result).made():
         if MADE_AUDIO.fullmatch(path) and path not in kept:
             (output / path).unlink(missing_ok=True)
@@ -338,12 +338,12 @@ def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
 
 
 def _reasons(rejected: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """How often each reason occurs, without the figures that follow it; most frequent first."""
+    """Number of recordings by reason, without the values that follow it; most frequent first."""
     return dict(collections.Counter(reason.partition(":")[0] for _, reason in rejected).most_common())
 
 
 def _once(recordings: Sequence[Recording], entries: Sequence[Entry]) -> list[Entry]:
-    """The entries, of which those are rejected that have the very sound of an earlier one."""
+    """The entries, with those rejected whose audio is identical to that of an earlier one."""
     first: dict[tuple[object, ...], Recording] = {}
     kept: list[Entry] = []
     for recording, entry in zip(recordings, entries, strict=True):
@@ -362,7 +362,7 @@ def _once(recordings: Sequence[Recording], entries: Sequence[Entry]) -> list[Ent
 
 
 def _notes(found: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """Paths by what is noted of them, without the figures that follow it."""
+    """Paths by note, without the values that follow it."""
     notes = collections.defaultdict(list)
     for path, ours in found:
         for note in ours:

@@ -1,4 +1,4 @@
-"""Which crops an epoch visits, in an order that follows from the seed, and going on in the middle of it."""
+"""Sampling of crops for an epoch, in an order that follows from the seed, and resuming within an epoch."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 @dataclass(frozen=True)
 class Draw:
-    """One crop to be made: of which utterance, and where; ``frame`` None is drawn from the seed."""
+    """One crop to read: index of the utterance, and first frame; ``frame`` None is drawn from the seed."""
 
     index: int
     seed: int
@@ -20,9 +20,9 @@ class Draw:
 
 
 class SegmentSampler(Sampler[list[Draw]]):
-    """Batches of draws. In training an utterance is visited once for each segment that it has room for.
+    """Batches of draws. In training an utterance is drawn once for each segment that fits into it.
 
-    The order and the crops follow from the seed and the epoch alone, so that an epoch can be entered anywhere.
+    The order and the crops follow from the seed and the epoch alone, so that an epoch can be resumed anywhere.
 
     Args:
         counts: segments of each utterance.
@@ -30,11 +30,11 @@ class SegmentSampler(Sampler[list[Draw]]):
         seed: of order and crops.
         rank: of this process.
         world_size: number of processes; each gets its own share of every epoch.
-        segment: frames of a segment where crops are to lie on a fixed grid, in order (evaluation); None to draw them.
-        speakers: of each utterance, where ``most`` limits them.
-        most: segments of one speaker in an epoch, drawn anew in each; None for all.
-        shares: of each utterance, how often its segments are drawn, above 0 and at most 1; none for always. A speaker
-            has as many segments in an epoch as the shares add up to, at least one.
+        segment: frames of a segment for crops on a fixed grid, in order (evaluation); None to draw them.
+        speakers: speaker of each utterance, needed with ``most`` or ``shares``.
+        most: maximum number of segments of one speaker in an epoch, drawn anew in each; None for all.
+        shares: sampling weight of each utterance, above 0 and at most 1; empty for 1 each. A speaker has as many
+            segments in an epoch as the weights of their segments add up to, at least one.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class SegmentSampler(Sampler[list[Draw]]):
         if most is not None or self.shares is not None:
             numbers = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
             self.speaker = np.repeat([numbers[name] for name in speakers], counts)  # of each segment
-            room = np.maximum(np.bincount(self.speaker, self.shares).round().astype(np.int64), 1)
-            self.most = room if most is None else np.minimum(room, most)
+            weighted = np.maximum(np.bincount(self.speaker, self.shares).round().astype(np.int64), 1)
+            self.most = weighted if most is None else np.minimum(weighted, most)
             self.total = int(self.most.sum())
         self.batch_size = batch_size
         self.seed = seed
@@ -79,7 +79,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         # Numbers of segments, not objects: a large corpus has millions.
         order = np.arange(total) if self.segment is not None else np.resize(self._drawn(total, rng), need)
         seeds = rng.integers(2**48, size=len(order))
-        # A process without any would not come to where all of them add up their figures.
+        # A process without any would not take part in the reduction of metrics, for which the others wait.
         mine = np.arange(self.rank % len(order), len(order), self.world_size)
         for batch in range(start, len(self)):
             chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -87,7 +87,7 @@ class SegmentSampler(Sampler[list[Draw]]):
                 yield [self._draw(int(order[place]), int(seeds[place])) for place in chosen]
 
     def _drawn(self, total: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Numbers of segments in a drawn order, of each speaker the first ``most``."""
+        """Indices of segments in random order, at most the first ``most`` of each speaker."""
         # By u^(1/share) the first are drawn by their shares (Efraimidis and Spirakis 2006).
         shares = self.shares
         order = rng.permutation(total) if shares is None else np.argsort(-np.log(rng.random(total)) / shares)
@@ -109,11 +109,10 @@ class SegmentSampler(Sampler[list[Draw]]):
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A DataLoader over a :class:`SegmentSampler` that counts its epochs, and can go on in the middle of one.
+    """A DataLoader over a :class:`SegmentSampler` that counts its epochs and can resume within one.
 
     Args:
-        progress: gives the number of the epoch's batches that are done, when a checkpoint is written, and of those that
-            it is to have.
+        progress: returns the numbers of finished batches and of all batches of the epoch, for checkpoints.
     """
 
     def __init__(self, *args: Any, progress: Callable[[], tuple[int, float]], **kwargs: Any) -> None:
@@ -127,7 +126,7 @@ class ResumableLoader(DataLoader[Any]):
         return self.batch_sampler
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Batches of the next epoch. An iterator that nobody took a batch from has not been one."""
+        """Batches of the next epoch. Iterators that never yielded a batch do not count as an epoch."""
         if self._begun:
             self._sampler.epoch += 1
             self._begun = False
@@ -136,11 +135,11 @@ class ResumableLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the epoch stands."""
+        """Epoch and batch at which to resume."""
         batches, wanted = self._progress()
         finished = batches >= min(wanted, len(self._sampler))
         return {"epoch": self._sampler.epoch + finished, "batches": 0 if finished else batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration go on there."""
+        """Resume there with the next iteration."""
         self._sampler.epoch, self._sampler.start = state["epoch"], state["batches"]

@@ -25,7 +25,7 @@ class Grid:
 
     spec: AudioSpec
     segment: int
-    reference: int  # 0 where nobody listens to references
+    reference: int  # 0 for a model that uses no references
     margin: int
 
     def samples(self, utterance: Utterance) -> int:
@@ -38,29 +38,29 @@ class Grid:
 
 
 class Recordings:
-    """Mono samples of utterances at one rate; kept in memory as 16-bit numbers while there is room.
+    """Mono samples of utterances at one rate, cached in memory as 16-bit numbers up to a limit.
 
     Args:
-        utterances: that may be asked for.
-        store: that has them by their paths.
+        utterances: utterances by index.
+        store: of their samples, by path.
         sample_rate: in Hz.
-        megabytes: room for utterances that were read before.
+        megabytes: size of the cache.
     """
 
     def __init__(self, utterances: Sequence[Utterance], store: AudioStore, sample_rate: int, megabytes: float) -> None:
         self.utterances = utterances
         self.store = store
         self.sample_rate = sample_rate
-        self._room = int(megabytes * 1e6)
+        self._free = int(megabytes * 1e6)  # bytes
         self._kept: dict[int, NDArray[np.int16]] = {}
 
     def read(self, index: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Samples from ``start`` to ``stop`` (the utterance's end if None) in [-1, 1]; fewer where it ends before."""
         kept = self._kept.get(index)
         utterance = self.utterances[index]
-        if kept is None and 2 * utterance.seconds * self.sample_rate <= self._room:
+        if kept is None and 2 * utterance.seconds * self.sample_rate <= self._free:
             kept = self._decode(utterance, utterance.start, utterance.end)
-            self._room -= kept.nbytes
+            self._free -= kept.nbytes
             self._kept[index] = kept
         if kept is not None:
             return kept[start:stop].astype(np.float32) / FULL_SCALE
@@ -69,14 +69,14 @@ class Recordings:
         return piece.astype(np.float32) / FULL_SCALE
 
     def _decode(self, utterance: Utterance, start: float, end: float) -> NDArray[np.int16]:
-        """16-bit samples, whether they are kept or not: which are kept depends on what was read before."""
+        """16-bit samples, cached or not, so that the result does not depend on what was read before."""
         speed = utterance.speed
         rate = round(self.sample_rate / speed)
         audio = self.store.read(utterance.path, rate, start * speed, end * speed)
         if (missing := (end - start) * speed - len(audio) / rate) > MOST_MISSING_SECONDS:
             raise RecordingError(
-                f"{utterance.path}: truncated: {missing:.2f} s are missing before {end * speed:.2f} s, where the"
-                " manifest says it goes on; restore the file, or prepare the recordings again (lvc prepare)"
+                f"{utterance.path}: truncated: {missing:.2f} s are missing before {end * speed:.2f} s, its end in the"
+                " manifest; restore the file, or prepare the recordings again (lvc prepare)"
             )
         return quantize(audio)
 
@@ -85,11 +85,11 @@ class SegmentDataset(Dataset[Any]):
     """Crops by :class:`Draw`, each with a reference crop of the same speaker.
 
     Args:
-        recordings: where samples come from.
+        recordings: source of the samples.
         grid: lengths.
-        features: gives the stored features (F, T) of an utterance in the extractor's units, or None to compute them
+        features: returns the stored features (F, T) of an utterance in the extractor's units; None to compute them
             from the crop in training.
-        elsewhere: how often a reference is taken from another utterance of the speaker, where there is one.
+        elsewhere: probability that a reference is from another utterance of the speaker, where there is one.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class SegmentDataset(Dataset[Any]):
         return item
 
     def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[int, int, int]:
-        """Utterance, first frame and frames of a crop of another recording, or of this one apart from the source."""
+        """Utterance, first frame and number of frames of a reference crop: another recording, or this one elsewhere."""
         wanted = self.grid.reference
         if wanted == 0:
             return index, 0, 0
@@ -151,7 +151,7 @@ class SegmentDataset(Dataset[Any]):
         return index, *_apart(begin, length, total, wanted, rng)
 
     def _crop(self, index: int, begin: int, frames: int, margin: int) -> NDArray[np.float32]:
-        """Frames of samples with margins: mirrored at the utterance's ends, then zeros where it is too short."""
+        """Samples of frames with margins: mirrored at the utterance's ends, then zero-padded where it is too short."""
         hop = self.grid.spec.hop_length
         end = self.grid.samples(self.recordings.utterances[index])
         start, stop = (begin - margin) * hop, (begin + frames + margin) * hop
@@ -164,28 +164,28 @@ class SegmentDataset(Dataset[Any]):
 
 
 def _parallels(utterances: Sequence[Utterance]) -> dict[int, int]:
-    """For each utterance, the index of its parallel one, where that is here and at the same speed."""
+    """Index of the parallel utterance by index, where it is in the list at the same speed."""
     places = {(u.path, u.start, u.speed): index for index, u in enumerate(utterances)}
     found = {index: places.get((u.parallel, u.start, u.speed)) for index, u in enumerate(utterances) if u.parallel}
     return {index: parallel for index, parallel in found.items() if parallel is not None}
 
 
 def _apart(begin: int, length: int, total: int, wanted: int, rng: random.Random) -> tuple[int, int]:
-    """Start and size of a crop that does not overlap [begin, begin + length), as near to ``wanted`` as there is room.
+    """Start and size of a crop that does not overlap [begin, begin + length), of ``wanted`` frames if these fit.
 
-    Where neither side has room for half a crop, the whole of the recording serves.
+    Where not even half of them fit on either side, the crop is taken from the whole recording.
     """
     left, right = begin, total - begin - length
     sides = [side for side in (("left", left), ("right", right)) if side[1] >= wanted]
     if not sides:
-        name, room = max(("left", left), ("right", right), key=lambda side: side[1])
-        if room < max(wanted // 2, 1):
+        name, size = max(("left", left), ("right", right), key=lambda side: side[1])
+        if size < max(wanted // 2, 1):
             return 0, min(wanted, total)
-        return (0 if name == "left" else begin + length), room
-    # A place on either side is as likely as any other place.
-    places = [room - wanted + 1 for _, room in sides]
-    name, room = rng.choices(sides, weights=places)[0]
-    return rng.randint(0, room - wanted) + (0 if name == "left" else begin + length), wanted
+        return (0 if name == "left" else begin + length), size
+    # All places on both sides are equally likely.
+    places = [size - wanted + 1 for _, size in sides]
+    name, size = rng.choices(sides, weights=places)[0]
+    return rng.randint(0, size - wanted) + (0 if name == "left" else begin + length), wanted
 
 
 def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:

@@ -71,7 +71,7 @@ def test_what_is_no_manifest_is_told_in_one_line(tmp_path):
         Manifest.read(tmp_path / "m.parquet")
     Manifest(tmp_path, (utterance(1, split="train"),)).write(tmp_path / "m.parquet")
     parquet.write_table(parquet.read_table(tmp_path / "m.parquet").replace_schema_metadata(), tmp_path / "m.parquet")
-    with pytest.raises(ConfigurationError, match="does not say where"):
+    with pytest.raises(ConfigurationError, match="has no folder of its recordings"):
         Manifest.read(tmp_path / "m.parquet")
 
 

@@ -384,7 +384,7 @@ class Narrow(FrameEnergy):
         ({"feature_type": "int8"}, "float16 or float32"),
         ({"sample_rate": 16}, "16000"),
         ({"transforms": [Failing()]}, r"none of the .* can be used: .*preparing it failed"),
-        ({"features": Narrow()}, r"Narrow gives \(1, 60\) of 9600 samples, but its spec says \(2, 60\)"),
+        ({"features": Narrow()}, r"Narrow gives \(1, 60\) of 9600 samples, but by its spec it must give \(2, 60\)"),
         ({"validation": 4}, "split by utterance"),
     ],
 )
