@@ -49,7 +49,7 @@ def _print(comparison: "Comparison") -> None:
     from lightning_voiceclone.utils.reading import excerpt
 
     table = Table(title="differences: each less A", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("measure", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
     letters = [chr(ord("A") + place) for place in range(len(comparison.reports))]
     table.add_column("better", no_wrap=True)
     table.add_column("cases", justify="right", no_wrap=True)

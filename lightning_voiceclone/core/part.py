@@ -129,9 +129,7 @@ def describe(part: Part) -> dict[str, Any]:
     for argument, value in list(bound.arguments.items())[1:]:
         if signature.parameters[argument].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             if value:
-                raise ConfigurationError(
-                    f"{name} takes *{argument}, which a voice cannot write down; name its arguments"
-                )
+                raise ConfigurationError(f"{name} takes *{argument}, which a model cannot store; name its arguments")
             continue
         arguments[argument] = _encode(value, name)
     known = next((plugin for plugin in registry.installed() if (plugin.kind, plugin.name) == (part.kind, name)), None)
@@ -160,7 +158,7 @@ def build(description: Mapping[str, Any]) -> Part:
         return cls(*positional, **arguments)
     except TypeError as error:
         raise PluginError(
-            f"{description['name']} cannot be made as it was written down by {description.get('package')}"
+            f"{description['name']} cannot be built as it was stored by {description.get('package')}"
             f" {description.get('version')}: {error}; install that version"
         ) from error
 
@@ -202,7 +200,7 @@ def _encode(value: Any, owner: str) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise ConfigurationError(
-        f"{owner} was made with an argument of type {type(value).__name__}, which a voice cannot write down;"
+        f"{owner} was made with an argument of type {type(value).__name__}, which a model cannot store;"
         " use numbers, strings, lists, mappings and parts"
     )
 

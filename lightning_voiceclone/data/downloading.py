@@ -13,7 +13,7 @@ def fetch_subset(dataset: str, base: Path, folder: str, subset: str) -> None:
     """Fetch ``base/folder/subset`` by ``torchaudio.datasets.<dataset>``, unless it is there.
 
     Raises:
-        ConfigurationError: if fetching fails; says why.
+        ConfigurationError: if fetching fails; names the reason.
     """
     if not (base / folder / subset).is_dir():
         _fetch(dataset, base, folder, lambda cls, temporary: cls(temporary, url=subset, download=True))
@@ -23,7 +23,7 @@ def fetch_whole(dataset: str, base: Path, folder: str) -> None:
     """Fetch ``base/folder`` by ``torchaudio.datasets.<dataset>``, unless it is there.
 
     Raises:
-        ConfigurationError: if fetching fails; says why.
+        ConfigurationError: if fetching fails; names the reason.
     """
     if not (base / folder).is_dir():
         _fetch(dataset, base, folder, lambda cls, temporary: cls(temporary, download=True))

@@ -161,7 +161,7 @@ def _extract(job: PrepareJob, settings: Settings, row: dict[str, Any]) -> str:
     if features.shape != expected:
         raise ConfigurationError(
             f"{type(extractor).__name__} gives {features.shape} of {len(audio)} samples, but by its spec it must give"
-            f" {expected}; mend the extractor"
+            f" {expected}; fix the extractor"
         )
     name = derived_name(row["path"], job.speaker, row["start"], row["end"])
     made = f"{settings.feature_folder}/{name}.npy"

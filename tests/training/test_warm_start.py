@@ -111,5 +111,5 @@ def test_another_generator_or_other_features_are_refused(checkpoint):
     assert "\n" not in str(caught.value)
     with pytest.raises(SpecMismatchError, match=r"channels is 20.*but 24"):
         module(2, start=str(path), feature_extractor=MelSpectrogram(n_mels=24))
-    with pytest.raises(ConfigurationError, match="no voice at"):
+    with pytest.raises(ConfigurationError, match="no model at"):
         module(2, start=str(path.with_name("absent.ckpt")))

@@ -28,24 +28,24 @@ logger = logging.getLogger(__name__)
 
 
 class CloneQuality(Callback):
-    """Clones a few pairs after a validation, and logs ``quality/NAME`` for each measure, and the clones to listen to.
+    """Clones a few pairs after a validation, and logs ``quality/NAME`` for each metric, and the clones as audio.
 
-    ``checkpoint.monitor: quality/similarity_reference`` then keeps the best by that figure (with ``checkpoint.mode:
-    max``). In validations between two of these, the last figures are logged again: let ``every`` be at most the steps
-    between validations if checkpoints are chosen by them. Training goes on as it would without: nothing is drawn from
-    torch's random state, and a pair that cannot be read or measured is left out with a warning.
+    ``checkpoint.monitor: quality/similarity_reference`` then keeps the best by that metric (with ``checkpoint.mode:
+    max``). In validations between two of these, the last values are logged again: let ``every`` be at most the steps
+    between validations if checkpoints are chosen by them. Training is not affected: nothing is drawn from torch's
+    random state, and a pair that cannot be read or measured is left out with a warning.
 
     Args:
-        every: steps from one time to the next, at least; the first validation after so many.
+        every: minimum number of steps between two evaluations; they follow the first validation after it.
         pairs: table of pairs, as ``lvc evaluate`` takes; null for recordings of the validation split.
-        count: how many pairs.
-        measures: names of the figures.
+        count: number of pairs.
+        measures: names of the metrics.
         recognizer: speech recogniser, as NAME:setting=value.
         speaker_encoder: speaker encoder, likewise; better not the one that the model is trained with.
-        seed: of the choice of validation pairs.
+        seed: random seed of the choice of validation pairs.
 
     Raises:
-        ConfigurationError: if there is no such measure, or a number is below 1; when training begins, if there are
+        ConfigurationError: if there is no such metric, or a number is below 1; when training begins, if there are
             no pairs.
         PluginError: if a metric's model is not installed; when training begins.
     """
@@ -119,7 +119,7 @@ class CloneQuality(Callback):
         pl_module.log_dict({f"quality/{name}": value for name, value in self.figures.items()}, sync_dist=False)
 
     def _measured(self, trainer: pl.Trainer, module: Any) -> dict[str, float]:
-        """The figures, NaN where there are none; raises nothing, for training must go on, and other processes wait."""
+        """Metrics by name, NaN where there are none; raises nothing, since other processes wait for the result."""
         devices = [module.device] if module.device.type == "cuda" else []
         scores: dict[str, list[list[float]]] = {name: [] for name in self.figures}
         try:
@@ -141,14 +141,14 @@ class CloneQuality(Callback):
         assert self._panel is not None
         clone = self._cloned(module, case)
         self._log_audio(trainer, number, clone, module.spec.sample_rate)
-        result = self._panel.measure(_at_judges_rate(replace(case, clone=clone)), list(self.figures))
+        result = self._panel.measure(_at_metrics_rate(replace(case, clone=clone)), list(self.figures))
         for name, reason in result["reasons"].items():
             logger.warning("CloneQuality: no %s of %s: %s", name, case.name, reason)
         scores: dict[str, list[float]] = result["scores"]
         return scores
 
     def _figure(self, name: str, scores: list[list[float]]) -> float:
-        """Of the cases' scores; by no ``compute``, which would wait for the other processes to come to it as well."""
+        """A metric over the cases' scores; without ``compute``, which would wait for the other processes."""
         assert self._panel is not None
         if not scores:
             return math.nan
@@ -199,11 +199,11 @@ class CloneQuality(Callback):
     # Resuming --------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """When it is due again, and the last figures."""
+        """Step at which it is due again, and the last values."""
         return {"due": self._due, "figures": self.figures}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from there; figures of other measures are forgotten."""
+        """Resume from there; values of metrics that are not computed any more are dropped."""
         self._due = state_dict["due"]
         self.figures = {name: state_dict["figures"].get(name, math.nan) for name in self.figures}
 
@@ -213,7 +213,7 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, LVCError) else f"{type(error).__name__}: {text[:300]}"
 
 
-# In what is read the source stands for the clone that is yet to be made.
+# The cases that are read have the source in the place of the clone, which is made later.
 
 
 def _read_row(row: Pair, rate: int) -> Case:
@@ -231,7 +231,7 @@ def _name(recordings: Any, first: int, second: int) -> str:
     return f"{recordings.utterances[first].name} as {recordings.utterances[second].speaker}"
 
 
-def _at_judges_rate(case: Case) -> Case:
+def _at_metrics_rate(case: Case) -> Case:
     if case.sample_rate == RATE:
         return case
     source, reference, clone = (

@@ -8,7 +8,7 @@ from lightning_voiceclone.core.spec import AudioSpec
 
 
 def compare_features(real: Tensor, fake: Tensor, spec: AudioSpec, title: str) -> NDArray[np.uint8]:
-    """Real above made, on one scale of colours, as an image (height, width, 3).
+    """Real above generated features, with one colour scale, as an image (height, width, 3).
 
     Args:
         real: (F, T).

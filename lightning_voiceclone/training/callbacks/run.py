@@ -1,4 +1,4 @@
-"""What a run is written to: its folder, its last checkpoint, its configuration."""
+"""Files of a run: its folder, last checkpoint and configuration; and stopping it by a signal."""
 
 import signal
 import time
@@ -29,7 +29,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
 
 
 class Interruption(Callback):
-    """Ctrl-C, SIGTERM or SIGHUP ends the training after the batch that is running, with a checkpoint to go on from.
+    """Ends training after the current batch on Ctrl-C, SIGTERM or SIGHUP, with a checkpoint to resume from.
 
     A second one ends it at once.
     """
@@ -39,7 +39,7 @@ class Interruption(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the signals, after Lightning has, whose own handlers would end the process with status 0."""
+        """Install handlers, after Lightning's own, which would end the process with status 0."""
         self.received = None
         for number in ENDING:
             if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:  # as nohup wants it
@@ -68,13 +68,13 @@ class Interruption(Callback):
                        f" --ckpt_path {path}")  # fmt: skip
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back, and let an error of writing name the run's folder where it names no file."""
+        """Restore the handlers; add the run's folder to a write error that names no file."""
         self._restore()
         if isinstance(exception, OSError) and exception.filename is None and exception.errno in UNNAMED:
             exception.filename = str(trainer.log_dir or trainer.default_root_dir if trainer.world_size == 1 else ".")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
+        """Restore the handlers."""
         self._restore()
 
     def _restore(self) -> None:
@@ -84,7 +84,7 @@ class Interruption(Callback):
 
 
 class SameOptimizers(Callback):
-    """Refuses to go on from a checkpoint whose optimizers are not those of this training, before a step is taken."""
+    """Refuses to resume from a checkpoint whose optimizers are not those of this training, before the first step."""
 
     def __init__(self) -> None:
         self._stored: tuple[Any, Any] | None = None
@@ -96,7 +96,7 @@ class SameOptimizers(Callback):
         self._stored = checkpoint.get("optimizer_states"), checkpoint.get("lr_schedulers") or []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare."""
+        """Compare them."""
         if self._stored is not None:
             states, schedulers = self._stored
             check_same_optimizers(states, trainer.optimizers, trainer.lr_scheduler_configs, schedulers)
@@ -104,10 +104,10 @@ class SameOptimizers(Callback):
 
 
 class LastCheckpoint(Callback):
-    """Keeps ``last.ckpt``: written every so often and at the end, whatever figure other checkpoints are chosen by.
+    """Writes ``last.ckpt`` at regular times and at the end, whatever metric other checkpoints are chosen by.
 
     Args:
-        minutes: from one time to the next.
+        minutes: between two writes.
     """
 
     def __init__(self, minutes: float = 5.0) -> None:
@@ -116,12 +116,12 @@ class LastCheckpoint(Callback):
         self._written = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to count the time."""
+        """Start the clock."""
         self.path = run_folder(trainer) / "checkpoints" / "last.ckpt"
         self._written = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Write it if the time has come, on the first process's clock; not between accumulated batches."""
+        """Write it if it is due by the first process's clock; not between accumulated batches."""
         if not pl_module.between_steps:
             return
         due = time.monotonic() - self._written >= 60 * self.minutes
@@ -174,7 +174,7 @@ def _sweep_runs(folder: Path) -> None:
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level of dotted names, of what a table of hyperparameters can show."""
+    """Nested settings as one level of dotted names, with the values that a table of hyperparameters can show."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"

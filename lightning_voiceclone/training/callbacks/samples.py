@@ -19,7 +19,7 @@ class SampleLogger(Callback):
 
     Args:
         samples: crops each time.
-        every: validations from one time to the next.
+        every: validations between two logs.
     """
 
     def __init__(self, samples: int = 3, every: int = 20) -> None:

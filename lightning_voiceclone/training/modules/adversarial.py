@@ -311,8 +311,8 @@ class AdversarialModule(pl.LightningModule):
             self.fit_statistics(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
         if not self.fitted:
             raise ConfigurationError(
-                "the features of the training recordings are not known, by which a part normalises them: train with a"
-                " VoiceDataModule, or call module.calibrate(some recordings) first"
+                "a part normalises features, but its statistics of training recordings are not fitted; train with a"
+                " VoiceDataModule, or call module.fit_statistics(recordings) first"
             )
         if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
             raise ConfigurationError(
