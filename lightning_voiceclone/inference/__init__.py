@@ -1,1 +1,1 @@
-"""Using a voice."""
+"""Converting recordings with a model."""

@@ -80,10 +80,10 @@ class Speaker:
         path = Path(path)
         if path.suffix != SPEAKER_SUFFIX:
             raise ConfigurationError(f"{path}: a speaker is saved as {SPEAKER_SUFFIX}; name it {path.stem}.voice")
-        told = {"format": FORMAT, "model_sha256": self.model_sha256}
+        header = {"format": FORMAT, "model_sha256": self.model_sha256}
         tensors = {name: tensor.contiguous() for name, tensor in self.prompt.tensors().items()}
         with atomic_file(path) as temporary:
-            temporary.write_bytes(safetensors.torch.save(tensors, {"speaker": json.dumps(told)}))
+            temporary.write_bytes(safetensors.torch.save(tensors, {"speaker": json.dumps(header)}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Speaker":
@@ -99,25 +99,25 @@ class Speaker:
             raise ConfigurationError(f"{path}: larger than any speaker ({path.stat().st_size} bytes); save it again")
         try:
             with safetensors.safe_open(path, "pt") as file:
-                told = json.loads((file.metadata() or {}).get("speaker", "null"))
+                header = json.loads((file.metadata() or {}).get("speaker", "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             prompt = SpeakerPrompt(**tensors)
-            speaker = cls(prompt, str(told["model_sha256"]))
+            speaker = cls(prompt, str(header["model_sha256"]))
         except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigurationError(f"{path} is no speaker, or is damaged; Speaker.save writes one") from error
-        if told.get("format") != FORMAT:
-            raise ConfigurationError(f"{path} has format {told.get('format')!r}, this version reads {FORMAT}")
+        if header.get("format") != FORMAT:
+            raise ConfigurationError(f"{path} has format {header.get('format')!r}, this version reads {FORMAT}")
         return speaker
 
 
 class Converter:
-    """Converts recordings to a speaker's voice. Everything that converts goes through here.
+    """Convert recordings to a speaker's voice. Every command and every evaluation converts through this class.
 
     Args:
-        voice: the joined parts; moved to ``device``.
+        voice: the model; moved to ``device``.
         denoise: "auto" for recordings whose speech is less than 15 dB above the noise, "on", or "off".
         device: where to compute: cpu, cuda, cuda:1, mps.
-        note: is called with what screening did to a recording, a line each; by default a warning is logged.
+        note: called with one line for each thing that screening did to a recording; by default it logs a warning.
 
     Raises:
         ConfigurationError: if ``denoise`` is none of the three, or the device cannot be used.
@@ -138,7 +138,7 @@ class Converter:
 
     @property
     def sample_rate(self) -> int:
-        """Of the model's audio, in Hz."""
+        """Sample rate of the model's audio, in Hz."""
         return self.voice.spec.sample_rate
 
     @property
@@ -148,7 +148,7 @@ class Converter:
 
     @functools.cached_property
     def model_sha256(self) -> str:
-        """Hash of all that a speaker depends on: the encoders, the normaliser, and what the generator needs.
+        """Hash of everything a speaker depends on: the encoders, the normaliser, and the inputs of the generator.
 
         Computed once (30 ms for the model that ships): weights do not change in inference. Make another converter for
         a model whose encoders have been trained further, as ``CloneQuality`` does for each case.
@@ -181,11 +181,11 @@ class Converter:
         return Speaker(prompt.to("cpu"), self.model_sha256)
 
     def convert(self, source: Recording, speaker: Speaker | None = None, **options: Any) -> Audio:
-        """The words of the source in the speaker's voice, as loud as the source as far as that does not clip.
+        """Convert a source to the speaker's voice, at the loudness of the source as far as that does not clip.
 
         Args:
             source: a path, or a pair of samples (N,) or (channels, N) and their rate.
-            speaker: of :meth:`speaker`; None for the one to whom the model was adapted.
+            speaker: from :meth:`speaker`; None for the one to whom the model was adapted.
             options: seed, pitch_shift, speed and guidance, as of
                 :class:`~lightning_voiceclone.voice.options.RenderOptions`.
 
@@ -202,37 +202,37 @@ class Converter:
         converted = self.voice.convert(screened, prompt, self.sample_rate, **options).cpu()
         loudness = speech_power(screened.cpu().numpy(), self.sample_rate) / level_scale(named[1]) ** 2
         converted = with_speech_power(converted, self.sample_rate, loudness)
-        # All converted audio leaves by this line: a watermark and a check of consent belong here.
+        # All converted audio is returned here: a watermark and a check of consent belong here.
         return Audio(converted, self.sample_rate)
 
-    # The steps by themselves, for adaptation -------------------------------------------------------------------------
+    # Single steps, for adaptation ------------------------------------------------------------------------------------
 
     def read(self, recording: Recording, name: str = "the recording") -> tuple[str, Tensor]:
-        """What notes call a recording (``name`` for samples), and samples (N,) at the model's rate, on its device."""
+        """Read a recording: its name in notes (``name`` for samples), and samples (N,) at the model's rate."""
         if (path := _path(recording)) is None:
             samples, notes = _mono(recording, self.sample_rate, name)
         else:
             name = name_of(path)
             samples, _, notes = read_with_notes(path, self.sample_rate)
-        self._tell(notes)
+        self._emit_notes(notes)
         return name, torch.from_numpy(samples).to(self.device)
 
     def screen_source(self, named: tuple[str, Tensor]) -> Tensor:
-        """A source (N',) as it is to be converted: ``docs/inputs.md`` says what is done to which recording."""
+        """Screen a source; returns the samples (N',) to convert. cases: ``docs/inputs.md``."""
         name, audio = named
         screened = screen_source(audio, self.voice.spec, name, denoise=self.denoise)
-        self._tell(screened.notes)
+        self._emit_notes(screened.notes)
         return screened.audio
 
     def screen_references(self, named: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
-        """References (N',) as the speaker is to be analysed from them, a minute together at most."""
+        """Screen references; returns the samples (N',) to analyse, one minute in total at most."""
         screened, notes = screen_references(
             named, self.voice.spec, denoise=self.denoise, same_speaker=self._same_speaker
         )
-        self._tell(notes)
+        self._emit_notes(notes)
         return screened
 
-    def _tell(self, notes: Sequence[str]) -> None:
+    def _emit_notes(self, notes: Sequence[str]) -> None:
         for note in notes:
             self._note(note)
 
@@ -251,7 +251,7 @@ class Converter:
 
 
 def moved(module: nn.Module, device: str | torch.device) -> Any:
-    """The module, on a device.
+    """Move a module to a device.
 
     Raises:
         ConfigurationError: if the device cannot be used.
@@ -263,11 +263,11 @@ def moved(module: nn.Module, device: str | torch.device) -> Any:
 
 
 def read(recording: Recording, sample_rate: int | None = None) -> Audio:
-    """Mono audio of a file, or of samples, at a rate: the mean of the channels, without a constant offset.
+    """Read a file or samples as mono audio: the mean of the channels, without a constant offset.
 
     Args:
         recording: a path, or a pair of samples (N,) or (channels, N) and their rate.
-        sample_rate: to resample to, in Hz; None for its own.
+        sample_rate: to resample to, in Hz; None keeps the recording's own.
 
     Raises:
         RecordingError: if the file cannot be decoded, or the samples are empty or of another shape.
@@ -308,10 +308,10 @@ def load_model(
     Args:
         path: a folder of ``lvc save`` or ``lvc adapt``, or a checkpoint of ``lvc fit``; "default" for the model that
             ships.
-        vocoder: name or path of another vocoder than the model's own, as of ``lvc clone --vocoder``.
-        denoise: "auto", "on" or "off", as of :class:`Converter`.
+        vocoder: name or path of a vocoder to use instead of the model's own, as in ``lvc clone --vocoder``.
+        denoise: "auto", "on" or "off", as in :class:`Converter`.
         device: where to compute.
-        note: is called with what screening did to a recording; by default a warning is logged.
+        note: called with what screening did to a recording; by default it logs a warning.
 
     Raises:
         LVCError: if there is no model at the path, or its parts are not installed or do not fit.

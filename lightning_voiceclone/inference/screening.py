@@ -1,6 +1,6 @@
-"""What cloning is handed, heard before it is used: refused, mended, cut or left as it is, and a note of what was done.
+"""Screen input recordings before conversion: reject, repair, trim or pass through, and report what was done.
 
-``docs/inputs.md`` has the answers as a table. What is clean speech comes back as the very tensor that was given.
+``docs/inputs.md`` lists the cases as a table. Clean speech passes through as the same tensor.
 """
 
 import math
@@ -20,27 +20,27 @@ from lightning_voiceclone.voice.compatibility import LEAST_REFERENCE_SECONDS
 from lightning_voiceclone.voice.model import VoiceModel
 
 DENOISE = ("auto", "on", "off")
-NOISY_DB = 15.0  # of speech over noise, below which auto denoises
+NOISY_DB = 15.0  # speech over noise; "auto" denoises below it
 LEAST_VOICED_SECONDS = 0.1
 LEAST_MODULATION_DB = 1.0  # brown noise has 0.8, speech at 0 dB 1.6
 CLIPPED_SHARE = 1e-3
-NARROW_DB = -30.0  # from 2 to 3.5 kHz to above 4.5 kHz; speech falls by less than 20 dB, a telephone's by 60
+NARROW_DB = -30.0  # above 4.5 kHz relative to 2 to 3.5 kHz; speech falls by less than 20 dB, over a telephone by 60
 MUSICAL_SHARE = 0.5
-MEASURABLE_SECONDS = 0.5  # less is taken as it is: it is too short to tell speech from noise
-SHORT_SECONDS = 2.0  # of all references together, below which a note says what it costs (docs/results.md)
-BRIEF_SECONDS = 1.0  # less has too few syllables for its level to move, and is not kept of two speakers
-LONGEST_SECONDS = 60.0  # of all references together; more says nothing new of a voice, and costs memory
-LOUDEST, QUIETEST, USUAL = 2.0, 0.01, 0.5  # peaks; decoders of MP3 overshoot full scale by a fifth
-ENOUGH_SECONDS = 5.0  # of references with the whole band, beside which those of a telephone are left out
+MEASURABLE_SECONDS = 0.5  # shorter sources pass unchecked: too short to distinguish speech from noise
+SHORT_SECONDS = 2.0  # of all references together; below it a note gives the loss of similarity (docs/results.md)
+BRIEF_SECONDS = 1.0  # shorter has too few syllables for its level to move, and is not kept as one of two speakers
+LONGEST_SECONDS = 60.0  # of all references together; more adds nothing about a voice, and costs memory
+LOUDEST, QUIETEST, USUAL = 2.0, 0.01, 0.5  # peaks; MP3 decoders overshoot full scale by a fifth
+ENOUGH_SECONDS = 5.0  # of full-band references; with as much of them, narrowband references are left out
 
 
 @dataclass(frozen=True)
 class Screened:
-    """A recording as it is to be used, and what a user should know of it.
+    """A screened recording, and notes for the user.
 
     Args:
         audio: (N,) samples in [-1, 1].
-        notes: a line each.
+        notes: one line each.
     """
 
     audio: Tensor
@@ -63,13 +63,13 @@ class _Reference:
 
 
 def screen_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, denoise: str = "auto") -> Screened:
-    """The source as it is to be cloned.
+    """Screen a source.
 
     Args:
         audio: (N,) samples in [-1, 1] at the spec's rate.
-        spec: of the voice.
-        name: what notes and errors call it.
-        denoise: "auto" for where speech is less than 15 dB above the noise, "on", or "off".
+        spec: of the model.
+        name: of the recording in notes and errors.
+        denoise: "auto" to denoise where speech is less than 15 dB above the noise, "on", or "off".
 
     Raises:
         RecordingError: if it is too short, silent or not finite.
@@ -99,34 +99,33 @@ def screen_references(
     denoise: str = "auto",
     same_speaker: SameSpeakerCheck | None = None,
 ) -> tuple[list[Tensor], tuple[str, ...]]:
-    """The references as the voice is to be learnt from them, and notes, a line each.
+    """Screen references; returns those to analyse, and notes, one line each.
 
     Args:
-        references: what notes and errors call each, and its samples (N,) in [-1, 1] at the spec's rate; may be none.
-        spec: of the voice.
-        denoise: "auto" for those whose speech is less than 15 dB above the noise, "on", or "off".
-        same_speaker: tells speakers apart, such as :func:`same_speaker_check` makes; without one, two speakers in one
-            recording are not noticed.
+        references: name in notes and errors, and samples (N,) in [-1, 1] at the spec's rate, of each; may be empty.
+        spec: of the model.
+        denoise: "auto" to denoise where speech is less than 15 dB above the noise, "on", or "off".
+        same_speaker: check from :func:`same_speaker_check`; without one, two speakers in one recording are not noticed.
 
     Returns:
-        Recordings (N',) of at least 0.5 s, together at most a minute if they were longer; and the notes.
+        Recordings (N',) of at least 0.5 s, cut to one minute in total if they were longer; and the notes.
 
     Raises:
-        RecordingError: if one is too short, silent, not finite, or has no speech; says which.
+        RecordingError: if one is too short, silent, not finite, or has no speech; names it.
         ConfigurationError: if ``denoise`` is none of the three.
     """
     check_denoise(denoise)
-    heard: list[_Reference] = []
+    measured: list[_Reference] = []
     notes: list[str] = []
     for name, given in references:
         require_audible(given, spec, name, LEAST_REFERENCE_SECONDS)
-        audio, told = _levelled(name, given)
-        notes += told
-        heard.append(_Reference(name, audio, measure(audio, spec.sample_rate)))
-        notes += _faults(name, heard[-1].quality)
-        _check_speech(heard[-1])
-    used, narrow = _with_the_whole_band(heard, spec.sample_rate)
-    spans, cut = _within_the_budget(used, spec.sample_rate)
+        audio, level_notes = _levelled(name, given)
+        notes += level_notes
+        measured.append(_Reference(name, audio, measure(audio, spec.sample_rate)))
+        notes += _faults(name, measured[-1].quality)
+        _check_speech(measured[-1])
+    used, narrow = _prefer_full_band(measured, spec.sample_rate)
+    spans, cut = _limit_length(used, spec.sample_rate)
     notes += narrow + cut + _shortness(used, spec.sample_rate)
     ready = []
     for reference, chosen in zip(used, spans, strict=True):
@@ -144,7 +143,7 @@ def screen_references(
 
 
 def same_speaker_check(voice: VoiceModel) -> SameSpeakerCheck | None:
-    """How a voice tells speakers apart; None if it has no speaker encoder that knows how alike one speaker is."""
+    """The two-speaker check by a model's speaker encoder; None if that has no threshold (``one_speaker``)."""
     encoder = voice.speaker_encoder
     if encoder is None or encoder.one_speaker is None:
         return None
@@ -157,23 +156,23 @@ def same_speaker_check(voice: VoiceModel) -> SameSpeakerCheck | None:
 
 
 def check_denoise(denoise: str) -> None:
-    """Refuse what is none of the three, before a voice is loaded for it.
+    """Reject any other value, before a model is loaded.
 
     Raises:
-        ConfigurationError: names the nearest.
+        ConfigurationError: names the nearest valid value.
     """
     if denoise not in DENOISE:
         raise ConfigurationError(f"denoise is {denoise!r}{nearest(denoise, DENOISE)}; give {', '.join(DENOISE)}")
 
 
 def level_scale(audio: Tensor) -> float:
-    """By what screening multiplies audible samples (N,): 1 unless their peak is far beyond full scale or very low."""
+    """Factor by which screening scales audible samples (N,): 1 unless their peak is beyond full scale or very low."""
     peak = float(audio.abs().max())
     return 1.0 if QUIETEST <= peak <= LOUDEST else USUAL / peak
 
 
 def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
-    """Audio (N,) of a level that a voice knows, and a note if it had another one."""
+    """Audio (N,) at a level the model was trained on, and a note if it was scaled."""
     scale = level_scale(audio)
     if scale == 1:
         return audio, []
@@ -184,7 +183,7 @@ def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
 
 
 def _faults(name: str, quality: Quality) -> list[str]:
-    """Notes of what can be heard but not mended."""
+    """Notes on faults that can be detected but not repaired."""
     notes = []
     if quality.clipped > CLIPPED_SHARE:
         notes.append(
@@ -217,7 +216,7 @@ def _check_speech(reference: _Reference) -> None:
 
 
 def _is_noisy(quality: Quality) -> bool:
-    """Whether there is noise that the gate can take away: it is made for steady noise, not for music."""
+    """Whether there is noise that the gate can remove: it is made for steady noise, not for music."""
     return quality.snr < NOISY_DB and quality.tones <= MUSICAL_SHARE and _is_speech(quality)
 
 
@@ -231,8 +230,8 @@ def _denoised(audio: Tensor, spec: AudioSpec) -> Tensor:
     return SpectralGate()(audio[None].cpu(), spec.sample_rate)[0].to(audio)
 
 
-def _with_the_whole_band(references: list[_Reference], sample_rate: int) -> tuple[list[_Reference], list[str]]:
-    """Those that are more than a telephone's, if they suffice; all of them else."""
+def _prefer_full_band(references: list[_Reference], sample_rate: int) -> tuple[list[_Reference], list[str]]:
+    """The full-band references (beyond telephone bandwidth) if they are long enough; otherwise all of them."""
     wide = [reference for reference in references if not reference.narrow]
     enough = sum(len(reference.audio) for reference in wide) >= ENOUGH_SECONDS * sample_rate
     fate = "left out, as the others have more" if enough else "the voice is learnt without its top band"
@@ -244,7 +243,7 @@ def _with_the_whole_band(references: list[_Reference], sample_rate: int) -> tupl
 
 
 def _shortness(references: list[_Reference], sample_rate: int) -> list[str]:
-    """A note of what it costs that the references are short together."""
+    """A note on the loss of similarity if the references are short in total."""
     seconds = sum(len(reference.audio) for reference in references) / sample_rate
     if not references or seconds >= SHORT_SECONDS:
         return []
@@ -255,8 +254,8 @@ def _shortness(references: list[_Reference], sample_rate: int) -> list[str]:
     ]
 
 
-def _within_the_budget(references: list[_Reference], sample_rate: int) -> tuple[list[list[Span]], list[str]]:
-    """Spans of each that are used, a minute together at most."""
+def _limit_length(references: list[_Reference], sample_rate: int) -> tuple[list[list[Span]], list[str]]:
+    """Spans of each reference that are used, one minute in total at most."""
     seconds = sum(len(reference.audio) for reference in references) / sample_rate
     if seconds <= LONGEST_SECONDS:
         return [reference.whole for reference in references], []
@@ -270,7 +269,7 @@ def _within_the_budget(references: list[_Reference], sample_rate: int) -> tuple[
 def _one_speaker(
     reference: _Reference, audio: Tensor, chosen: list[Span], sample_rate: int, same_speaker: SameSpeakerCheck | None
 ) -> tuple[Tensor, list[str]]:
-    """Of the chosen audio (N,), what the speaker who speaks longer says, if two speak."""
+    """The chosen audio (N,), cut to the speaker who speaks longer if there are two."""
     if same_speaker is None:
         return audio, []
     voiced = reference.quality.voiced_within(chosen)

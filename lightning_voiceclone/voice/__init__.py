@@ -1,1 +1,1 @@
-"""Parts joined."""
+"""The model: its parts, joined."""

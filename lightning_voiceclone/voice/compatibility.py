@@ -1,4 +1,4 @@
-"""What must hold before parts can be one model, and before that model can convert."""
+"""Checks that parts fit together in a model, and that the model can convert."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST_REFERENCE_SECONDS = 0.5
 
 
 class Joined(Protocol):
-    """What is checked of parts that are joined: :class:`~lightning_voiceclone.voice.model.VoiceModel` is one."""
+    """The attributes of a model that are checked; :class:`~lightning_voiceclone.voice.model.VoiceModel` has them."""
 
     vocoder: Vocoder
     generator: Generator
@@ -46,10 +46,10 @@ class Joined(Protocol):
 
 
 def check_parts(voice: Joined) -> None:
-    """Refuse parts that do not fit.
+    """Reject parts that do not fit together.
 
     Raises:
-        SpecMismatchError: if two disagree on the features; names the field and both values.
+        SpecMismatchError: if two are for different features; names the field and both values.
         ConfigurationError: if the generator needs what no part supplies.
     """
     check_join("the feature extractor", voice.spec, "the vocoder", voice.vocoder.spec)
@@ -63,7 +63,7 @@ def check_parts(voice: Joined) -> None:
         if extractor.spec.kind != name or extractor.spec.log is not None:
             scale = "" if extractor.spec.log is None else f" on a logarithmic scale ({extractor.spec.log})"
             raise SpecMismatchError(
-                f"{name} is to be an extractor of {name} on a linear scale, but {type(extractor).__name__} gives"
+                f"{name} must be an extractor of {name} on a linear scale, but {type(extractor).__name__} gives"
                 f" {extractor.spec.kind}{scale}"
             )
         for field in ("sample_rate", "hop_length"):
@@ -79,14 +79,14 @@ def check_parts(voice: Joined) -> None:
     }  # fmt: skip
     if lacking := sorted(need for need in voice.generator.needs if not supplied.get(need)):
         raise ConfigurationError(
-            f"{type(voice.generator).__name__} needs {', '.join(lacking)}, which no part of this voice supplies;"
+            f"{type(voice.generator).__name__} needs {', '.join(lacking)}, which no part of this model supplies;"
             " add the encoder or extractor for it"
         )
     check_guidance(voice, voice.guidance)
 
 
 def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> None:
-    """Refuse a model that cannot render a script with these options.
+    """Reject a script or options that the model cannot render.
 
     Raises:
         ConfigurationError: names the option, or what the model or the script lacks.
@@ -97,19 +97,19 @@ def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> N
         )
     if not voice.needs_reference:
         raise ConfigurationError(
-            "this model takes no reference: it speaks in one voice only; train one with a speaker encoder"
+            "this model takes no reference: its output has one voice only; train one with a speaker encoder"
         )
     if options.guidance:
         check_guidance(voice, options.guidance)
         if script.speaker is None:
             raise ConfigurationError(
-                f"guidance is {options.guidance:g}, but the script has no speaker to lead away from, as it was made"
-                " from text or without one; set guidance to 0"
+                f"guidance is {options.guidance:g}, but the script has no speaker embedding to extrapolate away from,"
+                " as it was made from text or without one; set guidance to 0"
             )
 
 
 def check_guidance(voice: Joined, guidance: float) -> None:
-    """Refuse guidance that is out of range, or that the model cannot apply.
+    """Reject guidance that is out of range, or that the model cannot apply.
 
     Raises:
         ConfigurationError: names the range, or what the model lacks.
@@ -127,7 +127,7 @@ def takes_guidance(voice: Joined) -> bool:
 
 
 def check_source(source: Tensor, sample_rate: int, spec: AudioSpec) -> None:
-    """Refuse a source (N,) that a voice of that spec cannot convert.
+    """Reject a source (N,) that a model with that spec cannot convert.
 
     Raises:
         SpecMismatchError: if its declared rate is not the spec's.
@@ -138,7 +138,7 @@ def check_source(source: Tensor, sample_rate: int, spec: AudioSpec) -> None:
 
 
 def check_references(references: Sequence[Tensor], sample_rate: int, spec: AudioSpec) -> None:
-    """Refuse references (N,) from which a voice of that spec cannot take a speaker.
+    """Reject references (N,) from which a model with that spec cannot compute a speaker.
 
     Raises:
         SpecMismatchError: if their declared rate is not the spec's.
@@ -152,6 +152,6 @@ def check_references(references: Sequence[Tensor], sample_rate: int, spec: Audio
 def _check_sample_rate(sample_rate: int, spec: AudioSpec) -> None:
     if sample_rate != spec.sample_rate:
         raise SpecMismatchError(
-            f"audio is declared at {sample_rate} Hz but this voice speaks at {spec.sample_rate} Hz; resample it first"
+            f"audio is declared at {sample_rate} Hz but this model's rate is {spec.sample_rate} Hz; resample it first"
             " (read_audio does so)"
         )

@@ -1,4 +1,4 @@
-"""The parts of a model joined: the one way from recordings to a script and a speaker, to features, to a waveform."""
+"""The model: from recordings to a script and a speaker prompt, to features, to a waveform."""
 
 import functools
 from collections.abc import Sequence
@@ -36,30 +36,30 @@ from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.prosody import change_speed, median_f0, move_register, target_register
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
-REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may look up in
+REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may attend to
 
 
 class VoiceModel(nn.Module):
     """The parts of a model, joined: ``script`` + ``prompt`` -> ``condition`` -> ``generator`` -> ``vocode``.
 
-    ``prompt`` analyses references, ``script`` a source, and ``render`` makes speech of the two; ``convert`` is all of
-    that for one source. Training takes the same way from ``analyze`` on, by batches.
+    ``prompt`` analyses references, ``script`` a source, and ``render`` generates speech from the two; ``convert`` does
+    all of this for one source. Training uses the same methods from ``analyze`` on, by batches.
 
     Args:
-        feature_extractor: what the generator must produce.
+        feature_extractor: of the features that the generator must produce.
         generator: from condition to features.
         vocoder: from features to a waveform; its spec must be the extractor's.
-        content_encoder: what is said; without one speech is made from noise alone.
-        speaker_encoder: who says it.
+        content_encoder: encodes the content of the source; without one, speech is generated from noise alone.
+        speaker_encoder: encodes the speaker of the reference.
         pitch: extractor of f0 and voicing.
         energy: extractor of the RMS.
-        noise: Z, numbers of noise a frame.
-        guidance: how far output is extrapolated away from the source's speaker, where ``render`` is given no other.
+        noise: Z, channels of noise per frame.
+        guidance: default of ``render``: how far output is extrapolated away from the source's speaker.
 
     Raises:
-        SpecMismatchError: if two parts disagree on the features; names the field and both values.
-        ConfigurationError: if the generator needs what no part supplies, or there is guidance and the generator takes
-            no speaker embedding.
+        SpecMismatchError: if two parts are for different features; names the field and both values.
+        ConfigurationError: if the generator needs what no part supplies, or guidance is set and the generator takes no
+            speaker embedding.
     """
 
     def __init__(
@@ -101,24 +101,24 @@ class VoiceModel(nn.Module):
 
     @property
     def margin(self) -> int:
-        """Frames of audio that are needed on either side of a crop so that its features equal the whole's."""
+        """Frames of audio needed on either side of a crop so that its features equal those of the whole recording."""
         return max(extractor.margin for extractor in self._extractors)
 
     @property
     def context(self) -> Context:
         """Frames of the source, at the features' rate, on which a frame of the output depends.
 
-        What is computed over the whole source comes on top: the means of its pitch and energy, and for guidance the
-        embedding of its speaker and the spread of each channel.
+        Not counted is what is computed over the whole source: the means of its pitch and energy, and for guidance its
+        speaker embedding and the standard deviation of each channel.
         """
-        heard = functools.reduce(Context.beside, (extractor.context for extractor in self._extractors))
+        context = functools.reduce(Context.beside, (extractor.context for extractor in self._extractors))
         if self.content_encoder is not None:
-            heard = heard.beside(self._content_context(self.content_encoder))
-        return heard.then(self.generator.context).then(self.vocoder.context)
+            context = context.beside(self._content_context(self.content_encoder))
+        return context.then(self.generator.context).then(self.vocoder.context)
 
     @property
     def latency(self) -> float:
-        """Seconds of the source that must follow before a moment can be converted, however fast the computer."""
+        """Algorithmic latency: seconds of the source that must follow a moment before it can be converted."""
         return self.context.right / self.spec.frame_rate
 
     @property
@@ -148,7 +148,7 @@ class VoiceModel(nn.Module):
             audio: (B, (T + 2 * margin) * hop) in [-1, 1], at the spec's rate.
             lengths: (B,) frames that are real, without the margin; None for all.
             margin: frames on either side that are context only.
-            features: (B, F, T) in the extractor's units where they are known already, without the margin.
+            features: (B, F, T) in the extractor's units if already computed, without the margin.
             prosody: whether to compute pitch and energy too.
         """
         if features is None:
@@ -179,12 +179,12 @@ class VoiceModel(nn.Module):
     def script_from_analysis(
         self, source: Analysis, *, content_transforms: Sequence[FeatureTransform] = (), speaker: bool = False
     ) -> Script:
-        """What analysed recordings say, and how.
+        """Content and prosody of analysed recordings.
 
         Args:
             source: the recordings.
-            content_transforms: applied to the features that the content encoder takes, in training.
-            speaker: whether to embed their speakers too, which only guidance needs.
+            content_transforms: applied to the input features of the content encoder, in training.
+            speaker: whether to embed their speakers too; only guidance needs it.
         """
         content = source.features[:, :0] if self.content_encoder is None else self.content(source, content_transforms)
         return Script(
@@ -203,9 +203,9 @@ class VoiceModel(nn.Module):
         """The input of the generator.
 
         Args:
-            script: what is to be said, and how.
-            prompt: who is to say it, a row for each of the script; None for a model that needs no reference.
-            random: where noise is drawn from; None for torch's own state.
+            script: content and prosody.
+            prompt: target speaker, one row for each row of the script; None for a model that needs no reference.
+            random: generator of the noise; None for torch's global state.
         """
         rows, channels, frames = script.content.shape
         fields: dict[str, Any] = {}
@@ -227,10 +227,10 @@ class VoiceModel(nn.Module):
         )
 
     def content(self, analysis: Analysis, transforms: Sequence[FeatureTransform] = ()) -> Tensor:
-        """What is said (B, C, T), frame by frame; ``transforms`` change the features that the encoder takes.
+        """Content (B, C, T), frame by frame; ``transforms`` are applied to the encoder's input features.
 
         Raises:
-            ConfigurationError: if the voice has no content encoder.
+            ConfigurationError: if the model has no content encoder.
         """
         if self.content_encoder is None:
             raise ConfigurationError("this model has no content encoder; train one with model.content_encoder")
@@ -241,7 +241,7 @@ class VoiceModel(nn.Module):
         return resample_frames(content, features.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
     def prompt_from_analysis(self, reference: Analysis) -> SpeakerPrompt:
-        """What the model's parts need of references, one row each."""
+        """Speaker prompt of analysed references, one row each, with the fields that the model's parts need."""
         needs = self.generator.needs
         return SpeakerPrompt(
             reference.lengths,
@@ -255,7 +255,7 @@ class VoiceModel(nn.Module):
         """Speaker embedding (B, D) of references.
 
         Raises:
-            ConfigurationError: if the voice has no speaker encoder.
+            ConfigurationError: if the model has no speaker encoder.
         """
         if self.speaker_encoder is None:
             raise ConfigurationError("this model has no speaker encoder; train one with model.speaker_encoder")
@@ -264,7 +264,7 @@ class VoiceModel(nn.Module):
     def _encoder_input(
         self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, analysis: Analysis
     ) -> tuple[Tensor, Tensor]:
-        """What an encoder takes, of normalised features or the audio, with the lengths in its units."""
+        """Input of an encoder, from normalised features or the audio, and the lengths in its units."""
         if encoder.takes == "audio":
             return analysis.audio, analysis.lengths * self.spec.hop_length
         return features if encoder.normalized else self.normalizer.inverse(features), analysis.lengths
@@ -278,13 +278,13 @@ class VoiceModel(nn.Module):
         """Analyse references once, to convert any number of sources to their speaker.
 
         Args:
-            references: recordings (N,) of one speaker, of any lengths; together they make one row.
+            references: recordings (N,) of one speaker, of any lengths; joined to one row.
             sample_rate: of all of them, in Hz.
 
         Raises:
             SpecMismatchError: if the rate is not the model's.
             RecordingError: if a recording is too short, silent or not finite.
-            ConfigurationError: if there is none.
+            ConfigurationError: if there are none.
         """
         if not references:
             raise ConfigurationError("there is no reference; give at least one recording of the speaker")
@@ -293,12 +293,12 @@ class VoiceModel(nn.Module):
 
     @torch.inference_mode()
     def script(self, source: Tensor, sample_rate: int, *, speaker: bool = True) -> Script:
-        """Analyse a recording, to render what it says in any voice.
+        """Analyse a source, to render its content in any speaker's voice.
 
         Args:
             source: (N,) samples in [-1, 1].
             sample_rate: of the source, in Hz.
-            speaker: whether to embed its speaker too, where the model takes guidance, which alone needs it.
+            speaker: whether to embed its speaker too, if the model takes guidance; only that needs it.
 
         Returns:
             One row of N // hop frames.
@@ -320,11 +320,11 @@ class VoiceModel(nn.Module):
         prompt: SpeakerPrompt | None = None,
         options: RenderOptions = RenderOptions(),  # noqa: B008 (frozen)
     ) -> Tensor:
-        """Speech of a script in a speaker's voice.
+        """Generate speech from a script in a speaker's voice.
 
         Args:
-            script: one row, of :meth:`script` or of a text encoder.
-            prompt: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
+            script: one row, from :meth:`script` or a text encoder.
+            prompt: one row, from :meth:`prompt`; None for the speaker to whom the model was adapted.
             options: seed, pitch shift, speed and guidance.
 
         Returns:
@@ -332,8 +332,8 @@ class VoiceModel(nn.Module):
 
         Raises:
             ConfigurationError: if there is no speaker, or the model takes none; if the pitch is to be shifted and the
-                generator takes none; if guidance is asked for and the generator takes no speaker embedding, or the
-                script has none.
+                generator takes none; if guidance is set and the generator takes no speaker embedding, or the script
+                has none.
         """
         check_can_render(self, script, options)
         prompt = prompt or self._own_prompt()
@@ -344,26 +344,26 @@ class VoiceModel(nn.Module):
         return self.vocode(self._guided(condition, script.speaker, strength))[0].clamp(-1, 1)
 
     def convert(self, source: Tensor, prompt: SpeakerPrompt | None, sample_rate: int, **options: Any) -> Tensor:
-        """The words of the source in the voice of a speaker: :meth:`script`, then :meth:`render`.
+        """Convert a source to a speaker's voice: :meth:`script`, then :meth:`render`.
 
         Args:
             source: (N,) samples in [-1, 1].
-            prompt: one row, of :meth:`prompt`; None for the speaker to whom the model was adapted.
+            prompt: one row, from :meth:`prompt`; None for the speaker to whom the model was adapted.
             sample_rate: of the source, in Hz.
-            options: seed, pitch_shift, speed and guidance, as of :class:`RenderOptions`.
+            options: seed, pitch_shift, speed and guidance, as in :class:`RenderOptions`.
 
         Returns:
             (round(N // hop / speed) * hop,) samples.
 
         Raises:
-            LVCError: as of the two, and of :class:`RenderOptions`.
+            LVCError: as in the two, and in :class:`RenderOptions`.
         """
         chosen = RenderOptions(**options)
         guided = self.guidance if chosen.guidance is None else chosen.guidance
         return self.render(self.script(source, sample_rate, speaker=guided > 0), prompt, chosen)
 
     def _guided(self, condition: Condition, speaker: Tensor | None, strength: float) -> Tensor:
-        """Features (B, F, T), extrapolated from the output for another speaker in all else the same."""
+        """Features (B, F, T), extrapolated away from the output for ``speaker`` with the same other inputs."""
         made: Tensor = self.generator(condition)
         if not strength or speaker is None:
             return made

@@ -1,4 +1,4 @@
-"""How a script is rendered: what a caller may choose, and in which ranges."""
+"""Options of rendering a script, and their ranges."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from lightning_voiceclone.errors import ConfigurationError
 
 SPEEDS = (0.25, 4.0)
 SHIFTS = (-24.0, 24.0)
-GREATEST_GUIDANCE = 2.0  # beyond which nothing sounds like speech
+GREATEST_GUIDANCE = 2.0  # above it no output sounds like speech
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RenderOptions:
         pitch_shift: semitones above the register of the prompt, or of the script where the prompt has none; -24 to 24.
         speed: times as fast as the script; 0.25 to 4.
         guidance: how far the output is extrapolated away from the script's own speaker, 0 to 2. None for the model's
-            own setting, which is left out where the script has no speaker.
+            own setting, which is ignored where the script has no speaker.
 
     Raises:
         ConfigurationError: if one is out of range; names it and the range.
@@ -34,19 +34,19 @@ class RenderOptions:
         check_seed(self.seed)
         if not SPEEDS[0] <= self.speed <= SPEEDS[1]:
             raise ConfigurationError(
-                f"speed is {self.speed:g}; it must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}, 1 is as said"
+                f"speed is {self.speed:g}; it must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}, 1 keeps the tempo"
             )
         if not SHIFTS[0] <= self.pitch_shift <= SHIFTS[1]:
             raise ConfigurationError(
                 f"pitch_shift is {self.pitch_shift:g} semitones; it must be from {SHIFTS[0]:g} to {SHIFTS[1]:g},"
-                " 0 is as said"
+                " 0 keeps the pitch"
             )
         if self.guidance is not None:
             check_guidance_range(self.guidance)
 
 
 def check_guidance_range(guidance: float) -> None:
-    """Refuse guidance that is out of range.
+    """Reject guidance that is out of range.
 
     Raises:
         ConfigurationError: names the range.

@@ -11,10 +11,11 @@ from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPromp
 
 
 def change_speed(condition: Condition, speed: float) -> Condition:
-    """The condition of one utterance, said ``speed`` times as fast: T frames become round(T / speed), at least 1.
+    """Resample the condition of one utterance in time, ``speed`` times as fast: T frames become round(T / speed), >= 1.
 
-    What is said, voicing and energy are drawn between frames. f0 is taken from the nearest frame, as there is nothing
-    between a tone and no tone; so is noise, whose mean of two would be less than standard normal. 1 changes nothing.
+    Content, voicing and energy are interpolated linearly. f0 is taken from the nearest frame, as there is no value
+    between voiced and unvoiced; so is noise, as the mean of two values would have less than unit variance. A speed of
+    1 changes nothing.
     """
     if speed == 1:
         return condition
@@ -44,7 +45,7 @@ def change_speed(condition: Condition, speed: float) -> Condition:
 def median_f0(f0: Tensor) -> Tensor:
     """Median over voiced frames (B,) of f0 (B, T) in Hz, the lower of the two in the middle; NaN if none is voiced.
 
-    By sorting, which is deterministic on a GPU too, as ``torch.nanmedian`` is not.
+    Computed by sorting, which is deterministic on a GPU too; ``torch.nanmedian`` is not.
     """
     ordered = torch.where(f0 > 0, f0, torch.nan).sort(dim=-1).values  # NaN comes last
     middle = ((f0 > 0).sum(-1, keepdim=True) - 1).clamp_min(0) // 2
@@ -52,7 +53,7 @@ def median_f0(f0: Tensor) -> Tensor:
 
 
 def move_register(script: Script, register: Tensor | None) -> Script:
-    """The script with f0 moved to stand at ``register`` (B,) in Hz; None, and NaN in a row, leave it as it is."""
+    """Scale f0 of the script to the median ``register`` (B,) in Hz; None, or NaN in a row, changes nothing."""
     if script.f0 is None or script.register is None or register is None:
         return script
     ratio = register / script.register
@@ -64,7 +65,7 @@ def move_register(script: Script, register: Tensor | None) -> Script:
 
 
 def target_register(script: Script, prompt: SpeakerPrompt, pitch_shift: float) -> Tensor | None:
-    """(B,) Hz to speak at: the prompt's register, the script's own where that has none, and semitones above it."""
+    """Target register (B,) in Hz: the prompt's, or the script's own where that has none, shifted by semitones."""
     if script.register is None:
         return None
     own = script.register

@@ -1,4 +1,4 @@
-"""The speaker whom an adapted model keeps."""
+"""The speaker that an adapted model stores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,10 +9,10 @@ from lightning_voiceclone.core.conditions import SpeakerPrompt
 
 
 class StoredPrompt(nn.Module):
-    """The prompt (one row) of the speaker to whom a model was adapted, kept among its weights.
+    """The prompt of the speaker to whom a model was adapted, stored with its weights.
 
     Args:
-        prompt: of that speaker.
+        prompt: of that speaker; one row.
     """
 
     def __init__(self, prompt: SpeakerPrompt):
@@ -21,11 +21,11 @@ class StoredPrompt(nn.Module):
             self.register_buffer(name, value.clone())
 
     def prompt(self) -> SpeakerPrompt:
-        """As it was given."""
+        """The stored prompt."""
         return SpeakerPrompt(**dict(self.named_buffers()))
 
     def shapes(self) -> dict[str, list[int]]:
-        """Of each tensor, by name: what a model folder records."""
+        """Shape of each tensor, by name; a model folder records them."""
         return {name: list(value.shape) for name, value in self.named_buffers()}
 
     @classmethod
@@ -33,6 +33,6 @@ class StoredPrompt(nn.Module):
         """An empty prompt of those shapes, to load weights into."""
         kinds = {"lengths": torch.int64}
         made = {name: torch.zeros(*shape, dtype=kinds.get(name, torch.float32)) for name, shape in shapes.items()}
-        if "register" in made:  # which may stay so, where nothing is voiced
+        if "register" in made:  # NaN where nothing is voiced; loading may leave it so
             made["register"].fill_(torch.nan)
         return cls(SpeakerPrompt(**made))

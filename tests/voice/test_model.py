@@ -99,7 +99,7 @@ def test_references_together_are_their_mean_by_length():
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"sample_rate": 22050}, SpecMismatchError, "declared at 22050 Hz but this voice speaks at 16000 Hz"),
+        ({"sample_rate": 22050}, SpecMismatchError, "declared at 22050 Hz but this model's rate is 16000 Hz"),
         ({"references": [speech(0.45)]}, RecordingError, "a reference lasts 0.45 s, at least 0.5 s"),
         ({"references": [torch.zeros(32000)]}, RecordingError, "a reference is silent"),
         ({"source": torch.full((32000,), torch.nan)}, RecordingError, "the source has samples that are not finite"),

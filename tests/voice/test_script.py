@@ -69,7 +69,7 @@ def test_a_script_has_what_the_models_parts_compute():
     script = model(
         Dims(20, content=4, speaker=8), generator=lambda dims: ConvGenerator(replace(dims, speaker=0))
     ).script(speech(), RATE)
-    # The generator takes no speaker embedding, so that nothing could lead away from one.
+    # The generator takes no speaker embedding, so that guidance has no effect.
     assert script.tensors().keys() == {"lengths", "content"}
     noise = small_voice(Dims(20, noise=3))
     analysis = noise.analyze(speech()[None])
@@ -95,7 +95,7 @@ def test_guidance_without_a_speaker_is_left_out_if_nobody_asked_for_it():
     made = model(guidance=0.5)
     prompt = made.prompt([speech(1.5, 3)], RATE)
     assert torch.equal(made.render(written(), prompt), made.render(written(), prompt, RenderOptions(guidance=0.0)))
-    with pytest.raises(ConfigurationError, match=r"guidance is 0\.4, but the script has no speaker to lead away from"):
+    with pytest.raises(ConfigurationError, match=r"guidance is 0\.4, but the script has no speaker embedding"):
         made.render(written(), prompt, RenderOptions(guidance=0.4))
     guided = made.render(replace(written(), speaker=torch.randn(1, 8)), prompt, RenderOptions(guidance=0.4))
     assert not torch.equal(guided, made.render(written(), prompt))
@@ -106,7 +106,7 @@ def test_models_that_cannot_convert_say_why():
     with pytest.raises(ConfigurationError, match="has no content encoder: it cannot convert recordings"):
         noise.script(speech(), RATE)
     one_voice = small_voice(Dims(20, content=4))
-    with pytest.raises(ConfigurationError, match="takes no reference: it speaks in one voice only"):
+    with pytest.raises(ConfigurationError, match="takes no reference: its output has one voice only"):
         one_voice.convert(speech(), None, RATE)
     with pytest.raises(ConfigurationError, match="no reference given; pass one"):
         model().convert(speech(), None, RATE)

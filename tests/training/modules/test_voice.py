@@ -218,7 +218,7 @@ def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
     ("changes", "words"),
     [
         ({"energy": Energy(log="e")}, r"energy is to be .* but Energy gives energy on a logarithmic scale \(e\)"),
-        ({"pitch": Energy()}, "pitch is to be an extractor of pitch on a linear scale, but Energy gives energy"),
+        ({"pitch": Energy()}, "pitch must be an extractor of pitch on a linear scale, but Energy gives energy"),
     ],
 )
 def test_what_is_no_pitch_and_no_linear_energy_is_refused(changes, words):
