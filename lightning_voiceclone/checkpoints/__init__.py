@@ -1,1 +1,1 @@
-"""Parts and voices on disk."""
+"""Models and parts on disk."""

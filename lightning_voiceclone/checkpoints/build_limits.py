@@ -1,4 +1,4 @@
-"""How much memory, and how many operations, making a part from a file may take; asked before it is taken."""
+"""Limit the memory and operations that building a part from a file may take, before they are taken."""
 
 import contextlib
 import itertools
@@ -51,12 +51,12 @@ class _Limits(TorchFunctionMode):
         self.bytes, self.operations = FREE_BYTES, FREE_OPERATIONS
 
     def allow(self, more_bytes: int, more_operations: int) -> None:
-        """Let so much more be taken."""
+        """Raise the limits by so much."""
         self.bytes += more_bytes
         self.operations += more_operations
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """The operation's result, if there is room for it."""
+        """The operation's result, if it is within the limits."""
         kwargs = kwargs or {}
         self.operations -= 1
         if self.operations < 0:
@@ -75,13 +75,13 @@ _active: ContextVar[_Limits | None] = ContextVar("limits", default=None)
 
 @contextlib.contextmanager
 def limited(weight_bytes: int, weights: int) -> Iterator[None]:
-    """Stop what takes far more memory than weights in a file do, before it is taken.
+    """Stop building that takes far more memory than the weights in the file, before it is taken.
 
     Within another such block the outer one's limits are raised.
 
     Args:
-        weight_bytes: that they have in memory.
-        weights: how many tensors they are.
+        weight_bytes: size of the weights in memory.
+        weights: number of tensors.
 
     Raises:
         BuildLimitError: at the operation that would take too much.
@@ -102,9 +102,9 @@ def limited(weight_bytes: int, weights: int) -> Iterator[None]:
 
 
 def allow_more(weight_bytes: int) -> None:
-    """Let a part take more than its voice's file has weights: for constructors that read a file of their own.
+    """Raise the limits for a part whose constructor reads a file of weights of its own.
 
-    Nothing happens where no voice or part is being made from a file.
+    Does nothing where no model or part is being built from a file.
 
     Args:
         weight_bytes: that its weights have in memory, by the size of that file.
@@ -114,7 +114,7 @@ def allow_more(weight_bytes: int) -> None:
 
 
 def unlimited() -> contextlib.AbstractContextManager[Any]:
-    """A block in which nothing is counted: for reading weights that were compared with what they are to fill."""
+    """A block without limits: for reading weights whose shapes were compared with the module's before."""
     return without_function_modes()
 
 

@@ -18,7 +18,7 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip entry: signature, lengths o
 
 
 class ForeignError(pickle.UnpicklingError):
-    """Something else than weights and plain values."""
+    """The file holds something else than weights and plain values."""
 
 
 class RefusedError(ValueError):
@@ -38,7 +38,7 @@ class Entry:
 def entries(stream: BinaryIO) -> dict[str, Entry]:
     """Entries by their names within the archive's one folder.
 
-    Only what torch writes is taken: nothing compressed, no two entries of one name or over each other.
+    Only what torch writes is accepted: nothing compressed, no two entries of one name, no overlap.
     """
     length = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -52,7 +52,7 @@ def entries(stream: BinaryIO) -> dict[str, Entry]:
     except zipfile.BadZipFile as error:
         raise RefusedError(str(error)) from error
     if sum(info.file_size for info in listed) > length:
-        raise RefusedError("its entries say that they are longer than the file")
+        raise RefusedError("the sizes of its entries add up to more than the file")
     folder = listed[0].filename.partition("/")[0] if listed else ""
     found: dict[str, Entry] = {}
     before = 0
@@ -68,7 +68,7 @@ def entries(stream: BinaryIO) -> dict[str, Entry]:
 
 
 def _listing_bytes(stream: BinaryIO, length: int) -> int:
-    """How long the list of entries at the file's end says that it is, before it is read."""
+    """Stated length of the list of entries at the file's end, checked before it is read."""
     tail_length = min(length, LIST_END.size + 20 + LONG_LIST_END.size)
     stream.seek(length - tail_length)
     tail = stream.read(tail_length)
@@ -93,12 +93,12 @@ def _entry(stream: BinaryIO, info: zipfile.ZipInfo, folder: str) -> Entry:
     header = stream.read(LOCAL_HEADER.size)
     signature, name_length, extra_length = LOCAL_HEADER.unpack(header)
     if signature != b"PK\x03\x04":
-        raise RefusedError(f"its entry {info.filename!r} is not where the list of entries says")
+        raise RefusedError(f"its entry {info.filename!r} is not at its place in the list of entries")
     return Entry(name, info.header_offset + LOCAL_HEADER.size + name_length + extra_length, info.file_size, info.CRC)
 
 
 def entry_tensor(stream: BinaryIO, entry: Entry) -> Tensor:
-    """The bytes of an entry, whose checksum is right."""
+    """The bytes of an entry, after its checksum is verified."""
     made = torch.empty(entry.size, dtype=torch.uint8)
     view = made.numpy().data
     stream.seek(entry.start)

@@ -1,8 +1,8 @@
-"""Reads what ``torch.save`` writes without ``torch.load``: everything is checked before it takes memory, none is run.
+"""Read files of ``torch.save`` without ``torch.load``: all sizes are checked before memory is taken, no code is run.
 
-``torch.load(weights_only=True)`` runs no code either, but believes what a file says of its own sizes: a storage that is
-longer than its entry is read beyond it, checksums are not looked at, and some callables that it allows take as much
-memory as they are asked for.
+``torch.load(weights_only=True)`` runs no code either, but trusts the sizes that a file states: a storage that is longer
+than its entry is read beyond it, checksums are not verified, and some callables that it allows allocate any amount of
+memory.
 """
 
 import io
@@ -107,7 +107,7 @@ class StoredTensor:
 
 
 class CheckpointFile:
-    """A file of ``torch.save``: ``values`` at once, tensors among them when they are asked for.
+    """A file of ``torch.save``: ``values`` are read at once, the tensors in them on demand.
 
     Args:
         path: of the file.
@@ -186,18 +186,18 @@ class CheckpointFile:
 
 
 def _check_opcodes(raw: bytes) -> None:
-    """Refuse what torch.save would not write, before anything is built."""
+    """Reject opcodes that torch.save would not write, before anything is built."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(raw)):
         if opcode.name not in OPCODES:
             raise ForeignError(f"the pickle's opcode {opcode.name}")
         if count >= MOST_OPCODES:
             raise RefusedError(f"its data.pkl has more than {MOST_OPCODES} instructions")
-        if opcode.name == "LONG_BINPUT" and int(argument or 0) > count:  # room is made for as many as the number says
+        if opcode.name == "LONG_BINPUT" and int(argument or 0) > count:  # the unpickler allocates that many places
             raise RefusedError("its pickle keeps values under numbers that are too high")
 
 
 class _Reader(pickle.Unpickler):
-    """Builds mappings, lists and what tensors say of themselves; nothing that a file names is imported."""
+    """Build mappings, lists and descriptions of tensors; nothing that a file names is imported."""
 
     def __init__(self, raw: bytes, entries: Mapping[str, Entry]):
         super().__init__(io.BytesIO(raw))
@@ -215,7 +215,7 @@ class _Reader(pickle.Unpickler):
         return known
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """The storage of that description, which must be in the file as it says."""
+        """The storage of that description, which must match the file's entry."""
         kind, dtype, key, _, count = pid
         if (
             kind != "storage"
@@ -226,7 +226,7 @@ class _Reader(pickle.Unpickler):
             raise ForeignError("a reference outside of it")
         size = self._sizes.get(f"data/{key}")
         if size is None or not 0 <= count * dtype.itemsize <= size:
-            raise RefusedError(f"a tensor is said to have {count} numbers in data/{key}, which has {size or 0} bytes")
+            raise RefusedError(f"a tensor states {count} numbers in data/{key}, which has {size or 0} bytes")
         return _Storage(key, dtype, count)
 
 
@@ -237,7 +237,7 @@ def _ordered() -> _Ordered:
 def _claim(
     storage: Any, offset: Any, shape: Any, stride: Any, requires_grad: Any, hooks: Any, metadata: Any = None
 ) -> StoredTensor:
-    """What a pickle says of a tensor, if all of it lies in its storage and is no more than that."""
+    """A pickle's description of a tensor, checked to lie within its storage."""
     if not isinstance(storage, _Storage) or hooks or metadata:
         raise ForeignError("a tensor with more than numbers")
     axes = (offset, *shape, *stride)

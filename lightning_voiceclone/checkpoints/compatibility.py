@@ -1,4 +1,4 @@
-"""Is a checkpoint of the parts and the optimizers that are to go on training, told before anything of it is used."""
+"""Check a checkpoint against the parts and optimizers that resume from it, before anything of it is used."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ Descriptions = Mapping[str, Mapping[str, Any] | None]
 
 
 def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collection[str] = ()) -> None:
-    """Refuse a checkpoint of other parts. Versions of their packages may differ.
+    """Reject a checkpoint of other parts. Versions of their packages may differ.
 
     Args:
         stored: by role (generator, discriminator, …), how the checkpoint's parts were made (``part.describe``); None
@@ -35,7 +35,7 @@ def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collec
     left, right = stored.get(role), present.get(role)
     if not same_making(but_place(left), but_place(right)):
         raise SpecMismatchError(
-            f"{role} is {_told(left)} in the checkpoint but {_told(right)} in this configuration;"
+            f"{role} is {_shown(left)} in the checkpoint but {_shown(right)} in this configuration;"
             " use the configuration that the checkpoint was made with (config.yaml beside it)"
         )
     hashes = [str((part or {}).get("sha256"))[:12] for part in (left, right)]
@@ -45,7 +45,7 @@ def check_same_parts(stored: Descriptions, present: Descriptions, *, but: Collec
     )
 
 
-def _told(part: Mapping[str, Any] | None) -> str:
+def _shown(part: Mapping[str, Any] | None) -> str:
     if part is None:
         return "absent"
     settings = {name: value for name, value in part["arguments"].items() if not isinstance(value, dict)}
@@ -58,7 +58,7 @@ def check_same_optimizers(
     schedulers: Collection[Any],
     stored_schedulers: Collection[Any],
 ) -> None:
-    """Refuse a checkpoint without the state of the optimizers that are to go on, or with that of others.
+    """Reject a checkpoint without the state of these optimizers, or with that of others.
 
     Args:
         stored: states of the checkpoint's optimizers, the generator's first.
@@ -67,7 +67,7 @@ def check_same_optimizers(
         stored_schedulers: states of the checkpoint's.
 
     Raises:
-        ConfigurationError: says what differs, and how to begin with the weights alone.
+        ConfigurationError: names the difference, and how to start from the weights alone.
     """
     reason = None
     if not isinstance(stored, list | tuple) or len(stored) != len(optimizers):
@@ -88,7 +88,7 @@ def check_same_optimizers(
 
 
 def _difference(stored: Any, optimizer: Optimizer) -> str | None:
-    """What of a stored state is not of that optimizer; None if it is."""
+    """How a stored state differs from that optimizer; None if it fits."""
     name = type(optimizer).__name__
     try:
         groups, states = stored["param_groups"], dict(stored["state"])

@@ -1,11 +1,11 @@
-"""Whether two descriptions are of the same part."""
+"""Compare descriptions of parts."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from lightning_voiceclone.core.spec import REMOVED
 
-SOURCES = ("pretrained", "start")  # arguments that say where weights come from
+SOURCES = ("pretrained", "start")  # arguments that name where weights come from
 # Arguments that act when a part is used, neither on its weights nor on their training.
 IN_USE = frozenset({"refine", "one_speaker"})
 
@@ -36,7 +36,7 @@ def first_difference(
 
 
 def but_place(made: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """How a part was made, without the place of frozen weights: their hash tells what they are, wherever they lie."""
+    """How a part was made, without the place of frozen weights: their hash identifies them, wherever they are."""
     if made is None or not made.get("sha256"):
         return made
     return {**made, "arguments": {name: value for name, value in made["arguments"].items() if name not in SOURCES}}

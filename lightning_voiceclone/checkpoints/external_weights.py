@@ -1,4 +1,4 @@
-"""Parts with weights of their own, to which checkpoints refer by a hash instead of holding them."""
+"""Parts whose weights checkpoints refer to by hash instead of holding them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from lightning_voiceclone.utils.torch_internals import is_persistent
 
 
 def all_weights(module: nn.Module) -> dict[str, Tensor]:
-    """Weights and persistent buffers by name, those that checkpoints only refer to among them."""
+    """Weights and persistent buffers by name, including those that checkpoints only refer to."""
     named: dict[str, Tensor] = dict(module.named_parameters())
     for prefix, owner in module.named_modules():
         for name, buffer in owner.named_buffers(recurse=False):
@@ -24,7 +24,7 @@ def all_weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """Hash of names, types and values."""
+    """SHA-256 of names, types and values."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
@@ -34,7 +34,7 @@ def weights_sha256(weights: Mapping[str, Tensor]) -> str:
 
 
 def refer_by_hash(part: Part) -> None:
-    """Let nothing train the part any more, and let checkpoints refer to its weights by their hash."""
+    """Freeze the part, and make checkpoints refer to its weights by their hash."""
     part.requires_grad_(False)
     part.weights_sha256 = weights_sha256(all_weights(part))
     part.register_state_dict_post_hook(_withhold)
@@ -52,17 +52,17 @@ def _supply(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -
 
 
 def describe_with_weights(part: Part) -> dict[str, Any]:
-    """How to make a part again (``part.describe``), with the hash of its weights if it is frozen."""
-    told = describe(part)
-    return {**told, "sha256": part.weights_sha256} if part.weights_sha256 else told
+    """Description of a part (``part.describe``), with the hash of its weights if it is frozen."""
+    described = describe(part)
+    return {**described, "sha256": part.weights_sha256} if part.weights_sha256 else described
 
 
 def check_weights(role: str, described: Mapping[str, Any], part: Part | None) -> None:
-    """Refuse weights other than those that a voice refers to.
+    """Reject weights other than those that a model refers to.
 
     Args:
-        role: of the part in the voice.
-        described: the part's description in the voice; its sha256, if it has one, is of the weights referred to.
+        role: of the part in the model.
+        described: the part's description in the model; its sha256, if it has one, is of the weights referred to.
         part: that was built from it.
 
     Raises:

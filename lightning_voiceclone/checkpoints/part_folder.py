@@ -1,4 +1,4 @@
-"""Trained parts on disk, each by itself: folders, checkpoints, and those that ship with a package."""
+"""Single trained parts on disk: folders, checkpoints, and those that ship with a package."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -25,11 +25,11 @@ from lightning_voiceclone.utils.leftovers import find_again
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
 ROLES = ("vocoder", "student.encoder")  # under which checkpoints hold a part that was trained by itself
-FREE = (*SOURCES, "finetune", *IN_USE)  # arguments that do not say what the weights are
+FREE = (*SOURCES, "finetune", *IN_USE)  # arguments on which the weights do not depend
 
 
 def description_of(part: Part, spec: AudioSpec) -> dict[str, Any]:
-    """How to make a part again, as a plain mapping, with what the features that it takes mean."""
+    """Description from which a part can be rebuilt, as a plain mapping, with the spec of its input features."""
     made = describe(part)
     made["arguments"] = {name: None if name in SOURCES else value for name, value in made["arguments"].items()}
     return {"format": FORMAT, "version": __version__, "spec": spec.to_mapping(), "part": made}
@@ -63,7 +63,7 @@ def read_part(path: Path) -> tuple[dict[str, Any], StoredWeights]:
     The weights are not read yet.
 
     Raises:
-        ConfigurationError: if there is no part at the path, or none that says what its features mean.
+        ConfigurationError: if there is no part at the path, or it has no spec of its features.
     """
     path = find_again(path)
     if path.is_dir():
@@ -85,7 +85,7 @@ def read_part(path: Path) -> tuple[dict[str, Any], StoredWeights]:
     made = description["part"] if whole else None
     if not isinstance(made, dict) or {"kind", "name", "arguments"} - set(made):
         raise ConfigurationError(
-            f"{path} does not say what the features of its part mean (it has no spec): a join cannot be checked;"
+            f"{path} has no spec of the features of its part: whether it fits other parts cannot be checked;"
             " write it anew with lvc save"
         )
     if description["format"] != FORMAT:
@@ -102,7 +102,7 @@ def _where(path: Path) -> Path:
 
 
 def load_part(path: str | Path, kind: str) -> Part:
-    """A trained part from a folder or a checkpoint, ready to be used.
+    """Load a trained part from a folder or a checkpoint, for inference.
 
     Args:
         path: of the folder or checkpoint.
@@ -111,7 +111,7 @@ def load_part(path: str | Path, kind: str) -> Part:
     Raises:
         ConfigurationError: if there is nothing at the path, or nothing of that kind.
         PluginError: if its class is not installed; names the package.
-        SpecMismatchError: if what was built understands other features than the description says.
+        SpecMismatchError: if the part that was built is for other features than the described ones.
     """
     path = Path(path)
     description, stored = read_part(path)
@@ -129,13 +129,13 @@ def load_part(path: str | Path, kind: str) -> Part:
 
 
 def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = False) -> None:
-    """Give a part trained weights, for the constructors of parts that have any; call it last.
+    """Load pretrained weights into a part; constructors of parts with an option ``pretrained`` call it last.
 
     Args:
         part: that takes them.
         pretrained: "default" for those that ship with the class's package, a path of a part's folder or of a
             checkpoint of lvc fit, or None or "none" to leave the fresh ones.
-        trainable: whether they are to be trained further; else they are frozen, and checkpoints refer to them.
+        trainable: whether they are trained further; otherwise they are frozen, and checkpoints refer to them by hash.
 
     Raises:
         ConfigurationError: if there are none, or they belong to other settings.
@@ -166,13 +166,13 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
 def _settings(making: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that decide what the weights are."""
     settings = {name: value for name, value in making["arguments"].items() if name not in FREE}
-    if isinstance(dims := settings.get("dims"), Mapping):  # what else a voice tells its generator is not the encoder's
+    if isinstance(dims := settings.get("dims"), Mapping):  # only these two matter to an encoder
         settings["dims"] = {name: dims.get("dims", {}).get(name) for name in ("features", "frame_rate")}
     return settings
 
 
 def _join(part: Part, name: str, stored: AudioSpec) -> None:
-    """Check the stored spec where the part knows its own; else let it know, for the joins to come."""
+    """Check the stored spec against the part's own; set it where the part has none, for later checks."""
     own = getattr(part, "spec", None)
     if own is not None:
         check_join("the features", own, name, stored)

@@ -16,12 +16,12 @@ from lightning_voiceclone.checkpoints.stored_weights import (
 from lightning_voiceclone.core.description_checks import DescriptionError, check_roles, read_yaml
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, SpecMismatchError
 
-MOST_REASON = 300  # characters of what a library says of a failure
+MOST_REASON = 300  # characters of a library's error message
 
 
 @contextlib.contextmanager
 def described(where: Path, what: str) -> Iterator[None]:
-    """Turn whatever the description in a file makes fail into one line that names the file.
+    """Turn any failure of building from a description into an error of one line that names the file.
 
     Args:
         where: the file.
@@ -29,7 +29,7 @@ def described(where: Path, what: str) -> Iterator[None]:
 
     Raises:
         ConfigurationError: if it describes nothing, with the reason.
-        PluginError: as it was raised, with the file before it, and so is what else a user can mend.
+        PluginError: as it was raised, with the file before it; so are other errors that a user can fix.
         SpecMismatchError: if parts do not fit.
     """
     try:
@@ -48,7 +48,7 @@ def described(where: Path, what: str) -> Iterator[None]:
 
 
 def open_checkpoint(path: Path) -> CheckpointFile:
-    """A checkpoint whose tensors are read when they are asked for.
+    """Open a checkpoint; its tensors are read on demand.
 
     Raises:
         ConfigurationError: if the file is not a checkpoint, is cut short, or holds more than plain values.
@@ -60,7 +60,7 @@ def open_checkpoint(path: Path) -> CheckpointFile:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's mapping, read without running code that may be in it, to go on training from.
+    """Read a checkpoint to resume training from, without running code that may be in it.
 
     Raises:
         ConfigurationError: if the file is not a checkpoint, is cut short, holds more than plain values, describes no
@@ -89,7 +89,7 @@ def state_of(file: CheckpointFile) -> Mapping[str, Any]:
 
 
 def trained_weights(state: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Weights of the part that a training checkpoint's state calls ``name``: averaged where it has averages."""
+    """Weights of the part ``name`` in a training checkpoint's state: averaged if it has averages."""
     own, average = f"{name}.", f"average.{name.replace('.', '/')}/"  # as training.ema names its buffers
     weights = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
     for key, value in state.items():
@@ -108,5 +108,5 @@ def read_folder(folder: Path, description: str, weights: str, what: str) -> tupl
         if not (folder / name).is_file():
             raise ConfigurationError(f"{folder} is no folder of {what}: it has no {name}; lvc save writes one")
     with described(folder / description, what):
-        told = read_yaml(folder / description)
-    return told, folder_weights(folder / weights)
+        content = read_yaml(folder / description)
+    return content, folder_weights(folder / weights)

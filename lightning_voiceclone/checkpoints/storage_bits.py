@@ -1,4 +1,4 @@
-"""Weights in fewer bits, for files: what is read back is single precision again."""
+"""Quantise weights for storage; they are read back in single precision."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -14,13 +14,13 @@ LEAST = 4096  # numbers of a tensor that is worth 8 bits; what is smaller keeps 
 
 
 def quantize_storage(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """Weights to be written, on the CPU.
+    """Quantise weights to be written; returned on the CPU.
 
     Args:
         weights: by name.
         bits: of a floating-point number. 8 are for matrices and kernels, each row of which (what makes one output) is
-            divided by its greatest absolute value over 127 and rounded; their errors are at most half of that. What
-            else there is gets 16, and so do those for which 16 is asked.
+            divided by its greatest absolute value over 127 and rounded; their errors are at most half of that. All
+            other weights are stored in 16.
 
     Raises:
         ConfigurationError: for another number of bits.
@@ -57,7 +57,7 @@ def dequantize(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check_finite(weights: Mapping[str, Tensor]) -> None:
-    """Refuse to write weights of which one is not finite.
+    """Reject weights of which one is not finite, before they are written.
 
     Raises:
         NotFiniteError: names the first tensor that has such a number.

@@ -1,4 +1,4 @@
-"""Weights in a file: what they are called and how they are shaped is compared before any of them is read."""
+"""Weights in a file: their names and shapes are compared before any of them is read."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +40,7 @@ class StoredWeights:
 
     @property
     def bytes(self) -> int:
-        """That all of them take when they are read."""
+        """Memory of all of them when they are read."""
         return sum(math.prod(shape) * max(kind.itemsize, 4) for shape, kind in self.forms.values())
 
     def without(self, prefix: str) -> "StoredWeights":
@@ -60,7 +60,7 @@ def folder_weights(path: Path) -> StoredWeights:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
         if length > MOST_HEADER_BYTES:
-            raise ConfigurationError(f"{path} is damaged: its header is said to have {length} bytes")
+            raise ConfigurationError(f"{path} is damaged: its header states a length of {length} bytes")
         with safe_open(path, "pt") as opened:  # checks that tensors fill the file, one after the other
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
             stored = {name: (tuple(one.get_shape()), one.get_dtype()) for name, one in slices.items()}
@@ -72,7 +72,7 @@ def folder_weights(path: Path) -> StoredWeights:
 
 
 def _unpacked(path: Path, stored: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, Form]:
-    """What weights are once they are single precision again (``storage_bits.dequantize``)."""
+    """Shapes and types of the weights in single precision again (``storage_bits.dequantize``)."""
     forms: dict[str, Form] = {}
     for name, (shape, kind) in stored.items():
         if name.endswith(SCALE):
@@ -129,7 +129,7 @@ def fill(module: nn.Module, stored: StoredWeights, *, given: Mapping[str, Tensor
 
 
 def check_forms(module: nn.Module, stored: StoredWeights, *, but: Iterable[str] = ()) -> None:
-    """Refuse weights of other names, shapes or types than the module's; real numbers of any precision are one type.
+    """Reject weights of other names, shapes or types than the module's; real numbers of any precision are one type.
 
     Raises:
         ConfigurationError: names the first that differs.
@@ -158,7 +158,7 @@ def check_forms(module: nn.Module, stored: StoredWeights, *, but: Iterable[str] 
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path, module: nn.Module | None = None) -> None:
-    """Refuse weights that are not finite numbers.
+    """Reject weights that are not finite numbers.
 
     Args:
         weights: by name.
@@ -173,6 +173,6 @@ def check_finite(weights: Mapping[str, Tensor], path: Path, module: nn.Module | 
             continue
         if module is None or name not in (own := all_weights(module)) or own[name].isfinite().all():
             raise ConfigurationError(
-                f"the weights in {path} are not finite numbers ({name}): its training came to grief, or it is damaged;"
+                f"the weights in {path} are not finite numbers ({name}): its training diverged, or it is damaged;"
                 " name an earlier checkpoint"
             )

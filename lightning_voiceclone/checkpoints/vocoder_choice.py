@@ -1,4 +1,4 @@
-"""Which vocoder speaks, by the name that a user gives."""
+"""Choose the vocoder by the name that a user gives."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 
 
 def load_vocoder(path: str | Path) -> Vocoder:
-    """A trained vocoder from a folder or a checkpoint (its averaged weights where it has them), ready to speak.
+    """Load a trained vocoder from a folder or a checkpoint (its averaged weights if it has them), for inference.
 
     Raises:
         ConfigurationError: if there is nothing at the path, or nothing that can be read as a vocoder.
@@ -30,8 +30,8 @@ def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vo
         name: "default" for the Vocos that ships, a folder or checkpoint of a trained one, or the short name of an
             installed class that needs no training, such as GriffinLim.
         spec: of the features that it is given.
-        generated: whether a generator makes them. To those of recordings the Vocos that ships is drawn (its
-            ``refine``), as they are of a sound.
+        generated: whether a generator computes them. For features of recordings, the Vocos that ships refines its
+            output towards their mel bands (``refine``).
 
     Raises:
         ConfigurationError: if there is none of that name.
@@ -46,7 +46,7 @@ def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vo
     if not there and name in classes:
         made = registry.find("vocoders", name).load()(spec)
         if any(True for _ in made.parameters()):
-            raise ConfigurationError(f"{name} must be trained before it speaks; name a folder or checkpoint of one")
+            raise ConfigurationError(f"{name} must be trained before it is used; name a folder or checkpoint of one")
         return made.eval()
     if not there and "/" not in name:
         raise ConfigurationError(
@@ -59,5 +59,5 @@ def choose_vocoder(name: str, spec: AudioSpec, *, generated: bool = False) -> Vo
 
 
 def chosen(name: str | None) -> Callable[[AudioSpec], Vocoder] | None:
-    """What ``load_voice`` takes to give a voice the vocoder that ``--vocoder`` names; None for the voice's own."""
+    """Vocoder maker for ``load_voice``, by the name given with ``--vocoder``; None for the model's own vocoder."""
     return None if name is None else partial(choose_vocoder, name, generated=True)

@@ -1,4 +1,4 @@
-"""Voices on disk: a folder of safetensors and YAML, or a Lightning checkpoint, and the mapping that both hold."""
+"""Models on disk: a folder of safetensors and YAML, or a Lightning checkpoint, and the description that both hold."""
 
 import copy
 from collections.abc import Callable
@@ -31,7 +31,7 @@ SHIPPED = Path(__file__).parents[1] / "weights" / "voice"
 
 
 def describe_voice(voice: VoiceModel) -> dict[str, Any]:
-    """How to make a voice again (without its weights)."""
+    """Description from which a model can be rebuilt (without its weights)."""
     named = {name: part for name, part in voice.named_children() if isinstance(part, Part)}
     parts = {name: describe_with_weights(part) for name, part in named.items()}
     for name, part in named.items():
@@ -55,16 +55,16 @@ def describe_voice(voice: VoiceModel) -> dict[str, Any]:
 
 
 def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> VoiceModel:
-    """Make a voice, with fresh weights but those it refers to, from what :func:`describe_voice` gave.
+    """Build a model from a description of :func:`describe_voice`; weights are fresh, except those referred to by hash.
 
     Args:
-        description: as a voice folder or a checkpoint holds it.
-        vocoder: takes the place of the one described.
+        description: as a model folder or a checkpoint holds it.
+        vocoder: replaces the one described.
 
     Raises:
         ConfigurationError: if it was written by a newer version, or refers to a vocoder that is not here.
         PluginError: if a part's class is not installed; names the package.
-        SpecMismatchError: if the extractor that was built does not mean what the description says.
+        SpecMismatchError: if the spec of the extractor that was built differs from the described one.
     """
     if description.get("format") != FORMAT:
         raise ConfigurationError(
@@ -84,7 +84,7 @@ def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> 
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a folder that is no voice's, where one is to be written: before the work, if that takes long.
+    """Reject an output folder that holds something other than a model: call it before work that takes long.
 
     Raises:
         ConfigurationError: if something else is there, or nothing may be written there.
@@ -96,15 +96,15 @@ def check_place(folder: Path) -> None:
 
 
 def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None:
-    """Write a voice folder, whole or not at all.
+    """Write a model folder, whole or not at all.
 
-    It holds all that it needs but weights that ship with a package, and those of another framework's model (Whisper,
-    torchaudio), which it knows by their hash; those that ``pretrained`` refers to by a path are copied into it.
+    It holds all weights except those that ship with a package and those of another framework's model (Whisper,
+    torchaudio), which it refers to by their hash; those that ``pretrained`` refers to by a path are copied into it.
 
     Args:
-        voice: to be written.
-        folder: where to; a voice folder there is replaced.
-        bits: of a stored weight: 32, 16 or 8 (see ``storage_bits.quantize_storage``).
+        voice: the model.
+        folder: to write; an existing model folder is replaced.
+        bits: per stored weight: 32, 16 or 8 (see ``storage_bits.quantize_storage``).
 
     Raises:
         ConfigurationError: if something else is at the folder's place.
@@ -119,28 +119,28 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
                 weights |= {f"{role}.{name}": tensor for name, tensor in all_weights(getattr(voice, role)).items()}
                 part["arguments"]["pretrained"] = None
                 del part["sha256"]
-        # Written by us: what safetensors says of a full disk does not tell that it is full.
+        # Written here, not by safetensors, whose error does not state that the disk is full.
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(quantize_storage(weights, bits)))
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
 def voice_path(name: str | Path) -> Path:
-    """Where the voice of that name is: "default" is the one that ships, anything else a path."""
+    """Path of a model: "default" is the one that ships, anything else a path."""
     return SHIPPED if str(name) == "default" else Path(name)
 
 
 def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None = None) -> VoiceModel:
-    """Load a voice from a folder, or from a training checkpoint (its averaged weights where it has them).
+    """Load a model from a folder, or from a training checkpoint (its averaged weights if it has them).
 
     Args:
         path: of the folder or checkpoint; "default" for the one that ships.
-        vocoder: makes another one for the voice's features (as ``vocoder_choice.chosen`` does); the voice's own is not
-            built then, so that it may be one that is not installed. None for the voice's own.
+        vocoder: makes another one for the model's features (as ``vocoder_choice.chosen`` does); the model's own is
+            then not built and need not be installed. None for the model's own.
 
     Raises:
         ConfigurationError: if there is nothing at the path, or nothing that can be read as a voice.
         PluginError: if a part's class is not installed; names the package.
-        SpecMismatchError: if the installed extractor means something else than the stored spec says.
+        SpecMismatchError: if the spec of the installed extractor differs from the stored one.
     """
     path = voice_path(path)
     description, stored, where = _read(path)
@@ -159,7 +159,7 @@ def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None 
 
 
 def _read(path: Path) -> tuple[dict[str, Any], StoredWeights, Path]:
-    """Description and weights of a voice, and the file in which it is described."""
+    """Description and weights of a model, and the file that holds the description."""
     path = find_again(path)
     if path.is_dir():
         where = path / DESCRIPTION

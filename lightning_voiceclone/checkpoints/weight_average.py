@@ -1,4 +1,4 @@
-"""Several states of one voice made into one."""
+"""Average the weights of several states of one model."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,16 @@ HALF = 2e-3  # folders of fewer bits keep statistics as half-precision numbers
 
 @torch.no_grad()
 def mean_voice(voices: Mapping[str, VoiceModel]) -> VoiceModel:
-    """The voice whose weights are the mean of those of several, which began with the same weights.
+    """Average the weights of several models that were trained from the same initial weights.
 
-    States that one training passed through, or that trainings from one start came to with other losses, lie in one
-    basin, and their mean is often better than each (Izmailov et al. 2018; Wortsman et al. 2022, "Model soups").
+    States of one training, or of trainings from one start with different losses, lie in one basin of the loss, and
+    their mean is often better than each (Izmailov et al. 2018; Wortsman et al. 2022, "Model soups").
 
     Args:
-        voices: by the name that an error calls each; the first is changed and returned, and its vocoder kept.
+        voices: models by their names in errors; the first is changed and returned, and keeps its vocoder.
 
     Raises:
-        ConfigurationError: if they are of other parts, or normalise features by other statistics; names the part.
+        ConfigurationError: if their parts differ, or their normalisation statistics do; names the part.
     """
     (first, mean), *others = voices.items()
     for name, other in others:

@@ -175,7 +175,7 @@ def test_choosing_a_vocoder_for_a_voice(tmp_path):
     assert choose_vocoder(str(tmp_path / "vocoder"), spec).spec == spec
     with pytest.raises(SpecMismatchError, match="hop_length is 200 in the voice but 160 in the vocoder"):
         choose_vocoder(str(tmp_path / "vocoder"), MelSpectrogram(n_mels=20, hop_length=200).spec)
-    with pytest.raises(ConfigurationError, match="Vocos must be trained before it speaks"):
+    with pytest.raises(ConfigurationError, match="Vocos must be trained before it is used"):
         choose_vocoder("Vocos", spec)
     with pytest.raises(ConfigurationError, match="no vocoder is called 'Vokos'"):
         choose_vocoder("Vokos", spec)
