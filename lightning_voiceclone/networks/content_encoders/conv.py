@@ -14,12 +14,12 @@ from lightning_voiceclone.networks.layers.convnext import ConvNeXtChain
 
 
 class ConvContentEncoder(ContentEncoder):
-    """Content by convolutions alone: what is said, from a finite context; small, quick, streamable.
+    """Content by convolutions alone, from a finite context; small, fast, streamable.
 
-    Made to be taught by a larger encoder (:class:`~lightning_voiceclone.training.modules.distillation`), with its input
-    perturbed so that the voice does not pass. Hears features in the extractor's own units, normalised by the
-    statistics of the recordings that it was taught with. The blocks are those of Vocos (Siuzdak 2023). The context's
-    grid is ``stride`` frames.
+    Meant for distillation from a larger encoder (:class:`~lightning_voiceclone.training.modules.distillation`), with
+    its input perturbed so that the speaker does not pass. The input is features in the extractor's own units,
+    normalised by the statistics of the training recordings. The blocks are those of Vocos (Siuzdak 2023). The
+    context's grid is ``stride`` frames.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -29,7 +29,7 @@ class ConvContentEncoder(ContentEncoder):
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
         stride: frames of features to one of content.
-        pretrained: a folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+        pretrained: a folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:
@@ -66,10 +66,10 @@ class ConvContentEncoder(ContentEncoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     def fit_statistics(self, features: Iterable[Tensor]) -> None:
-        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        """Set the mean and standard deviation of each channel, unless pretrained weights hold them."""
         self.chain.normalizer.fit_once(features)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Content (B, C, ceil(T / stride)) of features (B, F, T); 0 in the padding. Its norm is that of C ones."""
+        """Content (B, C, ceil(T / stride)) of features (B, F, T); 0 in the padding, L2 norm sqrt(C)."""
         hidden, mask = self.chain(x, lengths)
         return (F.layer_norm(self.leave(hidden), (self.channels,)) * mask).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""What is said without who says it, by instance normalisation over time."""
+"""A content encoder that removes the speaker by instance normalisation over time."""
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,11 @@ def instance_norm(x: Tensor, mask: Tensor) -> Tensor:
 
 
 class InstanceNormContentEncoder(ContentEncoder):
-    """Content from features: instance normalisation takes away what stays the same over time, the voice.
+    """Content from features: instance normalisation removes what is constant over time, the speaker's voice.
 
     After AdaIN-VC (Chou et al. 2019) and AGAIN-VC (Chen et al. 2021): bands and hidden channels are normalised over
     the utterance, without learned scale, and the output is narrow, so that little of the voice passes. Context is
-    the whole utterance. Gives ceil(T / stride) frames, each channel with zero mean and unit variance.
+    the whole utterance. The output has ceil(T / stride) frames; each channel has zero mean and unit variance.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -65,7 +65,7 @@ class InstanceNormContentEncoder(ContentEncoder):
         reach = kernel_size // 2
         self.enter = nn.Conv1d(dims.features, width, kernel_size, stride=stride, padding=reach)
         self.hidden = nn.ModuleList(nn.Conv1d(width, width, kernel_size, padding=reach) for _ in range(layers))
-        # No bias: the normalisation that follows would take it away again.
+        # No bias: the normalisation that follows would remove it.
         self.leave = nn.Conv1d(width, channels, 1, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pretrained self-supervised encoders that torchaudio knows: wav2vec 2.0, HuBERT, WavLM."""
+"""Pretrained self-supervised encoders of torchaudio: wav2vec 2.0, HuBERT, WavLM."""
 
 from typing import Any, Literal
 
@@ -22,11 +22,11 @@ class TorchaudioContentEncoder(ContentEncoder):
     """Hidden states of wav2vec 2.0, HuBERT or WavLM (Baevski 2020, Hsu 2021, Chen 2022), frozen, 50 frames a second.
 
     The weights are fetched by torchaudio where there is a network, and kept in torch's hub folder; checkpoints refer
-    to them by hash. Lower layers know more of the speaker, the middle ones most of the sounds (layer 6 of a base model
+    to them by hash. Lower layers hold more of the speaker, the middle ones most of the phones (layer 6 of a base model
     serves voice conversion well; van Niekerk 2022, Baas 2023).
 
     Args:
-        dims: not looked at.
+        dims: ignored.
         bundle: name in torchaudio.pipelines, such as WAVLM_BASE_PLUS, HUBERT_BASE or WAV2VEC2_BASE.
         layer: whose output is taken, from 1.
 
@@ -46,7 +46,7 @@ class TorchaudioContentEncoder(ContentEncoder):
                 f"torchaudio has no bundle {bundle!r}{nearest(bundle, known)}; it has {', '.join(sorted(known))}"
             )
         if known[bundle].sample_rate != 50 * HOP:
-            raise ConfigurationError(f"{bundle} hears {known[bundle].sample_rate} Hz, but {50 * HOP} Hz are given")
+            raise ConfigurationError(f"{bundle} takes {known[bundle].sample_rate} Hz, but its input is {50 * HOP} Hz")
         try:
             with unlimited():  # what these take is known
                 self.model: Any = known[bundle].get_model()
@@ -65,7 +65,7 @@ class TorchaudioContentEncoder(ContentEncoder):
         refer_by_hash(self)
 
     def train(self, mode: bool = True) -> "TorchaudioContentEncoder":
-        """Stay as in use: the dropout of a frozen model only blurs."""
+        """Stay in evaluation mode: dropout in a frozen model only adds noise to its output."""
         return super().train(False)
 
     @torch.no_grad()

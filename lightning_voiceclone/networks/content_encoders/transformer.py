@@ -1,4 +1,4 @@
-"""A content encoder cut down from Whisper's: the project's own features, finite context, a narrow outlet."""
+"""A content encoder cut down from Whisper's: the project's own features, finite context, a bottleneck."""
 
 import math
 from collections.abc import Iterable
@@ -26,14 +26,14 @@ WINDOWS_AT_ONCE = 64  # through the blocks: an hour has 1,400, for which memory 
 class TransformerContentEncoder(ContentEncoder):
     """Content at half the features' rate by the first blocks of a transformer, in windows of bounded length.
 
-    Made to begin from Whisper's encoder (``start``; Radford et al. 2022) and to be taught by it again
-    (``recipes/content_small.yaml``): on the features of the voice instead of Whisper's own, without its padding to 30
-    seconds, with its input perturbed so that the voice does not pass, and through a bottleneck. Attention reaches
-    within a window, whose steps have positions as Whisper's first ones: without them its weights are worth nothing.
-    Each window gives its ``core`` steps, and sees ``edge`` steps more on either side.
+    Meant to start from Whisper's encoder (``start``; Radford et al. 2022) and to be distilled from it
+    (``recipes/content_small.yaml``): on the model's features instead of Whisper's own, without its padding to 30
+    seconds, with its input perturbed so that the speaker does not pass, and through a bottleneck. Attention is within a
+    window, whose steps have the positions of Whisper's first ones: its weights are useless without them. Each window
+    outputs its ``core`` steps, and sees ``edge`` more steps on either side.
 
-    Hears features in the extractor's own units: mel bands of natural logarithms. The context is finite; its grid is
-    that of the windows, 2 * ``core`` frames.
+    The input is features in the extractor's own units: mel bands of natural logarithms. The context is finite; its grid
+    is that of the windows, 2 * ``core`` frames.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -45,7 +45,7 @@ class TransformerContentEncoder(ContentEncoder):
         edge: steps on either side that it only sees.
         start: Whisper's weights to begin from: tiny.en, or a folder, as for WhisperContentEncoder; null for fresh ones.
         pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
-            folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+            folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:
@@ -101,7 +101,7 @@ class TransformerContentEncoder(ContentEncoder):
 
     @torch.no_grad()
     def fit_statistics(self, features: Iterable[Tensor]) -> None:
-        """Let the bottleneck begin with the principal components of what it narrows, unless that was done before."""
+        """Initialise the bottleneck with the principal components of its input, unless that was done before."""
         if self.calibrated:
             return
         hidden = torch.cat([self._hidden(x, None)[0].flatten(0, 1) for x in features]).double()
@@ -113,12 +113,12 @@ class TransformerContentEncoder(ContentEncoder):
         self.calibrated.fill_(True)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Content (B, C, ceil(T / 2)) of features (B, F, T); 0 in the padding. Its norm is that of C ones."""
+        """Content (B, C, ceil(T / 2)) of features (B, F, T); 0 in the padding, L2 norm sqrt(C)."""
         hidden, mask = self._hidden(x, lengths)
         return keep(F.layer_norm(self.leave(hidden), (self.channels,)).transpose(1, 2), mask[:, None])
 
     def _hidden(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What the bottleneck narrows (B, T', width), and which steps (B, T') are real."""
+        """Input of the bottleneck (B, T', width), and which steps (B, T') are real."""
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         mask = reach_mask(lengths, x.shape[2])
@@ -128,7 +128,7 @@ class TransformerContentEncoder(ContentEncoder):
         return self.norm(self._attend(x, mask)), mask
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T', width) of x, through the blocks; ``mask`` (B, T') tells the steps that are real."""
+        """(B, T', width) of x, through the blocks; ``mask`` (B, T') is True for real steps."""
         batch, steps, _ = x.shape
         if steps <= self.core:  # one window, of which the edges have nothing to see
             return self._blocks(x, mask, self.positions[self.edge : self.edge + steps])
@@ -149,7 +149,7 @@ class TransformerContentEncoder(ContentEncoder):
 
     @torch.no_grad()
     def _begin_with(self, whisper: WhisperContentEncoder) -> None:
-        """Take over the first blocks of Whisper's encoder.
+        """Copy the first blocks of Whisper's encoder.
 
         Raises:
             ConfigurationError: if the sizes are others than Whisper's.
@@ -162,7 +162,7 @@ class TransformerContentEncoder(ContentEncoder):
             theirs[name] < ours[name] for name in at_most
         ):
             raise ConfigurationError(
-                f"{type(self).__name__} has {_told(ours)}, but the Whisper model to start from has {_told(theirs)};"
+                f"{type(self).__name__} has {_listed(ours)}, but the Whisper model to start from has {_listed(theirs)};"
                 " set them to its own (layers and positions, which are core + 2 * edge, to as many at most), and use 80"
                 " mel bands"
             )
@@ -180,10 +180,10 @@ class TransformerContentEncoder(ContentEncoder):
 
 
 def _sizes(first: nn.Conv1d, expand: nn.Linear, layers: int, positions: int) -> dict[str, int]:
-    """What must agree for weights to be taken over."""
+    """Sizes that must agree for weights to be copied."""
     width, bands = first.weight.shape[:2]
     return {"bands": bands, "width": width, "hidden": expand.out_features, "layers": layers, "positions": positions}
 
 
-def _told(sizes: dict[str, int]) -> str:
+def _listed(sizes: dict[str, int]) -> str:
     return ", ".join(f"{name} {size}" for name, size in sizes.items())

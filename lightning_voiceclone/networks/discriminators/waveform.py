@@ -88,7 +88,7 @@ class MultiScaleDiscriminator(SubDiscriminators):
         name = type(self).__name__
         check_positive(name, width=width, layers=layers, scales=scales, groups=groups)
         if width % groups:
-            raise ConfigurationError(f"{name}: width {width} is no multiple of groups {groups}; use {groups * 4}, say")
+            raise ConfigurationError(f"{name}: width {width} is no multiple of groups {groups}; use {groups * 4}")
         self.judges = nn.ModuleList(
             self._built(dims, width=width, layers=layers, groups=groups, norm=norm, speaker=speaker)
             for _ in range(scales)

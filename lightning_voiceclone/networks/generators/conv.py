@@ -90,7 +90,7 @@ class ConvGenerator(Generator):
         return self._to_frames(self.leave(x))[:, :, :frames]
 
     def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
-        """What the block of that number is given of x (B, width, steps): here x itself."""
+        """Input of the block of that index, from x (B, width, steps): here x itself."""
         return x
 
     def _to_frames(self, x: Tensor) -> Tensor:

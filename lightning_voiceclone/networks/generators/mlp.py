@@ -1,4 +1,4 @@
-"""The textbook's generator: fully connected, frame by frame."""
+"""A fully connected generator, frame by frame."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,7 +16,7 @@ from lightning_voiceclone.networks.layers.initialization import begin_small
 class MLPGenerator(Generator):
     """Fully connected layers applied to each frame alone (Goodfellow et al. 2014), modulated by the speaker.
 
-    No frame knows its neighbours.
+    The context is the frame alone.
 
     Args:
         dims: widths of the inputs and of the features.

@@ -1,4 +1,4 @@
-"""A recurrent generator: it reads the utterance forwards and backwards."""
+"""A bidirectional recurrent generator."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""A generator that looks up in the reference how its speaker sounds."""
+"""A generator that attends to the frames of the reference."""
 
 import math
 
@@ -16,23 +16,23 @@ from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.frame_inputs import promised
 from lightning_voiceclone.networks.layers.initialization import begin_small
 
-SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # of the heads at first, by which they weigh the likeness of what is said
+SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # initial values of the heads: factors of the cosine of the contents
 QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length
 
 
 class ReferenceAttention(nn.Module):
-    """Frames of the reference, weighed by how like the moments are at which they were said.
+    """Attention to the frames of the reference, by the similarity of their content to the source's.
 
-    The scores of a head are its sharpness times the cosine of the source's and the reference's content, which finds
-    the frames that retrieval (kNN-VC, Baas et al. 2023) would find before anything is learnt, plus query . key /
-    sqrt(head_width) (Vaswani et al. 2017), in which pitch and level can have a say. Its values are the reference's
-    frames. What comes out also tells how like the found frames were.
+    The scores of a head are its sharpness times the cosine of the source's and the reference's content, which before
+    any training finds the frames that retrieval (kNN-VC, Baas et al. 2023) would find, plus query . key /
+    sqrt(head_width) (Vaswani et al. 2017), which can depend on pitch and level. Its values are the reference's frames.
+    The output also holds the attention-weighted cosine of the frames found.
 
     Args:
         dims: widths; ``dims.content`` must not be 0.
         width: channels of the generator.
         frames_per_step: of the generator.
-        heads: sets of scores.
+        heads: number of attention heads.
         head_width: channels of a query, a key and a value.
     """
 
@@ -46,7 +46,7 @@ class ReferenceAttention(nn.Module):
         self.key = nn.Linear(dims.content + frames, heads * head_width)
         self.value = nn.Linear(frames, heads * head_width)
         self.out = nn.Linear(heads * (head_width + 1), width)
-        begin_small(self.query)  # at first the likeness alone decides
+        begin_small(self.query)  # at first the cosine of the contents alone decides
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """What is found for each step of x (B, width, steps), of the same shape."""
@@ -85,14 +85,14 @@ class ReferenceAttention(nn.Module):
 
 
 class ReferenceGenerator(ConvGenerator):
-    """ConvGenerator that looks up in the reference, by attention, how its speaker says the like of each step.
+    """ConvGenerator with attention to reference frames of similar content at each step.
 
-    What the speaker embedding cannot hold, the reference itself tells: its frames where what it says is nearest to
-    what is to be said. A longer reference, or several, have more to be found in. As for the reference, the context
-    is all of it; as for the source, it is finite as ConvGenerator's.
+    The reference's frames supply what the speaker embedding cannot hold: each step attends to those whose content is
+    nearest to its own. Longer or several references have more to find. The context is the whole reference; in the
+    source it is finite, as ConvGenerator's.
 
     Args:
-        dims: widths of the inputs and of the features. Without content there is nothing to look up by, and this is a
+        dims: widths of the inputs and of the features. Without content there is nothing to attend by, and this is a
             ConvGenerator.
         width: channels inside.
         layers: residual blocks.
@@ -100,9 +100,9 @@ class ReferenceGenerator(ConvGenerator):
         dilations: distances between those steps, one a block, taken in turn from the first again.
         frames_per_step: frames that a step reads and emits.
         dropout: share of the numbers dropped in training.
-        heads: sets of scores, each of which finds frames of its own.
-        head_width: channels of what each head finds.
-        look_up: blocks before which it is looked up; the first is 0. An empty list makes a ConvGenerator.
+        heads: number of attention heads, each with its own scores.
+        head_width: channels of a head's output.
+        look_up: blocks before which attention is computed; the first is 0. An empty list makes a ConvGenerator.
 
     Raises:
         ConfigurationError: if a number is out of range or dims promise no input.

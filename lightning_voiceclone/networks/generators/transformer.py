@@ -17,9 +17,9 @@ from lightning_voiceclone.networks.layers.initialization import begin_small
 
 
 def rotate(x: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, equation 34) of x (B, heads, T, numbers): products tell distances."""
+    """Rotary positions (Su et al. 2021, equation 34) of x (B, heads, T, numbers): products depend on distances."""
     half = x.shape[-1] // 2
-    exact = torch.promote_types(x.dtype, torch.float32)  # bf16 cannot tell frame 256 from frame 257
+    exact = torch.promote_types(x.dtype, torch.float32)  # bf16 cannot distinguish frame 256 from 257
     rates = 10000.0 ** (-torch.arange(half, device=x.device, dtype=exact) / half)
     angles = torch.arange(x.shape[-2], device=x.device, dtype=exact)[:, None] * rates
     first, second = x[..., :half], x[..., half:]
@@ -28,7 +28,7 @@ def rotate(x: Tensor) -> Tensor:
 
 
 class _AttentionBlock(nn.Module):
-    """Attention, then two linear layers, each after a norm and added to what came in (pre-norm, Xiong et al. 2020)."""
+    """Attention, then two linear layers, each after a norm and added to its input (pre-norm, Xiong et al. 2020)."""
 
     def __init__(self, dims: Dims, width: int, heads: int, dropout: float):
         super().__init__()
@@ -44,7 +44,7 @@ class _AttentionBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, keys: Tensor, condition: Condition) -> Tensor:
-        """x (B, width, T); ``keys`` (B, 1, 1, T) is True where a frame may be looked at."""
+        """x (B, width, T); ``keys`` (B, 1, 1, T) is True for frames that may be attended to."""
         hidden = self.attention_modulation(self.attention_norm(x), condition)
         x = x + self.dropout(self.mix(self._attend(hidden, keys)))
         return x + self.dropout(self.linear(self.linear_modulation(self.linear_norm(x), condition)))

@@ -48,7 +48,7 @@ class FrameInputs(nn.Module):
         if not self.channels:
             raise ConfigurationError(
                 "a generator was built with no frame-wise input (content 0, noise 0, no pitch, no energy);"
-                " set noise to 100, say, or give it a content encoder"
+                " set noise, for example to 100, or add a content encoder"
             )
 
     def forward(self, condition: Condition) -> Tensor:

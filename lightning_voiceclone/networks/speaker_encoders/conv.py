@@ -15,10 +15,10 @@ from lightning_voiceclone.networks.layers.convnext import ConvNeXtChain
 
 
 class ConvSpeakerEncoder(SpeakerEncoder):
-    """Who speaks, by convolutions and the mean and spread over time of what they find (x-vectors, Snyder et al. 2018).
+    """ConvNeXt blocks, then the mean and standard deviation over time (x-vectors, Snyder et al. 2018).
 
-    Steps are weighed by attention before they are pooled (Okabe et al. 2018). Made to be taught by a larger encoder.
-    Hears features in the extractor's own units. The embedding's D numbers have a mean square of 1.
+    Pooling weighs the steps by attention (Okabe et al. 2018). Meant for distillation from a larger encoder.
+    The input is features in the extractor's own units. The embedding's D numbers have a mean square of 1.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -28,7 +28,7 @@ class ConvSpeakerEncoder(SpeakerEncoder):
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
         stride: frames of features to one step.
-        pretrained: a folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+        pretrained: a folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:
@@ -62,7 +62,7 @@ class ConvSpeakerEncoder(SpeakerEncoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     def fit_statistics(self, features: Iterable[Tensor]) -> None:
-        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        """Set the mean and standard deviation of each channel, unless pretrained weights hold them."""
         self.chain.normalizer.fit_once(features)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A speaker encoder cut out of Resemblyzer's: the same recurrent network, on the project's own features."""
+"""A speaker encoder with Resemblyzer's recurrent network, on the project's own features."""
 
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ LOUDEST = 4.0  # natural logarithm of a band's magnitude beyond which no sound w
 
 
 class RecurrentSpeakerEncoder(SpeakerEncoder):
-    """Who speaks, by an LSTM over pieces of 1.6 seconds whose last states are averaged (GE2E, Wan et al. 2018).
+    """An LSTM over pieces of 1.6 seconds whose last states are averaged (GE2E, Wan et al. 2018).
 
-    Made to begin from Resemblyzer's weights (``start``), which were trained on thousands of speakers, and to be taught
-    by it again on the features of the voice (``recipes/speaker_small.yaml``): the bands become the power in bands half
-    as many, brought to one level over the recording. Pieces overlap by half; a silent one has less of a say.
+    Meant to start from Resemblyzer's weights (``start``), which were trained on thousands of speakers, and to be
+    distilled from it on the model's features (``recipes/speaker_small.yaml``): the mel bands are converted to the power
+    in half as many bands, scaled to one level over the recording. Pieces overlap by half; quiet ones weigh less.
 
-    Hears features in the extractor's own units: mel bands of natural logarithms. The embedding's D numbers have a mean
-    square of 1, and none is negative.
+    The input is features in the extractor's own units: mel bands of natural logarithms. The embedding's D numbers have
+    a mean square of 1, and none is negative.
 
     Args:
         dims: widths; ``dims.features`` is F.
@@ -42,9 +42,9 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         piece: frames of a piece; even.
         start: "resemblyzer" to begin with the weights of that package; null for fresh ones.
         pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
-            folder or checkpoint of a taught one, or none for fresh weights; frozen, unless ``finetune``.
+            folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
-        one_speaker: see :class:`SpeakerEncoder`; null for that of the weights that ship, where they are used.
+        one_speaker: see :class:`SpeakerEncoder`; null for the value of the weights that ship, if those are used.
 
     Raises:
         ConfigurationError: if a number is out of range, or the weights have other settings.
@@ -96,14 +96,14 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         level = power.sum((1, 2)) / lengths.clamp(min=1)
         pieces, weights = self._pieces(power * (POWER / level.clamp(min=1e-12))[:, None, None], lengths)
         states, _ = self.lstm(pieces.flatten(0, 1))
-        told = F.normalize(F.relu(self.leave(states[:, -1])), dim=1).unflatten(0, pieces.shape[:2])
-        mean = (told * weights[..., None]).sum(1)
+        embedded = F.normalize(F.relu(self.leave(states[:, -1])), dim=1).unflatten(0, pieces.shape[:2])
+        mean = (embedded * weights[..., None]).sum(1)
         return F.normalize(mean, dim=1) * self.channels**0.5
 
     def _pieces(self, power: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Overlapping pieces (B, P, piece, bands) of power (B, T, bands), and what each counts (B, P).
+        """Overlapping pieces (B, P, piece, bands) of power (B, T, bands), and their weights (B, P).
 
-        A piece counts by its mean power; not at all if the one before it covers all that it has.
+        The weight is the mean power; 0 if the piece before covers all of its real frames.
         """
         frames, hop = power.shape[1], self.piece // 2
         short = max(self.piece - frames, 0) or -(frames - self.piece) % hop

@@ -1,4 +1,4 @@
-"""Speaker encoders that come with their weights, to judge by."""
+"""Pretrained speaker encoders, for evaluation."""
 
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,11 @@ LEAST_COVERAGE = 0.75
 class ResemblyzerSpeakerEncoder(SpeakerEncoder):
     """The speaker encoder of the package Resemblyzer, which carries its weights (GE2E, Wan et al. 2018).
 
-    Of each recording the volume is raised to -30 dB, long silences are taken out (webrtcvad), and the embeddings of
-    pieces of 1.6 s are averaged, as the package does. Embeddings have unit length, and no negative numbers. Frozen; no
-    gradient flows.
+    Each recording is raised to -30 dB, long silences are removed (webrtcvad), and the embeddings of pieces of 1.6 s are
+    averaged, as the package does. Embeddings have unit length, and no negative numbers. Frozen; no gradient flows.
 
     Args:
-        dims: not looked at; here so that it can be built as other encoders are.
+        dims: ignored; here so that it can be built as other encoders are.
         sample_rate: of the audio that it will be given, in Hz; what is not 16 kHz is resampled.
 
     Raises:
@@ -66,7 +65,7 @@ class ResemblyzerSpeakerEncoder(SpeakerEncoder):
         return np.stack([mel[piece] for piece in slices])
 
     def _speech(self, audio: np.ndarray) -> np.ndarray:
-        """What is left without silences; all of it where the detector hears no speech at all."""
+        """The audio without silences; all of it where the detector finds no speech."""
         if not audio.any():
             return audio
         speech = self._package.preprocess_wav(audio, source_sr=RATE)

@@ -1,4 +1,4 @@
-"""Who speaks, from the statistics of the features over time."""
+"""A speaker encoder by statistics of the features over time."""
 
 import itertools
 
@@ -16,9 +16,9 @@ from lightning_voiceclone.errors import ConfigurationError
 class StatisticsSpeakerEncoder(SpeakerEncoder):
     """Mean and standard deviation over time of convolved features and of the features themselves, then an MLP.
 
-    Statistics pooling as in x-vectors (Snyder et al. 2018). The features' own statistics give the average spectrum,
-    which carries much of a voice, a direct way in. The embedding's D numbers have zero mean and unit variance (layer
-    normalisation), so that noise added to it means the same for every speaker.
+    Statistics pooling as in x-vectors (Snyder et al. 2018). The features' own statistics pass the average spectrum,
+    which carries much of a voice, directly to the MLP. The embedding's D numbers have zero mean and unit variance
+    (layer normalisation), so that noise added to it means the same for every speaker.
 
     Args:
         dims: widths; ``dims.features`` is F.

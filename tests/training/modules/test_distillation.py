@@ -127,7 +127,7 @@ def test_what_is_common_teacher_and_student_both_hear_in_training(monkeypatch):
         part.register_forward_pre_hook(lambda part, args: heard.append(args[0].abs().max().item()))
     loudest = audio.abs().max().item()
     made.train().make_pair(batch)
-    # The teacher hears 20 dB less, the student 26: its gain comes on top.
+    # The teacher's input is 20 dB quieter, the student's 26: its gain comes on top.
     assert heard == pytest.approx([loudest * 10 ** (-20 / 20), loudest * 10 ** (-26 / 20)], rel=1e-4)
     heard.clear()
     made.eval().make_pair(batch)
