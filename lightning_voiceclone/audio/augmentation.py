@@ -1,4 +1,4 @@
-"""Batches varied in training, each row drawn anew from torch's own random state."""
+"""Augmentation of batches in training; each row is drawn anew from torch's global random state."""
 
 import math
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 
 class _RowTransform(AudioTransform):
-    """Changes each row of a batch with a probability; subclasses say how one row changes."""
+    """Change each row of a batch with a probability; subclasses define the change."""
 
     stage: ClassVar[Literal["prepare", "training"]] = "training"
     keeps_timing: ClassVar[bool] = True
@@ -114,9 +114,9 @@ class RandomPitch(_RowTransform):
 
 
 class RandomSpeed(_RowTransform):
-    """Play faster or slower, as a tape does: pitch, formants and timing change together.
+    """Change the speed by resampling: pitch, formants and timing change together.
 
-    What becomes longer is cropped at a drawn place; what becomes shorter is followed by zeros.
+    Rows that become longer are cropped at a drawn place; rows that become shorter are followed by zeros.
 
     Args:
         low: least speed; 1 is as recorded.
@@ -206,7 +206,7 @@ class AddNoise(_RowTransform):
 
 
 class AddReverberation(_RowTransform):
-    """Convolve with a room's response. The direct sound stays where it was, and the row keeps its power.
+    """Convolve with a room impulse response. The direct sound keeps its place, and the row its power.
 
     Without a folder the response is the direct sound and, from 2 ms on, noise that decays exponentially (Polack
     1988) by 60 dB in the drawn time.
@@ -216,11 +216,11 @@ class AddReverberation(_RowTransform):
         high: greatest reverberation time in seconds.
         low_direct: least ratio of direct to reverberated power in dB.
         high_direct: greatest such ratio in dB.
-        responses: folder of recorded impulse responses, of which one is drawn, instead of made ones.
+        responses: folder of recorded impulse responses, of which one is drawn, instead of synthetic ones.
         probability: that a row is changed.
 
     Raises:
-        ConfigurationError: if a range is upside down, low is not above 0, or the folder has no recordings.
+        ConfigurationError: if low is above high in a range, low is not above 0, or the folder has no recordings.
     """
 
     def __init__(

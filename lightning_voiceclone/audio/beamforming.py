@@ -1,4 +1,4 @@
-"""Several microphones to one signal."""
+"""Beamforming: several microphones to one signal."""
 
 import math
 from typing import ClassVar, Literal
@@ -14,13 +14,13 @@ from lightning_voiceclone.errors import ConfigurationError, RecordingError
 class BeamformMVDR(AudioTransform):
     """Minimum variance distortionless response beamforming (Souden et al. 2010) of all channels to one.
 
-    Nothing needs to be known of the microphones. Where the channels' mean power exceeds the noise of its frequency
+    The microphones' positions need not be known. Where the channels' mean power exceeds the noise at its frequency
     (the mean of the quietest frames) it counts as speech, in the share of a Wiener filter; the rest counts as noise.
-    The output is what the best microphone would hear without the noise. One channel passes unchanged.
+    The output is the signal at the best microphone without the noise. One channel passes unchanged.
 
     Args:
         window: length of the analysis in seconds; it must be long against the delays between the microphones.
-        quietest: share of the frames, the quietest, from which the noise is learnt.
+        quietest: share of the frames, the quietest, from which the noise is estimated.
 
     Raises:
         ConfigurationError: if a value is out of range.
@@ -39,7 +39,7 @@ class BeamformMVDR(AudioTransform):
         """(1, N) of (channels, N).
 
         Raises:
-            RecordingError: if the channels' statistics yield no beam (all but one are silent, say).
+            RecordingError: if the channels' statistics yield no beam (for example if all but one are silent).
         """
         if audio.shape[0] == 1:
             return audio

@@ -19,10 +19,10 @@ SILENCE_DBFS = -60.0
 
 @dataclass(frozen=True)
 class RecordingFacts:
-    """What a check found out.
+    """Facts that a check found about a recording.
 
     Args:
-        seconds: length, of the segment where one was asked for.
+        seconds: length of the recording, or of the segment if one was given.
         rate: samples a second of the file.
         channels: of the file.
         bandwidth_hz: above it there is nothing but the noise of quantisation, or less than -90 dB of the strongest.
@@ -30,7 +30,7 @@ class RecordingFacts:
         peak_dbfs: greatest absolute sample of the mixdown in dB of full scale.
         clipped: share of samples at full scale, from 0 to 1.
         snr_db: speech over steady noise, from -20 to 60.
-        notes: what is worth knowing of the file, a line each, beginning with the kind of note and a colon.
+        notes: notes on the file, one line each, beginning with the kind of note and a colon.
     """
 
     seconds: float
@@ -47,12 +47,12 @@ class RecordingFacts:
 def check_recording(
     path: PathLike, *, min_seconds: float = 0.0, start: float = 0.0, end: float | None = None
 ) -> RecordingFacts:
-    """Decode a recording, or a segment of it, and say what it is.
+    """Decode a recording, or a segment of it, and measure it.
 
     Args:
         path: of the file.
         min_seconds: shortest length that is accepted.
-        start: of the segment to judge, in seconds.
+        start: of the segment to check, in seconds.
         end: of the segment, in seconds, or None for the rest.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What of a recording's file is sound, from its container's own bookkeeping, which decoders believe or ignore."""
+"""Find the audio in a file by its container's headers, which decoders trust or ignore."""
 
 import itertools
 import mmap
@@ -22,7 +22,7 @@ def layout_of(descriptor: int) -> Layout:
     """Compare what an open file's headers state with what is there. The file must not be empty.
 
     WAV: sizes of chunks beyond the file's end, or less than the sound that follows. OGG: streams one after another, a
-    last page that is not marked or cut. MP3: frames, counted. FLAC: the last frame's number. Others are not judged.
+    last page that is not marked or cut. MP3: frames, counted. FLAC: the last frame's number. Others are not checked.
     """
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
         return _layout(data) or Layout()
@@ -63,7 +63,7 @@ def _wav(data: Bytes) -> Layout:
 
 
 def _one_wav(data: Bytes, begin: int) -> tuple[Stream | None, int | None, str | None, bool]:
-    """The stream of a WAV file that begins here; where a joined one begins; what is missing; if a decoder is right."""
+    """Stream of the WAV file at ``begin``; start of a joined one; what is missing; whether decoders read it right."""
     position, long_size = begin + 12, None
     while position + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, position)
@@ -137,7 +137,7 @@ def _ogg(data: Bytes) -> Layout:
     while position < len(data):
         if data[position : position + 4] != b"OggS":
             following = data.find(b"OggS", position)
-            if following < 0:  # a tag, say
+            if following < 0:  # for example a tag
                 break
             lost += following - position
             position = following

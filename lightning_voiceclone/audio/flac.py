@@ -1,7 +1,7 @@
 """Streams of a FLAC file: how many samples there are, from its last frame, whatever its header states.
 
-A header states no length (0) where the encoder wrote to a pipe. The last frame has its own number, and checksums that
-tell it from bytes that look alike, so that nothing needs decoding.
+A header states no length (0) if the encoder wrote to a pipe. The last frame has its own number, and checksums that
+distinguish it from other bytes that look like a frame, so that nothing needs decoding.
 """
 
 import struct
@@ -40,7 +40,7 @@ CRC8, CRC16 = _tables()
 
 
 def flac_layout(data: Bytes) -> Layout | None:
-    """What of the file is sound, and what is missing; None where no FLAC stream begins."""
+    """Audio streams of the file, and what is missing; None where no FLAC stream begins."""
     begin = after_id3(data)
     if data[begin : begin + 4] != b"fLaC":
         return None

@@ -1,4 +1,4 @@
-"""Recordings in folders: which files are some, links followed, and what was passed over."""
+"""Find recordings in folders, following links, and count the files that were passed over."""
 
 import collections
 import os

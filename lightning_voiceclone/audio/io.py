@@ -106,7 +106,7 @@ def _decode(file: Decoder, first: int, last: int | None, mixdown: Mixdown | None
 
 
 def _notes(file: Decoder, frames: int | None) -> tuple[str, ...]:
-    """What a user should know of a file; ``frames`` that the whole of it decoded to, or None for a segment."""
+    """Notes on a file for the user; ``frames`` is the length of the decoded file, or None for a segment."""
     notes = []
     if reason := file.layout.truncated or (None if frames is None else shortfall(file.frames, frames)):
         notes.append(f"{file.name} is truncated: {reason}; what is there is used")
@@ -135,7 +135,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable:
 
     Raises:
         ConfigurationError: if the suffix is another one, or samples are not finite numbers.
-        OSError: if the file cannot be written (a full disk, say).
+        OSError: if the file cannot be written (for example because the disk is full).
     """
     path = Path(path)
     container = _container(path)
@@ -154,7 +154,7 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable:
 
 
 def check_writable(path: PathLike) -> None:
-    """Refuse a name that :func:`write_audio` cannot write to: before the work, if that takes long.
+    """Reject a path that :func:`write_audio` cannot write to: call it before work that takes long.
 
     Raises:
         ConfigurationError: if its suffix is neither .wav nor .flac, or nothing may be written there.
@@ -172,7 +172,7 @@ def check_writable(path: PathLike) -> None:
 
 
 def _container(path: Path) -> str:
-    """WAV or FLAC, as the suffix says."""
+    """WAV or FLAC, by the suffix."""
     if path.suffix.lower() not in {".wav", ".flac"}:
         wanted = path.suffix or "a file without suffix"
         raise ConfigurationError(f"{path}: cannot write {wanted}; name it .wav or .flac")

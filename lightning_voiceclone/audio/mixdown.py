@@ -1,6 +1,6 @@
-"""How a recording becomes one row of samples: the mean of its channels, without a constant offset.
+"""Mix a recording down to one channel: the mean of its channels, without a constant offset.
 
-Both are decided once for a file, of all of it, so that a segment equals that slice of the whole.
+Both are determined once for the whole file, so that a segment equals that slice of the whole.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ MOST_KEPT = 1 << 16
 
 @dataclass(frozen=True)
 class Mixdown:
-    """What to do with samples (n, channels) to have one row.
+    """How to mix samples (n, channels) down to one row.
 
     Args:
         channels: how many there are.
@@ -43,7 +43,7 @@ class Mixdown:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of it, a line each."""
+        """Notes for the user, one line each."""
         notes = []
         if self.channel is not None:
             notes.append(f"its channels cancel each other when mixed: channel {self.channel + 1} of {self.channels} is"
@@ -84,7 +84,7 @@ def mixdown_of(file: Decoder) -> Mixdown:
         return found
     try:
         found = measure_mixdown(file.blocks(0))
-    except RecordingError:  # damaged somewhere, which reading that place will say
+    except RecordingError:  # damaged somewhere; reading that place raises the error
         found = Mixdown(file.channels)
     file.close()  # a decoder of MP3 that seeks to the beginning does not give the very samples of one that begins there
     if file.key is not None:

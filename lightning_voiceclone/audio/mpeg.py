@@ -1,4 +1,4 @@
-"""Streams of an MP3 file: which frames are sound, whatever its Xing header states.
+"""Streams of an MP3 file: which frames are audio, whatever its Xing header states.
 
 An MP3 has no length of its own. Decoders take it from a Xing header in the first frame, which may be missing, wrong, or
 that of another file (two files joined), or guess it from the first frame's bitrate. Here frames are counted.
@@ -23,7 +23,7 @@ LAME_TRIM = 141  # bytes from a Xing header with all fields to LAME's delay and 
 VBRI_OFFSET = 36  # of Fraunhofer's header, which few decoders know
 # Samples of the frames before one that may hold bits of it (511 bytes of the smallest): the decoder goes back by less.
 LEAD = 16384
-LEAST_HEADER = 64  # bytes of a frame that has room for a Xing header with the number of frames
+LEAST_HEADER = 64  # bytes of a frame that can hold a Xing header with the number of frames
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ BAND_HZ, LOWEST_HZ = 500.0, 60.0  # below the lowest there is no voice
 FLOOR_SMOOTHING = 3  # frames, 0.05 s: shorter than the pauses between words
 FLOOR_BIAS = 1.44  # mean over 5th percentile of white noise, in such bands and so smoothed
 BLOCK = 4096  # frames at once, so that memory does not grow much with the recording
-CLEAN_DB = 60.0  # more speech over noise than this is not told apart
+CLEAN_DB = 60.0  # higher ratios of speech to noise are not distinguished
 
 
 def frame_samples(sample_rate: int) -> int:
@@ -48,7 +48,7 @@ def steady_noise(bands: NDArray[np.float32]) -> float:
 
     Every band is quiet at another time (Martin 2001): where speech leaves no pause in all bands, it does in each.
     """
-    sounding = bands[:, bands.sum(axis=0) > 1e-12]  # digital silence is an editor's, not the room's
+    sounding = bands[:, bands.sum(axis=0) > 1e-12]  # digital silence comes from editing, not from the recording
     if not sounding.shape[1]:
         return 0.0
     return float(FLOOR_BIAS * np.percentile(moving_mean(sounding, FLOOR_SMOOTHING), 5, axis=1).sum())

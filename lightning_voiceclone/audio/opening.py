@@ -92,8 +92,8 @@ class Decoder:
 
     def _check(self, kinds: set[tuple[int, int]]) -> None:
         if len(kinds) > 1:
-            told = " and ".join(f"{rate} Hz with {channels} channel(s)" for rate, channels in sorted(kinds)[:2])
-            raise RecordingError(f"{self.name}: joined from recordings that differ: {told}; {self._mending}")
+            formats = " and ".join(f"{rate} Hz with {channels} channel(s)" for rate, channels in sorted(kinds)[:2])
+            raise RecordingError(f"{self.name}: joined from recordings that differ: {formats}; {self._mending}")
         if not LEAST_RATE <= self.rate <= MOST_RATE:
             raise RecordingError(
                 f"{self.name}: its header states {self.rate} Hz, expected {LEAST_RATE} to {MOST_RATE}; if it is wrong,"
@@ -254,5 +254,5 @@ def reason_of(error: Exception) -> str:
         return "there is no such file"
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    told = " ".join(str(getattr(error, "error_string", error)).split())
-    return told.removeprefix("Error : ").rstrip(".")
+    message = " ".join(str(getattr(error, "error_string", error)).split())
+    return message.removeprefix("Error : ").rstrip(".")

@@ -106,7 +106,7 @@ def integrated_loudness(audio: np.ndarray, sample_rate: int) -> float:
 
 
 class TrimSilence(AudioTransform):
-    """Cut what is not speech from both ends, told by energy above a noise floor that follows the recording.
+    """Trim non-speech from both ends, by energy above a noise floor that follows the recording.
 
     A frame of 25 ms is active if it is ``threshold`` above the floor (the 10th percentile of the 3 s around it), and
     not further than 50 dB below the loudest frame; where the noise is nearly as loud as the speech, all within 8 dB
@@ -207,7 +207,7 @@ class SpectralGate(AudioTransform):
     Args:
         strength: how often the noise is subtracted; above 1, less of it is left between words, and of soft sounds.
         floor: least gain, in dB; lower sounds drier and leaves more audible artefacts.
-        quietest: share of the frames, the quietest, from which the noise is learnt.
+        quietest: share of the frames, the quietest, from which the noise is estimated.
         noise_start: second at which a stretch of noise alone begins, instead of the quietest frames.
         noise_end: second at which it ends.
 

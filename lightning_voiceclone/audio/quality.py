@@ -1,4 +1,4 @@
-"""How fit a recording is to clone from, measured of its samples alone: noise, voice, clipping, band, steady tones."""
+"""Measure a recording's quality from its samples alone: noise, voicing, clipping, bandwidth, steady tones."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ TONE_SECONDS = 0.3  # for which a note is held; a speaker's pitch seldom stays w
 TONE_DB = 14.0  # of a held note over what is around it
 TONES_HZ = (150.0, 3000.0)
 LEAST_PARTIALS = 4
-LEAST_TONES_SECONDS = 3.0  # less may have no pause, in which music is told from vowels
+LEAST_TONES_SECONDS = 3.0  # less may have no pause, where music differs from vowels
 AUDIBLE = 3e-3  # of the mean power: weaker tones are a sound card's
 QUIET_SHARE = 0.4  # of the frames: there a speaker's own steady vowels are not, and music goes on
 PAUSE = 0.25  # of the mean power: above it a frame, quiet as it may be, is of speech that has no pause
@@ -39,14 +39,14 @@ BLOCK_SECONDS = 30.0  # analysed at once, so that memory does not grow much with
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured of a recording.
+    """Measured quality of a recording.
 
     Args:
         step: samples from one frame to the next.
         power: (T,) mean square of each frame.
         voiced: (T,) bool, whether it has a pitch of speech.
         snr: speech over steady noise in dB, at most 60.
-        modulation: by how much the level between 250 and 4000 Hz moves, as syllables do, in dB (standard deviation).
+        modulation: standard deviation in dB of the level between 250 and 4000 Hz, at the rate of syllables.
         clipped: share of samples at a flat top, from 0 to 1.
         treble: power a band above 4.25 kHz over that from 2 to 3.75 kHz, in dB; infinite where the rate has no treble.
         tones: share of the quiet frames in which several notes are held, from 0 to 1.

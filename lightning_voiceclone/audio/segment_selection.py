@@ -1,4 +1,4 @@
-"""Which parts of long recordings are used: the clearest."""
+"""Select the clearest parts of long recordings."""
 
 import itertools
 import math
@@ -11,16 +11,16 @@ from torch import Tensor
 from lightning_voiceclone.audio.quality import Quality
 
 PIECE_SECONDS = 2.0  # chosen or not as a whole
-AROUND_PIECES = 2  # on either side, among which the room's noise is looked for
+AROUND_PIECES = 2  # on either side, from which the noise floor is estimated
 FADE_SECONDS = 0.01
 Span = tuple[int, int]
 
 
 def clearest(qualities: Sequence[Quality], sample_rate: int, seconds: float) -> list[list[Span]]:
-    """Spans of samples of each recording, in order and at most ``seconds`` long together, where the voice is clearest.
+    """Spans of samples of each recording where the voice is clearest, in order, at most ``seconds`` long in total.
 
-    Pieces of 2 s are ranked by the share of them that is voiced times the level of that over the noise around it. What
-    is left at a recording's end belongs to its last piece, and a short recording is one piece: no span is shorter than
+    Pieces of 2 s are ranked by the share of them that is voiced times the level of that over the noise around it. The
+    rest at a recording's end belongs to its last piece, and a short recording is one piece: no span is shorter than
     2 s, or than its recording.
     """
     ranked: list[tuple[float, int, Span]] = []

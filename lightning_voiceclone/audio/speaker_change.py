@@ -1,4 +1,4 @@
-"""Whether two speakers are in a recording, and which of them speaks longer."""
+"""Detect two speakers in a recording, and find the one who speaks longer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.segment_selection import Span
 
-WINDOW_SECONDS = 1.6  # of which a speaker is told
+WINDOW_SECONDS = 1.6  # of audio per embedding
 WINDOW_STEP_SECONDS = 0.4
-LEAST_VOICED_SHARE = 0.15  # of a window that says who speaks
+LEAST_VOICED_SHARE = 0.15  # of a window; others are not embedded
 LEAST_WINDOWS = 6
-LEAST_TURN_SHARE = 0.15  # of the windows: less is a cough, or a door
+LEAST_TURN_SHARE = 0.15  # of the windows: less is a cough or a noise
 MOST_CHANGES = 0.15  # of the windows: sounds of one speaker alternate faster than speakers take turns
 BATCH = 32  # windows embedded at once
 
 
 @dataclass(frozen=True)
 class SameSpeakerCheck:
-    """How speakers are told apart.
+    """How speakers are distinguished.
 
     Args:
         embed: from audio (B, N) to embeddings (B, D) of its speakers.
-        one_speaker: least cosine between the means of windows of one speaker; two speakers are less alike.
+        one_speaker: minimum cosine between the means of two groups of windows of one speaker; two speakers are below.
     """
 
     embed: Callable[[Tensor], Tensor]
@@ -35,16 +35,16 @@ class SameSpeakerCheck:
 def longer_speaker(
     audio: Tensor, voiced: NDArray[np.bool_], sample_rate: int, same_speaker: SameSpeakerCheck
 ) -> list[Span] | None:
-    """Spans of audio (N,) in which the one of two speakers speaks who speaks longer; None if only one is heard.
+    """Spans of audio (N,) of the speaker who speaks longer, if there are two; None if there is only one.
 
-    Windows of 1.6 s are embedded and parted in two. Two speakers are heard if the groups' means are less alike than
-    those of one, and take turns that last longer than sounds do.
+    Windows of 1.6 s are embedded and clustered in two groups. There are two speakers if the cosine of the groups' means
+    is below ``one_speaker``, and the turns last longer than single sounds do.
 
     Args:
         audio: of any length.
         voiced: (T,) frames, spread evenly over the audio.
         sample_rate: in Hz.
-        same_speaker: says what is heard of a speaker in a window, and how alike windows of one are.
+        same_speaker: embeds windows, and holds the threshold.
     """
     size, step = round(WINDOW_SECONDS * sample_rate), round(WINDOW_STEP_SECONDS * sample_rate)
     begins = np.arange(0, len(audio) - size + 1, step)
@@ -65,7 +65,7 @@ def longer_speaker(
 
 
 def part_in_two(embedded: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
-    """Groups (W,) of embeddings (W, D) of unit length by two means, and the cosine between those."""
+    """Groups (W,) of embeddings (W, D) of unit length by 2-means clustering, and the cosine between the two means."""
     likeness = embedded @ embedded.T
     first, second = np.unravel_index(likeness.argmin(), likeness.shape)
     centres = embedded[[first, second]]

@@ -1,4 +1,4 @@
-"""Powers of a recording that comes in blocks: its bandwidth, and its speech over steady noise."""
+"""Bandwidth and speech-to-noise ratio of a recording that is read in blocks."""
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Power:
 def bandwidth(spectrum: np.ndarray, rate: int, subtype: str) -> float:
     """Hz, from a power spectrum in which white noise of variance v is v everywhere."""
     bits = QUANTIZATION_BITS.get(subtype)
-    # Dither triples the power of the rounding; twice as much again is room for the estimate's own spread.
+    # Dither triples the power of the rounding; twice as much again allows for the estimate's own variance.
     quantization = 0.0 if bits is None else 6 * 4.0 ** (1 - bits) / 12
     smooth = np.convolve(spectrum, np.ones(5) / 5, mode="same")
     above = np.flatnonzero(smooth > max(quantization, 1e-9 * smooth.max()))

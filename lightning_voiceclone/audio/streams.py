@@ -1,4 +1,4 @@
-"""What of a file is sound: streams made of the file's byte ranges and of headers that state the true length."""
+"""Audio streams within a file: built from byte ranges of the file and headers that state the true length."""
 
 import bisect
 import io
@@ -25,7 +25,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file's own bookkeeping says, compared with what is there.
+    """Layout of a file: what its headers state, compared with the data.
 
     Args:
         streams: one after another; none where a decoder reads the file right as it is.
