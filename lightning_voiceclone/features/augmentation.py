@@ -1,4 +1,4 @@
-"""Changes to features in training, drawn anew for each row from torch's global random state."""
+"""Augmentation of features in training, drawn anew for each row from torch's global random state."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What the spectral extractors and their inverse share: the window and the mel filters that a spec means."""
+"""Window and mel filters of a spec, shared by the spectral extractors and their inverses."""
 
 import math
 
@@ -44,7 +44,7 @@ def mel_filterbank(spec: AudioSpec) -> Tensor:
 
 
 def channel_frequencies(spec: AudioSpec) -> Tensor | None:
-    """(F,) Hz that each channel of the features stands for; None where channels are no frequencies, as of MFCC."""
+    """Centre frequency (F,) of each channel in Hz; None where channels are not frequencies, as in MFCC."""
     if spec.kind == "stft":
         assert spec.n_fft is not None, "a spectral spec has all of its fields"
         return torch.arange(spec.channels) * (spec.sample_rate / spec.n_fft)

@@ -1,4 +1,4 @@
-"""How frames lie on samples: one rule for all extractors, so that their frames line up.
+"""Framing: one rule for all extractors, so that their frames line up.
 
 Frame t holds n_fft samples centred on sample (t + 1/2) * hop; N samples give exactly N // hop frames.
 """
@@ -40,7 +40,7 @@ def frame(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
 
 
 def frame_context(n_fft: int, hop_length: int) -> Context:
-    """The frames whose samples have a part in a frame of ``n_fft`` samples, laid as :func:`frame` lays them."""
+    """Context of a frame of ``n_fft`` samples: the frames that share samples with it, placed as in :func:`frame`."""
     reach = math.ceil(max(n_fft - hop_length, 0) / 2 / hop_length)
     return Context(reach, reach)
 
@@ -58,7 +58,7 @@ def by_chunks(frames: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Let the C library keep what a chunk gives back, for the next one.
+    """Make the C library keep the memory that a chunk frees, for the next one.
 
     glibc returns free memory to the system as soon as there is twice as much as the largest block that was ever freed,
     and each chunk would then wait for thousands of fresh pages: that made features up to three times as slow, or not,
@@ -73,7 +73,7 @@ def at_least_single(audio: Tensor) -> Tensor:
 
 
 def check_audio(name: str, audio: Tensor, hop_length: int) -> None:
-    """Refuse what cannot be framed.
+    """Reject audio that cannot be framed.
 
     Raises:
         ConfigurationError: if audio is not (B, N) of floating-point samples.
@@ -91,7 +91,7 @@ def check_audio(name: str, audio: Tensor, hop_length: int) -> None:
 
 
 def check_grid(name: str, sample_rate: int, hop_length: int, n_fft: int) -> None:
-    """Refuse settings with which frames would leave gaps.
+    """Reject settings with which frames would leave gaps.
 
     Raises:
         ConfigurationError: names the setting, its value and what it must be.

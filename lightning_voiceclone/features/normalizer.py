@@ -1,4 +1,4 @@
-"""Features to zero mean and unit variance."""
+"""Normalise features to zero mean and unit variance."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Normalizer(nn.Module):
-    """Features to zero mean and unit variance in each channel, with statistics of the training recordings."""
+    """Normalise each channel to zero mean and unit variance, with statistics of the training recordings."""
 
     mean: Tensor
     scale: Tensor
@@ -21,7 +21,7 @@ class Normalizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Take the statistics of features (B, F, T), over all batches."""
+        """Compute the statistics of features (B, F, T), over all batches."""
         values = torch.cat([features.transpose(0, 1).flatten(1).cpu().double() for features in batches], dim=1)
         self.mean.copy_(values.mean(dim=1, keepdim=True))
         self.scale.copy_(values.std(dim=1, keepdim=True).clamp_min(1e-5))

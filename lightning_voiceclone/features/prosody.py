@@ -1,4 +1,4 @@
-"""Extractors of how something is said: pitch with voicing, and energy."""
+"""Extractors of prosody: pitch with voicing, and energy."""
 
 from typing import Literal
 

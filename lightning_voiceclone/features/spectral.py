@@ -1,4 +1,4 @@
-"""Extractors that look at the spectrum: magnitudes, mel bands, cepstra."""
+"""Spectral feature extractors: magnitudes, mel bands, cepstra."""
 
 import math
 from typing import Literal
@@ -22,7 +22,7 @@ from lightning_voiceclone.features.framing import (
 
 WindowName = Literal["hann", "hamming", "blackman"]
 LogBase = Literal["e", "10"]
-FILTER_BLOCKS = 5  # at most; each a multiple of 16 bands wide: so many does a vector register of a CPU hold
+FILTER_BLOCKS = 5  # at most; each a multiple of 16 bands wide: a vector register of a CPU holds as many
 
 
 class _Spectral(FeatureExtractor):
@@ -161,7 +161,7 @@ class _Mel(_Spectral):
         if empty := int((filters.amax(0) <= 1e-6 * filters.max()).sum()):
             raise ConfigurationError(
                 f"{name}: {empty} of {spec.n_mels} mel bands hold no frequency of the {spec.n_fft}-point transform;"
-                f" lower n_mels or raise n_fft (to {2 * self.n_fft}, say)"
+                f" lower n_mels or raise n_fft (for example to {2 * self.n_fft})"
             )
         # Most of the filters' matrix is zero: a block of neighbouring bands needs only a stretch of the spectrum.
         self._stretches = []

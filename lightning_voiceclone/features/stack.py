@@ -1,4 +1,4 @@
-"""Several kinds of features side by side."""
+"""Several kinds of features, concatenated."""
 
 import functools
 
@@ -12,7 +12,7 @@ from lightning_voiceclone.errors import ConfigurationError
 
 
 class Stack(FeatureExtractor):
-    """The channels of several extractors, one after the other, (B, sum of F, T). ``spec.parts`` says whose they are.
+    """The channels of several extractors, one after the other, (B, sum of F, T). ``spec.parts`` lists them.
 
     Args:
         extractors: in the order of their channels; all of one sample rate and hop, so that their frames line up.

@@ -17,11 +17,11 @@ FIT_STEPS = 20  # of the mel filters' inverse; bands then fit to 0.0001 in the l
 
 
 class GriffinLim(Vocoder):
-    """Audio (B, T * hop) whose spectrum has the magnitudes that mel, MFCC or STFT features (B, F, T) tell of.
+    """Audio (B, T * hop) whose spectrum has the magnitudes of mel, MFCC or STFT features (B, F, T).
 
-    The features are undone first: the cosine transform, the logarithm, and the mel filters, by a non-negative spectrum
-    whose bands are those given (the multiplicative updates for the Kullback-Leibler divergence of Lee & Seung 2001).
-    Then phases are found that fit the magnitudes by fast Griffin-Lim (Griffin & Lim 1984; Perraudin, Balazs &
+    The features are inverted first: the cosine transform, the logarithm, and the mel filters, by a non-negative
+    spectrum with the given bands (multiplicative updates for the Kullback-Leibler divergence, Lee & Seung 2001).
+    Then phases that fit the magnitudes are computed by fast Griffin-Lim (Griffin & Lim 1984; Perraudin, Balazs &
     Sondergaard 2013). They start at zero rather than at random, so that the same features always give the same samples,
     and a row the same as alone; random phases come hardly nearer (spectral convergence on speech 0.161 against 0.162
     from mel and 0.080 against 0.085 from STFT, 32 iterations). No gradient flows. Audio is clipped to [-1, 1].
@@ -79,7 +79,7 @@ class GriffinLim(Vocoder):
         """Audio (B, T * hop) in [-1, 1] of features (B, F, T) in the extractor's own units.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
@@ -89,7 +89,7 @@ class GriffinLim(Vocoder):
         return audio.clamp(-1, 1).to(features.dtype)
 
     def magnitudes(self, features: Tensor) -> Tensor:
-        """Magnitudes (B, n_fft // 2 + 1, T) that features (B, F, T) tell of."""
+        """Magnitudes (B, n_fft // 2 + 1, T) of features (B, F, T)."""
         spec = self.spec
         assert spec.power
         if spec.kind == "mfcc":

@@ -1,4 +1,4 @@
-"""A waveform drawn towards the mel bands that it should have: what refines a vocoder that has learnt."""
+"""Pull a waveform towards given mel bands: the refinement of a trained vocoder's output."""
 
 import math
 
@@ -23,14 +23,14 @@ def can_project(spec: AudioSpec) -> bool:
 class MelProjection(nn.Module):
     """Audio (B, T * hop) to audio of the same shape, whose mel bands are nearer to those given (B, F, T).
 
-    Griffin-Lim's alternation (Griffin & Lim 1984) with another set on one side: not the spectra of fixed magnitudes,
-    which mel bands do not tell, but those whose mel bands are the given ones. Each iteration takes the short-time
-    spectrum that the features are of, multiplies every bin by the ratio of wanted to present bands, averaged over the
-    bands it is in (one multiplicative update of Lee & Seung 2001), leaves the phases, transforms back to the waveform
-    whose spectrum is nearest, and lets it go on in the direction in which it moved (fast Griffin-Lim; Perraudin, Balazs
-    & Sondergaard 2013). What the bands do not tell, the fine structure and the phases, begins as the audio's.
+    Griffin-Lim's alternating projection (Griffin & Lim 1984) with another set on one side: not the spectra of fixed
+    magnitudes, which mel bands do not determine, but those with the given mel bands. Each iteration computes the
+    short-time spectrum with the features' settings, multiplies every bin by the ratio of wanted to present bands,
+    averaged over the bands it is in (one multiplicative update of Lee & Seung 2001), keeps the phases, transforms back
+    to the waveform with the nearest spectrum, and adds momentum (fast Griffin-Lim; Perraudin, Balazs & Sondergaard
+    2013). Fine structure and phases, which the bands do not determine, start as the audio's.
 
-    Nothing is learnt. ``reach`` is how many frames on either side of a frame have a part in it, for each iteration.
+    There are no weights. ``reach`` is the number of frames on either side that affect a frame, for each iteration.
 
     Args:
         spec: of the features; see :func:`can_project`.
@@ -89,7 +89,7 @@ class MelProjection(nn.Module):
         parts = torch.view_as_real(spectrum).square()
         # The slope of a root at silence is infinite.
         squares = (parts[..., 0] + parts[..., 1]).clamp(min=torch.finfo(parts.dtype).tiny)
-        heard = (squares.sqrt() if power == 1 else squares.pow(power / 2)) @ self.filters.to(squares.dtype)
-        ratio = (wanted / heard.clamp(min=self.spec.floor or TINY)).clamp(1 / LARGEST, LARGEST)
+        present = (squares.sqrt() if power == 1 else squares.pow(power / 2)) @ self.filters.to(squares.dtype)
+        ratio = (wanted / present.clamp(min=self.spec.floor or TINY)).clamp(1 / LARGEST, LARGEST)
         gain = ratio @ self.shares.to(squares.dtype) + self.unheard.to(squares.dtype)
         return spectrum * (gain if power == 1 else gain.pow(1 / power))

@@ -1,4 +1,4 @@
-"""Frames put together to a waveform."""
+"""Overlap-add: from frames to a waveform."""
 
 import math
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def overlap_add(frames: Tensor, window: Tensor, hop: int) -> Tensor:
-    """Frames (B, T, n_fft), windowed, to audio (B, T * hop); divided by the sum of the squared windows (n_fft,).
+    """Overlap-add windowed frames (B, T, n_fft) to audio (B, T * hop), divided by the sum of the squared windows.
 
-    The frames lie as those of features do: frame t is centred on sample (t + 1/2) * hop.
+    Frames are placed as those of features: frame t is centred on sample (t + 1/2) * hop. The window is (n_fft,).
     """
     count, n_fft = frames.shape[1:]
     cut = (n_fft - hop) // 2

@@ -1,4 +1,4 @@
-"""The vocoder of features that are samples already."""
+"""The vocoder for features that are samples already."""
 
 from torch import Tensor
 

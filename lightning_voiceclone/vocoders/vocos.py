@@ -1,4 +1,4 @@
-"""Vocos: a convolutional network that gives the spectrum of each frame, and one inverse transform."""
+"""Vocos: a convolutional network that predicts the spectrum of each frame, and one inverse transform."""
 
 import math
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from lightning_voiceclone.vocoders.overlap_add import overlap_add
 LOUDEST = 100.0  # magnitude of a bin; a full-scale sinusoid of 1,024 samples has 256
 HALVES = (torch.float16, torch.bfloat16)  # of which there are no complex numbers everywhere
 # Of features of recordings: over 12 speakers (PESQ, DNSMOS) 0 iterations gave 2.85 and 2.97, 2 gave 3.00 and 2.94, 16
-# gave 3.34 and 2.99, 24 gave 3.51 and 3.04. A generator's features are of no sound: DNSMOS of 40 clones fell from 2.58
-# to 2.45 with 2 iterations and to 2.05 with 24.
+# gave 3.34 and 2.99, 24 gave 3.51 and 3.04. No audio has exactly a generator's features: DNSMOS of 40 clones fell from
+# 2.58 to 2.45 with 2 iterations and to 2.05 with 24.
 REFINE = 24
 MOST_REFINE = 1000
-QUIET = -5.0  # natural logarithm of the magnitude at which bins begin where no mel envelope says better
+QUIET = -5.0  # natural logarithm of the initial magnitude of bins, where there is no mel envelope
 
 
 class Vocos(Vocoder):
@@ -34,12 +34,12 @@ class Vocos(Vocoder):
 
     Siuzdak 2023 ("Vocos: closing the gap between time-domain and Fourier-based neural vocoders"). A ConvNeXt backbone
     runs at ``frame_rate / step`` steps a second and gives the spectra of ``step`` frames at each. Three things differ
-    from the paper: the magnitude is what the mel bands say of the bin times what the network says (after FreeV, Lv et
-    al. 2024), phases are those at the middle of the frame (which vary slowly from bin to bin), and features are
-    normalised by channel with the statistics of the training recordings.
+    from the paper: the magnitude is an envelope interpolated from the mel bands times the network's output (after
+    FreeV, Lv et al. 2024), phases are those at the middle of the frame (which vary slowly from bin to bin), and
+    features are normalised by channel with the statistics of the training recordings.
 
-    Out of training, what the network says can be drawn to the mel bands that it was given, in ``refine`` iterations
-    that begin at its magnitudes and phases (:class:`~lightning_voiceclone.vocoders.mel_projection.MelProjection`).
+    Out of training, ``refine`` iterations can pull the output towards the given mel bands, from the network's
+    magnitudes and phases on (:class:`~lightning_voiceclone.vocoders.mel_projection.MelProjection`).
 
     The context is finite; its grid is ``step`` frames.
 
@@ -49,10 +49,11 @@ class Vocos(Vocoder):
         hidden: channels between the two dense layers of a block.
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
-        step: frames that one step of the backbone takes in and gives out.
-        n_fft: samples of the frames that are given out; null for four hops.
-        refine: iterations of it; 0 or null for what the network alone says, which is best for features that a generator
-            made. To recordings 24 come nearer, of their mel bands. Trained weights take any number.
+        step: frames that one step of the backbone takes in and outputs.
+        n_fft: samples of an output frame; null for four hops.
+        refine: iterations of refinement; 0 or null for the network's output alone, which is best for features that a
+            generator computed. For mel bands of recordings, 24 come nearer to the recording. Trained weights work with
+            any number.
         pretrained: "default" for the weights that ship with the package (16 kHz, 80 mel, hop 160), a folder or
             checkpoint of a trained one, or none for fresh weights. Pretrained weights are frozen, unless
             ``finetune`` is set.
@@ -118,14 +119,14 @@ class Vocos(Vocoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     def fit_statistics(self, features: Iterable[Tensor]) -> None:
-        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        """Set the mean and standard deviation of each channel, unless pretrained weights hold them."""
         self.normalizer.fit_once(features)
 
     def forward(self, features: Tensor) -> Tensor:
         """Audio (B, T * hop) of features (B, F, T) in the extractor's own units; in [-1, 1] out of training.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
@@ -157,7 +158,7 @@ class Vocos(Vocoder):
 
 
 def _projection(spec: AudioSpec, refine: int) -> MelProjection | None:
-    """What refines, if anything is to."""
+    """The refinement, if ``refine`` is above 0."""
     if not 0 <= refine <= MOST_REFINE or (refine and not can_project(spec)):
         raise ConfigurationError(
             f"Vocos: refine is {refine} with features of the kind {spec.kind}, but must be from 0 to {MOST_REFINE}, and"
@@ -168,9 +169,9 @@ def _projection(spec: AudioSpec, refine: int) -> MelProjection | None:
 
 
 def _envelope(spec: AudioSpec, n_fft: int) -> tuple[Tensor, Tensor]:
-    """What the features say of the logarithm of each bin: a matrix (F, bins) and a summand (bins,).
+    """Map from features to the log magnitude of each bin: a matrix (F, bins) and a summand (bins,).
 
-    The mean magnitude of a mel band, drawn between the bands' centres; nothing but a summand for other features.
+    The mean magnitude of the mel bands, interpolated between their centres; a constant for other features.
     """
     bins = n_fft // 2 + 1
     if spec.kind != "mel" or spec.log != "e" or spec.power != 1:
