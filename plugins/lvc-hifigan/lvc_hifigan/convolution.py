@@ -1,4 +1,4 @@
-"""Convolutions over time with weight norm, which can be folded for speaking."""
+"""Convolutions over time with weight norm, which can be folded for inference."""
 
 import math
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-# Of a fresh layer. With the weights of Kong et al.'s code, 0.01 whatever the width, a fresh network whispers below the
-# floor of the mel loss, and no gradient comes back from there.
+# Of a fresh layer. With the weights of Kong et al.'s code, 0.01 whatever the width, a fresh network's output is below
+# the floor of the mel loss, where there is no gradient.
 GAIN = 0.8
 
 
 class Convolution(nn.Module):
     """A convolution over time, plain or transposed, with weight norm (Salimans & Kingma 2016).
 
-    Once folded it takes and gives (B, C, 1, T) with the channels last in memory, which a CPU convolves about twice as
-    fast, and its weight is computed no more. The folded weight is no part of the state: training, or loading weights,
-    drops it.
+    Once folded, input and output are (B, C, 1, T) with the channels last in memory, which a CPU convolves about twice
+    as fast, and the weight is no longer computed at each call. The folded weight is no part of the state:
+    training, or loading weights, drops it.
     """
 
     folded: Tensor | None
@@ -37,7 +37,7 @@ class Convolution(nn.Module):
         self.folded = self.layer.weight.detach()[:, :, None].contiguous(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "Convolution":
-        """Training changes the weight, so that what was folded is no longer true."""
+        """Drop the folded weight in training, which changes the weight."""
         if mode:
             self.folded = None
         return super().train(mode)

@@ -86,12 +86,12 @@ class HiFiGAN(Vocoder):
     """Audio (B, T * hop) in (-1, 1) by transposed convolutions from the frame rate up to the sample rate.
 
     Kong, Kim & Bae 2020 ("HiFi-GAN: generative adversarial networks for efficient and high fidelity speech
-    synthesis"). After each upsampling, residual blocks of several kernels see the same input and their mean goes on.
-    Features are normalised by channel with the statistics of the training recordings. Train it against
-    WaveformDiscriminator or MultiPeriodDiscriminator with a mel loss.
+    synthesis"). After each upsampling, residual blocks of several kernels take the same input, and their
+    outputs are averaged. Features are normalised by channel with the statistics of the training recordings. Train it
+    against WaveformDiscriminator or MultiPeriodDiscriminator with a mel loss.
 
-    Voices that are loaded to speak have its weight norm folded and its channels laid out for a CPU
-    (:meth:`fuse`); what it says differs by rounding alone.
+    Models that are loaded for inference have its weight norm folded and its channels laid out for a CPU
+    (:meth:`fuse`); the output differs by rounding alone.
 
     Args:
         spec: of the features.
@@ -148,7 +148,7 @@ class HiFiGAN(Vocoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     def fit_statistics(self, features: Iterable[Tensor]) -> None:
-        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        """Set the mean and standard deviation of each channel, unless pretrained weights hold them."""
         if not self.normalizer.fitted:
             self.normalizer.fit(features)
 
@@ -162,7 +162,7 @@ class HiFiGAN(Vocoder):
         """Audio (B, T * hop) in (-1, 1) of features (B, F, T) in the extractor's own units.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
@@ -201,7 +201,7 @@ def _upsampling(before: int, after: int, rate: int) -> nn.ConvTranspose1d:
 
 
 def _context(rates: Sequence[int], reaches: Sequence[int]) -> Context:
-    """The frames that have a part in the samples of frame 0, traced back through the layers."""
+    """Context: the frames that affect the samples of frame 0, traced back through the layers."""
     low, high = -(ENDS // 2), math.prod(rates) - 1 + ENDS // 2
     for rate, reach in reversed(list(zip(rates, reaches, strict=True))):
         low, high = low - reach, high + reach

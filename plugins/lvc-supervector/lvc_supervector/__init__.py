@@ -1,1 +1,1 @@
-"""A judge of voices by Gaussian mixtures, which shares nothing with the encoders that voices are trained with."""
+"""A speaker encoder by Gaussian mixtures, for evaluation: it shares nothing with the encoders used in training."""

@@ -1,4 +1,4 @@
-"""``python -m lvc_supervector``: fit the judge to recordings of many speakers."""
+"""``python -m lvc_supervector``: fit the encoder to recordings of many speakers."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from lightning_voiceclone.data.corpora import Table
 from lightning_voiceclone.utils.files import atomic_file
 from lvc_supervector.encoder import RATE, SHIPPED, Cepstra, supervector
 
-SECONDS = 4.0  # of the pieces whose speakers are told apart; as long as a short utterance
+SECONDS = 4.0  # of the pieces whose speakers are discriminated; as long as a short utterance
 MIXTURE_FRAMES = 300_000
 COMPONENTS = 300  # of the supervectors that the discriminant analysis sees
 

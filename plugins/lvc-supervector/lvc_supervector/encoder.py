@@ -1,4 +1,4 @@
-"""A speaker encoder without a neural network: how a recording's cepstra depart from those of speech at large."""
+"""A speaker encoder without a neural network: how a recording's cepstra differ from those of all speakers."""
 
 import math
 from pathlib import Path
@@ -15,24 +15,24 @@ from lightning_voiceclone.features.spectral import MFCC
 
 RATE, HOP = 16000, 160
 CEPSTRA, DELTA_REACH = 19, 2
-LOUD_DB = 30.0  # below a recording's loudest frame: what is quieter says little of the voice
+LOUD_DB = 30.0  # below a recording's loudest frame: quieter ones hold little of the voice
 LEVEL = 0.1  # root mean square that recordings are brought to
 RELEVANCE = 16.0  # frames that weigh as much as the background's mean (Reynolds et al. 2000)
 SHIPPED = Path(__file__).with_name("weights") / "supervector.safetensors"
 
 
 class SupervectorSpeakerEncoder(SpeakerEncoder):
-    """Mixture supervectors after a linear discriminant analysis, to judge clones by beside a neural encoder.
+    """Mixture supervectors after a linear discriminant analysis, to evaluate clones beside a neural encoder.
 
     A background mixture of Gaussians models the cepstra of all speakers; its means are moved to a recording by maximum
     a posteriori (Reynolds, Quatieri & Dunn 2000, "Speaker verification using adapted Gaussian mixture models"), each
     move is scaled so that distances are Kullback-Leibler divergences (Campbell, Sturim & Reynolds 2006, "Support vector
     machines using GMM supervectors"), and a discriminant analysis keeps the directions in which speakers differ. The
-    cepstra lack the level, are normalised over the recording, and end at 6.8 kHz, so that MP3 and telephones are no
-    voice. Embeddings have unit length. Frozen; no gradient flows.
+    cepstra exclude the level, are normalised over the recording, and end at 6.8 kHz, so that MP3 and telephone
+    bandwidth do not count as the voice. Embeddings have unit length. Frozen; no gradient flows.
 
     Args:
-        dims: not looked at; here so that it can be built as other encoders are.
+        dims: ignored; here so that it can be built as other encoders are.
         sample_rate: of the audio that it will be given, in Hz; what is not 16 kHz is resampled.
         weights: file that ``python -m lvc_supervector`` wrote; null for the one that ships.
 

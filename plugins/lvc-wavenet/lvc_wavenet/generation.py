@@ -1,7 +1,7 @@
-"""Speaking sample by sample: with the layers' earlier inputs kept in rings, or the slow way that this is measured by.
+"""Generate sample by sample: with the layers' earlier inputs cached in ring buffers, or naively, for comparison.
 
-Both compute in double precision: a rounding error of single precision now and then draws another sample, and whatever
-follows it differs.
+Both compute in double precision: a rounding error of single precision sometimes draws another sample, and all samples
+after it differ.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ class CachedGeneration:
         clock = torch.full_like(self.previous, self.clock)
         return {"rings": self.rings.transpose(0, 1), "previous": self.previous, "clock": clock}
 
-    def speak(self, conditions: Tensor, draws: Tensor) -> Tensor:
+    def next_classes(self, conditions: Tensor, draws: Tensor) -> Tensor:
         """Classes (B, N) of the next samples.
 
         Args:
@@ -114,7 +114,7 @@ def pick(logits: Tensor, draw: Tensor) -> Tensor:
 
 
 def generate(network: Network, features: Tensor, hop_length: int, draws: Tensor) -> Tensor:
-    """Classes (B, T * hop) spoken from features (B, F, T), normalised; the other arguments as of :func:`advance`."""
+    """Classes (B, T * hop) generated from features (B, F, T), normalised; the other arguments as of :func:`advance`."""
     return advance(network, features, hop_length, draws, first_state(network, len(features)))[0]
 
 
@@ -153,16 +153,16 @@ def advance(
     features = torch.cat([state["frames"], features], -1)
     # With a neighbour on either side to draw lines to; the ends of the utterance repeat themselves.
     conditions = F.pad(network.of_frames(features), (1, 1), mode="replicate")[..., known : known + frames + 2]
-    generation, spoken = CachedGeneration(network, state), []
+    generation, generated = CachedGeneration(network, state), []
     for start in range(0, frames, CHUNK_FRAMES):
         some = conditions[..., start : start + CHUNK_FRAMES + 2]
         count = (some.shape[-1] - 2) * hop_length
         of_samples = to_samples(some, some.shape[-1] * hop_length)[..., hop_length : hop_length + count]
         begin = start * hop_length
         with _one_thread():
-            spoken.append(generation.speak(of_samples, draws[begin : begin + count]))
+            generated.append(generation.next_classes(of_samples, draws[begin : begin + count]))
     seen = features[..., : known + frames][..., -BEHIND:]
-    return torch.cat(spoken, dim=1), {**generation.state(), "frames": seen}
+    return torch.cat(generated, dim=1), {**generation.state(), "frames": seen}
 
 
 def generate_naively(network: Network, features: Tensor, hop_length: int, draws: Tensor) -> Tensor:
@@ -171,14 +171,14 @@ def generate_naively(network: Network, features: Tensor, hop_length: int, draws:
     Stops after as many samples as there are draws.
     """
     conditions = to_samples(network.of_frames(features), features.shape[-1] * hop_length)
-    spoken = torch.empty(len(features), 0, dtype=torch.long)
+    generated = torch.empty(len(features), 0, dtype=torch.long)
     for index in range(len(draws)):
         begin = max(index + 1 - network.receptive_field, 0)
         # One more at the end, for the sample that is to come, and one before the field, which only shifting needs.
-        known = F.pad(spoken, (1, 1), value=SILENCE)[:, begin : index + 2]
+        known = F.pad(generated, (1, 1), value=SILENCE)[:, begin : index + 2]
         logits = network(before(known)[:, 1:], conditions[..., begin : index + 1])
-        spoken = torch.cat([spoken, pick(logits[..., -1], draws[index : index + 1])[:, None]], dim=1)
-    return spoken
+        generated = torch.cat([generated, pick(logits[..., -1], draws[index : index + 1])[:, None]], dim=1)
+    return generated
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ class WaveNet(Vocoder):
     ``weights: {likelihood: 1}`` and neither a discriminator nor other losses. Features are normalised by channel with
     the statistics of the training recordings.
 
-    Speaking is slow. It draws from a random generator of its own that begins anew with ``seed`` at every call, the
+    Generation is slow. It draws from a random generator of its own that begins anew with ``seed`` at every call, the
     same for all rows, and computes in double precision on the CPU: the same features always give the same samples,
     alone or in a batch. No gradient flows back to the features. Streamed, it keeps its state from one chunk to the next
     (:meth:`forward_chunk`) and looks 5 frames ahead.
@@ -83,7 +83,7 @@ class WaveNet(Vocoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     def fit_statistics(self, features: Iterable[Tensor]) -> None:
-        """Take the mean and spread of each channel, unless weights that were trained before have them."""
+        """Set the mean and standard deviation of each channel, unless pretrained weights hold them."""
         if not self.normalizer.fitted:
             self.normalizer.fit(features)
 
@@ -92,7 +92,7 @@ class WaveNet(Vocoder):
         """Audio (B, T * hop) in [-1, 1] of features (B, F, T) in the extractor's own units.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         return self.forward_chunk(features, self.init_state(len(features)))[0]
@@ -110,7 +110,7 @@ class WaveNet(Vocoder):
         """Audio (B, (T - ahead) * hop) of the features x (B, F, T) that follow the state, and the state after it.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames but those ahead, or values that are not finite.
         """
         self.check(x)
@@ -134,17 +134,17 @@ class WaveNet(Vocoder):
         return draw(samples, torch.Generator().manual_seed(self.seed))
 
     def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
-        """Negative logarithm of the likelihood of the audio's mu-law classes, mean bits a sample; 8 is to know nothing.
+        """Negative logarithm of the likelihood of the audio's mu-law classes, mean bits a sample; chance level is 8.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if the audio is not (B, T * hop), or features are not finite.
         """
         self.check(features)
         expected = (len(features), features.shape[-1] * self.spec.hop_length)
         if tuple(audio.shape) != expected:
             raise ConfigurationError(
-                f"WaveNet got audio {tuple(audio.shape)} for features {tuple(features.shape)}, which tell of"
+                f"WaveNet got audio {tuple(audio.shape)} for features {tuple(features.shape)}, which give"
                 f" {expected}; crop both to the same frames"
             )
         classes = torchaudio.functional.mu_law_encoding(audio.clamp(-1, 1), CLASSES)

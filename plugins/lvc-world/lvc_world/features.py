@@ -1,4 +1,4 @@
-"""What WORLD takes speech apart into: pitch, spectral envelope, aperiodicity."""
+"""WORLD's analysis of speech: pitch, spectral envelope, aperiodicity."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The library that does the work, imported when it is first needed."""
+"""Import of pyworld on first use."""
 
 import warnings
 from types import ModuleType

@@ -14,9 +14,9 @@ FAINTEST = 1e-16  # power that WORLD takes for silence
 
 
 class World(Vocoder):
-    """Audio (B, T * hop) of the features that WorldFeatures gives: pitch, envelope and aperiodicity.
+    """Audio (B, T * hop) from the features of WorldFeatures: pitch, envelope and aperiodicity.
 
-    Morise, Yokomori & Ozawa 2016. A pulse a period, and noise, each through the filter of its moment; f0 below the
+    Morise, Yokomori & Ozawa 2016. One pulse per period, and noise, each through the filter of that time; f0 below the
     spec's fmin is unvoiced, so that a generator need not hit 0. Computed on the CPU in double precision; no gradient
     flows. Audio is clipped to [-1, 1]. The context is the whole recording: the place of each pulse follows from all
     before it.
@@ -46,7 +46,7 @@ class World(Vocoder):
         """Audio (B, T * hop) in [-1, 1] of features (B, F, T) in the extractor's own units.
 
         Raises:
-            SpecMismatchError: if there are not as many channels as the spec says.
+            SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
