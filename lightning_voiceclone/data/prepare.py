@@ -25,7 +25,7 @@ from lightning_voiceclone.utils.durable import sync_file_system
 from lightning_voiceclone.utils.files import atomic_file, check_no_input
 from lightning_voiceclone.utils.journal import Entry, Journal, key_of
 from lightning_voiceclone.utils.leftovers import sweep
-from lightning_voiceclone.utils.output_folder import locked, told_in_one_line
+from lightning_voiceclone.utils.output_folder import locked, os_errors_in_one_line
 from lightning_voiceclone.utils.processes import processors
 from lightning_voiceclone.utils.progress import progress_bar
 from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
@@ -121,7 +121,7 @@ def prepare(
         raise ConfigurationError(f"{type(corpus).__name__} has no recordings at {corpus.root}; look at what lies there")
     check_no_input(output / "audio", [corpus.root])
     settings = Settings(output.resolve(), tuple(transforms), features, sample_rate, feature_type, min_seconds)
-    with told_in_one_line(output), locked(output, wait_seconds):
+    with os_errors_in_one_line(output), locked(output, wait_seconds):
         journal = Journal(settings.output / JOURNAL_NAME, _is_result)
         recordings = _not_made(journal, settings.output, corpus.root, recordings)
         entries, reused = _results(corpus.root, recordings, settings, journal, workers, progress)

@@ -24,7 +24,7 @@ from lightning_voiceclone.evaluation.systems import System
 from lightning_voiceclone.utils.files import check_no_input
 from lightning_voiceclone.utils.journal import Journal
 from lightning_voiceclone.utils.leftovers import sweep
-from lightning_voiceclone.utils.output_folder import locked, told_in_one_line
+from lightning_voiceclone.utils.output_folder import locked, os_errors_in_one_line
 from lightning_voiceclone.utils.processes import processors
 
 JOURNAL = "progress.jsonl"
@@ -88,7 +88,7 @@ def evaluate(
     requested = [role for role, given in (("recognizer", recognizer), ("speaker_encoder", speaker_encoder)) if given]
     sources = _sources(settings, requested, by_name=bool(measures))
     description, known = system.describe(), known_metrics()
-    with told_in_one_line(output), locked(output, 0.0):
+    with os_errors_in_one_line(output), locked(output, 0.0):
         for folder in (output, output / AUDIO):
             sweep(folder)
         journal = Journal(output / JOURNAL)

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of voices."""
+"""Helpers that do not depend on voice conversion."""

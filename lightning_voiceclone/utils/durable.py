@@ -1,4 +1,4 @@
-"""What of a file system makes files survive a loss of power and exchanges two folders at once, where it can."""
+"""Write files durably, and exchange two folders atomically, where the file system can."""
 
 import ctypes
 import errno
@@ -12,7 +12,7 @@ SYNC_UNKNOWN = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EA
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk; nothing where that cannot be asked.
+    """Wait until a file's content, or a folder's list of names, is on the disk; does nothing where that is unsupported.
 
     Raises:
         OSError: if the disk fails, or is full.
@@ -55,7 +55,7 @@ def sync_file_system(folder: Path) -> None:
 
 
 def cross_speaker(one: Path, other: Path) -> bool:
-    """Let two paths that are there change places at once; False where the system or the file system cannot.
+    """Exchange two existing paths atomically; False where the system or the file system cannot.
 
     Raises:
         OSError: if it can, but not these two.

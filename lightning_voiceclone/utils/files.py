@@ -21,7 +21,7 @@ TRIES = 20  # at replacing a folder that other processes replace too
 
 
 def unwritable_above(path: Path) -> Path | None:
-    """What is in the way of writing to a path, the nearest above it that is there; None if that is a folder for it."""
+    """The nearest existing path above ``path`` if it prevents writing; None if it is a folder that can be written to."""
     above = next(parent for parent in path.absolute().parents if parent.exists())
     return None if above.is_dir() and os.access(above, os.W_OK) else above
 
@@ -38,7 +38,7 @@ def explain_os_error(error: OSError, place: str | os.PathLike[str] | None = None
 
 
 def check_no_input(output: PathLike, inputs: Iterable[PathLike], option: str = "--output") -> None:
-    """Refuse to write over what is read: one of the inputs under any name, or a folder that one of them lies in.
+    """Reject an output that would replace an input, under any name, or a folder that one of them is in.
 
     Args:
         output: file or folder that will be replaced.
@@ -118,7 +118,7 @@ def atomic_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterat
             may be empty after a loss of power. Not for many small files, which one call can put on the disk together.
 
     Raises:
-        OSError: as the block raises it (a full disk, say), with the path; nothing is left behind then.
+        OSError: as the block raises it (for example a full disk), with the path; nothing is left behind then.
     """
     path = Path(path)
     with named(path), made_folder(path.parent), claimed(path) as temporary:

@@ -1,4 +1,4 @@
-"""What a preparation has done so far, so that the next one does only what is missing or changed."""
+"""Journal of finished work, so that the next run does only what is missing or changed."""
 
 import hashlib
 import json

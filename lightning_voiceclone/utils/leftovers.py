@@ -1,6 +1,6 @@
 """Names of files that are being written, held by a lock, and what becomes of those whose process was killed.
 
-A name says that this package wrote it, on which machine, and for which file: ``.c.lvc-part-3f2a1c-9b0d8e7f6a5c.wav``.
+A name holds the package's mark, the machine and the file's name: ``.c.lvc-part-3f2a1c-9b0d8e7f6a5c.wav``.
 The process that writes holds an advisory lock (flock) on it, which the system frees when the process ends, however it
 ends. So the next writer in that folder knows which of them nobody writes any more, and removes those and no other.
 Where there are no locks (some network file systems, Windows) nothing is removed.
@@ -34,9 +34,9 @@ _swept: set[tuple[int, str]] = set()  # process and folder
 def _name(path: Path, kind: str, suffix: str = "") -> Path:
     mark = f".lvc-{kind}-{HOST}-{secrets.token_hex(6)}{suffix}"
     stem = path.name.removesuffix(suffix) if suffix else path.name
-    room = LONGEST - 1 - len(os.fsencode(mark))
+    available = LONGEST - 1 - len(os.fsencode(mark))
     if kind == "part":  # the name is for people; of a replaced folder it is how that is found again
-        stem = os.fsencode(stem)[:room].decode(errors="ignore")
+        stem = os.fsencode(stem)[:available].decode(errors="ignore")
     return path.with_name(f".{stem}{mark}")
 
 

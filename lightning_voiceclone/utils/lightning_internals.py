@@ -122,7 +122,7 @@ def option_types(parser: ArgumentParser) -> dict[str, Any]:
 
 
 def imported(path: str) -> Any:
-    """What jsonargparse finds by a ``class_path``, so that a check looks at the object that would be called."""
+    """The object that jsonargparse imports for a ``class_path``, so that a check uses the object that is called."""
     return import_object(path)
 
 
@@ -137,7 +137,7 @@ def wrap_loader(mode: str, wrapper: Callable[[Callable[[str], Any]], Callable[[s
     set_loader(mode, wrapper(get_loader(mode)), get_loader_exceptions("yaml"))
 
 
-# Its messages: the only place that says which option is wrong, and how.
+# Its error messages: the only place that names the wrong option and the reason.
 UNKNOWN = re.compile(r"(?:unrecognized arguments: --?|Option '|Group '([\w.]+)' does not accept option ')([\w.]+)")
 BARE = re.compile(r"unrecognized arguments: ([^-\s]\S*)")
 VALUELESS = re.compile(r"argument --(\S+): expected (?:one|at least one) argument")

@@ -12,10 +12,10 @@ from lightning_voiceclone.errors import ConfigurationError, PluginError
 
 
 def need(package: str, extra: str = "judges") -> ModuleType:
-    """Import a judge's package.
+    """Import an optional package.
 
     Raises:
-        PluginError: if it is not installed; says how to.
+        PluginError: if it is not installed; names the command that installs it.
     """
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The folder that a preparation or an evaluation writes to: one process at a time, and nothing half-written."""
+"""Output folders of preparations and evaluations: one process at a time writes to one, nothing is left half-written."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ MARK_NAME = ".lvc-output"
 
 
 def is_output(folder: Path) -> bool:
-    """Whether a preparation, an evaluation or a prediction wrote a folder: its recordings are no speaker's."""
+    """Whether a preparation, an evaluation or a prediction wrote the folder: it is then not a speaker's folder."""
     return (folder / LOCK_NAME).exists() or (folder / MARK_NAME).exists()
 
 
 def mark_output(folder: Path) -> None:
-    """Make a folder one of which :func:`is_output` is true.
+    """Mark a folder as output for :func:`is_output`.
 
     Raises:
         OSError: if it cannot be written to.
@@ -27,8 +27,8 @@ def mark_output(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def told_in_one_line(output: Path) -> Iterator[None]:
-    """Errors of writing as one line.
+def os_errors_in_one_line(output: Path) -> Iterator[None]:
+    """Turn errors of writing into errors of one line.
 
     Raises:
         LVCError: if the disk is full, or ``output`` cannot be written to.

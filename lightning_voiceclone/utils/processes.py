@@ -1,4 +1,4 @@
-"""Work done side by side, in processes that begin clean, leave Ctrl-C to their parent and end with it."""
+"""Work in parallel processes that start clean, leave Ctrl-C to their parent and end with it."""
 
 import concurrent.futures
 import multiprocessing
@@ -32,15 +32,15 @@ def side_by_side(
     caller: str,
     preload: Sequence[str] = (),
 ) -> Iterator[tuple[Piece, Result]]:
-    """Each piece with what became of it, as they come.
+    """Run pieces of work in parallel processes; yields each piece with its result, as they finish.
 
     Args:
         work: a function of a module, which a worker process can import.
         pieces: of work.
         workers: processes, each of which computes with one thread.
-        begin: is given the settings once in each worker, before any piece.
+        begin: called with the settings once in each worker, before any piece.
         settings: for all pieces.
-        caller: name of the function that a script calls for this; an error says how.
+        caller: name of the function that a script calls for this; an error names it.
         preload: modules that workers have from the start, where processes can be forked from one that has them.
 
     Raises:

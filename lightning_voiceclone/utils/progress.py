@@ -1,4 +1,4 @@
-"""The progress bar of commands that take a while."""
+"""Progress bar of long-running commands."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from lightning_voiceclone.utils.terminal import printable
 
 @contextlib.contextmanager
 def progress_bar(doing: str, total: int, done: int = 0, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """A bar on the error output, if that is a terminal; what it gives is called with how many more are done.
+    """Show a bar on stderr, if that is a terminal; call the yielded function with the number of newly done items.
 
     Args:
-        doing: what the bar says in front.
+        doing: label in front of the bar.
         total: how many there are.
         done: how many were done before.
         shown: whether to show it at all.

@@ -23,7 +23,7 @@ def lerp_all(values: Sequence[Tensor], targets: Sequence[Tensor], weight: float)
 def is_persistent(owner: nn.Module, buffer: str) -> bool:
     """Whether state dictionaries hold a buffer of the module.
 
-    ``state_dict`` cannot be asked: hooks leave weights out of it (``external_weights``).
+    ``state_dict`` does not show it: hooks leave weights out of it (``external_weights``).
     """
     return buffer not in owner._non_persistent_buffers_set
 

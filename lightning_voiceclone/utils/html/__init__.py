@@ -1,1 +1,1 @@
-"""What pages are made of: the demonstration's, the report's and the listening test's."""
+"""Building blocks of HTML pages: the demonstration's, the report's and the listening test's."""

@@ -1,4 +1,4 @@
-"""A page in one file: its style and its script stand inside it, so that it opens from a disk with no network."""
+"""A page in one file: style and script are inside it, so that it opens from a disk without a network."""
 
 import html
 from pathlib import Path

@@ -36,10 +36,10 @@ def plot(area: str, x: Sequence[Tick], y: Sequence[Tick], *, caption: str = "") 
     """
     ups = "".join(f'<span style="bottom:{100 * place:.4g}%">{escape(label)}</span>' for place, label in y)
     alongs = "".join(f'<span style="left:{100 * place:.4g}%"{_end(place)}>{escape(label)}</span>' for place, label in x)
-    told = f'<div class="unit">{caption}</div>' if caption else ""
+    unit = f'<div class="unit">{caption}</div>' if caption else ""
     return (
         f'<div class="plot"><div class="y" aria-hidden="true">{ups}</div><div class="area">{area}</div>'
-        f'<div class="x" aria-hidden="true">{alongs}</div>{told}</div>'
+        f'<div class="x" aria-hidden="true">{alongs}</div>{unit}</div>'
     )
 
 
@@ -96,7 +96,7 @@ def seconds_ticks(longest: float) -> list[Tick]:
 
 
 def figure(value: float | None) -> str:
-    """A number for people, with three digits that count; a dash for none."""
+    """A number with three significant digits; a dash for none."""
     if value is None:
         return NONE
     if value == 0 or not math.isfinite(value):
@@ -106,5 +106,5 @@ def figure(value: float | None) -> str:
 
 
 def legend(names: Mapping[str, str]) -> str:
-    """Which colour is what: class of a curve to the words beside it."""
+    """Legend of a plot: the class of each curve, and its label."""
     return " ".join(f'<span class="key {escape(style)}">{escape(name)}</span>' for style, name in names.items())
