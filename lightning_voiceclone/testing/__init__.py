@@ -1,6 +1,6 @@
 """For the tests of parts, built-in and third-party: conformance to inherit, synthetic speech, conditions, voices.
 
-``from lightning_voiceclone.testing import GeneratorConformance``; names are loaded when asked for, so that the pytest
+``from lightning_voiceclone.testing import GeneratorConformance``; names are loaded on first use, so that the pytest
 plugin, which every pytest run on the machine imports, stays light.
 """
 

@@ -1,4 +1,4 @@
-"""Can a generator learn at all: it must be able to learn one batch by heart."""
+"""Check that a generator can learn: it must overfit one batch."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def speech_batch(dims: Dims, *, rows: int = 4, seconds: float = 0.5, seed: int =
     if dims.content:
         encoder = InstanceNormContentEncoder(Dims(dims.features), channels=dims.content, width=32, layers=1, stride=1)
         content = encoder(features).detach()
-        # As reference another row: its frames are of no use, and must not be in the way.
+        # The reference is another row: its frames do not help, and must not hurt.
         condition = replace(condition, content=content, reference_frames=features.roll(1, 0).transpose(1, 2),
                             reference_content=content.roll(1, 0), reference_lengths=condition.lengths)  # fmt: skip
     if dims.pitch:
@@ -49,8 +49,8 @@ def overfit(
 
     Args:
         generator: trained in place.
-        features: (B, F, T) that it is to give, normalised.
-        condition: what it is told.
+        features: target (B, F, T), normalised.
+        condition: its input.
         steps: of the optimizer.
         learning_rate: of the optimizer.
     """

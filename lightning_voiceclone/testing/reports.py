@@ -24,7 +24,7 @@ def write_report(
 ) -> dict[str, Any]:
     """Write ``metrics.json`` and ``audio/`` with a source, a reference and a clone for each case.
 
-    Figures and clones follow from ``seed``; sources and references from the cases alone, as for systems judged on
+    Figures and clones follow from ``seed``; sources and references from the cases alone, as for systems evaluated on
     the same pairs.
 
     Returns:

@@ -31,7 +31,7 @@ def speech_like(seconds: float = 1.0, *, sample_rate: int = 16000, speaker: int 
     """Syllables of voiced vowels with a moving pitch, separated by bursts of noise and short silences.
 
     The vowels are the harmonics of a glottal pulse train (12 dB less an octave) weighted by the resonances of a vocal
-    tract. ``speaker`` sets the tract's length and the pitch's median (90 to 250 Hz); ``seed`` what is said. The same
+    tract. ``speaker`` sets the tract's length and the pitch's median (90 to 250 Hz); ``seed`` the syllables. The same
     arguments give the same samples.
     """
     random = np.random.default_rng([seed, 1])

@@ -1,4 +1,4 @@
-"""Voices that were never trained, small enough to be made for every test."""
+"""Untrained models, small enough to be built in every test."""
 
 from collections.abc import Callable
 from functools import partial
@@ -33,10 +33,10 @@ def small_voice(
     seed: int = 0,
     **parts: Any,
 ) -> VoiceModel:
-    """A voice of 16 kHz mel bands that was never trained, normalised by some synthetic speech, ready to speak.
+    """Build an untrained model of 16 kHz mel bands, with the normaliser fitted to some synthetic speech.
 
     Args:
-        dims: the widths: mel bands, and what the generator is told; what is 0 or False has no part.
+        dims: widths of the mel bands and of the generator's inputs; an input of 0 or False has no part.
         generator: made with the widths.
         vocoder: made with the spec of the features.
         spread: standard deviation of the generator's weights, drawn anew, as trained ones are not near zero; None for
@@ -46,12 +46,12 @@ def small_voice(
     """
     torch.manual_seed(seed)
     extractor = MelSpectrogram(n_mels=dims.features)
-    heard = Dims(dims.features)
+    inputs = Dims(dims.features)
     made: dict[str, Any] = {"noise": dims.noise}
     if dims.content:
-        made["content_encoder"] = InstanceNormContentEncoder(heard, channels=dims.content, **SMALL)
+        made["content_encoder"] = InstanceNormContentEncoder(inputs, channels=dims.content, **SMALL)
     if dims.speaker:
-        made["speaker_encoder"] = StatisticsSpeakerEncoder(heard, channels=dims.speaker, **SMALL)
+        made["speaker_encoder"] = StatisticsSpeakerEncoder(inputs, channels=dims.speaker, **SMALL)
     if dims.pitch:
         made["pitch"] = Pitch()
     if dims.energy:

@@ -15,7 +15,7 @@ def write_whisper(folder: Path, *, spec: str = "WhisperSpec", blocks: int = 2, k
 
     Args:
         folder: where to.
-        spec: what the file says it is.
+        spec: model type that the file states.
         blocks: of the encoder.
         kind: CTranslate2's number of the weights' type: 4 for float16, 1 for int8.
     """

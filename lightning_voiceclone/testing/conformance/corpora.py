@@ -1,6 +1,6 @@
 """Checks that every corpus must pass."""
 
-# ruff: noqa: D102 - a check's name says what it checks
+# ruff: noqa: D102 - a check's name describes it
 
 from pathlib import Path
 

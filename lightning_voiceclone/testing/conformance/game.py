@@ -1,6 +1,6 @@
 """Checks that every discriminator and every adversarial loss must pass."""
 
-# ruff: noqa: D102 - a check's name says what it checks
+# ruff: noqa: D102 - a check's name describes it
 
 import inspect
 from dataclasses import replace
@@ -126,7 +126,7 @@ class DiscriminatorConformance(PartConformance):
 
 
 class AdversarialLossConformance(PartConformance):
-    """Scalars, the mean over judges, gradients that pull the right way, finite at the ends."""
+    """Scalars, the mean over sub-discriminators, gradients that pull the right way, finite at the ends."""
 
     def make(self) -> AdversarialLoss:
         """The loss."""

@@ -1,6 +1,6 @@
 """Checks that every generator must pass."""
 
-# ruff: noqa: D102 - a check's name says what it checks
+# ruff: noqa: D102 - a check's name describes it
 
 import math
 from dataclasses import replace
@@ -80,14 +80,14 @@ class GeneratorConformance(PartConformance):
     def test_gradients_reach_weights_and_inputs(self, dims: Dims) -> None:
         generator = self.make(dims).train()
         condition = random_condition(dims, [12, 9])
-        told = {name: value for name, value in condition.tensors().items() if value.is_floating_point()}
-        wanted = {name: value.requires_grad_() for name, value in told.items() if name in generator.needs}
+        floats = {name: value for name, value in condition.tensors().items() if value.is_floating_point()}
+        wanted = {name: value.requires_grad_() for name, value in floats.items() if name in generator.needs}
         features, losses = generator.forward_with_losses(condition)
         target = torch.randn(features.shape)
         ((features - target).square().mean() + sum(losses.values())).backward()  # type: ignore[union-attr]
         assert_gradients_reach(generator)
-        deaf = [name for name, value in wanted.items() if value.grad is None or not value.grad.any()]
-        assert not deaf, f"the output does not depend on {deaf}"
+        unused = [name for name, value in wanted.items() if value.grad is None or not value.grad.any()]
+        assert not unused, f"the output does not depend on {unused}"
 
     @all_dims
     def test_padding_does_not_leak(self, dims: Dims) -> None:

@@ -1,6 +1,6 @@
-"""Checks that every measure and every recogniser must pass."""
+"""Checks that every metric and every recogniser must pass."""
 
-# ruff: noqa: D102 - a check's name says what it checks
+# ruff: noqa: D102 - a check's name describes it
 
 import itertools
 import re
@@ -22,7 +22,7 @@ RATE = 16000
 
 
 class MetricConformance(PartConformance):
-    """The best value for a perfect case, worse ones for worse clones; weights count as repetition; no side effects.
+    """The best value for a perfect case, worse values for worse clones; weights count as repetition; no side effects.
 
     ``noise_db`` are the signal-to-noise ratios of :meth:`graded`, from the best on. Override :meth:`perfect` where
     something else than a copy is perfect, :meth:`graded` where something else than noise makes a clone worse.
@@ -32,7 +32,7 @@ class MetricConformance(PartConformance):
     seconds = 2.0
 
     def make(self) -> Metric:
-        """The measure, with its judges."""
+        """The metric, with its models."""
         part = self.part(**self.arguments)
         assert isinstance(part, Metric)
         return part
@@ -46,7 +46,7 @@ class MetricConformance(PartConformance):
             reference=_speech(self.seconds, speaker=2, seed=1),
             clone=source.clone(),
             sample_rate=RATE,
-            transcript="some words that were said",
+            transcript="some words of a sentence",
             parallel=source,
             genuine=_speech(self.seconds, speaker=2, seed=2),
         )
@@ -56,7 +56,7 @@ class MetricConformance(PartConformance):
         return self.copy()
 
     def graded(self) -> list[Case]:
-        """Cases that this measure must find worse and worse; none for a measure that promises no order."""
+        """Cases in the order from best to worst by this metric; none for a metric that promises no order."""
         case = self.copy()
         seeded()
         noise = torch.randn_like(case.clone) * case.clone.square().mean().sqrt()

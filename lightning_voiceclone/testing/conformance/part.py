@@ -1,4 +1,4 @@
-"""What the checks of all kinds share."""
+"""Shared by the checks of all kinds."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ def seeded() -> None:
 
 
 def rebuilt(part: Part) -> Part:
-    """The part as a voice folder brings it back: built from its description, then given its weights."""
+    """The part as a model folder restores it: built from its description, then loaded with its weights."""
     copy = build(describe(part))
     assert type(copy) is type(part)
     assert describe(copy) == describe(part), "the copy's description differs from the original's"

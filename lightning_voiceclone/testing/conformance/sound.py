@@ -1,6 +1,6 @@
 """Checks that every feature extractor and every vocoder must pass."""
 
-# ruff: noqa: D102 - a check's name says what it checks
+# ruff: noqa: D102 - a check's name describes it
 
 import math
 from typing import ClassVar
@@ -152,7 +152,7 @@ class VocoderConformance(PartConformance):
         return self.extractor().eval()(self.audio(seconds, rows))
 
     def assert_same(self, actual: Tensor, expected: Tensor) -> None:
-        """Equal to ``tolerance`` of the greatest sample: what a fresh network says may be faint."""
+        """Equal to ``tolerance`` of the greatest sample: an untrained network's output may be faint."""
         assert actual.shape == expected.shape
         greatest = expected.abs().max()
         assert greatest > 0, "silence equals silence: the check would show nothing"
@@ -181,9 +181,9 @@ class VocoderConformance(PartConformance):
             (broken, ConfigurationError),
         ]
         for wrong, error in cases:
-            with pytest.raises(error, match=type(vocoder).__name__) as told:
+            with pytest.raises(error, match=type(vocoder).__name__) as raised:
                 vocoder(wrong)
-            assert "\n" not in str(told.value)
+            assert "\n" not in str(raised.value)
 
     def test_silence_is_quiet(self) -> None:
         extractor, vocoder = self.extractor().eval(), self.make().eval()

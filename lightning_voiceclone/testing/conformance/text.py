@@ -1,6 +1,6 @@
 """Checks that every text encoder must pass."""
 
-# ruff: noqa: D102 - a check's name says what it checks
+# ruff: noqa: D102 - a check's name describes it
 
 import torch
 from torch import Tensor
