@@ -113,7 +113,7 @@ def test_saved_and_evaluated_with_another_guidance(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
     pairs = ["--pairs", str(tmp_path / "pairs.tsv"), "--output", str(tmp_path / "report")]
     assert main(["evaluate", "--ground-truth", "--guidance", "0.4", *pairs]) == 2
-    assert "--guidance is for clones of a --checkpoint, and none are made; leave it out" in capsys.readouterr().err
+    assert "--guidance needs --checkpoint, which is not given; leave it out" in capsys.readouterr().err
 
 
 def test_lvc_save_refuses_guidance_of_a_part(tmp_path, capsys):
