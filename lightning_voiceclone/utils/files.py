@@ -21,7 +21,7 @@ TRIES = 20  # at replacing a folder that other processes replace too
 
 
 def unwritable_above(path: Path) -> Path | None:
-    """The nearest existing path above ``path`` if it prevents writing; None if it is a folder that can be written to."""
+    """The nearest existing path above ``path`` if it prevents writing; None if it is a folder that is writable."""
     above = next(parent for parent in path.absolute().parents if parent.exists())
     return None if above.is_dir() and os.access(above, os.W_OK) else above
 

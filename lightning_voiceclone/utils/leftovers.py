@@ -2,7 +2,7 @@
 
 A name holds the package's mark, the machine and the file's name: ``.c.lvc-part-3f2a1c-9b0d8e7f6a5c.wav``.
 The process that writes holds an advisory lock (flock) on it, which the system frees when the process ends, however it
-ends. So the next writer in that folder knows which of them nobody writes any more, and removes those and no other.
+ends. So the next writer in that folder can detect which of them nobody writes any more, and removes only those.
 Where there are no locks (some network file systems, Windows) nothing is removed.
 """
 

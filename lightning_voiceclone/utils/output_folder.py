@@ -46,7 +46,7 @@ def os_errors_in_one_line(output: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(output: Path, wait_seconds: float) -> Iterator[None]:
-    """Let no other process write to ``output`` until the block ends; a folder that stays empty is taken back.
+    """Let no other process write to ``output`` until the block ends; a folder that stays empty is removed.
 
     Raises:
         ConfigurationError: if another one does, and has not ended after so many seconds.

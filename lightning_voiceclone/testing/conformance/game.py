@@ -35,7 +35,7 @@ class DiscriminatorConformance(PartConformance):
         return part
 
     def judged(self, dims: Dims, size: int, rows: int = 2) -> tuple[Tensor, Condition]:
-        """What is judged, of ``size`` frames or samples, and its condition."""
+        """Input of the discriminator, of ``size`` frames or samples, and its condition."""
         seeded()
         by_features = self.part.takes == "features"  # type: ignore[attr-defined]
         x = torch.randn(rows, dims.features if by_features else 1, size)
@@ -45,9 +45,9 @@ class DiscriminatorConformance(PartConformance):
     @pytest.mark.parametrize("size", [1, 2, 17, 60])
     def test_shape(self, dims: Dims, size: int) -> None:
         x, condition = self.judged(dims, size)
-        judged = self.make(dims)(x, condition)
-        assert judged
-        for maps in judged:
+        outputs = self.make(dims)(x, condition)
+        assert outputs
+        for maps in outputs:
             assert maps
             for map_ in maps:
                 assert map_.shape[0] == 2
