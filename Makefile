@@ -16,7 +16,7 @@ RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    train a small voice for $(DEMO_MINUTES) minutes (DEMO_MINUTES), clone with it, write demo/index.html"
+	@echo "make demo    clone with the model that ships and with a GAN trained for $(DEMO_MINUTES) minutes (DEMO_MINUTES); writes demo/index.html"
 	@echo "make test    run every test (some minutes)"
 	@echo "make test-fast   run the tests that take little (a minute)"
 	@echo "make lint    check style and types"

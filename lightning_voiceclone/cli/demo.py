@@ -10,14 +10,18 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = CommandParser(
         "lvc demo",
-        description="Synthesise a small corpus, train on it for a few minutes, convert a held-out sentence to another"
-        " voice, and write a page that shows and plays it. Needs no network.",
+        description="Clone a recording with the model that ships and with a small GAN, which is trained for a few"
+        " minutes on synthetic speech, and write a page that shows and plays both. Needs no network.",
     )
     made.add_argument("--output", default="demo", type=Path, metavar="FOLDER", help="where to write (default: demo)")
     made.add_argument("--minutes", default=4.0, type=float, help="of training (default: 4)")
     made.add_argument("--speakers", default=12, type=int, help="of the corpus, 2 to 20 (default: 12)")
     made.add_argument("--sentences", default=40, type=int, help="of each speaker (default: 40)")
     made.add_argument("--seed", default=0, type=int, help="of the corpus and of the training (default: 0)")
+    made.add_argument("--source", metavar="FILE",
+                      help="recording that both models convert, with --reference (WAV, FLAC, OGG, MP3; default: a"
+                      " synthetic one)")  # fmt: skip
+    made.add_argument("--reference", metavar="FILE", help="recording of the target speaker, with --source")
     return made
 
 
@@ -32,5 +36,7 @@ def run(argv: list[str]) -> int:
         speakers=options.speakers,
         sentences=options.sentences,
         seed=options.seed,
+        source=options.source,
+        reference=options.reference,
     )
     return 0

@@ -1,4 +1,4 @@
-"""The demonstration's page: what was heard, what came out, and how it was learnt. No network, no scripts."""
+"""The demonstration's page: the model that ships, then the GAN trained here. No network, no scripts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,20 @@ from lightning_voiceclone.utils.html.document import document, escape
 
 PICTURES = "pictures"
 RECORDINGS = {
-    "source": ("Source", "whose words are said"),
-    "reference": ("Reference", "whose voice is wanted"),
-    "cloned": ("Clone", "the source's words in the reference's voice"),
+    "source": ("Source", "The words to keep."),
+    "reference": ("Reference", "The voice to clone."),
+    "cloned_default": ("Clone by the model that ships", "The source's words in the reference's voice."),
+    "cloned": ("Clone by the GAN trained here", "From the same source and reference as above."),
 }
+SHIPPED = ("source", "reference", "cloned_default")
+GAN = ("source", "reference", "cloned")
 STYLE = """
-.card.cloned { border: 2px solid var(--accent); padding: calc(1rem - 1px); }
+.card.cloned_default { border: 2px solid var(--accent); padding: calc(1rem - 1px); }
+.card.cloned { border: 2px dashed var(--soft); padding: calc(1rem - 1px); }
+section.gan { border-top: 2px solid var(--line); margin-top: 3rem; }
+section.gan > .cards, section.gan > dl { margin-bottom: 1rem; }
+p code { overflow-wrap: anywhere; }
+.over { margin-top: 1.75rem; }
 .card q { display: block; margin: .6rem 0; min-height: 3.1em; }
 .card > picture > img { margin-top: .75rem; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1rem; margin: 0;
@@ -30,18 +38,20 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .75
 
 @dataclass(frozen=True)
 class Story:
-    """What the page tells beside the recordings.
+    """What the page shows beside the recordings.
 
     Args:
         commands: that made the page, in order.
-        texts: what is said in source, reference and cloned; a name may be absent.
-        seconds: of training, as a clock on the wall shows them; None where unknown.
+        files: the user's recordings that became source and reference; empty for the demonstration's own.
+        texts: the words of each recording; a name may be absent.
+        seconds: of training, wall-clock; None where unknown.
         metrics: ``metrics.csv`` of the training, or None.
         speakers: of the corpus, the one kept for validation among them.
         minutes: of speech in training.
     """
 
     commands: Sequence[str]
+    files: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
     metrics: Path | None = None
@@ -50,7 +60,7 @@ class Story:
 
 
 def write_page(folder: str | Path, story: Story) -> Path:
-    """Write ``index.html`` and ``pictures/`` beside source.wav, reference.wav and cloned.wav, which must be there.
+    """Write ``index.html`` and ``pictures/`` beside the recordings, NAME.wav for each of RECORDINGS.
 
     Every link is relative, and nothing is fetched: the folder can be moved, zipped and opened from a disk.
 
@@ -58,7 +68,7 @@ def write_page(folder: str | Path, story: Story) -> Path:
         Path of the page.
 
     Raises:
-        RecordingError: if one of the three is missing, is no audio, or has another rate than the source.
+        RecordingError: if one of the four is missing, is no audio, or has another rate than the source.
     """
     folder = Path(folder)
     recordings, rate = _read(folder)
@@ -66,7 +76,9 @@ def write_page(folder: str | Path, story: Story) -> Path:
     f0 = {name: pictures.pitch_of(audio, rate) for name, audio in recordings.items()}
     with atomic_folder(folder / PICTURES) as temporary:
         pictures.draw_spectrograms(recordings, rate, temporary)
-        pictures.draw_pitch(f0, {name: title for name, (title, _) in RECORDINGS.items()}, temporary)
+        for stem, names in (("pitch-default", SHIPPED), ("pitch-gan", GAN)):
+            titles = {name: RECORDINGS[name][0] for name in names}
+            pictures.draw_pitch({name: f0[name] for name in names}, titles, temporary, stem)
         drawn = pictures.draw_curves(curves, temporary)
     medians = {name: _median(values) for name, values in f0.items()}
     with atomic_file(folder / "index.html") as temporary:
@@ -100,53 +112,85 @@ def _page(
     drawn: Sequence[tuple[str, str]],
     medians: Mapping[str, float | None],
 ) -> str:
-    cards = "\n".join(_card(name, story.texts.get(name), medians[name]) for name in RECORDINGS)
+    commands = escape("\n".join(story.commands))
+    body = f"""<header>
+<h1>A recording in another voice</h1>
+<p class="lead">The source gives the words, the reference gives the voice. Two models converted the same source: the
+model that ships with this package, and below it a GAN that was trained on this computer.</p>
+<p>{_used(story)}</p>
+</header>
+<main>
+{_shipped_section(story, medians)}
+{_gan_section(story, curves, drawn, medians)}
+<h2>The commands that made this</h2>
+<pre><code>{commands}</code></pre>
+</main>
+<footer>Made by lightning-voiceclone {escape(__version__)}. The corpus was synthesised by espeak-ng.</footer>"""
+    return document("lightning-voiceclone: one recording, two models", body, style=STYLE)
+
+
+def _used(story: Story) -> str:
+    """Which recordings were used."""
+    if not story.files:
+        return "Recordings used: two synthetic speakers of espeak-ng, neither of whom is in the GAN's training data."
+    source, reference = (f"<code>{escape(story.files[name])}</code>" for name in ("source", "reference"))
+    return f"Recordings used: source {source}, reference {reference}, for both models."
+
+
+def _shipped_section(story: Story, medians: Mapping[str, float | None]) -> str:
+    cards = "\n".join(_card(name, story.texts.get(name), medians[name]) for name in SHIPPED)
+    return f"""<section class="shipped">
+<h2>The model that ships</h2>
+<p>What <code>lvc clone</code> uses by default. It was trained on recordings of real speech before it was packaged;
+nothing of it was trained here.</p>
+<div class="cards">
+{cards}
+</div>
+<h3 class="over">Pitch with the model that ships</h3>
+<p>The clone should follow the source's melody at the pitch of the reference.</p>
+<div class="card wide">{_pitch_picture("pitch-default", SHIPPED, medians)}</div>
+</section>"""
+
+
+def _gan_section(
+    story: Story,
+    curves: Mapping[str, pictures.Curve],
+    drawn: Sequence[tuple[str, str]],
+    medians: Mapping[str, float | None],
+) -> str:
     figures = "\n".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _figures(story, curves)
     )
     plots = "\n".join(_plot(name, label, curves) for name, label in drawn)
-    learnt = (
-        f"<h2>How it was learnt</h2>\n<p>Each picture shows one figure over the steps of training; thick lines are"
-        f' means over a tenth of it.</p>\n<div class="cards">\n{plots}\n</div>'
+    training = (
+        f'<h3 class="over">Training curves of the GAN</h3>\n<p>Each picture shows one figure over the steps of'
+        f' training; thick lines are means over a tenth of it.</p>\n<div class="cards">\n{plots}\n</div>'
         if plots
         else ""
     )
-    commands = escape("\n".join(story.commands))
-    body = f"""<header>
-<h1>A sentence in another voice</h1>
-<p class="lead">{_lead(story)}</p>
-</header>
-<main>
-<h2>Listen</h2>
-<p>The clone should say the source's sentence, at the source's pace and with its melody, but at the pitch and with the
-timbre of the reference. Training heard neither of the two speakers, nor the sentence. After minutes of training
-expect a recognisable sentence with a rough, metallic sound: the vocoder is Griffin-Lim, which learns nothing.</p>
+    return f"""<section class="gan">
+<h2>The GAN trained here{f" in {_duration(story.seconds)}" if story.seconds else ""}</h2>
+<p>{_corpus(story)} This section shows that the whole chain works, from recordings over training to a clone. After
+minutes of training expect a rough clone; it is no measure of the model above.</p>
 <div class="cards">
-{cards}
+{_card("cloned", story.texts.get("cloned"), medians["cloned"])}
+<figure class="card"><figcaption><h3>Pitch with the GAN</h3></figcaption>
+{_pitch_picture("pitch-gan", GAN, medians)}</figure>
 </div>
-<h2>Pitch</h2>
-<p>A clone follows the source's melody at the height of the reference's voice.</p>
-<div class="card wide">{_picture("pitch", "Pitch in hertz over time of the recordings." + _heights(medians))}</div>
-<h2>Figures</h2>
 <dl>
 {figures}
 </dl>
-{learnt}
-<h2>The commands that made this</h2>
-<pre><code>{commands}</code></pre>
-</main>
-<footer>Made by lightning-voiceclone {escape(__version__)} from speech that espeak-ng synthesised.</footer>"""
-    return document("lightning-voiceclone: a cloned voice", body, style=STYLE)
+{training}
+</section>"""
 
 
-def _lead(story: Story) -> str:
-    learnt = ""
-    if story.seconds and story.speakers and story.minutes:
-        learnt = (
-            f" that learnt for {_duration(story.seconds)}, on this computer, from a corpus of"
-            f" {story.minutes:.0f} minutes of synthetic speech by {story.speakers} speakers"
-        )
-    return f"One recording gives the words, another the voice. The clone is the work of a model{learnt}."
+def _corpus(story: Story) -> str:
+    if not story.speakers or not story.minutes:
+        return "Its training began from random weights, on synthetic speech only."
+    return (
+        f"Its training began from random weights, on {story.minutes:.0f} minutes of synthetic speech by"
+        f" {story.speakers} speakers; its vocoder is the one that ships."
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -154,17 +198,23 @@ def _duration(seconds: float) -> str:
 
 
 def _card(name: str, text: str | None, median: float | None) -> str:
-    title, told = RECORDINGS[name]
-    height = f" Median pitch {median:.0f} Hz." if median else ""
+    title, description = RECORDINGS[name]
+    height = f" Median pitch {median:.0f} Hz." if median else " No pitch was found in it."
     quote = f"<q>{escape(text)}</q>" if text else ""
-    alt = f"Spectrogram of the {title.lower()}: level in decibels over time in seconds and frequency in kilohertz."
+    alt = f"Spectrogram of {title}: level in decibels over time in seconds and frequency in kilohertz."
     return f"""<section class="card {name}" aria-labelledby="{name}">
 <h3 id="{name}">{title}</h3>
-<p class="soft">{told[:1].upper()}{told[1:]}.{height}</p>
+<p class="soft">{description}{height}</p>
 <audio controls preload="metadata" src="{name}.wav" aria-label="{title}"></audio>
 {quote}
 {_picture(name, alt)}
 </section>"""
+
+
+def _pitch_picture(stem: str, names: Sequence[str], medians: Mapping[str, float | None]) -> str:
+    known = [f"{RECORDINGS[name][0]} {value:.0f} Hz" for name in names if (value := medians[name])]
+    told = f" Medians: {', '.join(known)}." if known else ""
+    return _picture(stem, f"Pitch in hertz over time of the recordings.{told}")
 
 
 def _picture(name: str, alt: str) -> str:
@@ -185,11 +235,6 @@ def _plot(name: str, label: str, curves: Mapping[str, pictures.Curve]) -> str:
     return f'<figure class="card"><figcaption><h3>{escape(label)}</h3></figcaption>{_picture(name, alt)}</figure>'
 
 
-def _heights(medians: Mapping[str, float | None]) -> str:
-    known = [f"{RECORDINGS[name][0].lower()} {value:.0f} Hz" for name, value in medians.items() if value]
-    return f" Medians: {', '.join(known)}." if known else ""
-
-
 def _figures(story: Story, curves: Mapping[str, pictures.Curve]) -> list[tuple[str, str]]:
     found = []
     if story.seconds is not None:
@@ -201,7 +246,7 @@ def _figures(story: Story, curves: Mapping[str, pictures.Curve]) -> list[tuple[s
         found.append(("Validation mel L1, first", f"{validation.values[0]:.3f}"))
         found.append(("Validation mel L1, last", f"{validation.values[-1]:.3f}"))
     if story.minutes is not None:
-        found.append(("Speech to learn from", f"{story.minutes:.0f} minutes"))
+        found.append(("Training speech", f"{story.minutes:.0f} minutes"))
     if story.speakers is not None:
         found.append(("Speakers", str(story.speakers)))
     return found

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from lightning_voiceclone.utils.html.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, HOP, decibels
 
 THEMES = {"light": "#1c2530", "dark": "#e4e9ef"}  # of the ink; the ground is the page's own
-COLOURS = {"source": "#c2571a", "reference": "#2f7fc1", "cloned": "#3a9a5b"}
+COLOURS = {"source": "#c2571a", "reference": "#2f7fc1", "cloned_default": "#3a9a5b", "cloned": "#8a63c9"}
 TRAIN_COLOUR, VALIDATION_COLOUR = "#2f7fc1", "#c2571a"
 NOT_CURVES = ("epoch", "step")
 
@@ -106,15 +106,15 @@ def pitch_of(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     return librosa.pyin(audio, fmin=60, fmax=500, sr=sample_rate, frame_length=1024, hop_length=hop)[0]
 
 
-def draw_pitch(pitches: Mapping[str, np.ndarray], names: Mapping[str, str], folder: Path) -> None:
-    """``pitch-light.png`` and ``pitch-dark.png``: a curve for each recording's f0 (T,), 100 a second."""
+def draw_pitch(pitches: Mapping[str, np.ndarray], names: Mapping[str, str], folder: Path, stem: str) -> None:
+    """``STEM-light.png`` and ``STEM-dark.png``: a curve for each recording's f0 (T,), 100 a second."""
     for theme in THEMES:
         figure, axes = _figure(theme, (6.6, 3.0))
         for name, f0 in pitches.items():
             axes.plot(np.arange(len(f0)) / 100, f0, color=COLOURS[name], label=names[name], linewidth=2)
         axes.set(xlabel="Time (s)", ylabel="Pitch (Hz)", xlim=(0, max(map(len, pitches.values())) / 100))
         _legend(axes, theme)
-        _save(figure, folder / f"pitch-{theme}.png")
+        _save(figure, folder / f"{stem}-{theme}.png")
 
 
 def draw_curves(curves: Mapping[str, Curve], folder: Path) -> list[tuple[str, str]]:

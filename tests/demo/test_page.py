@@ -40,7 +40,7 @@ class Links(HTMLParser):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    for name, hertz in (("source", 220), ("reference", 110), ("cloned", 115)):
+    for name, hertz in (("source", 220), ("reference", 110), ("cloned_default", 113), ("cloned", 160)):
         soundfile.write(folder / f"{name}.wav", tone(hertz), RATE)
     (folder / "metrics.csv").write_text(METRICS)
     story = page.Story(
@@ -58,7 +58,8 @@ def written(tmp_path_factory):
 def test_every_link_is_relative_and_leads_to_a_file(written):
     text = (written / "index.html").read_text("utf-8")
     links = Links(text).links
-    assert {"source.wav", "reference.wav", "cloned.wav", "pictures/cloned-light.png"} <= set(links)
+    assert {f"{name}.wav" for name in page.RECORDINGS} <= set(links)
+    assert {f"pictures/{name}-light.png" for name in (*page.RECORDINGS, "pitch-default", "pitch-gan")} <= set(links)
     for link in links:
         assert not link.startswith("/")
         assert (written / link).stat().st_size > 500
@@ -71,11 +72,11 @@ def test_every_link_is_relative_and_leads_to_a_file(written):
 def test_every_picture_is_described_and_words_are_escaped(written):
     text = (written / "index.html").read_text("utf-8")
     alts = Links(text).alts
-    assert len(alts) == 3 + 1 + 3
+    assert len(alts) == len(set(alts)) == 4 + 2 + 3
     assert all(len(alt) > 20 for alt in alts)
     assert "&lt;b&gt;&quot;no&quot;&lt;/b&gt;" in text
     assert "a &amp; b.wav" in text
-    assert text.count("<audio controls") == 3
+    assert text.count("<audio controls") == 4
     assert 'name="viewport"' in text
     assert "prefers-color-scheme: dark" in text
 
@@ -88,12 +89,38 @@ def test_figures_are_those_of_the_training(written):
         "Steps": "30",
         "Validation mel L1, first": "0.800",
         "Validation mel L1, last": "0.400",
-        "Speech to learn from": "26 minutes",
+        "Training speech": "26 minutes",
         "Speakers": "12",
     }
     medians = [int(hertz) for hertz in re.findall(r"Median pitch (\d+) Hz", text)]
-    np.testing.assert_allclose(medians, [220, 110, 115], atol=2)
+    np.testing.assert_allclose(medians, [220, 110, 113, 160], atol=2)
     assert f"lightning-voiceclone {__version__}" in text
+
+
+def test_the_two_models_are_kept_apart(written):
+    text = (written / "index.html").read_text("utf-8")
+    assert re.findall("<h2>(.*?)</h2>", text) == [
+        "The model that ships",
+        "The GAN trained here in 61 seconds",
+        "The commands that made this",
+    ]
+    before, shipped, gan = re.split('<section class="(?:shipped|gan)">', text)
+    assert "two synthetic speakers of espeak-ng" in before
+    gan = gan.split("<h2>The commands")[0]
+    assert re.findall(r'src="(\w+)\.wav" aria-label="(.*?)"', shipped) == [
+        ("source", "Source"),
+        ("reference", "Reference"),
+        ("cloned_default", "Clone by the model that ships"),
+    ]
+    assert re.findall(r'src="(\w+)\.wav" aria-label="(.*?)"', gan) == [("cloned", "Clone by the GAN trained here")]
+    assert "pictures/pitch-default-light.png" in shipped
+    assert "pictures/curve-" not in shipped
+    assert "<dt>" not in shipped
+    assert "pictures/pitch-gan-light.png" in gan
+    assert gan.count('src="pictures/curve-') == 3
+    alts = Links(shipped).alts + Links(gan).alts
+    assert sum("Clone by the model that ships" in alt for alt in alts) == 2
+    assert sum("Clone by the GAN trained here" in alt for alt in alts) == 2
 
 
 def test_metrics_with_gaps(written):
@@ -115,16 +142,26 @@ def test_unknown_columns_get_readable_labels_and_share_a_picture(tmp_path):
 
 
 def test_without_metrics_and_with_a_silent_clone(tmp_path):
-    for name, audio in (("source", tone(200)), ("reference", tone(120)), ("cloned", np.zeros(RATE))):
+    for name, audio in (
+        ("source", tone(200)),
+        ("reference", tone(120)),
+        ("cloned_default", tone(121)),
+        ("cloned", np.zeros(RATE)),
+    ):
         soundfile.write(tmp_path / f"{name}.wav", audio, RATE)
-    text = page.write_page(tmp_path, page.Story(commands=["lvc demo"])).read_text("utf-8")
-    assert "How it was learnt" not in text
-    assert len(re.findall("Median pitch", text)) == 2
+    story = page.Story(commands=["lvc demo"], files={"source": "<a>.wav", "reference": "b.wav"})
+    text = page.write_page(tmp_path, story).read_text("utf-8")
+    assert "Training curves" not in text
+    assert len(re.findall("Median pitch", text)) == 3
+    assert text.count("No pitch was found in it.") == 1
+    assert "<h2>The GAN trained here</h2>" in text
+    assert "source <code>&lt;a&gt;.wav</code>, reference <code>b.wav</code>" in text
+    assert "synthetic speakers" not in text
 
 
 def test_a_missing_recording_or_another_rate_is_told_and_the_old_page_stays(tmp_path):
     (tmp_path / "index.html").write_text("old")
-    for name, rate in (("source", 16000), ("reference", 16000)):
+    for name, rate in (("source", 16000), ("reference", 16000), ("cloned_default", 16000)):
         soundfile.write(tmp_path / f"{name}.wav", tone(200), rate)
     with pytest.raises(RecordingError, match=r"cloned\.wav"):
         page.write_page(tmp_path, page.Story(commands=[]))
@@ -134,6 +171,7 @@ def test_a_missing_recording_or_another_rate_is_told_and_the_old_page_stays(tmp_
     assert (tmp_path / "index.html").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "cloned.wav",
+        "cloned_default.wav",
         "index.html",
         "reference.wav",
         "source.wav",

@@ -17,7 +17,7 @@ arguments = sys.argv[1:]
 after = lambda name: arguments[arguments.index(name) + 1]
 with open("calls.txt", "a") as stream:
     print(*arguments, file=stream)
-if os.environ.get("FAIL") == arguments[0]:
+if os.environ.get("FAIL") in arguments:
     sys.exit(3)
 if arguments[0] == "fit":
     assert os.environ["LVC_CACHE"].endswith("cache")
@@ -28,7 +28,8 @@ if arguments[0] == "fit":
         (folder / "checkpoints" / "timed.ckpt").write_bytes(b"weights")
     (folder / "metrics.csv").write_text("step,validation/mel_l1\\n0,1.0\\n9,0.5\\n")
 else:
-    assert Path(after("--checkpoint")).name == "last.ckpt"
+    assert (after("--checkpoint") == "default") == (Path(after("--output")).name == "cloned_default.wav")
+    assert Path(after("--checkpoint")).name in ("default", "last.ckpt")
     shutil.copy(after("--source"), after("--output"))
 """
 
@@ -50,7 +51,8 @@ def faked(tmp_path, monkeypatch):
     real = subprocess.Popen
 
     def popen(arguments, **options):
-        assert arguments[:3] == [sys.executable, "-m", "lightning_voiceclone"]
+        if arguments[:3] != [sys.executable, "-m", "lightning_voiceclone"]:  # libraries start programs of their own
+            return real(arguments, **options)
         return real([sys.executable, str(script), *arguments[3:]], **options)
 
     monkeypatch.chdir(tmp_path)
@@ -63,17 +65,20 @@ def faked(tmp_path, monkeypatch):
 def test_the_demo_runs_its_steps_and_can_be_repeated(faked, capfd):
     for _ in range(2):
         assert command.run(["--output", "out", "--minutes", "1.5", "--seed", "7"]) == 0
-    for name in ("source.wav", "reference.wav", "cloned.wav", "index.html"):
+    for name in ("source.wav", "reference.wav", "cloned_default.wav", "cloned.wav", "index.html"):
         assert (faked / "out" / name).stat().st_size > 500
-    fit, clone, *_ = (faked / "calls.txt").read_text().splitlines()
+    shipped, fit, clone, *_ = (faked / "calls.txt").read_text().splitlines()
     assert f"--config {run.RECIPE}" in fit
     assert "--data.root out/corpus/train" in fit
     assert "--trainer.max_time 00:00:01:30" in fit
     assert "--seed_everything 7" in fit
-    assert clone == (
-        "clone --checkpoint out/training/checkpoints/last.ckpt --source out/source.wav"
-        " --reference out/reference.wav --output out/cloned.wav"
-    )
+    for call, checkpoint, name in (
+        (shipped, "default", "cloned_default.wav"),
+        (clone, "out/training/checkpoints/last.ckpt", "cloned.wav"),
+    ):
+        assert call == (
+            f"clone --checkpoint {checkpoint} --source out/source.wav --reference out/reference.wav --output out/{name}"
+        )
     text = (faked / "out" / "index.html").read_text("utf-8")
     assert "words of source.wav" in text
     assert "lvc demo --output out --minutes 1.5" in text
@@ -84,8 +89,9 @@ def test_the_demo_runs_its_steps_and_can_be_repeated(faked, capfd):
 @pytest.mark.parametrize(
     ("fails", "words"),
     [
+        ("default", ["cloning with the model that ships failed with status 3", "lvc clone --checkpoint default"]),
         ("fit", ["the training failed with status 3", "to repeat just this: lvc fit --config"]),
-        ("clone", ["the cloning failed with status 3", "lvc clone --checkpoint"]),
+        ("out/cloned.wav", ["cloning with the GAN failed with status 3", "lvc clone --checkpoint out/training"]),
         ("checkpoint", ["left no checkpoint", "--minutes"]),
     ],
 )
@@ -97,6 +103,61 @@ def test_a_failing_step_ends_with_one_clear_line(faked, monkeypatch, fails, word
     for word in words:
         assert word in str(caught.value)
     assert not (faked / "out" / "index.html").exists()
+
+
+def recording(path, hertz, rate, channels=1):
+    audio = 0.1 * np.sin(2 * np.pi * hertz * np.arange(rate) / rate)
+    soundfile.write(path, np.stack([audio] * channels, axis=1), rate)
+
+
+@pytest.mark.slow
+def test_a_users_recordings_replace_the_pair_for_both_models(faked):
+    recording("my a.flac", 200, 44100, channels=2)
+    recording("b.wav", 100, 8000)
+    given = ["--source", "my a.flac", "--reference", "b.wav"]
+    assert command.run(["--output", "out", *given]) == 0
+    for name, hertz in (("source", 200), ("reference", 100), ("cloned_default", 200), ("cloned", 200)):
+        audio, rate = soundfile.read(f"out/{name}.wav")
+        assert (rate, audio.shape) == (16000, (16000,))
+        middle = np.abs(np.fft.rfft(audio[4000:12000]))
+        assert middle.argmax() * 2 == hertz
+        assert np.abs(audio[4000:12000]).max() == pytest.approx(0.1, rel=0.01)
+    text = (faked / "out" / "index.html").read_text("utf-8")
+    assert "source <code>my a.flac</code>, reference <code>b.wav</code>, for both models" in text
+    assert "words of source.wav" not in text
+    assert "--source &#x27;my a.flac&#x27; --reference b.wav" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--source", "b.wav"], ["--source b.wav is given without --reference", "give both, or neither"]),
+        (["--reference", "b.wav"], ["--reference b.wav is given without --source", "give both, or neither"]),
+        (["--source", "b.wav", "--reference", "none.wav"], ["none.wav"]),
+        (["--source", "text.wav", "--reference", "b.wav"], ["text.wav"]),
+        (["--source", "b.wav", "--reference", "."], [". is a folder"]),
+    ],
+)
+def test_recordings_that_cannot_be_used_are_refused_before_anything_is_written(faked, given, words):
+    recording("b.wav", 100, 16000)
+    (faked / "text.wav").write_text("no audio")
+    with pytest.raises(LVCError) as caught:
+        command.run(["--output", "out", *given])
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert not (faked / "out").exists()
+    assert not (faked / "calls.txt").exists()
+
+
+def test_a_recording_in_the_output_folder_is_not_overwritten(faked):
+    (faked / "out").mkdir()
+    recording("out/source.wav", 100, 16000)
+    recording("b.wav", 100, 16000)
+    before = (faked / "out" / "source.wav").read_bytes()
+    with pytest.raises(LVCError, match=r"--output out holds the input out/source\.wav"):
+        command.run(["--output", "out", "--source", "b.wav", "--reference", "out/source.wav"])
+    assert (faked / "out" / "source.wav").read_bytes() == before
 
 
 def test_no_minutes_are_refused_before_anything_is_written(faked):
