@@ -34,6 +34,23 @@ def reach_mask(lengths: Tensor, frames: int) -> Tensor:
     return (torch.arange(frames, device=lengths.device) < lengths[:, None])[:, None]
 
 
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """x (..., T) with zeros up to the next multiple: (..., ceil(T / multiple) * multiple).
+
+    Pads by more than is missing, and cuts: torch.export at an open length cannot leave open whether there is anything
+    to pad, or to cut.
+    """
+    whole = (x.shape[-1] + multiple - 1) // multiple * multiple
+    return F.pad(x, (0, multiple))[..., :whole]
+
+
+def cut(x: Tensor, frames: int, dim: int = -1) -> Tensor:
+    """The first ``frames`` along ``dim`` of x, which has as many or more: a slice that torch.export can leave open."""
+    if torch.compiler.is_exporting():  # of a slice it would keep whether there was anything to cut
+        return x.index_select(dim, torch.arange(frames, device=x.device))
+    return x.narrow(dim, 0, frames)
+
+
 def resample_frames(content: Tensor, frames: int, from_rate: float, to_rate: float) -> Tensor:
     """Content (B, C, T') on the features' grid (B, C, T), by linear interpolation between frame centres."""
     if from_rate == to_rate:

@@ -46,7 +46,8 @@ class Part(nn.Module, ABC):
 
     ``capabilities`` are claims that the conformance tests check: differentiable (gradients reach the input),
     deterministic, streamable (chunks with their context, or with the state of those before, give what the whole
-    gives), exportable (torch.export with lengths left open), and of vocoders likelihood (see ``Vocoder.likelihood``).
+    gives), exportable (by torch.export with lengths left open: what is exported at one length gives at any other, from
+    some frames up, what the part gives), and of vocoders likelihood (see ``Vocoder.likelihood``).
     ``lvc plugins --claims`` lists them.
 
     ``context`` is declared by every part that works frame by frame (feature extractors, content encoders, generators,

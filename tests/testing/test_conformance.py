@@ -415,3 +415,29 @@ def test_plugin_imports_nothing_heavy():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.strip() == "set()"
+
+
+class BakedGenerator(MLPGenerator):
+    """Claims to be exportable, but branches on the number of frames."""
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        return features if features.shape[2] > 20 else 2 * features
+
+
+class ConstantGenerator(MLPGenerator):
+    """Claims to be exportable, but adds the number of frames as a Python number."""
+
+    def forward(self, condition):
+        return super().forward(condition) + float(condition.content.shape[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faulty", [BakedGenerator, ConstantGenerator])
+def test_part_that_keeps_the_length_it_was_exported_at_is_caught(faulty):
+    class Baked(GeneratorConformance):
+        part = faulty
+        arguments: ClassVar = {"hidden": 8}
+
+    with pytest.raises((*FAILURE, torch._dynamo.exc.UserError), match=r"(?i)guard|specializ|constraint"):
+        Baked().test_export()

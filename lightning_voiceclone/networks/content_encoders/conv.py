@@ -36,7 +36,7 @@ class ConvContentEncoder(ContentEncoder):
         ConfigurationError: if a number is out of range, or the pretrained weights have other settings.
     """
 
-    capabilities = frozenset({"streamable"})
+    capabilities = frozenset({"exportable", "streamable"})
     normalized = False
 
     def __init__(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import ContentEncoder
-from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_positive
@@ -52,7 +52,7 @@ class TransformerContentEncoder(ContentEncoder):
         ConfigurationError: if a number is out of range, or the weights have other settings.
     """
 
-    capabilities = frozenset({"streamable"})
+    capabilities = frozenset({"exportable", "streamable"})
     normalized = False
     shipped = ("lightning_voiceclone", "weights/content")
     calibrated: Tensor
@@ -123,21 +123,29 @@ class TransformerContentEncoder(ContentEncoder):
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         mask = reach_mask(lengths, x.shape[2])
         x = F.gelu(self.first(keep(TO_WHISPER_SCALE * x + TO_WHISPER_SHIFT, mask)))
-        x = F.gelu(self.second(F.pad(keep(x, mask), (0, x.shape[2] % 2)))).transpose(1, 2)
+        x = F.gelu(self.second(pad_to_multiple(keep(x, mask), 2))).transpose(1, 2)
         mask = reach_mask((lengths + 1) // 2, x.shape[1])[:, 0]
         return self.norm(self._attend(x, mask)), mask
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T', width) of x, through the blocks; ``mask`` (B, T') is True for real steps."""
         batch, steps, _ = x.shape
-        if steps <= self.core:  # one window, of which the edges have nothing to see
+        exporting = torch.compiler.is_exporting()  # at an open length there can be no branch on it, nor a loop over it
+        if not exporting and steps <= self.core:  # one window, of which the edges have nothing to see
             return self._blocks(x, mask, self.positions[self.edge : self.edge + steps])
-        size, fill = self.core + 2 * self.edge, -steps % self.core
-        x = F.pad(x, (0, 0, self.edge, self.edge + fill)).unfold(1, size, self.core).transpose(2, 3)
-        seen = F.pad(mask, (self.edge, self.edge + fill)).unfold(1, size, self.core)
-        some = zip(x.flatten(0, 1).split(WINDOWS_AT_ONCE), seen.flatten(0, 1).split(WINDOWS_AT_ONCE), strict=True)
-        x = torch.cat([self._blocks(windows, real, self.positions) for windows, real in some])
+        x, seen = self._windows(x.transpose(1, 2)).permute(0, 2, 3, 1).flatten(0, 1), self._windows(mask).flatten(0, 1)
+        if exporting:
+            x = self._blocks(x, seen, self.positions)
+        else:
+            some = zip(x.split(WINDOWS_AT_ONCE), seen.split(WINDOWS_AT_ONCE), strict=True)
+            x = torch.cat([self._blocks(windows, real, self.positions) for windows, real in some])
         return x[:, self.edge : self.edge + self.core].unflatten(0, (batch, -1)).flatten(1, 2)[:, :steps]
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """(..., windows, core + 2 * edge) of x (..., T')."""
+        more = self.core if torch.compiler.is_exporting() else 0  # a single window would be broadcast: never only one
+        x = F.pad(pad_to_multiple(x, self.core), (self.edge, self.edge + more))
+        return x.unfold(-1, self.core + 2 * self.edge, self.core)
 
     def _blocks(self, x: Tensor, seen: Tensor, positions: Tensor) -> Tensor:
         # A window of nothing but padding sees itself, so that it gives finite numbers.

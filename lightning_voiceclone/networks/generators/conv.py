@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
-from lightning_voiceclone.core.masking import reach_mask
+from lightning_voiceclone.core.masking import cut, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
@@ -19,8 +19,7 @@ from lightning_voiceclone.networks.layers.residual import ResidualBlock, cycle_d
 
 def to_steps(x: Tensor, frames_per_step: int) -> Tensor:
     """(B, I, T) to (B, I * frames_per_step, steps), padded with zeros to whole steps."""
-    x = F.pad(x, (0, -x.shape[-1] % frames_per_step))
-    return rearrange(x, "b c (s f) -> b (f c) s", f=frames_per_step)
+    return rearrange(pad_to_multiple(x, frames_per_step), "b c (s f) -> b (f c) s", f=frames_per_step)
 
 
 class ConvGenerator(Generator):
@@ -87,7 +86,7 @@ class ConvGenerator(Generator):
         for index, block in enumerate(self.blocks):
             x = block(self._before_block(index, x, condition), mask, condition)
         x = F.silu(self.modulation(self.norm(x), condition))
-        return self._to_frames(self.leave(x))[:, :, :frames]
+        return cut(self._to_frames(self.leave(x)), frames)
 
     def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
         """Input of the block of that index, from x (B, width, steps): here x itself."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_voiceclone.core.conditions import Condition
-from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
@@ -60,10 +60,11 @@ class ReferenceAttention(nn.Module):
         key = self._heads(self.key(torch.cat([there, frames], 2)))
         value = self._heads(self.value(frames))
         query = self._heads(self.query(self.norm(x).transpose(1, 2)))
-        found = [
-            self._look_up(query[:, :, part], said[:, part], key, value, there, mask)
-            for part in (slice(start, start + QUERIES) for start in range(0, x.shape[2], QUERIES))
-        ]
+        if torch.compiler.is_exporting():  # at an open length there can be no loop over it
+            parts = [slice(None)]
+        else:
+            parts = [slice(start, start + QUERIES) for start in range(0, x.shape[2], QUERIES)]
+        found = [self._look_up(query[:, :, part], said[:, part], key, value, there, mask) for part in parts]
         return self.out(torch.cat(found, 1)).transpose(1, 2)
 
     def _look_up(self, query: Tensor, said: Tensor, key: Tensor, value: Tensor, there: Tensor, mask: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ class ReferenceAttention(nn.Module):
     def _content(self, content: Tensor, lengths: Tensor) -> Tensor:
         """(B, steps, C) of unit length, of content (B, C, T) of which ``lengths`` (B,) frames are real."""
         content = keep(content, reach_mask(lengths, content.shape[2]))
-        frames = F.pad(content, (0, -content.shape[2] % self.frames_per_step))
+        frames = pad_to_multiple(content, self.frames_per_step)
         return F.normalize(frames.unflatten(2, (-1, self.frames_per_step)).mean(3), dim=1).transpose(1, 2)
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.features.normalizer import Normalizer
 
 
@@ -65,7 +65,7 @@ class ConvNeXtChain(nn.Module):
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         x = keep(self.normalizer(x), reach_mask(lengths, x.shape[2]))
-        x = F.pad(x, (0, -x.shape[2] % self.stride)).unflatten(2, (-1, self.stride))
+        x = pad_to_multiple(x, self.stride).unflatten(2, (-1, self.stride))
         x = x.permute(0, 3, 1, 2).flatten(1, 2)
         mask = reach_mask((lengths + self.stride - 1) // self.stride, x.shape[2]).transpose(1, 2).to(x.dtype)
         x = self.first_norm(self.embed(x).transpose(1, 2))

@@ -51,6 +51,7 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         PluginError: if the package to start from is not installed.
     """
 
+    capabilities = frozenset({"exportable"})
     normalized = False
     shipped = ("lightning_voiceclone", "weights/speaker")
 
@@ -106,8 +107,13 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         The weight is the mean power; 0 if the piece before covers all of its real frames.
         """
         frames, hop = power.shape[1], self.piece // 2
-        short = max(self.piece - frames, 0) or -(frames - self.piece) % hop
-        pieces = F.pad(power, (0, 0, 0, short)).unfold(1, self.piece, hop).transpose(2, 3)
+        more = (torch.sym_max(frames - self.piece, 0) + hop - 1) // hop  # pieces after the first one
+        if torch.compiler.is_exporting():
+            more += (
+                1  # silent, so it counts nothing: at an open length there cannot be a single one, which is broadcast
+            )
+        padded = F.pad(power, (0, 0, 0, self.piece + hop))[:, : self.piece + more * hop]
+        pieces = padded.unfold(1, self.piece, hop).transpose(2, 3)
         place = torch.arange(pieces.shape[1], device=power.device)
         new = (place == 0) | ((place + 1) * hop < lengths[:, None])
         return pieces, (pieces.sum(3).mean(2) / POWER).clamp(max=1.0) * new

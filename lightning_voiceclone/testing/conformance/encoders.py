@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.testing.conformance.export import OTHERS, check_export
 from lightning_voiceclone.testing.conformance.part import (
     PartConformance,
     assert_close,
@@ -103,6 +104,17 @@ class _EncoderConformance(PartConformance):
         x, lengths = self.heard(pair)
         on_cpu = encoder(x, lengths)
         assert_close(encoder.cuda()(x.cuda(), lengths.cuda()).cpu(), on_cpu, 1e-2)
+
+    @pytest.mark.slow
+    def test_export(self) -> None:
+        encoder = self.make(self.dims).eval()
+        unit = 1 if encoder.takes == "features" else round(self.sample_rate / self.dims.frame_rate)
+        x, _ = self.heard([OTHERS[-1] * unit] * 2)
+        check_export(
+            encoder,
+            lambda frames: (x[..., : frames * unit].clone(), torch.tensor([frames, frames - 7]) * unit),
+            assert_close,
+        )
 
     def test_checkpoint_round_trip(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).eval()

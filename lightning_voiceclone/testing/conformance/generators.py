@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
@@ -15,6 +16,7 @@ from lightning_voiceclone.testing.conditions import (
     CLONING,
     EVERYTHING,
     NOISE_ONLY,
+    change,
     cut,
     frame_fields,
     move,
@@ -22,11 +24,11 @@ from lightning_voiceclone.testing.conditions import (
     row,
     scramble_padding,
 )
+from lightning_voiceclone.testing.conformance.export import check_export
 from lightning_voiceclone.testing.conformance.part import (
     PartConformance,
     assert_close,
     assert_gradients_reach,
-    has_capability,
     rebuilt,
     seeded,
 )
@@ -165,10 +167,17 @@ class GeneratorConformance(PartConformance):
         assert copy.needs == generator.needs
         assert torch.equal(copy(condition), generator(condition))
 
+    @pytest.mark.slow
     def test_export(self) -> None:
-        generator = self.make(EVERYTHING).eval()
-        if not has_capability(generator, "exportable"):
-            pytest.skip("does not claim to be exportable")
-        condition = random_condition(EVERYTHING, [16, 9])
-        exported = torch.export.export(generator, (condition,)).module()
-        assert_close(exported(condition), generator(condition))
+        dims = EVERYTHING
+
+        def given(frames: int) -> tuple[Condition]:
+            seeded()
+            references = {
+                "reference_frames": torch.randn(2, frames + 3, dims.features),
+                "reference_content": torch.randn(2, dims.content, frames + 3),
+                "reference_lengths": torch.tensor([frames + 3, frames]),
+            }
+            return (change(random_condition(dims, [frames, frames - 7]), **references),)
+
+        check_export(self.make(dims).eval(), given, assert_close)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
-from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.masking import cut, keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
@@ -86,7 +86,7 @@ class UNetGenerator(Generator):
         """Features (B, F, T)."""
         x = self.inputs(condition)
         frames = x.shape[-1]
-        x = self.enter(F.pad(x, (0, -frames % 2**self.levels)))
+        x = self.enter(pad_to_multiple(x, 2**self.levels))
         masks = [
             reach_mask((condition.lengths + 2**level - 1) // 2**level, x.shape[-1] // 2**level)
             for level in range(self.levels + 1)
@@ -101,4 +101,4 @@ class UNetGenerator(Generator):
             x = self.join[level](torch.cat([kept[level], x.repeat_interleave(2, dim=-1)], dim=1))
             x = self.up[level](x, masks[level], condition)
         x = F.silu(self.modulation(self.norm(x), condition))
-        return self.leave(x)[:, :, :frames]
+        return cut(self.leave(x), frames)
