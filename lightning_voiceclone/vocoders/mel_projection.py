@@ -67,7 +67,9 @@ class MelProjection(nn.Module):
     def _nearer(self, audio: Tensor, wanted: Tensor) -> Tensor:
         """Audio (B, T * hop) of one iteration, some frames at a time: memory for all of them is slow to be had."""
         frames = frame(audio, self.n_fft, self.spec.hop_length)
-        most = max(CHUNK_FRAMES * torch.get_num_threads() // len(frames), 1)
+        # At an open length torch.export takes no loop over it: all at once then.
+        exporting = torch.compiler.is_exporting()
+        most = frames.shape[1] if exporting else max(CHUNK_FRAMES * torch.get_num_threads() // len(frames), 1)
         window = self.window.to(audio.dtype)
         parts = [
             torch.fft.irfft(self.project(torch.fft.rfft(some * window), bands), n=self.n_fft) * window

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.masking import cut, pad_to_multiple
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
@@ -146,12 +146,12 @@ class Vocos(Vocoder):
     def _spectrum(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Magnitude and phase (B, T, n_fft // 2 + 1)."""
         frames = features.shape[2]
-        x = F.pad(self.normalizer(features), (0, -frames % self.step))
+        x = pad_to_multiple(self.normalizer(features), self.step)
         x = x.unflatten(2, (-1, self.step)).permute(0, 3, 1, 2).flatten(1, 2)
         x = self.first_norm(self.embed(x).transpose(1, 2))
         for block in self.blocks:
             x = block(x)
-        out = self.head(self.last_norm(x)).unflatten(2, (self.step, 2, -1)).flatten(1, 2)[:, :frames]
+        out = cut(self.head(self.last_norm(x)).unflatten(2, (self.step, 2, -1)).flatten(1, 2), frames, 1)
         shape, phase = out.unbind(2)
         logarithm = shape + features.transpose(1, 2) @ self.bands_to_bins + self.band_gain
         return logarithm.clamp(max=math.log(LOUDEST)).exp(), phase
