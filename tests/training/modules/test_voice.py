@@ -217,7 +217,7 @@ def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"energy": Energy(log="e")}, r"energy is to be .* but Energy gives energy on a logarithmic scale \(e\)"),
+        ({"energy": Energy(log="e")}, r"energy must be .* but Energy gives energy on a logarithmic scale \(e\)"),
         ({"pitch": Energy()}, "pitch must be an extractor of pitch on a linear scale, but Energy gives energy"),
     ],
 )
