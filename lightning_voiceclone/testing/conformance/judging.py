@@ -46,7 +46,7 @@ class MetricConformance(PartConformance):
             reference=_speech(self.seconds, speaker=2, seed=1),
             clone=source.clone(),
             sample_rate=RATE,
-            transcript="some words of a sentence",
+            transcript="some words that were said",
             parallel=source,
             genuine=_speech(self.seconds, speaker=2, seed=2),
         )
