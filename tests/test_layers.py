@@ -121,6 +121,7 @@ def own_names(nodes):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_private_api_of_other_packages_is_in_the_internals():
     """Where an attribute is not defined anywhere in the project, it is another package's."""
     folders = [ROOT, ROOT.parent / "benchmarks", *(ROOT.parent / "plugins").glob("*/lvc_*")]

@@ -118,6 +118,7 @@ def test_a_wav_that_states_less_than_there_is_is_read_to_its_end(stored, stated)
     assert_segments_are_slices(path, whole)
 
 
+@pytest.mark.slow
 def test_chunks_and_junk_after_a_wavs_sound_are_no_sound(stored):
     data = altered.encoded(sound(), RATE, "WAV")
     for rest in (b"LIST\x04\x00\x00\x00abcd", b"\0" * 50, b"garbage!" * 9, b"\0" * 100_000):
@@ -161,6 +162,7 @@ def test_memory_grows_with_what_is_there_and_not_with_what_a_header_states(store
     assert "truncated: its header promises" in refusal(check_recording, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", [*FORMATS, "VBR"])
 @pytest.mark.parametrize("kept", [0.4, 0.8, 0.99])
 def test_a_truncated_file_is_read_as_far_as_it_goes_with_a_note(stored, container, kept):
@@ -198,6 +200,7 @@ def test_tags_around_an_mp3_are_no_damage(stored):
     assert (len(whole), notes) == (RATE, ())
 
 
+@pytest.mark.slow
 def test_vorbis_is_sought_exactly_in_its_last_page(stored):
     for samples in range(3 * RATE, 3 * RATE + 1000, 250):
         audio = sound(3.1)[:samples]

@@ -73,6 +73,7 @@ def refused(parser, config, tmp_path):
     return " ".join(str(error.value).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "place"), list(enumerate(PLACES)))
 def test_what_is_no_class_of_the_kind_is_not_called(parser, number, place, marked, tmp_path):
     command, *others = called(marked).items()
@@ -103,6 +104,7 @@ def test_the_line_says_what_is_wanted(parser, tmp_path):
     assert "is no LRScheduler" in refused(parser, settings("model.scheduler", "os.system"), tmp_path)
 
 
+@pytest.mark.slow
 def test_classes_of_the_kind_are_called_by_path_and_by_name(parser):
     made = parser.instantiate_classes(
         parser.parse_args(["--config", RECIPE, "--data.corpus", "Table", "--data.corpus.where", "null",

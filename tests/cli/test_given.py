@@ -37,6 +37,7 @@ def test_recipes_come_before_all_other_options(given, wanted):
     assert recipes_first(given.split()) == wanted.split()
 
 
+@pytest.mark.slow
 def test_an_option_before_the_recipe_wins_over_it(folder, capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--data.batch_size", "3", "--config", RECIPE, "--trainer.max_steps", "7", "--print_config"])
@@ -61,6 +62,7 @@ def test_other_names_are_files_or_refused(folder, name):
         find_checkpoint(name, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_last_without_a_run_is_told_in_one_line(folder, capsys, command):
     assert main([command, "--config", RECIPE, "--ckpt_path", "last"]) == 2
@@ -144,6 +146,7 @@ def test_the_parser_s_loader_can_be_wrapped():
             bounded("a: &a [*a]")
 
 
+@pytest.mark.slow
 def test_a_seed_that_numpy_does_not_take_is_one_line(folder, capsys):
     assert main(["fit", "--config", RECIPE, "--seed_everything", str(10**40)]) == 2
     assert "not in bounds, numpy accepts from 0 to 4294967295" in capsys.readouterr().err

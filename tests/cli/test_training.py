@@ -79,6 +79,7 @@ def skip_without_its_plugin(recipe):
         pytest.skip(f"{needs} is not installed: pip install ./plugins/lvc-{needs.lower()}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipes_resolve(recipe, capsys):
     base = ["--config", str(REPOSITORY / "recipes" / OVERLAYS[recipe.stem])] if recipe.stem in OVERLAYS else []
@@ -123,6 +124,7 @@ def test_the_overlay_of_world_trains(corpus_folder, folder):
     assert "validation/world_l1" in Path("runs/recipe/version_0/metrics.csv").read_text()
 
 
+@pytest.mark.slow
 def test_any_value_can_be_overridden(capsys):
     config = printed_config(
         capsys, "--config", str(REPOSITORY / "recipes/librispeech.yaml"), "--model.generator", "TransformerGenerator",
@@ -301,6 +303,7 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
     assert "pip install lvc-flow" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -489,6 +492,7 @@ def test_the_sweep_makes_commands_that_parse(folder, monkeypatch):
     assert generators <= {"ConvGenerator", "RecurrentGenerator", "TransformerGenerator"}
 
 
+@pytest.mark.slow
 def test_each_run_has_a_folder_of_its_own_from_the_start_and_one_that_fails_leaves_none(folder, capsys):
     assert [_claim(Path("runs/a")) for _ in range(3)] == ["version_0", "version_1", "version_2"]
     assert main(["fit", *SMALL, "--data.root", "nowhere"]) == 2

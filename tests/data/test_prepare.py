@@ -221,6 +221,7 @@ def contents_of_a_fresh_run(corpus, tmp_path, **options):
     return contents(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_other_settings_do_everything_again_and_leave_no_old_audio(corpus, tmp_path):
     first = {"transforms": [NormalizePeak(-3)], "features": FrameEnergy()}
     second = {"transforms": [NormalizePeak(-9)], "features": FrameEnergy()}

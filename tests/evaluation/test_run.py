@@ -51,6 +51,7 @@ def judged(pairs, system, output, **options):
     return report, json.loads((output / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_report(pairs, tmp_path):
     report, told = judged(pairs, GroundTruth(), tmp_path / "report")
     assert {"pairs_sha256", "system", "metrics", "cases"} <= set(told)
@@ -69,6 +70,7 @@ def test_the_report(pairs, tmp_path):
     assert (tmp_path / "report/index.html").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_conversion_has_no_parallel_recording(pairs, converted, tmp_path):
     _, told = judged(pairs, Converted(converted()), tmp_path / "report")
     assert (told["metrics"]["snr_db"]["mean"], told["metrics"]["snr_db"]["n"]) == (None, 0)
@@ -81,6 +83,7 @@ def test_a_conversion_has_no_parallel_recording(pairs, converted, tmp_path):
         assert "no parallel recording" in case["reasons"]["snr_db"]
 
 
+@pytest.mark.slow
 def test_a_copy_by_the_default_vocoder(pairs, tmp_path):
     _, told = judged(pairs, Copy.named(), tmp_path / "report", limit=2, measures=["mcd_db", "snr_db"])
     assert told["metrics"]["snr_db"]["n"] == 2
@@ -101,6 +104,7 @@ def test_a_copy_refines_with_a_voices_features_as_without_and_leaves_the_voices_
     assert Copy.named(str(tmp_path / "voice")).vocoder.iterations == 2
 
 
+@pytest.mark.slow
 def test_clones_and_the_warning_of_a_judge_who_taught(pairs, voice_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(panel, "make_part", lambda kind, text: EightBands())
     names = ["similarity_reference", "nearer_reference", "speaker_eer", "duration_ratio", "snr_db"]
@@ -146,6 +150,7 @@ def count(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_was_interrupted(pairs, tmp_path, monkeypatch, count):
     measure_all = stages.measure_all
 
@@ -168,6 +173,7 @@ def test_goes_on_where_it_was_interrupted(pairs, tmp_path, monkeypatch, count):
     assert told["cases"] == fresh["cases"]
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_asked(pairs, converted, tmp_path, count):
     folder = converted()
     judged(pairs, Converted(folder), tmp_path / "report", limit=2, measures=["mcd_db"])
@@ -184,6 +190,7 @@ def test_only_what_is_missing_is_asked(pairs, converted, tmp_path, count):
     assert (tmp_path / "report/audio/1-to-0.clone.wav").is_file()
 
 
+@pytest.mark.slow
 def test_other_targets_and_genuine_recordings_are_judged_anew(pairs, converted, tmp_path, count):
     lines = pairs.read_text().splitlines()
     pairs.write_text("\n".join([f"{lines[0]}\ttarget", f"{lines[1]}\ttarget.wav", *lines[2:]]) + "\n")
@@ -207,6 +214,7 @@ def test_other_targets_and_genuine_recordings_are_judged_anew(pairs, converted, 
     assert {case for case, _ in count} == {r.case for r in rows if genuine in (r.genuine, r.source, r.reference)}
 
 
+@pytest.mark.slow
 def test_refuses_a_folder_of_something_else(pairs, converted, tmp_path):
     judged(pairs, GroundTruth(), tmp_path / "report")
     with pytest.raises(ConfigurationError, match="report of another system kind: ground-truth there, converted now"):
@@ -216,6 +224,7 @@ def test_refuses_a_folder_of_something_else(pairs, converted, tmp_path):
         judged(pairs, GroundTruth(), tmp_path / "report")
 
 
+@pytest.mark.slow
 def test_clones_made_without_guidance_are_not_taken_for_led_ones(pairs, tmp_path):
     save_voice(small_voice(), tmp_path / "voice")
     judged(pairs, ClonedBy(tmp_path / "voice"), tmp_path / "report", limit=1)
@@ -264,6 +273,7 @@ def test_bad_clones_are_marked_and_in_no_figure(pairs, converted, tmp_path):
     assert "there is no such file" in page
 
 
+@pytest.mark.slow
 def test_converted_files_are_found_by_any_suffix_of_audio(pairs, converted, tmp_path):
     folder = converted()
     (folder / "0-to-1.wav").rename(folder / "0-to-1.WAV")
@@ -276,6 +286,7 @@ def test_converted_files_are_found_by_any_suffix_of_audio(pairs, converted, tmp_
     assert told["metrics"]["mcd_db"]["n"] == 6
 
 
+@pytest.mark.slow
 def test_long_names_end_no_evaluation(pairs, converted, tmp_path):
     folder, name, lost = converted(), "x" * 240, "\u00e4" * 400
     lines = pairs.read_text().replace("0-to-1\t", f"{name}\t").replace("0-to-2\t", f"{lost}\t").splitlines()

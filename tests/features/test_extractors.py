@@ -137,6 +137,7 @@ def test_precisions(extractor, audio):
         assert torch.equal(extractor(audio), single)
 
 
+@pytest.mark.slow
 @each_extractor
 def test_gradients_are_right_and_finite_in_silence(extractor):
     if type(extractor) in (Pitch, Stack):
@@ -158,6 +159,7 @@ def test_spec_round_trip_and_no_weights(extractor):
     assert list(extractor.parameters()) == []
 
 
+@pytest.mark.slow
 def test_stft_equals_librosa(audio):
     theirs = librosa.stft(pad(audio, 1024, 160).numpy(), n_fft=1024, hop_length=160, center=False)
     assert_equal_to_librosa(STFT()(audio), np.abs(theirs))

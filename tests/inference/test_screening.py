@@ -88,6 +88,7 @@ def test_the_ratio_of_speech_to_noise_is_known_within_three_db(speaker):
     assert measure(phrases(speaker=speaker), RATE).snr > 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1.0, 1.5, 6.0, 30.0])
 def test_clean_speech_is_left_as_it_is(seconds):
     audio = phrases(seconds, speaker=1)
@@ -100,6 +101,7 @@ def test_clean_speech_is_left_as_it_is(seconds):
     assert notes == ()
 
 
+@pytest.mark.slow
 def test_what_is_silent_short_or_not_finite_is_refused_by_name():
     unfit = {
         "b.wav is silent": torch.zeros(2 * RATE),
@@ -174,6 +176,7 @@ def test_denoising_can_be_asked_for_and_is_the_same_each_time():
         screen_source(audio, SPEC, denoise="atuo")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [2.0, 4.0])
 @pytest.mark.parametrize("resampled", [False, True])
 def test_clipping_is_named_with_its_share(gain, resampled):
@@ -227,6 +230,7 @@ def test_a_voice_of_a_telephones_rate_has_nothing_to_miss():
     assert screen_source(narrow, spec).notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decibels", [15, 10, 5])
 def test_music_is_noted_and_not_taken_for_noise(decibels):
     speech = phrases(10.0)
@@ -249,6 +253,7 @@ def test_a_monotonous_voice_without_pauses_is_no_music():
     assert measure(mixed(voice, hum, 5), RATE).tones > 0.6
 
 
+@pytest.mark.slow
 def test_of_two_speakers_the_one_who_speaks_longer_is_used():
     turns = [(0, 5.0), (2, 3.0), (0, 5.0), (2, 3.0)]
     audio = torch.cat([phrases(seconds, speaker, seed) for seed, (speaker, seconds) in enumerate(turns)])
@@ -264,6 +269,7 @@ def test_of_two_speakers_the_one_who_speaks_longer_is_used():
     assert notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speaker", range(4))
 def test_one_speaker_is_not_taken_for_two(speaker):
     audio = phrases(12.0, speaker)
@@ -334,6 +340,7 @@ def test_references_of_different_rates_are_one_voice(tmp_path):
         assert lost < 0.03 * float(np.square(audio).mean())  # what lies at the edge of the band
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 22050, 24000, 48000])
 def test_other_rates_are_measured_alike(rate):
     noisy, decibels = steps_of(phrases())[1]
@@ -351,6 +358,7 @@ def test_hearing_imports_neither_lightning_nor_librosa():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no real speech at {SPEECH}")
 def test_real_speech_is_heard_as_it_is():
     files = sorted(SPEECH.rglob("*-0000.flac"))

@@ -74,6 +74,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", SMALL, ids=lambda part: part.__name__)
 def test_learns_one_batch_by_heart(part):
     torch.manual_seed(0)

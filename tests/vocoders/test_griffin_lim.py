@@ -53,6 +53,7 @@ def test_copy_synthesis_of_real_speech():
     assert (mel(GriffinLim(mel.spec)(mel(audio))) - mel(audio)).abs().mean() < 0.15
 
 
+@pytest.mark.slow
 def test_more_iterations_come_nearer(audio):
     stft = STFT()
     magnitudes = stft(audio)

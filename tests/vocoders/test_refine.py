@@ -45,6 +45,7 @@ def shipped(refine=None):
     return Vocos(MEL.spec, pretrained="default", refine=refine).eval()
 
 
+@pytest.mark.slow
 def test_more_iterations_come_nearer_to_the_bands(audio):
     features = MEL(audio)
     with torch.inference_mode():

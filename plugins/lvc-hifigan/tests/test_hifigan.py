@@ -78,6 +78,7 @@ def test_context_is_exact(arguments):
     assert (frame - int(heard.min()), int(heard.max()) - frame) == (left, right)
 
 
+@pytest.mark.slow
 def test_folded_weights_say_the_same_in_the_full_size():
     torch.manual_seed(0)
     plain = HiFiGAN(SPEC).eval()
@@ -114,6 +115,7 @@ def test_settings_are_not_taken_over_from_the_default_vocoder():
     assert shared == {"spec", "pretrained", "finetune"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
 def test_fresh_weights_are_heard(version):
     """Below the floor of a mel loss no gradient comes back."""
@@ -164,6 +166,7 @@ def test_bad_settings_are_told(settings, told):
         HiFiGAN(SPEC, **settings)
 
 
+@pytest.mark.slow
 def test_what_is_loaded_to_speak_is_folded(tmp_path):
     torch.manual_seed(0)
     vocoder = HiFiGAN(SPEC, channels=16).eval()

@@ -20,6 +20,7 @@ class TestDeepUNetGenerator(GeneratorConformance):
     arguments = {"width": 8, "levels": 4, "kernel_size": 3, "growth": 1.0}
 
 
+@pytest.mark.slow
 def test_learns_one_batch_by_heart():
     torch.manual_seed(0)
     dims = Dims(20, content=16, speaker=8, pitch=True)

@@ -40,6 +40,7 @@ class TestWaveNet(VocoderConformance):
         return MelSpectrogram()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"cycles": 1, "cycle_layers": 4}, {"channels": 5, "skip": 3}])
 @torch.no_grad()
 def test_cached_equals_naive(settings):
@@ -63,6 +64,7 @@ def test_speaking_follows_the_distribution_that_training_sees():
     assert len(spoken.unique()) > 100
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_cached_is_many_times_faster_than_naive():
     vocoder = small(cycle_layers=10, cycles=1)
@@ -81,6 +83,7 @@ def test_cached_is_many_times_faster_than_naive():
     assert (time.perf_counter() - start) / 5 > 2 * fast
 
 
+@pytest.mark.slow
 def test_chunks_of_any_size_and_rows_apart_give_the_same_samples():
     vocoder, features = small(), MEL(torch.cat([recording(0.2), recording(0.2).flip(1)]))
     whole, state, begin, spoken = vocoder(features), vocoder.init_state(2), 0, []
@@ -98,6 +101,7 @@ def test_chunks_of_any_size_and_rows_apart_give_the_same_samples():
         vocoder.forward_chunk(features[..., :5], state, ahead=5)
 
 
+@pytest.mark.slow
 def test_draws_begin_anew_and_follow_the_seed():
     features = MEL(recording(0.1))
     first = small()(features)
@@ -128,6 +132,7 @@ def test_receptive_field_is_the_papers():
     assert small(cycle_layers=10, cycles=2).network.receptive_field == 2 * (2**10 - 1) + 1
 
 
+@pytest.mark.slow
 def test_features_beyond_the_context_are_not_heard():
     vocoder = small()
     right = vocoder.context.right

@@ -64,6 +64,7 @@ def test_f0_is_that_of_the_middles_of_frames():
     assert ((found / expected - 1).abs()[both] < 0.02).float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_frames_of_another_hop_line_up():
     audio, _ = synthetic()
     coarse, fine = WORLD(audio), WorldFeatures(hop_length=32)(audio)
@@ -73,6 +74,7 @@ def test_frames_of_another_hop_line_up():
     assert (coarse[0, 1] - fine[0, 1, 2::5]).abs()[both].median() < 0.05
 
 
+@pytest.mark.slow
 def test_copy_synthesis_sounds_alike():
     audio, _ = synthetic()
     features = WORLD(audio)
@@ -95,6 +97,7 @@ def test_output_lies_on_the_input_in_time():
     assert abs(4 * (lag - size if lag > size // 2 else lag)) <= 32, "more than 2 ms off"
 
 
+@pytest.mark.slow
 def test_melody_moves_with_f0():
     audio, _ = synthetic()
     features = WORLD(audio)
@@ -105,6 +108,7 @@ def test_melody_moves_with_f0():
     assert (found / higher[0, 0] - 1).abs()[both].median() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.is_dir(), reason="the real recordings are not on this machine")
 def test_copy_synthesis_of_real_speech():
     path = min(SPEECH.rglob("*.flac"))
@@ -132,6 +136,7 @@ def test_short_recordings(samples):
     assert World(WORLD.spec)(features).shape == (1, samples // 160 * 160)
 
 
+@pytest.mark.slow
 def test_a_crop_with_its_margin_comes_near_the_whole():
     audio, _ = synthetic(3.0)
     whole, margin = WORLD(audio), WORLD.margin

@@ -91,6 +91,7 @@ class TestSTOI(MetricConformance):
     part = STOI
 
 
+@pytest.mark.slow
 @without("speechmos")
 class TestDNSMOS(MetricConformance):
     part = DNSMOS
@@ -99,6 +100,7 @@ class TestDNSMOS(MetricConformance):
     def graded(self):
         return []  # synthetic vowels are no speech to it; benchmarks/judges.py grades real speech
 
+    @pytest.mark.slow
     def test_perfect_is_best(self):
         assert 1 <= self.figure(self.make(), self.copy()) <= 5
 

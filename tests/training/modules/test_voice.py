@@ -199,6 +199,7 @@ def test_normaliser_makes_training_features_standard(corpus_folder, tmp_path):
     assert (features.std(1) - 1).abs().max() < 0.05
 
 
+@pytest.mark.slow
 def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
     trainer = small_trainer(tmp_path, max_steps=1)
     trainer.fit(small_module(), small_data(corpus_folder))
@@ -360,6 +361,7 @@ def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays
     assert converting().make_pair(batch.head(1)).unpaired == 0  # nobody else is there
 
 
+@pytest.mark.slow
 def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
     weights = {"adversarial": 1.0, "reconstruction": 1.0, "feature_matching": 1.0}
     module = converting(swap=1.0, weights=weights, steps=StepSettings(warmup=1))
@@ -402,6 +404,7 @@ def test_noise_on_the_speaker_is_of_the_training_alone():
     )
 
 
+@pytest.mark.slow
 def test_what_was_made_is_heard_again():
     """Losses of frozen encoders by hand: of the speaker in all rows, of the content in those that are exchanged."""
     module = converting(
@@ -546,6 +549,7 @@ def test_the_distributed_sampler_of_lightning_is_refused(corpus_folder, tmp_path
         data.setup("fit")
 
 
+@pytest.mark.slow
 def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_path):
     judge = partial(MultiPeriodDiscriminator, width=4)
     with pytest.raises(ConfigurationError, match="GriffinLim is not differentiable"):
@@ -574,6 +578,7 @@ def test_a_judge_of_waveforms_hears_nothing_of_what_pads_short_crops():
         assert audio[0, 0, 20 * 160 :].any()
 
 
+@pytest.mark.slow
 def test_stored_features_are_the_computed_ones(corpus_folder, tmp_path):
     extractor = MelSpectrogram(n_mels=20)
     prepare(SpeakerFolders(corpus_folder), tmp_path, features=extractor, validation=2, workers=1, progress=False)
@@ -637,6 +642,7 @@ def test_the_recipe_in_two_processes_keeps_equal_weights(corpus_folder, tmp_path
     assert_same_state(checkpoint["state_dict"], left)
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_is_that_of_the_last_step(corpus_folder, tmp_path):
     last = LastCheckpoint(minutes=0.0)
     small_trainer(tmp_path, max_steps=5, callbacks=[last]).fit(small_module(), small_data(corpus_folder))
