@@ -117,7 +117,7 @@ def test_what_cannot_work_is_told_before_training(corpus_folder, tmp_path, monke
         CloneQuality(every=0)
     with pytest.raises(ConfigurationError, match="no metric is called 'mcd'"):
         CloneQuality(measures=["mcd"])
-    with pytest.raises(ConfigurationError, match="CloneQuality needs a voice that can clone"):
+    with pytest.raises(ConfigurationError, match="CloneQuality needs a model that can clone"):
         quality().on_fit_start(trainer(tmp_path), pl.LightningModule())
 
     def absent(kind, text):
