@@ -72,5 +72,5 @@ def test_a_voice_that_makes_features_for_a_vocoder_is_not_in_its_checkpoints():
     assert {name.split(".")[0] for name in module.state_dict()} <= {"average", "vocoder", "extractor", "mel"}
     other = MelSpectrogram(n_mels=20, hop_length=200)
     vocoder = Vocos(other.spec, width=8, hidden=8, layers=1)
-    with pytest.raises(SpecMismatchError, match=r"hop_length is 200 in the feature extractor but 160 in the voice of"):
+    with pytest.raises(SpecMismatchError, match=r"hop_length is 200 in the feature extractor but 160 in the model of"):
         VocoderTraining(other, vocoder, voice=voice)
