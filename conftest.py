@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-MOST_MEMORY = 2e9  # bytes resident, of a pytest process
+MOST_MEMORY = 2 << 30  # bytes resident, of a pytest process: 2 GB
 GROWTH = 50e6  # bytes, after which freed memory is given back
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
@@ -103,7 +103,7 @@ class _Costs:
             terminalreporter.write_line(f"{seconds:7.1f} s of CPU  {name}")
         terminalreporter.write_line(
             f"{sum(self.seconds.values()):.0f} s of CPU; at most {self.peak / 1e9:.2f} GB resident in a pytest process"
-            + (f", more than the {MOST_MEMORY / 1e9:g} GB allowed" if self.peak > MOST_MEMORY else ""),
+            + (f", more than the {MOST_MEMORY >> 30} GB allowed" if self.peak > MOST_MEMORY else ""),
             red=self.peak > MOST_MEMORY,
         )
 
