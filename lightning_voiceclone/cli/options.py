@@ -18,7 +18,7 @@ class CommandParser(argparse.ArgumentParser):
             ConfigurationError: names the nearest option.
         """
         words = list(sys.argv[1:] if args is None else args)
-        known = [option for action in self._actions for option in action.option_strings]
+        known = self._options()
         for word in words[: words.index("--")] if "--" in words else words:
             name = word.partition("=")[0]
             if name.startswith("--") and " " not in word and not any(option.startswith(name) for option in known):
@@ -31,8 +31,11 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigurationError: always.
         """
-        options = [option for action in self._actions for option in action.option_strings]
         if found := re.match(r"unrecognized arguments: (-\S*)", message):
             word = found[1].partition("=")[0]
-            message = f"there is no option {word}{nearest(word, options)}"
+            message = f"there is no option {word}{nearest(word, self._options())}"
         raise ConfigurationError(f"{message}; {self.prog} --help lists what there is")
+
+    def _options(self) -> list[str]:
+        """All option strings, such as --help and -h."""
+        return [option for action in self._actions for option in action.option_strings]

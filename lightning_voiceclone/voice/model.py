@@ -340,8 +340,7 @@ class VoiceModel(nn.Module):
         moved = move_register(script, target_register(script, prompt, options.pitch_shift))
         random = torch.Generator(script.content.device).manual_seed(options.seed)
         condition = change_speed(self.condition(moved, prompt, random=random), options.speed)
-        strength = self.guidance if options.guidance is None else options.guidance
-        return self.vocode(self._guided(condition, script.speaker, strength))[0].clamp(-1, 1)
+        return self.vocode(self._guided(condition, script.speaker, self._strength(options)))[0].clamp(-1, 1)
 
     def convert(self, source: Tensor, prompt: SpeakerPrompt | None, sample_rate: int, **options: Any) -> Tensor:
         """Convert a source to a speaker's voice: :meth:`script`, then :meth:`render`.
@@ -359,8 +358,12 @@ class VoiceModel(nn.Module):
             LVCError: as in the two, and in :class:`RenderOptions`.
         """
         chosen = RenderOptions(**options)
-        guided = self.guidance if chosen.guidance is None else chosen.guidance
-        return self.render(self.script(source, sample_rate, speaker=guided > 0), prompt, chosen)
+        script = self.script(source, sample_rate, speaker=self._strength(chosen) > 0)
+        return self.render(script, prompt, chosen)
+
+    def _strength(self, options: RenderOptions) -> float:
+        """Strength of the guidance: the option, or the model's own setting."""
+        return self.guidance if options.guidance is None else options.guidance
 
     def _guided(self, condition: Condition, speaker: Tensor | None, strength: float) -> Tensor:
         """Features (B, F, T), extrapolated away from the output for ``speaker`` with the same other inputs."""
