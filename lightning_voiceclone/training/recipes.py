@@ -51,16 +51,14 @@ def build_model(
     Raises:
         LVCError: if a part cannot be made, or the parts do not fit.
     """
-    spec = feature_extractor.spec
-    dims = Dims(spec.channels, noise=noise, pitch=pitch is not None, energy=energy is not None,
-                frame_rate=spec.frame_rate)  # fmt: skip
+    dims = _dims(feature_extractor, noise=noise, pitch=pitch is not None, energy=energy is not None)
     content = content_encoder(dims) if content_encoder else None
     speaker = speaker_encoder(dims) if speaker_encoder else None
     dims = replace(dims, content=content.channels if content else 0, speaker=speaker.channels if speaker else 0)
     made = generator(dims)
     model = VoiceModel(
-        feature_extractor, made, vocoder(spec), content_encoder=content, speaker_encoder=speaker, pitch=pitch,
-        energy=energy, noise=noise,
+        feature_extractor, made, vocoder(feature_extractor.spec), content_encoder=content, speaker_encoder=speaker,
+        pitch=pitch, energy=energy, noise=noise,
     )  # fmt: skip
     return model, dims
 
@@ -127,10 +125,8 @@ class VocoderModule(VocoderTraining):
         **training: Any,
     ) -> None:
         extractor = feature_extractor or MelSpectrogram()
-        spec = extractor.spec
-        dims = Dims(spec.channels, frame_rate=spec.frame_rate)
-        against = discriminator(dims) if discriminator else None
-        super().__init__(extractor, vocoder(spec), against, load_voice(voice) if voice else None, **training)
+        against = discriminator(_dims(extractor)) if discriminator else None
+        super().__init__(extractor, vocoder(extractor.spec), against, load_voice(voice) if voice else None, **training)
 
 
 class DistillationModule(DistillationTraining):
@@ -153,5 +149,10 @@ class DistillationModule(DistillationTraining):
         extractor = feature_extractor or MelSpectrogram()
         if teacher is None:
             raise ConfigurationError("there is no teacher; name one, such as --model.teacher WhisperContentEncoder")
-        dims = Dims(extractor.spec.channels, frame_rate=extractor.spec.frame_rate)
+        dims = _dims(extractor)
         super().__init__(extractor, encoder(dims), teacher(dims), **training)
+
+
+def _dims(extractor: FeatureExtractor, **inputs: Any) -> Dims:
+    """Widths of the features, with those inputs of a generator."""
+    return Dims(extractor.spec.channels, frame_rate=extractor.spec.frame_rate, **inputs)
