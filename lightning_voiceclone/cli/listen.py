@@ -118,9 +118,8 @@ def _serve(options: argparse.Namespace) -> int:
     material = Material(options.reports)
     tests = _tests(options.tests, len(material.systems))
     schedule = Schedule({test: material.trials(test) for test in tests}, options.trials, options.seed)
-    material.sound(
-        material.cases[0], material.systems[0]
-    )  # imports now what the first listener would otherwise wait for
+    # Imports now what the first listener would otherwise wait for.
+    material.sound(material.cases[0], material.systems[0])
     with (
         _listening(options.host, options.port) as taken,
         contextlib.closing(Store(options.database, material.identity)) as store,

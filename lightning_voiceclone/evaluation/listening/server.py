@@ -90,9 +90,8 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
     @app.exception_handler(RequestValidationError)
     def refuse(request: Request, error: RequestValidationError) -> Response:
         faults = [f"{' '.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
-        return JSONResponse(
-            {"detail": excerpt("; ".join(faults))}, 422
-        )  # FastAPI's own handler fails on what is not text
+        # FastAPI's own handler fails on what is not text.
+        return JSONResponse({"detail": excerpt("; ".join(faults))}, 422)
 
     @app.exception_handler(FullError)
     def turn_away(request: Request, error: FullError) -> Response:
@@ -100,9 +99,8 @@ def make_app(material: Material, store: Store, schedule: Schedule, address: str 
 
     @app.exception_handler(sqlite3.Error)
     def not_kept(request: Request, error: sqlite3.Error) -> Response:
-        logger.error(
-            "the database cannot be used now: %s", error
-        )  # for whoever runs the test; the listener cannot fix it
+        # For whoever runs the test; the listener cannot fix it.
+        logger.error("the database cannot be used now: %s", error)
         return JSONResponse(
             {"detail": "nothing can be stored now (a full disk?); earlier answers are safe, so try again later"}, 503
         )

@@ -37,9 +37,8 @@ class WhisperRecognizer(Recognizer):
         try:
             self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
         finally:
-            torch.set_num_threads(
-                before
-            )  # CTranslate2 changes it for the whole process, which would slow training down
+            # CTranslate2 changes it for the whole process, which would slow training down.
+            torch.set_num_threads(before)
         beams = "greedy" if beam_size == 1 else f"beam {beam_size}"
         name = f"Whisper {folder.name if Path(model).is_dir() else model} ({beams}, faster-whisper)"
         self.judge = MetricSource(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))

@@ -109,9 +109,9 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         frames, hop = power.shape[1], self.piece // 2
         more = (torch.sym_max(frames - self.piece, 0) + hop - 1) // hop  # pieces after the first one
         if torch.compiler.is_exporting():
-            more += (
-                1  # silent, so it counts nothing: at an open length there cannot be a single one, which is broadcast
-            )
+            # One more that is silent, so it counts nothing: at an open length there cannot be a single piece, which is
+            # broadcast.
+            more += 1
         padded = F.pad(power, (0, 0, 0, self.piece + hop))[:, : self.piece + more * hop]
         pieces = padded.unfold(1, self.piece, hop).transpose(2, 3)
         place = torch.arange(pieces.shape[1], device=power.device)

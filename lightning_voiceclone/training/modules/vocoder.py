@@ -159,9 +159,8 @@ class VocoderTraining(AdversarialModule):
         hop, frames = self.spec.hop_length, audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         inner = audio[:, batch.margin * hop : (batch.margin + frames) * hop]
         if self._teacher is None:
-            if batch.features is not None and self._whole(
-                batch, frames
-            ):  # stored features are not padded with those of silence
+            # Stored features are not padded with those of silence.
+            if batch.features is not None and self._whole(batch, frames):
                 return batch.features, inner
             return self._extracted(audio, batch), inner
         voice = self._teacher.on(audio.device)
