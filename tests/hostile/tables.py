@@ -177,7 +177,8 @@ def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
     for name, changed in changes.items():
         path = folder / "m.parquet"
         parquet.write_table(changed, path, compression="zstd")
-        yield Altered(f"manifest: {name}", path, lambda path=path: Manifest.read(path))
+        older = name == "parallel missing"  # manifests had no such column before
+        yield Altered(f"manifest: {name}", path, lambda path=path: Manifest.read(path), tolerated=older)
 
 
 def _bytes_of_manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
@@ -446,7 +447,7 @@ def _journals(folder: Path, rng: random.Random) -> Iterator[Altered]:
     (corpus / "a").mkdir(parents=True)
     sound = np.sin(np.arange(16000) * 0.1 * (1 + np.arange(16000) / 16000)).astype(np.float32) * 0.3
     for n in range(2):
-        soundfile.write(corpus / "a" / f"{n}.wav", sound, 16000)
+        soundfile.write(corpus / "a" / f"{n}.wav", sound * (1 - 0.1 * n), 16000)  # the same sound is used once
     (corpus / "t.tsv").write_text("path\tspeaker\na/0.wav\tA\na/1.wav\tB\n")
 
     def use() -> None:
