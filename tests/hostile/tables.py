@@ -169,14 +169,18 @@ def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
         b"null",
     ):
         changes[f"metadata {told[:14]!r}"] = table.replace_schema_metadata({METADATA_KEY: told})
-    # Two millions of equal rows take some kilobytes.
+    # Two millions of equal rows take some kilobytes. Such tables are made one at a time, when they are written.
     index = pa.array(np.zeros(2_000_000, np.int64))
-    changes["rows that fill the memory"] = table.slice(0, 1).take(index).replace_schema_metadata(table.schema.metadata)
-    distinct = [f"{n:06d}" + "x" * 130_000 for n in range(1200)]
-    changes["texts that fill the memory"] = _with(_table(1200), "text", distinct)
-    for name, changed in changes.items():
+    distinct = (f"{n:06d}" + "x" * 130_000 for n in range(1200))
+    large: dict[str, Callable[[], Any]] = {
+        "rows that fill the memory": lambda: (
+            table.slice(0, 1).take(index).replace_schema_metadata(table.schema.metadata)
+        ),
+        "texts that fill the memory": lambda: _with(_table(1200), "text", list(distinct)),
+    }
+    for name in [*changes, *large]:
         path = folder / "m.parquet"
-        parquet.write_table(changed, path, compression="zstd")
+        parquet.write_table(large[name]() if name in large else changes[name], path, compression="zstd")
         older = name == "parallel missing"  # manifests had no such column before
         yield Altered(f"manifest: {name}", path, lambda path=path: Manifest.read(path), tolerated=older)
 
