@@ -3,12 +3,13 @@
 Each is a file that was right, with one thing changed, and the reader that the project reads it with.
 """
 
+import itertools
 import json
 import random
 import shutil
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ def _with(table: Any, name: str, values: list[Any], kind: Any = None) -> Any:
     return changed.replace_schema_metadata(metadata)
 
 
+def _write(path: Path, pieces: Iterable[Any]) -> None:
+    """A Parquet file of tables with one schema, that of the first."""
+    rest = iter(pieces)
+    first = next(rest)
+    with parquet.ParquetWriter(path, first.schema, compression="zstd") as file:
+        for piece in itertools.chain([first], rest):
+            file.write_table(piece)
+
+
 def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
     table = _table()
     changes: dict[str, Any] = {"no rows": table.slice(0, 0)}
@@ -169,18 +179,18 @@ def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
         b"null",
     ):
         changes[f"metadata {told[:14]!r}"] = table.replace_schema_metadata({METADATA_KEY: told})
-    # Two millions of equal rows take some kilobytes. Such tables are made one at a time, when they are written.
-    index = pa.array(np.zeros(2_000_000, np.int64))
-    distinct = (f"{n:06d}" + "x" * 130_000 for n in range(1200))
-    large: dict[str, Callable[[], Any]] = {
-        "rows that fill the memory": lambda: (
-            table.slice(0, 1).take(index).replace_schema_metadata(table.schema.metadata)
+    # Two millions of equal rows take some kilobytes. Such files are written piece by piece, to take no memory here.
+    equal = table.slice(0, 1).take(pa.array(np.zeros(50_000, np.int64)))
+    large = {
+        "rows that fill the memory": (equal for _ in range(40)),
+        "texts that fill the memory": (
+            _with(_table(100), "text", [f"{n:06d}" + "x" * 130_000 for n in range(start, start + 100)])
+            for start in range(0, 1200, 100)
         ),
-        "texts that fill the memory": lambda: _with(_table(1200), "text", list(distinct)),
     }
-    for name in [*changes, *large]:
+    for name, pieces in [*((name, [changed]) for name, changed in changes.items()), *large.items()]:
         path = folder / "m.parquet"
-        parquet.write_table(large[name]() if name in large else changes[name], path, compression="zstd")
+        _write(path, pieces)
         older = name == "parallel missing"  # manifests had no such column before
         yield Altered(f"manifest: {name}", path, lambda path=path: Manifest.read(path), tolerated=older)
 
