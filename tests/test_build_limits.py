@@ -7,6 +7,7 @@ from lightning_voiceclone.checkpoints.build_limits import BuildLimitError, allow
 HUGE = 1 << 18  # squared, 2**36 numbers: half a terabyte
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -38,6 +38,7 @@ def converter(**settings):
     return Converter(small_voice(WIDTHS, spread=0.3), **settings)
 
 
+@pytest.mark.slow
 def test_three_lines_from_a_folder_to_a_file(recordings, tmp_path):
     save_voice(small_voice(WIDTHS, spread=0.3), tmp_path / "model")
     model = lvc.load_model(tmp_path / "model")
@@ -49,6 +50,7 @@ def test_three_lines_from_a_folder_to_a_file(recordings, tmp_path):
     assert np.abs(audio).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_it_is_what_its_steps_are(recordings):
     model = converter()
     voice = model.voice
@@ -60,6 +62,7 @@ def test_it_is_what_its_steps_are(recordings):
     assert torch.equal(given.samples, expected)
 
 
+@pytest.mark.slow
 def test_paths_arrays_and_tensors_with_a_rate_are_taken_alike(recordings):
     model = converter()
     audio, rate = soundfile.read(recordings / "b.wav", dtype="float32")
@@ -71,6 +74,7 @@ def test_paths_arrays_and_tensors_with_a_rate_are_taken_alike(recordings):
     assert torch.equal(lvc.read((audio, rate), 16000).samples, torch.from_numpy(soxr.resample(audio, rate, 16000)))
 
 
+@pytest.mark.slow
 def test_a_speaker_is_analysed_once_for_many_sources(recordings, monkeypatch):
     model = converter()
     analysed = []
@@ -102,6 +106,7 @@ def test_a_speaker_of_other_encoders_is_refused(recordings, tmp_path):
         other.speaker(tmp_path / "b.voice")
 
 
+@pytest.mark.slow
 def test_another_generator_takes_the_same_speaker(recordings):
     model, finer = converter(), converter()
     with torch.no_grad():
@@ -156,6 +161,7 @@ def test_what_is_no_recording_is_refused(recording, error, words):
         converter().speaker(recording)
 
 
+@pytest.mark.slow
 def test_no_reference_and_no_speaker_are_refused(recordings):
     with pytest.raises(ConfigurationError, match="there is no reference"):
         converter().speaker()
@@ -165,6 +171,7 @@ def test_no_reference_and_no_speaker_are_refused(recordings):
         converter(denoise="of")
 
 
+@pytest.mark.slow
 def test_notes_are_given_where_something_was_done(recordings, caplog):
     notes = []
     model = converter(note=notes.append)

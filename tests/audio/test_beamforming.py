@@ -33,6 +33,7 @@ def ratio(clean, audio):
     return 10 * math.log10((scale * clean).square().sum() / (audio - scale * clean).square().sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("delays", "gain"), [((0, 7), 2.0), ((0, 5, 11, 3), 4.0)])
 def test_the_beam_is_better_than_the_best_microphone(delays, gain):
     torch.manual_seed(0)

@@ -154,6 +154,7 @@ def test_the_gate_goes_down_to_its_floor_and_leaves_clean_speech():
     assert signal_to_noise(clean, SpectralGate()(clean, RATE)) > 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 300, 5000])
 def test_the_gate_takes_short_recordings(samples):
     audio = voice()[:, :samples] + 0.01

@@ -187,6 +187,7 @@ def test_an_editors_silence_is_not_a_quiet_room_and_noise_is_no_speech(recording
     assert check_recording(recording("wav", hiss, rate=rate)).snr_db < 0
 
 
+@pytest.mark.slow
 def test_bandwidth_is_the_files_own_and_not_its_rates(recording):
     noise = 0.1 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     narrow = soxr.resample(noise, 8000, 16000, quality="VHQ")

@@ -66,6 +66,7 @@ def assert_segments_are_slices(path, whole):
         np.testing.assert_allclose(piece, sixteen[round(start * 16000) : stop], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["VBR", "MP3"])
 def test_an_mp3_without_a_xing_header_is_read_to_its_end(stored, container):
     original = altered.encoded(sound(), RATE, container)
@@ -80,6 +81,7 @@ def test_an_mp3_without_a_xing_header_is_read_to_its_end(stored, container):
     assert check_recording(path).seconds == pytest.approx(len(whole) / RATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_an_mp3_whose_header_states_too_few_frames_is_read_to_its_end(stored, share):
     original = altered.encoded(sound(), RATE, "VBR")
@@ -90,6 +92,7 @@ def test_an_mp3_whose_header_states_too_few_frames_is_read_to_its_end(stored, sh
     assert_segments_are_slices(path, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", [*FORMATS, "VBR"])
 def test_joined_files_are_read_one_after_another(stored, container):
     parts = [altered.encoded(sound(seconds, seed), RATE, container) for seconds, seed in ((1.3, 0), (2.1, 1), (0.7, 2))]
@@ -109,6 +112,7 @@ def test_joined_files_that_differ_are_refused_with_the_command_that_mends_them(s
         assert f"ffmpeg -i {path} " in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", [0, 1000])
 def test_a_wav_that_states_less_than_there_is_is_read_to_its_end(stored, stated):
     path = stored(altered.wav_stating(altered.encoded(sound(), RATE, "WAV"), size=stated))
@@ -126,6 +130,7 @@ def test_chunks_and_junk_after_a_wavs_sound_are_no_sound(stored):
         assert (len(whole), notes) == (len(sound()), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", [0, 20000])
 def test_a_flac_of_unknown_or_too_short_length_is_read_to_its_end(stored, stated):
     path = stored(altered.flac_stating(altered.encoded(sound(), RATE, "FLAC"), stated))
@@ -146,6 +151,7 @@ def too_much(container):
     return altered.mp3_stating(data, (1 << 32) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "VBR"])
 def test_memory_grows_with_what_is_there_and_not_with_what_a_header_states(stored, container):
     path = stored(too_much(container))
@@ -178,6 +184,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_with_a_note(stored, containe
     assert "truncated" in refusal(check_recording, path)
 
 
+@pytest.mark.slow
 def test_what_an_mp3_has_between_its_frames_is_left_out_with_a_note(stored):
     data = altered.encoded(sound(), RATE, "MP3")
     middle = altered.mp3_without_header(data)[: len(data) // 2]
@@ -211,6 +218,7 @@ def test_vorbis_is_sought_exactly_in_its_last_page(stored):
             np.testing.assert_allclose(piece, whole[round(start * RATE) :][: len(piece)], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_segment_of_an_mp3_of_few_bits_is_right_although_frames_before_it_hold_some_of_them(stored):
     audio = np.repeat(sound(4.0), 2)  # 44,100 Hz
     data = altered.encoded(audio, 44100, "MP3", bitrate_mode="CONSTANT", compression_level=0.999)
@@ -238,6 +246,7 @@ def test_rates_that_no_recording_has_are_refused_with_the_command_that_mends_the
         assert f"ffmpeg -i {path} -af asetrate=16000 " in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [0, 65, 1000, 65535])
 def test_channels_that_no_recording_has_are_refused(stored, channels):
     path = stored(altered.wav_stating(altered.encoded(sound(0.5), RATE, "WAV"), channels=channels))
@@ -264,6 +273,7 @@ def test_a_pipe_is_read_as_the_file_is(stored, tmp_path, container):
 READ = "import sys; from lightning_voiceclone.audio.io import read_audio; print(len(read_audio(sys.argv[1])[0]))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
 @pytest.mark.parametrize("piped", [True, False])
 def test_standard_input_is_read_from_a_pipe_and_from_a_file(stored, name, piped):
@@ -293,6 +303,7 @@ def test_an_endless_pipe_that_is_no_audio_and_an_empty_one_are_refused(tmp_path)
     assert "not audio" in told
 
 
+@pytest.mark.slow
 def test_more_than_a_disk_may_hold_is_not_copied_from_a_pipe(monkeypatch):
     monkeypatch.setattr(opening, "MOST_SPOOLED", 100_000)
     reader, writer = os.pipe()
@@ -310,6 +321,7 @@ def test_more_than_a_disk_may_hold_is_not_copied_from_a_pipe(monkeypatch):
     assert "write it to a file first" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/zero", "a\0b.wav", "a/" * 3000])
 def test_what_is_no_recording_is_refused_in_one_line(name):
     assert refusal(read_audio, name)
@@ -327,6 +339,7 @@ def test_names_that_are_not_utf_8_are_read(tmp_path):
     assert check_recording(path).seconds == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", [*FORMATS, "VBR"])
 def test_altered_bytes_are_read_or_refused_in_one_line(stored, container):
     random = np.random.default_rng(0)

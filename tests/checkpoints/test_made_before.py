@@ -27,6 +27,7 @@ def speech(seconds, speaker):
     return torch.from_numpy(speech_like(seconds, speaker=speaker, seed=speaker).audio)
 
 
+@pytest.mark.slow
 def test_a_voice():
     voice = load_voice(FOLDER / "voice.ckpt")
     cloned = voice.convert(speech(1.0, 1), voice.prompt([speech(2.0, 2)], 16000), 16000)

@@ -23,6 +23,7 @@ def voice(seed, *, layers=2, statistics=0.0, **parts):
     return made
 
 
+@pytest.mark.slow
 def test_each_weight_is_the_mean():
     one, two, three = (voice(seed).state_dict() for seed in (1, 2, 3))
     mean = mean_voice({name: voice(seed) for seed, name in enumerate("abc", 1)}).state_dict()
@@ -31,6 +32,7 @@ def test_each_weight_is_the_mean():
             assert torch.allclose(value, (one[name] + two[name] + three[name]) / 3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_mean_of_a_voice_with_itself_is_that_voice():
     alone = voice(1).state_dict()
     assert all(

@@ -35,6 +35,7 @@ def adapt(*options, data="speaker"):
     return main(["adapt", "--checkpoint", "voice", "--data", data, "--output", "someone", "--steps", "2", *options])
 
 
+@pytest.mark.slow
 def test_the_folder_clones_without_a_reference(folder, capsys):
     assert adapt() == 0
     told = capsys.readouterr()
@@ -47,6 +48,7 @@ def test_the_folder_clones_without_a_reference(folder, capsys):
     assert sorted(path.name for path in folder.iterdir()) == ["a.wav", "c.wav", "someone", "speaker", "voice"]
 
 
+@pytest.mark.slow
 def test_bits_and_an_adapted_voice_adapted_again(folder):
     assert adapt("--bits", "32") == 0
     exact = load_voice("someone")
@@ -59,6 +61,7 @@ def test_bits_and_an_adapted_voice_adapted_again(folder):
     assert torch.isfinite(again.convert(source, None, 16000)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

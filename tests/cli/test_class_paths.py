@@ -83,6 +83,7 @@ def test_what_is_no_class_of_the_kind_is_not_called(parser, number, place, marke
     assert not marked.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", NESTED)
 def test_nor_what_an_argument_of_a_class_names(parser, place, marked, tmp_path):
     path, argument = NESTED[place].split("/")
@@ -92,6 +93,7 @@ def test_nor_what_an_argument_of_a_class_names(parser, place, marked, tmp_path):
     assert not marked.exists()
 
 
+@pytest.mark.slow
 def test_the_line_says_what_is_wanted(parser, tmp_path):
     evil = {"class_path": "os.system", "init_args": {"command": "true"}}
     assert refused(parser, settings("model.generator", evil), tmp_path) == (

@@ -26,6 +26,7 @@ def clone(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_clean_recordings_are_cloned_without_a_word(clone, capsys):
     soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
     assert clone("b.wav") == 0
@@ -35,6 +36,7 @@ def test_clean_recordings_are_cloned_without_a_word(clone, capsys):
     assert len(read_audio("c.wav")[0]) == 32000
 
 
+@pytest.mark.slow
 def test_notes_name_the_file_a_line_each_on_the_error_output(clone, capsys):
     audio = speech_like(2.0, speaker=1).audio
     soundfile.write("b.wav", np.clip(4 * audio, -1, 1), 16000)
@@ -49,6 +51,7 @@ def test_notes_name_the_file_a_line_each_on_the_error_output(clone, capsys):
     assert not np.array_equal(read_audio("c.wav")[0], with_denoising)
 
 
+@pytest.mark.slow
 def test_a_truncated_recording_is_cloned_as_far_as_it_goes_with_a_note(clone, capsys):
     soundfile.write("b.wav", speech_like(3.0, speaker=1).audio, 16000)
     data = Path("b.wav").read_bytes()
@@ -59,6 +62,7 @@ def test_a_truncated_recording_is_cloned_as_far_as_it_goes_with_a_note(clone, ca
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.wav", "./a.wav", "b.wav", "hard.wav", "symbolic.wav", "elsewhere/../a.wav"])
 def test_an_input_is_never_written_over(clone, capsys, name):
     soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
@@ -72,6 +76,7 @@ def test_an_input_is_never_written_over(clone, capsys, name):
     assert Path(name).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_write_protected_file_is_not_replaced(clone, capsys):
     soundfile.write("b.wav", speech_like(2.0, speaker=1).audio, 16000)
     Path("c.wav").write_text("mine")
@@ -81,6 +86,7 @@ def test_a_write_protected_file_is_not_replaced(clone, capsys):
     assert Path("c.wav").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf_8_are_cloned_and_shown(clone, capsys):
     name = os.fsdecode(b"\xe9.wav")
     try:
@@ -101,6 +107,7 @@ def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, c
     assert "denoise is 'of' (did you mean off?); give auto, on, off" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -127,6 +127,7 @@ def test_last_goes_on_from_the_run_before(run, folder, capsys):
     assert torch.load("runs/librispeech/version_1/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
 
 
+@pytest.mark.slow
 def test_aliases_of_a_recipe_are_counted_before_they_are_written_out():
     check_aliases("a: &a [1, 2]\nb: *a\n")
     levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))

@@ -78,6 +78,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", COMMANDS)
 def test_a_file_size_limit_is_one_line_that_names_the_path(inputs, capfd, output):
     with files_of_at_most(2000):
@@ -94,6 +95,7 @@ def test_a_file_size_limit_is_one_line_that_names_the_path(inputs, capfd, output
     assert cli.main([*COMMANDS[output].split(), "--output", output]) == 0
 
 
+@pytest.mark.slow
 def test_a_voice_is_loaded_after_a_kill_between_two_renames(inputs):
     Path("voice").rename(f".voice.lvc-old-{HOST}-{'0' * 12}")
     assert load_voice("voice").spec.sample_rate == 16000

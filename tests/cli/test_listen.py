@@ -51,6 +51,7 @@ def fill(path, reports, tests):
     store.close()
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(capsys, reports, tmp_path):
     database = ["--database", tmp_path / "listen.sqlite"]
     assert "name at least one report" in told(capsys)
@@ -69,6 +70,7 @@ def test_bad_input_is_one_line(capsys, reports, tmp_path):
     assert not (tmp_path / "listen.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_a_port_in_use_and_the_database_of_another_test(capsys, reports, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -80,11 +82,13 @@ def test_a_port_in_use_and_the_database_of_another_test(capsys, reports, tmp_pat
     assert "other systems (alpha, beta there)" in words
 
 
+@pytest.mark.slow
 def test_without_the_extra_its_name_is_told(capsys, reports, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert "pip install 'lightning-voiceclone[listen]'" in told(capsys, reports[0])
 
 
+@pytest.mark.slow
 def test_results_as_a_table_and_as_json(capsys, reports, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastapi", None)  # reading results needs no server
     path = tmp_path / "listen.sqlite"
@@ -108,6 +112,7 @@ def test_results_as_a_table_and_as_json(capsys, reports, tmp_path, monkeypatch):
     assert sum(summary["mean"] for summary in mushra.values()) == pytest.approx(90 + 91 + 92 + 93)
 
 
+@pytest.mark.slow
 def test_no_answers_yet(capsys, reports, tmp_path):
     Store(tmp_path / "listen.sqlite", Material(reports).identity).close()
     assert cli.main(["listen", "--results", "--database", str(tmp_path / "listen.sqlite")]) == 0

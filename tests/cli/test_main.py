@@ -18,6 +18,7 @@ def lvc(*arguments, **options):
                           check=False, **options)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_help_and_plugins_import_nothing_heavy():
     for arguments in (
         ["--help"],
@@ -37,6 +38,7 @@ def test_help_and_plugins_import_nothing_heavy():
         assert done.returncode == 0, (arguments, done.stderr)
 
 
+@pytest.mark.slow
 def test_help_and_plugins_answer_at_once():
     for arguments in (["--help"], ["plugins"]):
         seconds = []
@@ -47,6 +49,7 @@ def test_help_and_plugins_answer_at_once():
         assert min(seconds) < 1.0
 
 
+@pytest.mark.slow
 def test_plugins_as_json():
     rows = json.loads(lvc("plugins", "--json").stdout)
     assert all(set(row) == {"kind", "name", "package", "version", "value"} for row in rows)

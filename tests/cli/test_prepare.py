@@ -104,6 +104,7 @@ def test_download_comes_first(corpus, tmp_path, monkeypatch):
     assert len(Manifest.read(tmp_path / "out" / "manifest.parquet").of_split("validation")) == 2
 
 
+@pytest.mark.slow
 def test_help_explains_and_imports_nothing_heavy():
     code = (
         "import sys\nfrom lightning_voiceclone.cli.prepare import run\n"

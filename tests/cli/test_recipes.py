@@ -14,6 +14,7 @@ from lightning_voiceclone.errors import ConfigurationError
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["textbook_mfcc.yaml", "textbook_waveform.yaml"])
 def test_the_textbooks_adam_has_no_weight_decay(recipe, tmp_path):
     cli = build_cli(["fit", "--config", str(RECIPES / recipe), "--trainer.logger=false",
@@ -37,6 +38,7 @@ def test_a_recipe_is_found_by_name_where_there_is_no_such_file(tmp_path, monkeyp
         with_named_recipes(["fit", "--config", "librispech.yaml"])
 
 
+@pytest.mark.slow
 def test_recipes_are_listed_and_a_copy_needs_no_other_file(tmp_path, capsys):
     assert run([]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -60,6 +62,7 @@ def with_fragments(path):
     return filled(yaml.safe_load(path.read_text()))
 
 
+@pytest.mark.slow
 def test_the_wheel_has_recipes_and_configs_side_by_side(tmp_path):
     wheel = pytest.importorskip("hatchling.builders.wheel", reason="needs hatchling, which builds the package")
     (built,) = wheel.WheelBuilder(str(RECIPES.parent)).build(directory=str(tmp_path), versions=["standard"])

@@ -555,6 +555,7 @@ def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
     assert not found["no retrieval"]["retrieval"]
 
 
+@pytest.mark.slow
 def test_what_nobody_can_act_on_is_left_out():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)

@@ -108,6 +108,7 @@ def test_check_names_takes_plugins_that_differ():
         registry.check_names([one, Plugin("generators", "A", "q", "1", "m:A")])
 
 
+@pytest.mark.slow
 def test_listing_imports_no_torch():
     code = (
         "import sys; from lightning_voiceclone.core.registry import installed; installed();"

@@ -137,6 +137,7 @@ def test_segments_of_one_file(corpus, tmp_path):
     assert [stored(u).shape for u in manifest.utterances] == [(2, 90), (2, 90)]
 
 
+@pytest.mark.slow
 def test_transforms_are_written_as_mono_flac(corpus, tmp_path):
     stereo = np.pad(np.stack([voice(), 0.5 * voice()], axis=1), ((8000, 8000), (0, 0)))
     soundfile.write(corpus / "s0" / "0.wav", stereo, RATE)
@@ -162,6 +163,7 @@ def test_transforms_are_written_as_mono_flac(corpus, tmp_path):
     assert manifest.utterances[0].seconds < 0.7
 
 
+@pytest.mark.slow
 def test_what_a_transform_leaves_nothing_of_is_rejected(corpus, tmp_path):
     soundfile.write(corpus / "s3" / "0.wav", np.pad(voice(0.3), 8000), RATE)
     run(corpus, tmp_path / "out", transforms=[TrimSilence(hangover=0.0)], min_seconds=0.4)
@@ -171,6 +173,7 @@ def test_what_a_transform_leaves_nothing_of_is_rejected(corpus, tmp_path):
     assert written == {Path(u.path).name for u in Manifest.read(tmp_path / "out" / MANIFEST_NAME).utterances}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feature_type", ["float32", "float16"])
 def test_features_are_those_of_the_recording(corpus, tmp_path, feature_type):
     extractor = FrameEnergy()
@@ -187,6 +190,7 @@ def test_features_are_those_of_the_recording(corpus, tmp_path, feature_type):
         np.testing.assert_allclose(stored(utterance), extractor(torch.from_numpy(audio)[None])[0], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_features_of_another_spec_are_refused_with_the_difference(corpus, tmp_path):
     run(corpus, tmp_path / "out", features=FrameEnergy(160))
     with pytest.raises(ConfigurationError, match="hop_length is 160 there, 200 asked for"):
@@ -195,6 +199,7 @@ def test_features_of_another_spec_are_refused_with_the_difference(corpus, tmp_pa
         cached_features(tmp_path / "elsewhere", FrameEnergy().spec)
 
 
+@pytest.mark.slow
 def test_only_what_is_new_or_changed_is_done_again(corpus, tmp_path, monkeypatch):
     done = []
     checked = jobs.check_recording
@@ -234,6 +239,7 @@ def test_other_settings_do_everything_again_and_leave_no_old_audio(corpus, tmp_p
         assert len(list((tmp_path / "out" / "audio").rglob("*.flac"))) == 12
 
 
+@pytest.mark.slow
 def test_what_was_deleted_is_made_again(corpus, tmp_path):
     options = {"features": FrameEnergy(), "sample_rate": 8000}
     run(corpus, tmp_path / "out", **options)
@@ -307,6 +313,7 @@ def test_a_second_preparation_of_the_same_output_is_refused(corpus, tmp_path):
     assert run(corpus, tmp_path / "out").accepted == 12
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(corpus, tmp_path, monkeypatch):
     write = Path.write_bytes
     written = []
@@ -331,6 +338,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(corpus, tmp_pat
     assert contents(tmp_path / "out") == contents_of_a_fresh_run(corpus, tmp_path, sample_rate=8000)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_the_journal_is_written(corpus, tmp_path, monkeypatch):
     def full(self, results):
         self.path.write_text('{"key": "ab", "ro')
@@ -354,6 +362,7 @@ def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path):
     assert not (tmp_path / "out" / MANIFEST_NAME).exists()
 
 
+@pytest.mark.slow
 def test_users_own_files_in_the_output_are_left_alone(corpus, tmp_path):
     mine = [corpus / "audio" / ".mine.flac", corpus / "audio" / "x.flac", corpus / "features" / ".a-b.npy"]
     for path in mine:
@@ -395,12 +404,14 @@ def test_settings_that_cannot_work(corpus, tmp_path, options, told):
     assert not (tmp_path / "out" / MANIFEST_NAME).exists()
 
 
+@pytest.mark.slow
 def test_the_manifest_has_the_promised_columns(corpus, tmp_path):
     table = parquet.read_table(run(corpus, tmp_path / "out").manifest_path)
     facts = ["rate", "bandwidth_hz", "snr_db", "hash"]
     assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split", "parallel"]
 
 
+@pytest.mark.slow
 def test_what_is_prepared_is_never_removed(corpus, tmp_path):
     prepare(SpeakerFolders(corpus), tmp_path / "out", sample_rate=8000, workers=1)
     before = sorted((tmp_path / "out/audio").rglob("*.flac"))

@@ -54,6 +54,7 @@ def is_from(crop, audio):
     return any(audio[start] == crop[0] and np.array_equal(audio[start : start + len(crop)], crop) for start in starts)
 
 
+@pytest.mark.slow
 def test_features_of_a_crop_are_a_slice_of_the_whole():
     data = dataset()
     extractor = MelSpectrogram()
@@ -74,6 +75,7 @@ def test_a_crop_at_the_end_is_a_slice_of_the_whole_where_the_last_frame_is_not_f
     torch.testing.assert_close(crop, whole[:, 50:], atol=2e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_same_draw_same_crop_and_other_seed_another():
     data = dataset()
     one, two, three = data[Draw(0, 5)], data[Draw(0, 5)], data[Draw(0, 6)]
@@ -103,6 +105,7 @@ def test_reference_lies_apart_from_the_source_where_there_is_room(total):
         assert size == 80 or roomiest < 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "least", "most"),
     [({}, 70, 130), ({"elsewhere": 0.0}, 0, 0), ({"elsewhere": 0.25}, 30, 70), ({"elsewhere": 1.0}, 200, 200)],
@@ -306,6 +309,7 @@ def test_evaluation_walks_a_fixed_grid():
     assert [[(d.index, d.frame) for d in b] for b in batches(sampler)] == [[(0, 0), (0, 50)], [(1, 0)]]
 
 
+@pytest.mark.slow
 def test_a_crop_comes_with_the_same_frames_of_the_parallel_recording():
     data = with_parallels(("1.wav", "0.wav", ""))
     first, second, alone = data[Draw(0, 0, 40)], data[Draw(1, 0, 40)], data[Draw(2, 0, 0)]

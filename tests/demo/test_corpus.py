@@ -49,6 +49,7 @@ def test_numbers_out_of_range_are_refused(tmp_path, numbers, word):
         corpus.make_corpus(tmp_path, **numbers)
 
 
+@pytest.mark.slow
 @needs_espeak
 def test_tree_and_tables_agree(small):
     rows = corpus.read_table(small / "train" / corpus.TABLE)
@@ -85,6 +86,7 @@ def test_the_held_out_pair_is_used_without_a_note(tmp_path):
     assert screen_references([("reference.wav", recordings["reference.wav"])], MelSpectrogram().spec)[1] == ()
 
 
+@pytest.mark.slow
 @needs_espeak
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(small, tmp_path):
     again = corpus.make_corpus(tmp_path / "again", speakers=3, sentences=4, seed=3)
@@ -93,6 +95,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(small, tmp_path
     assert digests(other)["train/speaker01/0001.wav"] != digests(small)["train/speaker01/0001.wav"]
 
 
+@pytest.mark.slow
 @needs_espeak
 def test_a_corpus_is_resumed_and_an_older_one_replaced(small, tmp_path):
     folder = corpus.make_corpus(tmp_path, speakers=4, sentences=4, seed=3)

@@ -9,6 +9,8 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.demo import page, pictures
 from lightning_voiceclone.errors import RecordingError
 
+pytestmark = pytest.mark.slow  # drawing a page needs pitch, and that takes seconds to compile
+
 RATE = 16000
 METRICS = """epoch,step,train/reconstruction,train/discriminator,validation/mel_l1,learning-rate
 0,0,1.0,0.5,,

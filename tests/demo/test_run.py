@@ -86,6 +86,7 @@ def test_the_demo_runs_its_steps_and_can_be_repeated(faked, capfd):
     assert run.RECIPE.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fails", "words"),
     [
@@ -128,6 +129,7 @@ def test_a_users_recordings_replace_the_pair_for_both_models(faked):
     assert "--source &#x27;my a.flac&#x27; --reference b.wav" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -72,6 +72,7 @@ def test_whatever_the_report_holds_is_escaped(tmp_path):
     assert not [name for _, found in Tags(text).tags for name in found if name.startswith("on") or "'" in name]
 
 
+@pytest.mark.slow
 def test_figures_judges_errors_and_warnings(tmp_path):
     write_report(tmp_path, system={"name": "mine", "checkpoint": {"sha256": "cafe"}, "warnings": ["same encoder"]})
 
@@ -108,6 +109,7 @@ def test_figures_judges_errors_and_warnings(tmp_path):
     assert len(numbers) == 3 * 3 - 2  # the null and the NaN have none
 
 
+@pytest.mark.slow
 def test_without_warnings_errors_or_speakers_there_are_no_boxes(tmp_path):
     write_report(tmp_path)
     change(tmp_path, lambda report: [case.pop(name) for case in report["cases"] for name in
@@ -201,6 +203,7 @@ def test_an_empty_report_has_a_page(tmp_path):
     assert "0 pairs" in page_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_sorting_in_a_browser_by_mouse_and_by_keyboard(browser, tmp_path):
     write_report(tmp_path, ["case-10", "case-9", "case-2"])
 
@@ -239,6 +242,7 @@ def test_sorting_in_a_browser_by_mouse_and_by_keyboard(browser, tmp_path):
     assert not browser.get_log("browser")
 
 
+@pytest.mark.slow
 def test_a_phone_needs_no_scrolling_to_the_side(browser, tmp_path):
     write_report(tmp_path, ["a-case-with-a-very-long-name-indeed-without-any-place-to-break-" + "x" * 80])
     write_page(tmp_path)

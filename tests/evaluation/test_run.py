@@ -98,6 +98,7 @@ def voice_folder(tmp_path):
     return tmp_path / "voice"
 
 
+@pytest.mark.slow
 def test_a_copy_refines_with_a_voices_features_as_without_and_leaves_the_voices_own(tmp_path):
     save_voice(small_voice(Dims(80, noise=4)), tmp_path / "voice")
     assert Copy.named(str(tmp_path / "voice"), "default").vocoder.refine == Copy.named(None, "default").vocoder.refine
@@ -232,6 +233,7 @@ def test_clones_made_without_guidance_are_not_taken_for_led_ones(pairs, tmp_path
         judged(pairs, ClonedBy(tmp_path / "voice", guidance=0.4), tmp_path / "report", limit=1)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_replaced_while_it_is_read_is_refused(tmp_path, monkeypatch):
     save_voice(small_voice(), tmp_path / "voice")
 
@@ -253,6 +255,7 @@ def marked(told, name):
     return case["error"]
 
 
+@pytest.mark.slow
 def test_bad_clones_are_marked_and_in_no_figure(pairs, converted, tmp_path):
     folder = converted()
     (folder / "0-to-1.wav").unlink()
@@ -308,6 +311,7 @@ def test_long_names_end_no_evaluation(pairs, converted, tmp_path):
     assert own["metrics"]["mcd_db"]["n"] == 5
 
 
+@pytest.mark.slow
 def test_a_damaged_recording_takes_no_other_pair_with_it(pairs, tmp_path):
     rows = read_pairs(pairs).rows
     damaged = rows[0].source
@@ -318,6 +322,7 @@ def test_a_damaged_recording_takes_no_other_pair_with_it(pairs, tmp_path):
     assert told["metrics"]["mcd_db"]["n"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_measure_that_gives_no_number_is_left_out_and_asked_again(pairs, tmp_path, monkeypatch, value):
     score = MelCepstralDistortion.score
@@ -330,6 +335,7 @@ def test_a_measure_that_gives_no_number_is_left_out_and_asked_again(pairs, tmp_p
     assert told["metrics"]["mcd_db"]["n"] == 6
 
 
+@pytest.mark.slow
 def test_a_mended_clone_is_judged_the_next_time(pairs, converted, tmp_path):
     folder = converted()
     kept = (folder / "0-to-1.wav").read_bytes()
@@ -340,6 +346,7 @@ def test_a_mended_clone_is_judged_the_next_time(pairs, converted, tmp_path):
     assert told["metrics"]["mcd_db"]["n"] == 6
 
 
+@pytest.mark.slow
 def test_missing_sources_and_references_are_marked(pairs, tmp_path):
     (pairs.parent / "0-1-0001.wav").unlink()
     (pairs.parent / "2-1-0002.wav").unlink()
@@ -349,6 +356,7 @@ def test_missing_sources_and_references_are_marked(pairs, tmp_path):
     assert told["metrics"]["rmse"]["n"] == 3
 
 
+@pytest.mark.slow
 def test_other_lengths_and_rates(pairs, tmp_path):
     lines = pairs.read_text().splitlines()
     header = lines[0] + "\ttarget"
@@ -373,6 +381,7 @@ def test_other_lengths_and_rates(pairs, tmp_path):
     assert told["metrics"]["snr_db"]["n"] == 5
 
 
+@pytest.mark.slow
 def test_empty_transcripts_are_marked_and_count_for_no_words(pairs, tmp_path, monkeypatch):
     pytest.importorskip("jiwer", reason="jiwer is not installed")
     monkeypatch.setattr(panel, "make_part", lambda kind, text: Deaf())
@@ -388,6 +397,7 @@ def test_empty_transcripts_are_marked_and_count_for_no_words(pairs, tmp_path, mo
     assert told["metrics"]["duration_ratio"]["n"] == 6
 
 
+@pytest.mark.slow
 def test_nothing_can_be_judged(pairs, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(LVCError, match=r"none of the 6 cases could be measured: .*no such file"):
@@ -397,6 +407,7 @@ def test_nothing_can_be_judged(pairs, tmp_path):
         Converted(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
     def absent(kind, text):
         raise PluginError(f"the package of {text} is not installed; pip install it")
@@ -414,6 +425,7 @@ def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
     assert any("not measured: wer, cer, wer_self" in warning for warning in told["system"]["warnings"])
 
 
+@pytest.mark.slow
 def test_unknown_measures(pairs, tmp_path):
     with pytest.raises(ConfigurationError, match=r"no metric is called 'snr' \(did you mean snr_db\?\)"):
         judged(pairs, GroundTruth(), tmp_path / "report", measures=["snr"])
@@ -431,6 +443,7 @@ def test_a_voice_is_the_same_whatever_its_card_says(tmp_path):
     assert path_sha256(tmp_path) != before
 
 
+@pytest.mark.slow
 def test_a_report_is_not_written_over_what_it_judges(pairs, tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "report/audio").symlink_to(pairs.parent)

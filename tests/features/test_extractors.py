@@ -166,6 +166,7 @@ def test_stft_equals_librosa(audio):
     assert_equal_to_librosa(STFT().complex(audio), theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", ["hamming", "blackman"])
 def test_stft_with_short_windows_equals_librosa(audio, window):
     padded = pad(audio, 512, 101).numpy()
@@ -173,6 +174,7 @@ def test_stft_with_short_windows_equals_librosa(audio, window):
     assert_equal_to_librosa(STFT(n_fft=512, hop_length=101, win_length=399, window=window)(audio), np.abs(theirs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

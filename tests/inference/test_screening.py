@@ -81,6 +81,7 @@ def steps_of(audio):
     return [(mixed(audio, white(len(audio)), decibels), decibels) for decibels in (20, 10, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speaker", range(4))
 def test_the_ratio_of_speech_to_noise_is_known_within_three_db(speaker):
     found = [measure(noisy, RATE).snr for noisy, _ in steps_of(phrases(speaker=speaker))]
@@ -148,6 +149,7 @@ def test_noise_without_speech_is_refused_as_a_reference_and_noted_as_a_source(no
     assert any(note.startswith("no speech found in a.wav") for note in heard.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decibels", [10, 5, 0])
 def test_noisy_recordings_are_denoised_unless_that_is_off(decibels):
     clean = phrases()
@@ -165,6 +167,7 @@ def test_noisy_recordings_are_denoised_unless_that_is_off(decibels):
     assert screen_source(noisy, SPEC, denoise="off").notes == ()
 
 
+@pytest.mark.slow
 def test_denoising_can_be_asked_for_and_is_the_same_each_time():
     audio = phrases()
     first, second = (screen_source(audio, SPEC, denoise="on").audio for _ in range(2))
@@ -192,6 +195,7 @@ def test_clipping_is_named_with_its_share(gain, resampled):
     assert told == pytest.approx(share, rel=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gain", "words"), [(32768.0, "far beyond full scale"), (10 ** (-50 / 20), "very quiet")])
 def test_audio_of_no_usable_level_is_scaled_with_a_note(gain, words):
     plain = phrases(5.0) / phrases(5.0).abs().max()
@@ -209,6 +213,7 @@ def test_a_decoders_overshoot_is_left():
     assert screen_source(audio, SPEC).audio is audio
 
 
+@pytest.mark.slow
 def test_a_telephones_band_is_noted_and_left_out_where_others_have_more():
     wide, narrow = phrases(), telephone(phrases(seed=1))
     assert screen_source(narrow, SPEC, "a.wav").notes[0].startswith("a.wav has nothing above 4 kHz")
@@ -224,6 +229,7 @@ def test_a_telephones_band_is_noted_and_left_out_where_others_have_more():
     assert len(used) == 2  # 2 s alone are too little
 
 
+@pytest.mark.slow
 def test_a_voice_of_a_telephones_rate_has_nothing_to_miss():
     narrow = torch.from_numpy(soxr.resample(phrases().numpy(), RATE, 8000))
     spec = MelSpectrogram(sample_rate=8000, n_fft=512, win_length=512, hop_length=80, fmax=4000).spec
@@ -241,6 +247,7 @@ def test_music_is_noted_and_not_taken_for_noise(decibels):
     assert note.startswith("a.wav has steady tones beside the speech, as of music or a hum")
 
 
+@pytest.mark.slow
 def test_a_monotonous_voice_without_pauses_is_no_music():
     times = np.arange(4 * RATE) / RATE
     f0 = 200 + 15 * (np.floor(times / 0.6) % 2)  # holds each pitch for longer than a note has to be held
@@ -326,6 +333,7 @@ def test_joined_stretches_do_not_click():
     assert join(audio, [(0, len(audio))], RATE) is audio
 
 
+@pytest.mark.slow
 def test_references_of_different_rates_are_one_voice(tmp_path):
     audio = phrases().numpy()
     for rate in (16000, 22050, 44100, 48000):

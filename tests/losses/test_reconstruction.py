@@ -7,6 +7,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, feature_matching, masked_l1
 
 
+@pytest.mark.slow
 def test_masked_l1_by_hand():
     fake = torch.tensor([[[1.0, 2.0, 9.0]], [[0.0, 0.0, 9.0]]])
     real = torch.tensor([[[0.0, 4.0, 0.0]], [[3.0, 0.0, 0.0]]])

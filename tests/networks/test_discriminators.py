@@ -79,6 +79,7 @@ def test_a_sinusoid_is_in_one_bin_with_its_phase_and_a_compressed_magnitude():
     assert seen[1, 8].abs() < 1e-3 * seen[0, 8].abs()  # frame 20 begins at a whole number of periods
 
 
+@pytest.mark.slow
 def test_training_computes_only_the_drawn_sub_discriminators():
     discriminator = WaveformDiscriminator(Dims(80), scales=1, period_width=2, resolution_width=2, scale_width=4, draw=2)
     audio = torch.randn(1, 1, 2000)
@@ -94,6 +95,7 @@ def test_training_computes_only_the_drawn_sub_discriminators():
     assert len(discriminator.eval()(audio)) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

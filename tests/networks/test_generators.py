@@ -227,6 +227,7 @@ def test_vae_draws_in_training_and_not_in_eval():
     assert torch.equal(generator.eval()(condition), generator(condition))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "arguments", "told"),
     [

@@ -63,6 +63,7 @@ class Leaky(GeneratorConformance):
     part = LeakyGenerator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "check",
     [
@@ -359,6 +360,7 @@ class Remembering(Boastful):
     arguments = OfVocoder.arguments
 
 
+@pytest.mark.slow
 def test_state_that_forgets_or_is_written_over_is_caught():
     Remembering().test_streamable()
     for part, told in ((ForgetfulVocoder, "state of those before differ by"), (ChangingVocoder, "changed its state")):
@@ -409,6 +411,7 @@ def test_plugin_supplies_synthetic_speech(speech_like):
     assert speech_like(0.25, sample_rate=8000).sample_rate == 8000
 
 
+@pytest.mark.slow
 def test_plugin_imports_nothing_heavy():
     code = (
         "import sys, lightning_voiceclone.testing.plugin; print({'torch', 'numpy', 'lightning'} & sys.modules.keys())"

@@ -36,6 +36,7 @@ def voice():
                        generator=partial(ReferenceGenerator, width=16, layers=2, heads=2, head_width=8))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_only_the_generator_learns_and_the_voice_needs_no_reference_then(folder, tmp_path):
     before = voice()
     after = adapt(copy.deepcopy(before), recordings_in(folder), steps=3, progress=False)
@@ -56,11 +57,13 @@ def test_only_the_generator_learns_and_the_voice_needs_no_reference_then(folder,
         before.convert(source, None, 16000)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_voice(folder):
     one, two = (adapt(voice(), recordings_in(folder), steps=2, progress=False).state_dict() for _ in range(2))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_the_weights_go_part_of_the_way(folder):
     before = voice().generator.state_dict()
     half, whole = (
@@ -90,6 +93,7 @@ def test_another_seed_is_another_voice_and_stays_behind(folder):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_all_recordings_are_trained_on(folder, monkeypatch):
     made = []
     monkeypatch.setattr(adaptation, "MemoryDataModule", lambda *given, **named: made.append(
@@ -135,17 +139,20 @@ def test_recurrent_networks_train_and_dropout_does_not_act(folder):
     assert not any(part.training for part in one.modules())
 
 
+@pytest.mark.slow
 def test_what_diverges_is_refused(folder):
     with pytest.raises(ConfigurationError, match=r"diverged: .* the learning rate is 1e\+09"):
         adapt(voice(), recordings_in(folder), steps=3, learning_rate=1e9, progress=False)
 
 
+@pytest.mark.slow
 def test_the_command_has_the_functions_defaults():
     ours, theirs = vars(parser().parse_args(["--data", "a", "--output", "b"])), inspect.signature(adapt).parameters
     for name in ("steps", "learning_rate", "strength", "seed", "denoise"):
         assert ours[name] == theirs[name].default
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_nothing_behind(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     one = voice()
@@ -161,6 +168,7 @@ def test_an_interruption_leaves_nothing_behind(folder, tmp_path, monkeypatch):
     assert dict(os.environ) == environment
 
 
+@pytest.mark.slow
 def test_many_short_recordings_are_enough(tmp_path):
     for number in range(5):
         soundfile.write(tmp_path / f"{number}.wav", speech_like(1.2, speaker=3, seed=number).audio, 16000)
@@ -168,6 +176,7 @@ def test_many_short_recordings_are_enough(tmp_path):
     assert int(adapted.own.prompt().lengths) == 600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"steps": 0}, "steps is 0"), ({"learning_rate": 0.0}, "learning rate is 0"), ({"seed": -1}, "seed is -1")],

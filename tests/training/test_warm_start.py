@@ -79,6 +79,7 @@ def test_what_has_another_shape_begins_afresh(checkpoint):
         assert differences(begun.voice.generator, trained.voice.generator) == 0
 
 
+@pytest.mark.slow
 def test_a_generator_may_have_less_or_more_than_that_which_it_begins_with(checkpoint, tmp_path):
     path, trained = checkpoint
     longer = module(2, start=str(path), generator=partial(ConvGenerator, width=8, layers=3))

@@ -61,6 +61,7 @@ def test_what_ends_between_the_renames_leaves_the_old_folder(tmp_path, monkeypat
     assert names(tmp_path) == ["voice"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_replaced_is_never_missing(tmp_path):
     write(tmp_path / "voice", "0")
     if not files.cross_speaker(tmp_path / "voice", _folder(tmp_path / "other")):
@@ -96,6 +97,7 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path, way):
     assert names(tmp_path) == ["link", "real"]
 
 
+@pytest.mark.slow
 def test_processes_that_replace_one_folder_leave_one_of_theirs(tmp_path, way):
     write(tmp_path / "voice", "0")
 

@@ -37,6 +37,7 @@ def log_mel_distance(first, second):
     return (mel(first[:, :samples]) - mel(second[:, :samples])).abs().mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extractor", "greatest"),
     [(MelSpectrogram(), 0.22), (STFT(), 0.09), (MFCC(n_mfcc=40), 0.5), (MFCC(n_mfcc=13), 0.75)],
@@ -46,6 +47,7 @@ def test_copy_synthesis_sounds_alike(audio, extractor, greatest):
     assert log_mel_distance(GriffinLim(extractor.spec)(extractor(audio)), audio) < greatest
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.is_dir(), reason="the real recordings are not on this machine")
 def test_copy_synthesis_of_real_speech():
     audio = torch.from_numpy(soundfile.read(min(SPEECH.rglob("*.flac")), dtype="float32")[0][None, :48000])
@@ -120,6 +122,7 @@ def test_random_state_has_no_part_and_rows_are_apart(audio):
     assert (together[1] - alone[0]).abs().max() < 1e-2 * alone.abs().max()
 
 
+@pytest.mark.slow
 def test_precisions(audio):
     mel = MelSpectrogram()
     vocoder = GriffinLim(mel.spec, iterations=2)

@@ -55,6 +55,7 @@ def test_more_iterations_come_nearer_to_the_bands(audio):
     assert distances[-1] < 0.3 * distances[0]
 
 
+@pytest.mark.slow
 def test_momentum_comes_nearer_in_as_many_iterations(audio):
     features = MEL(audio)
     with torch.inference_mode():
@@ -91,12 +92,14 @@ def test_without_refinement_it_is_what_the_network_says(audio):
         assert torch.equal(vocoder(features), overlap_add(frames, vocoder.window, 160).clamp(-1, 1))
 
 
+@pytest.mark.slow
 def test_it_is_off_in_training(audio):
     features = MEL(audio)
     assert torch.equal(shipped(4).train()(features), shipped(0).train()(features))
     assert not torch.equal(shipped(4)(features), shipped(0)(features))
 
 
+@pytest.mark.slow
 def test_any_number_has_the_same_weights():
     several = [shipped(count) for count in (None, 0, 1, 9)]
     assert [vocoder.refine for vocoder in several] == [0, 0, 1, 9]
@@ -104,6 +107,7 @@ def test_any_number_has_the_same_weights():
     assert not [name for name in several[3].state_dict() if "projection" in name]
 
 
+@pytest.mark.slow
 def test_checkpoints_from_before_and_with_another_number_go_on():
     now = describe(Vocos(MEL.spec, **SMALL, refine=2))
     before = {**now, "arguments": {key: value for key, value in now["arguments"].items() if key != "refine"}}
@@ -129,6 +133,7 @@ def test_a_frame_reaches_as_far_as_it_says(count):
         assert touched[-1] > middle + reach - 6, "the context is wider than it need be"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "extractor",
     [

@@ -30,6 +30,7 @@ def test_it_is_small_and_has_a_card():
         assert word in card
 
 
+@pytest.mark.slow
 def test_it_comes_nearer_to_the_spectrum_than_griffin_lim():
     extractor, distance = MelSpectrogram(), MultiResolutionMelLoss(16000)
     audio = torch.stack([torch.from_numpy(speech_like(2.0, speaker=row, seed=row).audio) for row in range(4)])
@@ -40,6 +41,7 @@ def test_it_comes_nearer_to_the_spectrum_than_griffin_lim():
     assert neural < classic
 
 
+@pytest.mark.slow
 def test_it_keeps_the_pitch_and_the_level():
     extractor = MelSpectrogram()
     time = torch.arange(32000) / 16000
@@ -64,12 +66,14 @@ def voice_folder(tmp_path):
     return tmp_path / "voice"
 
 
+@pytest.mark.slow
 def test_a_voice_refers_to_it_instead_of_holding_it(voice_folder):
     assert (voice_folder / "weights.safetensors").stat().st_size < 1e6
     description = (voice_folder / "voice.yaml").read_text()
     assert f"sha256: {load_voice(voice_folder).vocoder.weights_sha256}" in description
 
 
+@pytest.mark.slow
 def test_a_voice_made_with_other_weights_is_refused_and_may_choose_another(voice_folder, tmp_path, capsys):
     path = voice_folder / "voice.yaml"
     digest = load_voice(voice_folder).vocoder.weights_sha256

@@ -1,5 +1,6 @@
 """Rows and voiced frames of what recordings are made of."""
 
+import pytest
 import torch
 
 from lightning_voiceclone.voice.analysis import Analysis
@@ -21,6 +22,7 @@ def test_rows_are_taken_of_all_that_is_there():
         assert taken.energy is None
 
 
+@pytest.mark.slow
 def test_frames_are_voiced_that_are_real_and_sound_so():
     voicing = torch.tensor([[0.4, 0.6, 0.9, 0.0], [0.9, 0.1, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5]])
     expected = [[False, True, True, False], [True, False, False, False], [False] * 4]

@@ -42,6 +42,7 @@ def passes(voice, reference, **settings):
     return speakers, made, given[0]
 
 
+@pytest.mark.slow
 def test_a_guided_clone_is_led_on_from_what_the_sources_speaker_would_sound_like():
     voice = untrained()
     (other, own), (made, unlike), given = passes(voice, speech(2.0, speaker=2), guidance=0.5)
@@ -67,6 +68,7 @@ def test_nothing_leads_away_from_the_speaker_who_is_wanted():
     torch.testing.assert_close(given, made, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_voice_keeps_its_guidance(tmp_path):
     voice = untrained(guidance=0.5)
     save_voice(voice, tmp_path / "voice")
@@ -98,6 +100,7 @@ def test_a_model_without_a_speaker_embedding_has_none():
     untrained(speaker=False, told=False)
 
 
+@pytest.mark.slow
 def test_saved_and_evaluated_with_another_guidance(tmp_path, capsys):
     save_voice(untrained(), tmp_path / "voice")
     voice, led = str(tmp_path / "voice"), str(tmp_path / "led")

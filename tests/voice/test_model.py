@@ -40,6 +40,7 @@ def test_normalizer_by_hand():
     torch.testing.assert_close(normalizer.inverse(normalizer(features)), features)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing():
     voice = untrained(noise=0)
     short, long = speech(1.0), speech(1.6, speaker=1)
@@ -57,6 +58,7 @@ def test_padding_changes_nothing():
     torch.testing.assert_close(made_together[:1, :, : frames - 4], made_alone[:, :, : frames - 4], atol=0.15, rtol=0)
 
 
+@pytest.mark.slow
 def test_melody_moves_to_the_register_of_the_reference():
     voice = untrained()
     source, register = voice.script(speech(1.5, 1), 16000), voice.prompt([speech(1.5, 3)], 16000).register
@@ -73,6 +75,7 @@ def convert(voice, source, references, sample_rate):
     return voice.convert(source, voice.prompt(references, sample_rate), sample_rate)
 
 
+@pytest.mark.slow
 def test_conversion_keeps_the_length_and_follows_the_seed():
     voice = untrained()
     source, prompt = speech(1.234), voice.prompt([speech(1.0, 2), speech(1.5, 2, seed=1)], 16000)
@@ -83,6 +86,7 @@ def test_conversion_keeps_the_length_and_follows_the_seed():
     assert one.abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_references_together_are_their_mean_by_length():
     voice = untrained()
     one, two = speech(1.0, 2), speech(3.0, 4)
@@ -123,6 +127,7 @@ def test_parts_that_do_not_fit_are_refused():
         VoiceModel(extractor, generator, GriffinLim(extractor.spec))
 
 
+@pytest.mark.slow
 def test_a_stored_voice_is_the_same_voice(tmp_path):
     voice = untrained()
     voice.normalizer.fit([voice.feature_extractor(speech(2.0)[None])])

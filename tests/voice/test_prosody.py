@@ -35,6 +35,7 @@ def told():
     return convert
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("speed", "frames"), [(1.0, 101), (2.0, 50), (0.5, 202), (4.0, 25), (0.25, 404)])
 def test_a_clone_lasts_as_its_speed_says(told, speed, frames):
     audio, condition = told(speed=speed)
@@ -44,6 +45,7 @@ def test_a_clone_lasts_as_its_speed_says(told, speed, frames):
         assert field.shape[-1] == frames
 
 
+@pytest.mark.slow
 def test_twelve_semitones_double_the_pitch_that_the_generator_is_told(told):
     _, as_it_is = told()
     _, higher = told(pitch_shift=12)
@@ -54,12 +56,14 @@ def test_twelve_semitones_double_the_pitch_that_the_generator_is_told(told):
     torch.testing.assert_close(median_f0(higher.f0), 2 * median_f0(reference.f0))
 
 
+@pytest.mark.slow
 def test_the_pitch_of_an_adapted_voice_is_its_own(told):
     told.voice.own = StoredPrompt(told.voice.prompt_from_analysis(told.voice.analyze(speech(1.5, 3)[None])).together())
     torch.testing.assert_close(told([], pitch_shift=-12)[1].f0, told(pitch_shift=-12)[1].f0)
     assert len(told([], speed=2.0)[0]) == 50 * 160
 
 
+@pytest.mark.slow
 def test_where_the_reference_has_no_pitch_the_source_keeps_its_own_and_is_shifted_too(told):
     whisper = 0.1 * torch.randn(24000, generator=torch.Generator().manual_seed(0))
     own = told.voice.analyze(speech(1.01)[None, :16160])
@@ -68,6 +72,7 @@ def test_where_the_reference_has_no_pitch_the_source_keeps_its_own_and_is_shifte
     torch.testing.assert_close(told([whisper], pitch_shift=12)[1].f0, 2 * own.f0)
 
 
+@pytest.mark.slow
 def test_a_model_without_pitch_refuses_to_shift_it(told):
     told.voice.generator.needs -= {"f0"}
     with pytest.raises(ConfigurationError, match="pitch_shift is 3, but this model's generator takes no pitch"):

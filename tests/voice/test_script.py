@@ -44,6 +44,7 @@ def written(frames=50):
     )
 
 
+@pytest.mark.slow
 def test_converting_is_a_script_and_its_rendering():
     made = model(guidance=0.5)
     script, prompt = made.script(speech(), RATE), made.prompt([speech(1.5, 3)], RATE)
@@ -53,6 +54,7 @@ def test_converting_is_a_script_and_its_rendering():
     assert torch.equal(made.render(script, prompt), made.render(script, prompt, RenderOptions()))
 
 
+@pytest.mark.slow
 def test_the_script_of_a_recording_by_its_analysis():
     made = model()
     script, analysis = made.script(speech(), RATE), made.analyze(speech()[None])
@@ -65,6 +67,7 @@ def test_the_script_of_a_recording_by_its_analysis():
     assert made.script(speech(), RATE, speaker=False).speaker is None
 
 
+@pytest.mark.slow
 def test_a_script_has_what_the_models_parts_compute():
     script = model(
         Dims(20, content=4, speaker=8), generator=lambda dims: ConvGenerator(replace(dims, speaker=0))
@@ -91,6 +94,7 @@ def test_what_was_never_a_recording_is_rendered():
     assert float(median_f0(seen[0].f0)) == pytest.approx(float(prompt.register), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_guidance_without_a_speaker_is_left_out_if_nobody_asked_for_it():
     made = model(guidance=0.5)
     prompt = made.prompt([speech(1.5, 3)], RATE)
@@ -101,6 +105,7 @@ def test_guidance_without_a_speaker_is_left_out_if_nobody_asked_for_it():
     assert not torch.equal(guided, made.render(written(), prompt))
 
 
+@pytest.mark.slow
 def test_models_that_cannot_convert_say_why():
     noise = small_voice(Dims(20, noise=3))
     with pytest.raises(ConfigurationError, match="has no content encoder: it cannot convert recordings"):

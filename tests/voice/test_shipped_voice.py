@@ -40,6 +40,7 @@ def test_all_that_cloning_loads_is_at_most_20_megabytes():
     assert sum(sizes) <= 20e6
 
 
+@pytest.mark.slow
 def test_it_clones_alike_each_time_and_as_long_as_the_source(voice):
     source, prompt = speech(2.0, 1), voice.prompt([speech(3.0, 5)], 16000)
     one, two = (voice.convert(source, prompt, 16000) for _ in range(2))
@@ -48,6 +49,7 @@ def test_it_clones_alike_each_time_and_as_long_as_the_source(voice):
     assert 1e-3 < one.square().mean().sqrt() < 0.5
 
 
+@pytest.mark.slow
 def test_the_reference_makes_a_difference(voice):
     source = speech(2.0, 1)
     prompts = [voice.prompt([speech(3.0, speaker)], 16000) for speaker in (0, 5)]
@@ -55,6 +57,7 @@ def test_the_reference_makes_a_difference(voice):
     assert (one - other).square().mean() > 0.1 * one.square().mean()
 
 
+@pytest.mark.slow
 def test_lvc_clone_needs_no_checkpoint(tmp_path, capsys):
     for name, speaker in (("a", 1), ("b", 5)):
         soundfile.write(tmp_path / f"{name}.wav", speech(2.0, speaker).numpy(), 16000)

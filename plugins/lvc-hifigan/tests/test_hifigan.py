@@ -50,6 +50,7 @@ class TestHiFiGANOfOddRates(TestHiFiGANV1):
         return MelSpectrogram(hop_length=165)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "millions"), [("v1", 13.0), ("v2", 0.92), ("v3", 1.46)])
 def test_sizes_are_about_the_papers(version, millions):
     # Table 1: 13.92, 0.92 and 1.46 M for 22 kHz, whose first upsamplings have kernels of 16 rather than 10 and 8.
@@ -91,6 +92,7 @@ def test_folded_weights_say_the_same_in_the_full_size():
     assert (actual - expected).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_other_weights_drop_what_was_folded():
     torch.manual_seed(0)
     first, second = (HiFiGAN(SPEC, channels=16).eval() for _ in range(2))
@@ -124,6 +126,7 @@ def test_fresh_weights_are_heard(version):
         assert 0.01 < HiFiGAN(SPEC, version=version)(torch.randn(1, SPEC.channels, 20)).std() < 0.3
 
 
+@pytest.mark.slow
 def test_speaks_in_the_features_own_precision_under_autocast():
     vocoder = HiFiGAN(MelSpectrogram().spec, version="v2")
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -179,6 +182,7 @@ def test_what_is_loaded_to_speak_is_folded(tmp_path):
     assert torch.equal(load_vocoder(tmp_path / "again")(features), loaded(features))
 
 
+@pytest.mark.slow
 def test_a_voice_that_is_loaded_to_speak_is_folded(tmp_path):
     torch.manual_seed(0)
     voice = VoiceModel(

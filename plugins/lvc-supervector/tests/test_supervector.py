@@ -36,6 +36,7 @@ def test_supervector_is_the_posterior_mean_by_hand():
     assert torch.allclose(moved, torch.tensor([1 / 17 / 0.1, -1 / 17 / 0.1]) * 0.5**0.5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_level_is_no_voice_and_a_steady_filter_hardly():
     sound, judge = audio(1, 0), SupervectorSpeakerEncoder()
     assert Cepstra()(sound).shape[1] == 38
@@ -60,6 +61,7 @@ def test_a_fitted_judge_tells_speakers_apart(tmp_path):
     assert sum(same) / len(same) > sum(other) / len(other) + 0.5
 
 
+@pytest.mark.slow
 def test_the_judge_that_ships_hears_other_rates_and_names_itself():
     judge = SupervectorSpeakerEncoder()
     low = judge(audio(2, 0)[None])[0]

@@ -31,6 +31,7 @@ def recording(seconds=0.5):
     return torch.from_numpy(speech_like(seconds).audio)[None]
 
 
+@pytest.mark.slow
 class TestWaveNet(VocoderConformance):
     part = WaveNet
     arguments = SMALL
@@ -51,6 +52,7 @@ def test_cached_equals_naive(settings):
     assert torch.equal(fast[:, :300], generate_naively(network, features, 160, draws[:300]))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_speaking_follows_the_distribution_that_training_sees():
     """Run over what was spoken, the network that trains gives each sample the class that was drawn."""
@@ -178,6 +180,7 @@ def test_learns_one_utterance_and_not_noise():
         assert vocoder.likelihood(features, noise) > vocoder.likelihood(features, audio) + 1
 
 
+@pytest.mark.slow
 def test_audio_of_another_length_is_told():
     audio = recording()
     with pytest.raises(ConfigurationError, match=r"audio \(1, 7990\) for features .*\(1, 8000\)"):

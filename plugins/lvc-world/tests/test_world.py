@@ -55,6 +55,7 @@ def log_mel_distance(first, second):
     return (mel(first) - mel(second)).abs().mean().item()
 
 
+@pytest.mark.slow
 def test_f0_is_that_of_the_middles_of_frames():
     audio, f0 = synthetic()
     found = WORLD(audio)[0, 0]
@@ -85,6 +86,7 @@ def test_copy_synthesis_sounds_alike():
     assert (again / features[0, 0] - 1).abs()[both].median() < 0.01
 
 
+@pytest.mark.slow
 def test_output_lies_on_the_input_in_time():
     audio, _ = synthetic()
     voice = World(WORLD.spec)(WORLD(audio))

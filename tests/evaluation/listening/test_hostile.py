@@ -109,6 +109,7 @@ def test_an_origin_that_is_no_address_and_a_long_body(browser):
     assert store.answers() == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_503_and_the_answer_is_kept_once_there_is_room(browser):
     client, store = browser
     trial = client.post("/api/listener").json()["trial"]

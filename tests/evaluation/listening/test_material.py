@@ -12,6 +12,7 @@ from lightning_voiceclone.evaluation.listening.material import Material
 from lightning_voiceclone.testing.reports import write_report
 
 
+@pytest.mark.slow
 def test_trials_of_every_condition_and_case(reports):
     material = Material(reports)
     assert material.systems == ["alpha", "beta", "gamma"]
@@ -56,6 +57,7 @@ def test_a_report_without_recordings_is_refused_and_cases_without_are_left_out(r
         Material([reports[0], tmp_path / "delta"])
 
 
+@pytest.mark.slow
 def test_names_are_the_systems_own_else_the_folders(tmp_path):
     for name in ("one/report", "two/report", "three"):
         write_report(tmp_path / name, system={"name": "same"} if name != "three" else {})
@@ -72,6 +74,7 @@ def test_names_are_the_systems_own_else_the_folders(tmp_path):
         Material([tmp_path / "four"])
 
 
+@pytest.mark.slow
 def test_identity_follows_the_sound_and_not_the_judges(tmp_path):
     write_report(tmp_path / "one")
     before = Material([tmp_path / "one"]).identity

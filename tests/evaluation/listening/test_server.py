@@ -34,6 +34,7 @@ def answer_to(trial):
     return [trial["greatest"]] * trial["rated"]
 
 
+@pytest.mark.slow
 def test_a_whole_test(client):
     browser, store = client(trials=2)
     assert browser.get("/api/trial").json() == {"listener": None, "trial": None}
@@ -54,6 +55,7 @@ def test_a_whole_test(client):
     assert len(store.answers()) == 8
 
 
+@pytest.mark.slow
 def test_nothing_tells_which_system_is_which(client, reports):
     browser, _ = client(trials=2)
     state = browser.post("/api/listener").json()
@@ -69,6 +71,7 @@ def test_nothing_tells_which_system_is_which(client, reports):
             assert secret not in text
 
 
+@pytest.mark.slow
 def test_answers_are_checked(client):
     browser, store = client(("mos", "mushra"), trials=1)
     trial = browser.post("/api/listener").json()["trial"]
@@ -131,6 +134,7 @@ def test_other_sites_cannot_answer(client):
     assert browser.post("/api/answer", json=body, headers={"Origin": "http://localhost:7860"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_at_a_loopback_address_other_names_of_it_are_refused(client, make_test):
     browser, store = client()
     body = {"trial": browser.post("/api/listener").json()["trial"]["number"], "values": [3]}

@@ -36,6 +36,7 @@ def test_f0_rmse_is_the_difference_in_hz():
     assert F0RMSE().score(case(sung(112.0), sung(100.0))) == pytest.approx(12, abs=0.3)
 
 
+@pytest.mark.slow
 def test_f0_rmse_of_a_conversion_is_against_the_melody_in_the_references_register():
     source, reference = sung(wave(10, 100.0)), sung(200.0)
     right = case(sung(wave(20, 200.0)), source, reference, parallel=False)

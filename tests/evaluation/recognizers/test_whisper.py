@@ -31,6 +31,7 @@ class TestWhisperRecognizer(RecognizerConformance):
             torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_folder_without_weights(tmp_path):
     with pytest.raises(ConfigurationError, match=r"has no model\.bin"):
         find_model(str(tmp_path))

@@ -63,6 +63,7 @@ def test_whispers_rows_do_not_hear_the_padding_of_others(tmp_path):
     assert (together[..., :23] - alone[..., :23]).abs().max() < 0.01
 
 
+@pytest.mark.slow
 def test_whispers_spectrogram_is_whispers():
     pytest.importorskip("faster_whisper", reason="needs the extra judges")
     from faster_whisper.feature_extractor import FeatureExtractor
@@ -76,6 +77,7 @@ def test_whispers_spectrogram_is_whispers():
     assert np.abs(encoder._mel(audio)[0].numpy()[:, :-1] - theirs[:, 1:200]).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_whispers_weights_are_referred_to_and_not_copied(tmp_path):
     encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path), blocks=1)
     assert len(encoder.blocks) == 1

@@ -114,6 +114,7 @@ def test_calibrated_the_bottleneck_holds_the_principal_components():
     assert torch.equal(encoder.leave.weight, weight)  # once
 
 
+@pytest.mark.slow
 def test_an_odd_number_of_frames_ends_as_one_that_is_padded():
     encoder, x = small(), torch.randn(2, 20, 41)
     content = encoder(x, torch.tensor([41, 17]))
@@ -182,6 +183,7 @@ def test_its_front_hears_half_a_frame_later_what_whispers_hears(tmp_path):
     assert torch.equal(encoder.positions, whisper.positions[:60])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_of_the_real_whisper_too():
     try:
@@ -201,6 +203,7 @@ def test_of_the_real_whisper_too():
     assert F.cosine_similarity(ours, theirs, dim=1).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), [("width", 64), ("layers", 3), ("hidden", 16)])
 def test_other_sizes_than_whispers_are_told(tmp_path, name, value):
     theirs = {**OF_WHISPER, "layers": 2}[name]

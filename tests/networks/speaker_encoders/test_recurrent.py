@@ -62,6 +62,7 @@ def test_values_that_cannot_work_are_named(arguments, words):
         small(**arguments)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_begun_from_resemblyzer_it_hears_what_that_hears():
     pytest.importorskip("resemblyzer", reason="the extra judges is not installed")

@@ -31,6 +31,7 @@ def test_equals_the_package_itself():
     assert torch.allclose(ours, torch.from_numpy(theirs), atol=1e-5)
 
 
+@pytest.mark.slow
 @here
 def test_hears_other_rates():
     low = torch.from_numpy(speech_like(3.0, speaker=2, sample_rate=16000).audio)

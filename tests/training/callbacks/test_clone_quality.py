@@ -103,6 +103,7 @@ def test_between_two_times_the_last_figures_stand_and_a_resumed_run_keeps_the_rh
     assert math.isfinite(again.figures["mcd_db"])
 
 
+@pytest.mark.slow
 def test_pairs_of_a_table(corpus_folder, tmp_path):
     table = corpus_folder / "pairs.tsv"
     table.write_text("case\tsource\treference\na\tspeaker0/take0.wav\tspeaker1/take0.wav\n")
@@ -156,6 +157,7 @@ def test_pairs_that_are_not_there_are_told_before_training(corpus_folder, tmp_pa
     refused("needs two validation recordings of 1.0 s, .* finds fewer among 1", given=single)
 
 
+@pytest.mark.slow
 def test_what_breaks_down_is_left_out_and_training_goes_on(corpus_folder, tmp_path, caplog, monkeypatch):
     score = VoicingError.score
 
@@ -193,6 +195,7 @@ def test_what_breaks_down_is_left_out_and_training_goes_on(corpus_folder, tmp_pa
     assert all(math.isfinite(figure) for figure in callback.figures.values())
 
 
+@pytest.mark.slow
 def test_figures_that_cannot_be_computed_are_not_a_number(corpus_folder, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(VoicingError, "summarize", lambda *_: 1 / 0)
     callback = quality()
@@ -203,6 +206,7 @@ def test_figures_that_cannot_be_computed_are_not_a_number(corpus_folder, tmp_pat
     assert "CloneQuality has no figures at step 4: ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_first_process_waits_for_no_other(corpus_folder, tmp_path, monkeypatch):
     """Measures bring processes together when they compute; here only one of them measures."""
     monkeypatch.setattr(Metric, "sync", lambda *_, should_sync=True, **__: pytest.fail("waits") if should_sync else 0)

@@ -191,6 +191,7 @@ def test_the_penalty_moves_the_discriminator():
     assert not torch.allclose(without[1]["discriminator"], with_penalty[1]["discriminator"])
 
 
+@pytest.mark.slow
 def test_without_a_discriminator():
     module = Tiny(discriminator=False, weights={"distance": 1.0})
     trainer, trace = train(module, batches=50)

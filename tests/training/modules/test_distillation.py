@@ -105,6 +105,7 @@ def test_a_student_of_speakers(corpus_folder, tmp_path):
     assert made.scale.scale.unique().numel() == 1
 
 
+@pytest.mark.slow
 def test_the_teacher_hears_what_is_and_the_student_what_was_changed(corpus_folder, tmp_path):
     made = module(augmentation=[RandomGain(-20, -20, probability=1.0)])
     _, data = fitted(made, corpus_folder, tmp_path, max_steps=1)
@@ -180,6 +181,7 @@ def test_parallel_recordings_and_common_augmentation_do_not_go_together():
         module(parallel=2.0)
 
 
+@pytest.mark.slow
 def test_resuming_is_bit_exact(corpus_folder, tmp_path):
     whole, resumed = module(), module()
     fitted(whole, corpus_folder, tmp_path, max_steps=8)
@@ -194,6 +196,7 @@ def test_resuming_is_bit_exact(corpus_folder, tmp_path):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_student_is_refused(corpus_folder, tmp_path):
     trainer, data = fitted(module(), corpus_folder, tmp_path, max_steps=1)
     trainer.save_checkpoint(tmp_path / "student.ckpt")

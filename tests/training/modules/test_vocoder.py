@@ -92,6 +92,7 @@ def test_resuming_is_bit_exact_though_judges_are_drawn(corpus_folder, tmp_path):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_speaks_with_averaged_weights_and_as_a_folder(corpus_folder, tmp_path):
     trained = module(steps=StepSettings(average=0.9))
     run = trainer(tmp_path)
@@ -106,6 +107,7 @@ def test_a_checkpoint_speaks_with_averaged_weights_and_as_a_folder(corpus_folder
     assert torch.equal(load_vocoder(tmp_path / "folder")(features), expected)
 
 
+@pytest.mark.slow
 def test_features_of_a_crop_are_a_slice_of_the_wholes(corpus_folder, tmp_path):
     trained, source = module(), data(corpus_folder)
     trainer(tmp_path, max_steps=1).fit(trained, source)
@@ -118,6 +120,7 @@ def test_features_of_a_crop_are_a_slice_of_the_wholes(corpus_folder, tmp_path):
     assert torch.allclose(features[1], whole[0, :, 20:40], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_likelihood_alone_trains_without_ever_speaking(corpus_folder, tmp_path):
     trained = module(vocoder=Coin, discriminator=None, weights={"likelihood": 1.0}, steps=StepSettings(average=None),
                      generator_optimizer=partial(torch.optim.SGD, lr=0.5))  # fmt: skip
@@ -128,6 +131,7 @@ def test_likelihood_alone_trains_without_ever_speaking(corpus_folder, tmp_path):
     assert run.validate(trained, data(corpus_folder), verbose=False)[0]["validation/likelihood"] < 0.1
 
 
+@pytest.mark.slow
 def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
     extractor = MEL()
     save_voice(small_voice(Dims(20, content=4, speaker=4), seed=1), tmp_path / "voice")
@@ -181,6 +185,7 @@ def test_choosing_a_vocoder_for_a_voice(tmp_path):
         choose_vocoder("Vokos", spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -197,6 +202,7 @@ def test_what_cannot_train(changes, words):
         module(**changes)
 
 
+@pytest.mark.slow
 def test_stored_features_do_not_go_with_changed_audio(corpus_folder, tmp_path):
     made, source = module(augmentation=[RandomGain()]), data(corpus_folder)
     trainer(tmp_path, max_steps=1).fit(made, source)
@@ -205,6 +211,7 @@ def test_stored_features_do_not_go_with_changed_audio(corpus_folder, tmp_path):
         made.train()._features(replace(batch, features=torch.zeros(4, 20, 20)))
 
 
+@pytest.mark.slow
 def test_features_of_short_recordings_are_those_of_their_audio_whatever_pads_stored_ones(corpus_folder, tmp_path):
     made, source = module(), data(corpus_folder)
     trainer(tmp_path, max_steps=1).fit(made, source)
@@ -226,6 +233,7 @@ def test_frozen_weights_cannot_be_trained(tmp_path):
         module(vocoder=partial(TINY, pretrained=str(tmp_path / "vocoder")))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_vocoder_is_refused(corpus_folder, tmp_path):
     run = trainer(tmp_path, max_steps=1)
     run.fit(module(), data(corpus_folder))

@@ -175,6 +175,7 @@ def test_a_run_that_ended_within_an_epoch_goes_on_exactly(corpus_folder, tmp_pat
     assert_same_state(whole.state_dict(), resumed.state_dict())
 
 
+@pytest.mark.slow
 def test_checkpoint_clones_with_averaged_weights_and_without_lightning(corpus_folder, tmp_path):
     module = small_module(steps=StepSettings(average=0.9))
     trainer = small_trainer(tmp_path, max_steps=5)
@@ -188,6 +189,7 @@ def test_checkpoint_clones_with_averaged_weights_and_without_lightning(corpus_fo
     assert bool(voice.normalizer.fitted)
 
 
+@pytest.mark.slow
 def test_normaliser_makes_training_features_standard(corpus_folder, tmp_path):
     module = small_module()
     data = small_data(corpus_folder)
@@ -317,6 +319,7 @@ def converting(**changes):
     return small_module(**{**settings, **changes}).train()
 
 
+@pytest.mark.slow
 def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compared():
     module, batch = converting(), crops()
     torch.manual_seed(0)
@@ -335,6 +338,7 @@ def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compa
     torch.testing.assert_close(pair.losses["reconstruction"], expected)
 
 
+@pytest.mark.slow
 def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
     module, batch = converting(), crops()
     pair = module.make_pair(batch)
@@ -353,6 +357,7 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
     assert reconstruction(last) > reconstruction(pair.real) + 10
 
 
+@pytest.mark.slow
 def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays():
     batch = crops()
     assert converting().make_pair(batch).unpaired == 2
@@ -376,6 +381,7 @@ def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
     assert all(value.isfinite() for value in trainer.callback_metrics.values())
 
 
+@pytest.mark.slow
 def test_waveforms_are_exchanged_and_compared_as_features_are():
     module = converting(
         feature_extractor=Waveform(hop_length=160), vocoder=Unframe,
@@ -394,6 +400,7 @@ def test_waveforms_are_exchanged_and_compared_as_features_are():
     torch.testing.assert_close(pair.losses["spectral"], module.losses.spectral(pair.fake[2:, 0], source.audio[2:]))
 
 
+@pytest.mark.slow
 def test_noise_on_the_speaker_is_of_the_training_alone():
     batch = crops()
     plain, noisy = converting(swap=0.0), converting(swap=0.0, speaker_noise=0.5)
@@ -424,6 +431,7 @@ def test_what_was_made_is_heard_again():
     torch.testing.assert_close(alone.losses["content"], expected)
 
 
+@pytest.mark.slow
 def test_exchanged_rows_are_to_have_the_statistics_of_the_voice_they_take():
     module, batch = converting(weights={"adversarial": 1.0, "statistics": 1.0}), crops()
     pair = module.make_pair(batch)
@@ -443,6 +451,7 @@ def test_exchanged_rows_are_to_have_the_statistics_of_the_voice_they_take():
 # Recordings without high frequencies ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_is_learnt_where_a_recording_has_nothing():
     module = small_module(
         content_encoder=LowBands, speaker_encoder=Spectrum, content_transforms=[],
@@ -480,6 +489,7 @@ def test_nothing_is_learnt_where_a_recording_has_nothing():
     assert torch.equal(pair.real[1], batch.features[1])
 
 
+@pytest.mark.slow
 def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
     module, batch = converting(swap=0.25), crops()
     batch.bandwidth = torch.tensor([8000.0, 6500.0, 8000.0, 8000.0])
@@ -491,6 +501,7 @@ def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
     assert (pair.real == pair.fake).all(2)[:, -1].tolist() == [False, True, False, False]
 
 
+@pytest.mark.slow
 def test_statistics_leave_out_what_the_reference_does_not_have():
     module, batch = converting(swap=0.25, weights={"adversarial": 1.0, "statistics": 1.0}), crops()
     batch.bandwidth = torch.full((4,), 8000.0)
@@ -516,6 +527,7 @@ def test_a_scheduler_that_waits_for_a_figure_is_refused(corpus_folder, tmp_path)
         small_trainer(tmp_path).fit(module, small_data(corpus_folder))
 
 
+@pytest.mark.slow
 def test_variational_generator_trains_by_its_own_loss(corpus_folder, tmp_path):
     module = small_module(
         generator=partial(VAEGenerator), weights={"reconstruction": 1.0, "adversarial": 1.0, "kl": 0.1}
@@ -563,6 +575,7 @@ def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_
     assert {"train/spectral", "train/feature_matching", "train/discriminator"} <= trainer.callback_metrics.keys()
 
 
+@pytest.mark.slow
 def test_a_judge_of_waveforms_hears_nothing_of_what_pads_short_crops():
     module = small_module(
         feature_extractor=Waveform(hop_length=160), vocoder=Unframe, weights={"adversarial": 1.0},
