@@ -21,6 +21,7 @@ class Batch:
         reference_bandwidth: (B,) the same for the recordings of the references.
         parallel: (B, N) as ``audio``: the same words at the same times in another voice, or ``audio`` itself where
             there is no such recording; None where no recording has one.
+        texts: transcripts; empty where unknown, and for crops that do not hold the whole recording. None for no crop.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
     """
 
@@ -33,6 +34,7 @@ class Batch:
     bandwidth: Tensor | None = None
     reference_bandwidth: Tensor | None = None
     parallel: Tensor | None = None
+    texts: list[str] | None = None
     features: Tensor | None = None
 
     def head(self, count: int) -> "Batch":

@@ -193,6 +193,20 @@ class VoiceDataModule(pl.LightningDataModule):
         stored = cached_features(self._prepared, spec) if self.cached_features else None
         found, store = self._found()
         self.datasets = {name: self._dataset(name, found, store, stored) for name in SPLITS}
+        if module.needs_transcripts and stage == "fit":
+            self._check_transcripts()
+
+    def _check_transcripts(self) -> None:
+        transcribed = [u for u in self.datasets["train"].recordings.utterances if u.text]
+        if any(self.grid.holds(utterance) for utterance in transcribed):
+            return
+        shortest = min((utterance.seconds for utterance in transcribed), default=None)
+        raise ConfigurationError(
+            "model.weights has ctc, which needs transcripts, but no training recording has one"
+            if shortest is None
+            else f"model.weights has ctc, which needs crops that hold a whole recording, but data.segment_seconds is"
+            f" {self.segment_seconds:g} and the shortest recording with a transcript has {shortest:.2f} s; raise it"
+        )
 
     @property
     def _prepared(self) -> Path:

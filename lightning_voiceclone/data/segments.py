@@ -36,6 +36,10 @@ class Grid:
         """Whole frames of an utterance."""
         return self.samples(utterance) // self.spec.hop_length
 
+    def holds(self, utterance: Utterance) -> bool:
+        """Whether a crop holds the whole utterance."""
+        return self.frames(utterance) <= self.segment
+
 
 class Recordings:
     """Mono samples of utterances at one rate, cached in memory as 16-bit numbers up to a limit.
@@ -128,6 +132,7 @@ class SegmentDataset(Dataset[Any]):
             "bandwidth": np.float32(utterance.bandwidth_hz),
             "reference_bandwidth": np.float32(self.recordings.utterances[other].bandwidth_hz),
             "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
+            "text": utterance.text if self.grid.holds(utterance) else "",
         }
         if self._parallels:
             parallel = self._parallels.get(draw.index, draw.index)
@@ -204,5 +209,6 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         bandwidth=stacked("bandwidth"),
         reference_bandwidth=stacked("reference_bandwidth"),
         parallel=stacked("parallel") if "parallel" in items[0] else None,
+        texts=[item["text"] for item in items],
         features=stacked("features") if "features" in items[0] else None,
     )

@@ -33,7 +33,7 @@ def set_up(root, **settings):
     data = VoiceDataModule(SpeakerFolders, str(root), segment_seconds=0.5, reference_seconds=0.5, batch_size=2,
                            validation=1, **settings)  # fmt: skip
     data.prepare_data()
-    module = SimpleNamespace(spec=MelSpectrogram().spec, needs_reference=True, margin=3)
+    module = SimpleNamespace(spec=MelSpectrogram().spec, needs_reference=True, margin=3, needs_transcripts=False)
     connector = SimpleNamespace(use_distributed_sampler=False)
     data.trainer = SimpleNamespace(world_size=1, global_rank=0, lightning_module=module,
                                    _accelerator_connector=connector)  # fmt: skip

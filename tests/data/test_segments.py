@@ -322,6 +322,15 @@ def test_a_crop_comes_with_the_same_frames_of_the_parallel_recording():
     assert collate([dataset()[Draw(0, 0, 40)]], margin=3).parallel is None
 
 
+def test_only_a_crop_of_the_whole_recording_has_its_transcript():
+    data = dataset()
+    data.recordings.utterances = [replace(u, text=f"words {u.path}") for u in data.recordings.utterances]
+    assert collate([data[Draw(0, 0, 0)], data[Draw(2, 0, 0)]], margin=3).texts == ["", "words 2.wav"]
+    exactly = dataset(seconds=(0.5, 0.51, 0.5), segment=50)
+    exactly.recordings.utterances = [replace(u, text="words") for u in exactly.recordings.utterances]
+    assert [exactly[Draw(i, 0, 0)]["text"] for i in range(3)] == ["words", "", "words"]
+
+
 def test_a_parallel_recording_of_another_split_or_speed_is_not_read():
     data = with_parallels(("9.wav", "", ""))
     assert "parallel" not in data[Draw(0, 0, 0)]

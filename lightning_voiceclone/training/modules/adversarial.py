@@ -111,6 +111,11 @@ class AdversarialModule(pl.LightningModule):
         return False
 
     @property
+    def needs_transcripts(self) -> bool:
+        """Whether a loss needs crops that hold a whole recording, with its transcript."""
+        return False
+
+    @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop."""
         return self.feature_extractor.margin

@@ -30,22 +30,25 @@ from lightning_voiceclone.training.checks import check_augmentation
 from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
+from lightning_voiceclone.training.transcripts import TranscriptHead
 
 Encoder = ContentEncoder | SpeakerEncoder
 RIDGE = 1e-2  # for each frame
 
 
 class _Student(nn.Module):
-    """The encoder, and a linear head from its bottleneck to the teacher's output."""
+    """The encoder, a linear head from its bottleneck to the teacher's output, and perhaps one to transcripts."""
 
-    def __init__(self, encoder: Encoder, outputs: int):
+    def __init__(self, encoder: Encoder, outputs: int, *, spells: bool):
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.channels, outputs)
+        self.transcripts = TranscriptHead(encoder.channels) if spells else None
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the encoder gives, and what the head predicts from it."""
         encoded = self.encoder(x, lengths)
-        return self.head(encoded.movedim(1, -1)).movedim(-1, 1)
+        return encoded, self.head(encoded.movedim(1, -1)).movedim(-1, 1)
 
 
 class DistillationTraining(AdversarialModule):
@@ -54,8 +57,10 @@ class DistillationTraining(AdversarialModule):
     The student's input may be augmented (another pitch, other formants, noise) while the teacher's is not: so the
     student learns to ignore what changes, such as the voice, and keeps what the teacher encodes.
 
-    The only loss, ``distance``, is the mean squared error of the teacher's channels, each divided by its variance over
-    the training recordings: always predicting the mean gives 1, and 1 - distance is the share of explained variance.
+    Losses, by name in ``weights``: distance is the mean squared error of the teacher's channels, each divided by its
+    variance over the training recordings: always predicting the mean gives 1, and 1 - distance is the share of
+    explained variance. ctc (of content encoders) is the negative log-likelihood of a character of the transcript, in
+    nats, by a head on the student's output (``TranscriptHead``), of crops that hold a whole recording.
 
     Args:
         feature_extractor: of the features that the student takes, in its own units.
@@ -90,13 +95,14 @@ class DistillationTraining(AdversarialModule):
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
     ) -> None:
         _check(encoder, teacher, feature_extractor.spec, augmentation or [])
+        spells = weights.get("ctc", 0) > 0 and isinstance(encoder, ContentEncoder)
         super().__init__(
-            _Student(encoder, teacher.channels),
+            _Student(encoder, teacher.channels, spells=spells),
             None,
             LeastSquaresLoss(),
             weights=weights,
-            own_losses={"distance"},
-            absent={},
+            own_losses={"distance", "ctc"} if isinstance(encoder, ContentEncoder) else {"distance"},
+            absent={} if isinstance(encoder, ContentEncoder) else {"ctc": "a speaker encoder outputs no words"},
             generator_optimizer=optimizer,
             discriminator_optimizer=optimizer,
             scheduler=scheduler,
@@ -126,9 +132,14 @@ class DistillationTraining(AdversarialModule):
         return self._teacher.module
 
     @property
+    def needs_transcripts(self) -> bool:
+        """Whether words are learned from transcripts."""
+        return self.student.transcripts is not None
+
+    @property
     def figures(self) -> tuple[str, ...]:
-        """The distance from the teacher."""
-        return ("distance",)
+        """The distance from the teacher, and the loss of the transcripts where they are learned."""
+        return ("distance", "ctc") if self.needs_transcripts else ("distance",)
 
     def advice(self, checkpoint: Any) -> str:
         """How to use the student."""
@@ -145,7 +156,8 @@ class DistillationTraining(AdversarialModule):
                 batch = replace(batch, audio=transform(batch.audio, self.spec.sample_rate))
             target = self.scale(self._target(batch, frames))
             features = self._student_features(batch, frames)
-        output = _over_time(self.student(features, batch.lengths))
+        encoded, predicted = self.student(features, batch.lengths)
+        output = _over_time(predicted)
         mask = torch.ones_like(target[:, :1])
         if isinstance(self.teacher, ContentEncoder):
             assert isinstance(self.student.encoder, ContentEncoder)
@@ -153,7 +165,16 @@ class DistillationTraining(AdversarialModule):
             real = torch.ceil(batch.lengths * self.teacher.frame_rate / self.spec.frame_rate)
             mask = Condition(real).mask(target.shape[2])
         distance = ((output - target).square() * mask).sum() / (mask.sum() * target.shape[1])
-        return TrainingPair(target, output, Condition(batch.lengths), {"distance": distance})
+        losses = {"distance": distance} | self._ctc(encoded, batch)
+        return TrainingPair(target, output, Condition(batch.lengths), losses)
+
+    def _ctc(self, encoded: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Loss of the transcripts; nothing where no crop has one."""
+        if self.student.transcripts is None or batch.texts is None:
+            return {}
+        steps = torch.ceil(batch.lengths * cast(ContentEncoder, self.student.encoder).frame_rate / self.spec.frame_rate)
+        loss = self.student.transcripts.loss(encoded, steps, batch.texts)
+        return {} if loss is None else {"ctc": loss}
 
     def _check_parallels(self, batch: Batch) -> None:
         if self.parallel and batch.parallel is not None and len(self.common_augmentation):
@@ -227,10 +248,11 @@ class DistillationTraining(AdversarialModule):
         self.student.head.bias.copy_(weights[-1])
 
     def evaluate(self, batch: Batch, stage: str) -> None:
-        """Log the distance of the averaged student's output to the teacher's."""
+        """Log the losses of the averaged student."""
         with self.averaged():
-            distance = self.make_pair(batch).losses["distance"]
-        self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
+            losses = self.make_pair(batch).losses
+        for name, loss in losses.items():
+            self.log(f"{stage}/{name}", loss, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
         """Refuse: an encoder outputs no audio."""

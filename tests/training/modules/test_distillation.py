@@ -1,5 +1,6 @@
 """Teaching small encoders by large ones."""
 
+import shutil
 from functools import partial
 
 import lightning.pytorch as pl
@@ -224,3 +225,34 @@ def test_pairs_that_cannot_teach_and_learn(changes, words):
 def test_nothing_to_predict():
     with pytest.raises(ConfigurationError, match="outputs no audio to predict"):
         module().predict_step(None, 0)
+
+
+def test_transcripts_are_learned_from_crops_that_hold_a_whole_recording():
+    made, batch = paired(weights={"distance": 1, "ctc": 0.5})
+    assert made.needs_transcripts
+    assert made.figures == ("distance", "ctc")
+    made.train()
+    assert set(made.make_pair(batch).losses) == {"distance"}  # no texts
+    batch.texts = [""] * 15 + ["a word"]
+    losses = made.make_pair(batch).losses
+    losses["ctc"].backward()
+    assert losses["ctc"] > 1
+    assert all(p.grad is not None for p in made.student.encoder.parameters())
+    assert made.student.head.weight.grad is None
+
+
+def test_a_speaker_encoder_learns_no_transcripts():
+    with pytest.raises(ConfigurationError, match=r"ctc.*a speaker encoder outputs no words"):
+        module(encoder=partial(ConvSpeakerEncoder, **SMALL), teacher=Register, weights={"ctc": 1})
+
+
+def test_crops_too_short_for_transcripts_are_refused(corpus_folder, tmp_path):
+    texts = sorted(corpus_folder.rglob("*.wav"))
+    made = module(weights={"distance": 1, "ctc": 1})
+    with pytest.raises(ConfigurationError, match="needs transcripts, but no training recording has one"):
+        fitted(made, corpus_folder, tmp_path, max_steps=1)
+    shutil.copytree(corpus_folder, tmp_path / "written")
+    for path in texts:
+        (tmp_path / "written" / path.relative_to(corpus_folder)).with_suffix(".txt").write_text("a word")
+    with pytest.raises(ConfigurationError, match=r"data.segment_seconds is 0.5 and the shortest.* has \d.\d\d s"):
+        fitted(made, tmp_path / "written", tmp_path, max_steps=1)
