@@ -146,9 +146,8 @@ class AdversarialModule(pl.LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """Optimizers of the generator and of the discriminator, in this order, each with its scheduler if any."""
         make_generator, make_discriminator, make_scheduler = self._make_optimizers
-        trained = [p for p in self.generator_side.parameters() if p.requires_grad]
         try:
-            optimizers = [make_generator(trained)]
+            optimizers = [self.generator_optimizer(make_generator)]
             if self.discriminator is not None:
                 optimizers.append(make_discriminator(self.discriminator.parameters()))
             schedulers = [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
@@ -162,6 +161,10 @@ class AdversarialModule(pl.LightningModule):
         for name, optimizer, scheduler in itertools.zip_longest(NETWORKS[: len(optimizers)], optimizers, schedulers):
             check_optimizer(name, optimizer, scheduler)
         return optimizers, schedulers
+
+    def generator_optimizer(self, make: OptimizerFactory) -> Optimizer:
+        """Optimizer of the generator's side: one group of all that trains."""
+        return make([p for p in self.generator_side.parameters() if p.requires_grad])
 
     def _step_optimizer(self, index: int, total: Tensor, losses: Mapping[str, Tensor], batch: int) -> None:
         """Backward, and every ``accumulate`` batches clip and step, without counting it as a Lightning step."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lightning_voiceclone.checkpoints.compatibility import check_same_parts
 from lightning_voiceclone.checkpoints.external_weights import describe_with_weights
@@ -28,12 +29,13 @@ from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.training.checks import check_augmentation
 from lightning_voiceclone.training.frozen import Frozen
-from lightning_voiceclone.training.modules.adversarial import AdversarialModule
+from lightning_voiceclone.training.modules.adversarial import AdversarialModule, OptimizerFactory
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.transcripts import TranscriptHead
 
 Encoder = ContentEncoder | SpeakerEncoder
 RIDGE = 1e-2  # for each frame
+HEAD_RATE = 10.0  # learning rate of the head of transcripts, times that of the encoder
 
 
 class _Student(nn.Module):
@@ -140,6 +142,16 @@ class DistillationTraining(AdversarialModule):
     def figures(self) -> tuple[str, ...]:
         """The distance from the teacher, and the loss of the transcripts where they are learned."""
         return ("distance", "ctc") if self.needs_transcripts else ("distance",)
+
+    def generator_optimizer(self, make: OptimizerFactory) -> Optimizer:
+        """The head of the transcripts, which begins from nothing beside a trained encoder, has ten times the rate."""
+        if self.student.transcripts is None:
+            return super().generator_optimizer(make)
+        fresh = list(self.student.transcripts.parameters())
+        known = {id(p) for p in fresh}
+        optimizer = make([p for p in self.student.parameters() if p.requires_grad and id(p) not in known])
+        optimizer.add_param_group({"params": fresh, "lr": HEAD_RATE * optimizer.param_groups[0]["lr"]})
+        return optimizer
 
     def advice(self, checkpoint: Any) -> str:
         """How to use the student."""

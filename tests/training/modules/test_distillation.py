@@ -241,6 +241,15 @@ def test_transcripts_are_learned_from_crops_that_hold_a_whole_recording():
     assert made.student.head.weight.grad is None
 
 
+def test_the_head_of_transcripts_has_ten_times_the_rate():
+    made, _ = paired(weights={"distance": 1, "ctc": 0.5})
+    (optimizer,), _ = made.configure_optimizers()
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(5e-3), pytest.approx(5e-2)]
+    sizes = [sum(p.numel() for p in group["params"]) for group in optimizer.param_groups]
+    assert sizes[1] == sum(p.numel() for p in made.student.transcripts.parameters())
+    assert sum(sizes) == sum(p.numel() for p in made.student.parameters())
+
+
 def test_a_speaker_encoder_learns_no_transcripts():
     with pytest.raises(ConfigurationError, match=r"ctc.*a speaker encoder outputs no words"):
         module(encoder=partial(ConvSpeakerEncoder, **SMALL), teacher=Register, weights={"ctc": 1})
