@@ -39,18 +39,18 @@ HEAD_RATE = 10.0  # learning rate of the head of transcripts, times that of the 
 
 
 class _Student(nn.Module):
-    """The encoder, a linear head from its bottleneck to the teacher's output, and perhaps one to transcripts."""
+    """The encoder, perhaps a linear head from its bottleneck to the teacher's output, perhaps one to transcripts."""
 
-    def __init__(self, encoder: Encoder, outputs: int, *, spells: bool):
+    def __init__(self, encoder: Encoder, outputs: int, *, head: bool, spells: bool):
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.channels, outputs)
+        self.head = nn.Linear(encoder.channels, outputs) if head else None
         self.transcripts = TranscriptHead(encoder.channels) if spells else None
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """What the encoder gives, and what the head predicts from it."""
+        """What the encoder gives, and what the head predicts from it: in the teacher's normalised units."""
         encoded = self.encoder(x, lengths)
-        return encoded, self.head(encoded.movedim(1, -1)).movedim(-1, 1)
+        return encoded, encoded if self.head is None else self.head(encoded.movedim(1, -1)).movedim(-1, 1)
 
 
 class DistillationTraining(AdversarialModule):
@@ -73,6 +73,8 @@ class DistillationTraining(AdversarialModule):
         content_transforms: transforms of the student's features in training.
         parallel: probability that the student is given the parallel recording instead, where there is one (column of
             ``Table``): its output should not depend on the speaker.
+        head: predict the teacher's channels by a linear head on the student's output; without it the output itself is
+            to be the teacher's, so that a generator can be given either.
         weights: of the losses, by name.
         optimizer: of the student.
         scheduler: learning-rate scheduler, stepped once a batch; null for a constant rate.
@@ -91,15 +93,21 @@ class DistillationTraining(AdversarialModule):
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
         parallel: float = 0.5,
+        head: bool = True,
         weights: dict[str, float] = {"distance": 1.0},  # noqa: B006 (shown by --help; never changed)
         optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
     ) -> None:
         _check(encoder, teacher, feature_extractor.spec, augmentation or [])
+        if not head and encoder.channels != teacher.channels:
+            raise ConfigurationError(
+                f"without a head the student must be as wide as the teacher, but it has {encoder.channels} channels and"
+                f" the teacher {teacher.channels}"
+            )
         spells = weights.get("ctc", 0) > 0 and isinstance(encoder, ContentEncoder)
         super().__init__(
-            _Student(encoder, teacher.channels, spells=spells),
+            _Student(encoder, teacher.channels, head=head, spells=spells),
             None,
             LeastSquaresLoss(),
             weights=weights,
@@ -169,7 +177,7 @@ class DistillationTraining(AdversarialModule):
             target = self.scale(self._target(batch, frames))
             features = self._student_features(batch, frames)
         encoded, predicted = self.student(features, batch.lengths)
-        output = _over_time(predicted)
+        output = _over_time(predicted) if self.student.head is not None else self.scale(_over_time(predicted))
         mask = torch.ones_like(target[:, :1])
         if isinstance(self.teacher, ContentEncoder):
             assert isinstance(self.student.encoder, ContentEncoder)
@@ -231,14 +239,17 @@ class DistillationTraining(AdversarialModule):
         self.scale.fit(_over_time(target) for target in targets)
         if isinstance(self.teacher, SpeakerEncoder):  # too few speakers here to estimate each number's deviation
             self.scale.scale.fill_(self.scale.scale.square().mean().sqrt())
-            self._identity_head(targets)
+        if self.student.head is None:
+            return
+        if isinstance(self.teacher, SpeakerEncoder):
+            self._identity_head(self.student.head, targets)
         else:
-            self._fit_head(features, targets)
+            self._fit_head(self.student.head, features, targets)
 
     @torch.no_grad()
-    def _identity_head(self, targets: list[Tensor]) -> None:
+    def _identity_head(self, head: nn.Linear, targets: list[Tensor]) -> None:
         """Initialise the head as the identity, scaled to the teacher's units, where both embeddings are as wide."""
-        head, width = self.student.head, self.student.encoder.channels
+        width = self.student.encoder.channels
         if head.out_features != width:
             return
         length = torch.cat(targets).norm(dim=1).mean() / width**0.5  # the student's has a mean square of 1
@@ -246,7 +257,7 @@ class DistillationTraining(AdversarialModule):
         head.bias.copy_((-self.scale.mean / self.scale.scale)[:, 0])
 
     @torch.no_grad()
-    def _fit_head(self, features: list[Tensor], targets: list[Tensor]) -> None:
+    def _fit_head(self, head: nn.Linear, features: list[Tensor], targets: list[Tensor]) -> None:
         """Initialise the head by ridge regression from the student's bottleneck to the teacher's output."""
         student, teacher = cast(ContentEncoder, self.student.encoder), cast(ContentEncoder, self.teacher)
         outputs = [resample_frames(student(x), target.shape[2], student.frame_rate, teacher.frame_rate)
@@ -256,8 +267,8 @@ class DistillationTraining(AdversarialModule):
         x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
         ridge = RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         weights = torch.linalg.solve(x.T @ x + ridge, x.T @ wanted)
-        self.student.head.weight.copy_(weights[:-1].T)
-        self.student.head.bias.copy_(weights[-1])
+        head.weight.copy_(weights[:-1].T)
+        head.bias.copy_(weights[-1])
 
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log the losses of the averaged student."""

@@ -11,7 +11,7 @@ from torch import nn
 from lightning_voiceclone.audio.augmentation import RandomGain, RandomSpeed
 from lightning_voiceclone.audio.preprocessing import NormalizePeak
 from lightning_voiceclone.checkpoints.part_folder import load_part
-from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import ContentEncoder, Dims, SpeakerEncoder
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
@@ -239,6 +239,19 @@ def test_transcripts_are_learned_from_crops_that_hold_a_whole_recording():
     assert losses["ctc"] > 1
     assert all(p.grad is not None for p in made.student.encoder.parameters())
     assert made.student.head.weight.grad is None
+
+
+def test_without_a_head_the_output_itself_is_to_be_the_teachers():
+    teacher = partial(ConvContentEncoder, **SMALL)(Dims(20)).requires_grad_(False)
+    teacher.normalized = False
+    made = module(teacher=lambda dims: teacher, head=False)
+    made.fit_statistics([torch.from_numpy(speech_like(1.0).audio)])
+    _, batch = paired()
+    made.student.encoder.load_state_dict(teacher.state_dict())
+    assert made.eval().make_pair(batch).losses["distance"] == 0
+    assert {name.split(".")[0] for name, _ in made.student.named_parameters()} == {"encoder"}
+    with pytest.raises(ConfigurationError, match="it has 8 channels and the teacher 2"):
+        module(head=False)
 
 
 def test_the_head_of_transcripts_has_ten_times_the_rate():
