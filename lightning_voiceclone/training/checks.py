@@ -22,6 +22,7 @@ def absent_losses(
     speaker: SpeakerEncoder | None,
     generator: Generator,
     swap: float,
+    vocoder: Vocoder,
 ) -> dict[str, str]:
     """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
     absent = {"confusion": "that loss was removed, since no ablation had shown a benefit; leave it out"}
@@ -36,11 +37,13 @@ def absent_losses(
         absent["statistics"] = "it compares spectra, and the features are waveforms"
     else:
         absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
+    if "differentiable" not in vocoder.capabilities:
+        absent["mel"] = f"{type(vocoder).__name__} is not differentiable, so that no gradient would reach the generator"
     if content is None:
         reason = (
             "without a content encoder speech is generated from noise alone, and there is no target to compare with"
         )
-        absent |= {"reconstruction": reason, "spectral": reason}
+        absent |= dict.fromkeys(("reconstruction", "spectral", "mel"), reason)
     return absent
 
 
@@ -90,7 +93,7 @@ def check_cross_speaker(weights: Mapping[str, float], swap: float, *, adversaria
             f"model.swap is {swap}, but cross-speaker rows need a discriminator, and there is none; add one, or set"
             " model.swap to 0"
         )
-    of_own = [name for name in ("reconstruction", "spectral", "feature_matching") if weights.get(name, 0) > 0]
+    of_own = [name for name in ("reconstruction", "spectral", "mel", "feature_matching") if weights.get(name, 0) > 0]
     if swap == 1 and not warmup and of_own:
         raise ConfigurationError(
             "model.swap is 1: every row is converted to another speaker from the first step on, so that"

@@ -3,16 +3,18 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 from lightning_voiceclone.losses.consistency import cosine_distance, statistics_distance
+from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 
-VOICE_LOSSES = {"reconstruction", "spectral", "speaker", "statistics", "content"}
+VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content"}
+OF_WAVEFORMS = {"spectral", "mel"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,7 @@ class LossInputs:
         real: (B, F, T) target features; equal to ``fake`` in channels beyond the recording's bandwidth.
         in_band: (B, F or 1, 1) bool, whether a channel lies within the bandwidth of the target.
         converting: whether there are cross-speaker rows at all, in this step or later in training.
+        waveform: (B, N) what the vocoder makes of ``fake``; None where no loss and no discriminator needs it.
     """
 
     source: Analysis
@@ -40,6 +43,7 @@ class LossInputs:
     real: Tensor
     in_band: Tensor
     converting: bool
+    waveform: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -47,18 +51,26 @@ class LossInputs:
         return self.condition.mask(self.fake.shape[-1])
 
 
-class VoiceLosses:
+class VoiceLosses(nn.Module):
     """The losses of :class:`VoiceTraining` that need no discriminator, by name.
 
     Args:
         names: of the losses to compute; names outside ``VOICE_LOSSES`` are ignored.
+        sample_rate: of the waveforms, in Hz.
     """
 
-    def __init__(self, names: Collection[str]):
+    def __init__(self, names: Collection[str], sample_rate: int):
+        super().__init__()
         self.names = sorted(VOICE_LOSSES & set(names))
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
+        self.mel = MultiResolutionMelLoss(sample_rate) if "mel" in names else None
 
-    def __call__(self, voice: VoiceModel, made: LossInputs) -> dict[str, Tensor]:
+    @property
+    def of_waveforms(self) -> bool:
+        """Whether one of them compares waveforms."""
+        return not OF_WAVEFORMS.isdisjoint(self.names)
+
+    def forward(self, voice: VoiceModel, made: LossInputs) -> dict[str, Tensor]:
         """Scalars by name; a loss that applies to no row of this batch is left out."""
         found = {name: getattr(self, f"_{name}")(voice, made) for name in self.names}
         return {name: loss for name, loss in found.items() if loss is not None}
@@ -68,11 +80,21 @@ class VoiceLosses:
         return masked_l1(made.fake[own], made.real[own], made.mask[own])
 
     def _spectral(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+        return self._of_own_rows(self.spectral, voice, made)
+
+    def _mel(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+        return self._of_own_rows(self.mel, voice, made)
+
+    def _of_own_rows(self, loss: nn.Module | None, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+        """Distance of the waveforms of the rows that keep their speaker; None where there is none."""
         own = slice(made.cross_speaker.swapped, None)
         if not len(made.fake[own]):
             return None
-        assert self.spectral is not None
-        return self.spectral(voice.vocode(made.fake[own]), made.source.audio[own])
+        assert loss is not None
+        assert made.waveform is not None
+        real = made.mask[own, 0].repeat_interleave(voice.spec.hop_length, 1)
+        distance: Tensor = loss(made.waveform[own] * real, made.source.audio[own] * real)
+        return distance
 
     def _speaker(self, voice: VoiceModel, made: LossInputs) -> Tensor:
         embedding = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))

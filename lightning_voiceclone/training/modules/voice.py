@@ -53,12 +53,15 @@ class VoiceTraining(AdversarialModule):
     once the discriminator takes part, which compares it with that speaker's reference.
 
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
-    waveform at several resolutions; only where the features are the waveform), adversarial, feature_matching (with a
-    discriminator), speaker (cosine distance of the output's speaker embedding to the target's), statistics (of
-    cross-speaker rows: distance of the long-term spectrum of voiced frames, of all frames without ``pitch``, to the
-    reference's), content (cosine distance of the output's content to the source's; of cross-speaker rows alone where
-    there are any) and the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error.
-    Channels above a recording's bandwidth give no gradient.
+    waveform at several resolutions; only where the features are the waveform), mel (of the mel spectra of the
+    vocoder's waveform at several resolutions), adversarial, feature_matching (with a discriminator), speaker (cosine
+    distance of the output's speaker embedding to the target's), statistics (of cross-speaker rows: distance of the
+    long-term spectrum of voiced frames, of all frames without ``pitch``, to the reference's), content (cosine
+    distance of the output's content to the source's; of cross-speaker rows alone where there are any) and the
+    generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
+    recording's bandwidth give no gradient, but for losses of waveforms.
+
+    A vocoder that trains (``finetune``) learns together with the generator, by a discriminator of waveforms and mel.
 
     Args:
         model: the parts, joined; those that require gradients train.
@@ -103,7 +106,7 @@ class VoiceTraining(AdversarialModule):
         check_way_back(discriminator, model.vocoder)
         check_swap(swap, model.needs_reference, content)
         check_cross_speaker(weights, swap, adversarial=discriminator is not None, warmup=steps.warmup)
-        absent = absent_losses(spec, content, model.speaker_encoder, generator, swap)
+        absent = absent_losses(spec, content, model.speaker_encoder, generator, swap, model.vocoder)
         super().__init__(
             model,
             discriminator,
@@ -118,7 +121,7 @@ class VoiceTraining(AdversarialModule):
         )
         check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = swap, speaker_noise
-        self.losses = VoiceLosses(self.weights)
+        self.losses = VoiceLosses(self.weights, spec.sample_rate)
         self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
@@ -179,14 +182,24 @@ class VoiceTraining(AdversarialModule):
                 real = transform(real) * mask
         in_band = self._in_band(batch, cross_speaker)
         real = torch.where(in_band, real, fake.detach())
+        waveform = self.voice.vocode(fake) if self._vocodes else None
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
-                    converting=self.training and self.swap > 0)  # fmt: skip
+                    converting=self.training and self.swap > 0, waveform=waveform)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
-        if self.discriminator is not None and self.discriminator.takes == "audio":
+        if self._discriminates_audio:
+            assert waveform is not None
             kept = mask.repeat_interleave(self.spec.hop_length, 2)  # real and fake are padded differently
-            real, fake = (audio[:, None] * kept for audio in (cross_speaker.audio(source, reference),
-                                                                self.voice.vocode(fake)))  # fmt: skip
+            real, fake = (audio[:, None] * kept for audio in (cross_speaker.audio(source, reference), waveform))
         return TrainingPair(real, fake, condition, losses, cross_speaker.swapped)
+
+    @property
+    def _discriminates_audio(self) -> bool:
+        return self.discriminator is not None and self.discriminator.takes == "audio"
+
+    @property
+    def _vocodes(self) -> bool:
+        """Whether training uses the vocoder."""
+        return self._discriminates_audio or self.losses.of_waveforms
 
     def _in_band(self, batch: Batch, cross_speaker: CrossSpeaker) -> Tensor:
         """(B, F or 1, 1), whether each channel's frequency lies within the bandwidth of the row's target recording."""
@@ -287,4 +300,4 @@ class VoiceTraining(AdversarialModule):
         against = None if self.discriminator is None else describe(self.discriminator)
         theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
         ours = {**describe_voice(self.voice)["parts"], "discriminator": against}
-        check_same_parts(theirs, ours, but={"vocoder"})  # training does not use it
+        check_same_parts(theirs, ours, but=set() if self._vocodes else {"vocoder"})

@@ -42,6 +42,7 @@ from lightning_voiceclone.training.losses import LossInputs
 from lightning_voiceclone.training.recipes import VoiceModule
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.vocoders.unframe import Unframe
+from lightning_voiceclone.vocoders.vocos import Vocos
 
 
 def small_module(**changes):
@@ -589,6 +590,36 @@ def test_a_judge_of_waveforms_hears_nothing_of_what_pads_short_crops():
         assert not audio[1, 0, 20 * 160 :].any()
         assert audio[1, 0, : 20 * 160].any()
         assert audio[0, 0, 20 * 160 :].any()
+
+
+END_TO_END = {
+    "vocoder": partial(Vocos, width=16, hidden=32, layers=1), "weights": {"mel": 1.0, "adversarial": 1.0},
+    "discriminator": partial(MultiPeriodDiscriminator, width=4),
+}  # fmt: skip
+
+
+def test_a_vocoder_learns_together_with_the_generator():
+    module = converting(**END_TO_END)
+    batch = crops()
+    batch.lengths[3] = 20
+    pair = module.make_pair(batch)
+    source, _ = module._analyze(batch)
+    real = source.audio[2:].clone()
+    real[1, 20 * 160 :] = 0  # rows 0 and 1 are converted; padding is not compared
+    torch.testing.assert_close(pair.losses["mel"], module.losses.mel(pair.fake[2:, 0], real))
+    pair.losses["mel"].backward()
+    for part in (module.voice.generator, module.voice.vocoder):
+        assert all(p.grad is not None for p in part.parameters() if p.requires_grad)
+    trained = {id(p) for group in module.configure_optimizers()[0][0].param_groups for p in group["params"]}
+    assert {id(p) for p in module.voice.vocoder.parameters() if p.requires_grad} <= trained
+
+
+def test_a_checkpoint_with_another_vocoder_is_refused_where_the_vocoder_trains():
+    checkpoint = {}
+    converting(**END_TO_END).on_save_checkpoint(checkpoint)
+    other = {**END_TO_END, "vocoder": partial(Vocos, width=24, hidden=32, layers=1)}
+    with pytest.raises(SpecMismatchError, match=r"vocoder is Vocos\(width=16"):
+        converting(**other).on_load_checkpoint(checkpoint)
 
 
 @pytest.mark.slow
