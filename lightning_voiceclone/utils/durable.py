@@ -54,7 +54,7 @@ def sync_file_system(folder: Path) -> None:
         os.close(handle)
 
 
-def cross_speaker(one: Path, other: Path) -> bool:
+def exchange(one: Path, other: Path) -> bool:
     """Exchange two existing paths atomically; False where the system or the file system cannot.
 
     Raises:

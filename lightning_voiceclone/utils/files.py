@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.durable import cross_speaker, sync, sync_below
+from lightning_voiceclone.utils.durable import exchange, sync, sync_below
 from lightning_voiceclone.utils.leftovers import NAME, claimed, set_aside
 
 PathLike = str | os.PathLike[str]
@@ -153,7 +153,7 @@ def _put(folder: Path, path: Path) -> None:
         try:
             if not os.path.lexists(path):
                 folder.rename(path)
-            elif not cross_speaker(folder, path):
+            elif not exchange(folder, path):
                 with set_aside(path):
                     folder.rename(path)
             return

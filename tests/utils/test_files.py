@@ -32,7 +32,7 @@ def names(folder):
 def way(request, monkeypatch):
     """How a folder is replaced: as this system does, and as one does that cannot exchange two."""
     if request.param == "two renames":
-        monkeypatch.setattr(files, "cross_speaker", lambda one, other: False)
+        monkeypatch.setattr(files, "exchange", lambda one, other: False)
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path, way):
@@ -44,7 +44,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path, way):
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_what_ends_between_the_renames_leaves_the_old_folder(tmp_path, monkeypatch, failing):
-    monkeypatch.setattr(files, "cross_speaker", lambda one, other: False)
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
     write(tmp_path / "voice", "old")
     rename, calls = Path.rename, []
 
@@ -64,9 +64,9 @@ def test_what_ends_between_the_renames_leaves_the_old_folder(tmp_path, monkeypat
 @pytest.mark.slow
 def test_a_folder_that_is_replaced_is_never_missing(tmp_path):
     write(tmp_path / "voice", "0")
-    if not files.cross_speaker(tmp_path / "voice", _folder(tmp_path / "other")):
+    if not files.exchange(tmp_path / "voice", _folder(tmp_path / "other")):
         pytest.skip("this file system cannot exchange two folders")
-    files.cross_speaker(tmp_path / "voice", tmp_path / "other")
+    files.exchange(tmp_path / "voice", tmp_path / "other")
     missing, done = [], threading.Event()
 
     def look():
@@ -198,7 +198,7 @@ def test_what_another_machine_left_is_removed_after_a_day(tmp_path):
 
 
 def _replace(reached, path):
-    files.cross_speaker = lambda one, other: False
+    files.exchange = lambda one, other: False
     rename = Path.rename
 
     def stopping(self, target):
