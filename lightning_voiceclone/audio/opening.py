@@ -20,6 +20,7 @@ import soundfile
 from lightning_voiceclone.audio.containers import is_known, layout_of
 from lightning_voiceclone.audio.streams import Layout, View
 from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.utils import files
 from lightning_voiceclone.utils.files import interruption_held
 
 PathLike = str | os.PathLike[str]
@@ -253,6 +254,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        return files.reason_of(error)
     message = " ".join(str(getattr(error, "error_string", error)).split())
     return message.removeprefix("Error : ").rstrip(".")

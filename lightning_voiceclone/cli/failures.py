@@ -8,6 +8,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_voiceclone.cli.parser_errors import shortened
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.training import ranks
+from lightning_voiceclone.utils.files import explain_os_error
 from lightning_voiceclone.utils.lightning_internals import raised_while_restoring
 
 
@@ -41,7 +42,9 @@ def translated() -> Iterator[None]:
 
 
 def _own_error(error: BaseException | None) -> LVCError | None:
-    """The project's own error among the causes of another."""
+    """The project's own error among the causes of another, or one for a file that could not be opened."""
     while error is not None and not isinstance(error, LVCError):
+        if isinstance(error, OSError) and error.filename is not None:
+            return ConfigurationError(explain_os_error(error))
         error = error.__cause__ or error.__context__
     return error

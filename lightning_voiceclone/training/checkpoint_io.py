@@ -9,7 +9,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import atomic_file
+from lightning_voiceclone.utils.files import atomic_file, reason_of
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -40,7 +40,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         try:
             checkpoint = read_checkpoint(Path(path))
         except OSError as error:  # torch's error for a truncated file names no file
-            raise ConfigurationError(f"{path} cannot be read as a checkpoint: {error.strerror or error}") from error
+            raise ConfigurationError(f"{path} cannot be read as a checkpoint: {reason_of(error)}") from error
         if names := sorted(name for name in checkpoint if "hyper_parameters" in str(name)):
             raise ConfigurationError(
                 f"{path} has {names[0]}, which no checkpoint of lvc fit has and which could run code: it is not used"

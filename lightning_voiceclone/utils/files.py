@@ -17,6 +17,15 @@ PathLike = str | os.PathLike[str]
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNNAMED = {*FULL, errno.EFBIG, errno.EIO}  # what writing to an open file may raise, which does not name it
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+REMEDIES = {  # for errors whose own words name none
+    errno.EACCES: "permission denied; change that with chmod, or name another path",
+    errno.EPERM: "permission denied; name another path",
+    errno.EROFS: "the disk is read-only; name another path",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.ENOTDIR: "a file is there, where a folder is needed; name another path",
+    errno.EEXIST: "a file is there, where a folder is needed; name another path",
+    errno.ENOENT: "there is no such file or folder; name one that exists",
+}
 TRIES = 20  # at replacing a folder that other processes replace too
 
 
@@ -29,12 +38,19 @@ def unwritable_above(path: Path) -> Path | None:
 def explain_os_error(error: OSError, place: str | os.PathLike[str] | None = None) -> str:
     """What failed, on which path and what to do, in one line; ``place`` where the error does not name any."""
     path = error.filename if error.filename is not None else place
+    if error.errno in UNNAMED and error.filename2 is not None:  # of a copy, the file that could not be written
+        path = error.filename2
     at = "" if path is None else f"{os.fsdecode(path)}: "
+    return at + reason_of(error)
+
+
+def reason_of(error: OSError) -> str:
+    """What failed and what to do, without the path."""
     if error.errno in FULL:
-        return f"{at}the disk is full; free some space and run it again"
+        return "the disk is full; free some space and run it again"
     if error.errno == errno.EFBIG:
-        return f"{at}it would be larger than a file may be here; raise the limit (ulimit -f) and run it again"
-    return f"{at}{error.strerror or ' '.join(str(error).split())}"
+        return "it would be larger than a file may be here; raise the limit (ulimit -f) and run it again"
+    return REMEDIES.get(error.errno or 0) or error.strerror or " ".join(str(error).split())
 
 
 def check_no_input(output: PathLike, inputs: Iterable[PathLike], option: str = "--output") -> None:
