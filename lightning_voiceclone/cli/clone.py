@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.cli.options import CommandParser, device
 from lightning_voiceclone.utils.terminal import printable
 
 
@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
                       help="extrapolate away from the source's speaker, 0 to 2: more sounds less like the source, at"
                       " some cost in words and naturalness (default: the model's own)")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
-    made.add_argument("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps (default: cpu)")
+    made.add_argument(
+        "--device", type=device, default="cpu", help="device to run on: cpu, cuda, cuda:1, mps (default: cpu)"
+    )
     return made
 
 

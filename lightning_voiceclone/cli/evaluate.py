@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.cli.options import CommandParser, device
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.terminal import printable
 
@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="random seed of the clones' noise and of the intervals (default: 0)"
     )
     made.add_argument("--draws", type=int, default=2000, metavar="N", help="draws of the bootstrap (default: 2000)")
-    made.add_argument("--device", default="cpu", help="device of the model: cpu, cuda, cuda:1, mps (default: cpu)")
+    made.add_argument(
+        "--device", type=device, default="cpu", help="device of the model: cpu, cuda, cuda:1, mps (default: cpu)"
+    )
     return made
 
 

@@ -1,11 +1,27 @@
 """Command-line parser of the commands that do not train."""
 
 import argparse
+import math
 import re
 import sys
 from typing import NoReturn
 
 from lightning_voiceclone.errors import ConfigurationError, nearest
+
+NUMBERS = {"int": "a whole number", "float": "a number"}  # what argparse calls the types
+DEVICES = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
+
+
+def device(name: str) -> str:
+    """The type of an option ``--device``; whether this computer has the device is seen when it is used.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is no device's name.
+    """
+    if not DEVICES.fullmatch(name):
+        known = ("cpu", "cuda", "cuda:1", "mps", "xpu")
+        raise argparse.ArgumentTypeError(f"is {name!r}{nearest(name, known)}, but must be one of {', '.join(known)}")
+    return name
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -23,7 +39,12 @@ class CommandParser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if name.startswith("--") and " " not in word and not any(option.startswith(name) for option in known):
                 self.error(f"unrecognized arguments: {name}")
-        return super().parse_known_args(words, namespace)
+        options, left = super().parse_known_args(words, namespace)
+        for action in self._actions:
+            value = getattr(options, action.dest, None)
+            if isinstance(value, float) and not math.isfinite(value):
+                self.error(f"argument {action.option_strings[0]}: invalid float value: '{value}'")
+        return options, left
 
     def error(self, message: str) -> NoReturn:
         """End with the message.
@@ -31,10 +52,22 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigurationError: always.
         """
+        raise ConfigurationError(f"{self._explained(message)}; {self.prog} --help lists what there is")
+
+    def _explained(self, message: str) -> str:
+        """A message of argparse with the value, what is expected and the nearest name."""
         if found := re.match(r"unrecognized arguments: (-\S*)", message):
             word = found[1].partition("=")[0]
-            message = f"there is no option {word}{nearest(word, self._options())}"
-        raise ConfigurationError(f"{message}; {self.prog} --help lists what there is")
+            return f"there is no option {word}{nearest(word, self._options())}"
+        if found := re.match(r"argument (\S+): invalid (\w+) value: '(.*)'", message):
+            return f"{found[1]} is {found[3]!r}, but must be {NUMBERS.get(found[2], found[2])}"
+        if found := re.match(r"argument (\S+): invalid choice: '?(.*?)'? \(", message):
+            names = [str(choice) for action in self._actions if found[1] in action.option_strings
+                     for choice in action.choices or ()]  # fmt: skip
+            return f"{found[1]} is {found[2]!r}{nearest(found[2], names)}, but must be one of {', '.join(names)}"
+        if found := re.match(r"argument (\S+): (.+)", message):
+            return f"{found[1]} {found[2]}"
+        return message
 
     def _options(self) -> list[str]:
         """All option strings, such as --help and -h."""
