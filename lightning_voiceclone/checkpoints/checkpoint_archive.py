@@ -42,8 +42,10 @@ def entries(stream: BinaryIO) -> dict[str, Entry]:
     """
     length = stream.seek(0, io.SEEK_END)
     stream.seek(0)
+    if length == 0:
+        raise RefusedError("it is empty (0 bytes); name a .ckpt of lvc fit")
     if stream.read(4) != b"PK\x03\x04":
-        raise ForeignError("it is not the archive that torch.save writes since version 1.6")
+        raise RefusedError("it is not the archive that torch.save writes since version 1.6; name a .ckpt of lvc fit")
     if (listing := _listing_bytes(stream, length)) > MOST_ENTRIES * LIST_BYTES:
         raise RefusedError(f"its list of entries has {listing} bytes, and at most {MOST_ENTRIES * LIST_BYTES} are read")
     try:

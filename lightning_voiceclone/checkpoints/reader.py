@@ -25,7 +25,7 @@ def described(where: Path, what: str) -> Iterator[None]:
 
     Args:
         where: the file.
-        what: it should describe, such as "a voice".
+        what: it should describe, such as "a model".
 
     Raises:
         ConfigurationError: if it describes nothing, with the reason.
@@ -106,7 +106,7 @@ def read_folder(folder: Path, description: str, weights: str, what: str) -> tupl
     """
     for name in (description, weights):
         if not (folder / name).is_file():
-            raise ConfigurationError(f"{folder} is no folder of {what}: it has no {name}; lvc save writes one")
+            raise ConfigurationError(f"{folder} is no folder of {what}: it has no {name}; name one that lvc save wrote")
     with described(folder / description, what):
         content = read_yaml(folder / description)
     return content, folder_weights(folder / weights)

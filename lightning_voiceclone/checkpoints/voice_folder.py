@@ -90,9 +90,11 @@ def check_place(folder: Path) -> None:
         ConfigurationError: if something else is there, or nothing may be written there.
     """
     if folder.exists() and not (folder / DESCRIPTION).is_file():
-        raise ConfigurationError(f"{folder} is there already and is not a voice folder; name another with --output")
+        raise ConfigurationError(f"{folder} is there already and is not a model folder; name another with --output")
     if (above := unwritable_above(folder)) is not None:
-        raise ConfigurationError(f"{folder} cannot be made: {above} is no folder that you may write to")
+        raise ConfigurationError(
+            f"{folder} cannot be made: {above} is no folder that you may write to; name another with --output"
+        )
 
 
 def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None:
@@ -150,7 +152,7 @@ def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None 
         other = vocoder(AudioSpec.from_mapping(description["spec"]))
         stored = stored.without("vocoder.")
         given = {f"vocoder.{name}": tensor for name, tensor in all_weights(other).items()}
-    with described(where, "a voice"), limited(stored.bytes, len(stored.forms)):
+    with described(where, "a model"), limited(stored.bytes, len(stored.forms)):
         voice = build_voice(description, other)
     fill(voice, stored, given=given)
     voice.eval().requires_grad_(False)
@@ -163,7 +165,7 @@ def _read(path: Path) -> tuple[dict[str, Any], StoredWeights, Path]:
     path = find_again(path)
     if path.is_dir():
         where = path / DESCRIPTION
-        description, stored = read_folder(path, DESCRIPTION, WEIGHTS, "a voice")
+        description, stored = read_folder(path, DESCRIPTION, WEIGHTS, "a model")
     elif path.is_file():
         where, file = path, open_checkpoint(path)
         if "voice" not in file.values:
@@ -172,6 +174,6 @@ def _read(path: Path) -> tuple[dict[str, Any], StoredWeights, Path]:
         stored = checkpoint_weights(file, trained_weights(state_of(file), "voice"))
     else:
         raise ConfigurationError(f"there is no model at {path}; name a .ckpt of lvc fit or a folder of lvc save")
-    with described(where, "a voice"):
+    with described(where, "a model"):
         check_voice(description)
     return description, stored, where
