@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lightning_voiceclone.cli.recipe_text import check_mapping
 from lightning_voiceclone.cli.recipes import find_recipe
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, nearest
 
 RUNS = Path("runs")
 EVALUATIONS = ("validate", "test", "predict")
@@ -44,10 +45,11 @@ def with_named_recipes(arguments: list[str]) -> list[str]:
 
 def _recipe(value: str) -> str:
     """What ``--config`` gets: a file, a recipe of the package, or YAML as it was given."""
-    is_name = re.fullmatch(r"[\w./-]+", value) is not None
-    if Path(value).is_absolute() or not is_name or Path(value).exists():
+    if Path(value).is_file():
+        check_mapping(Path(value))
         return value
-    return str(find_recipe(value))
+    is_name = re.fullmatch(r"[\w./-]+", value) is not None
+    return str(find_recipe(value)) if is_name and not Path(value).exists() else value
 
 
 def with_own_config(arguments: list[str]) -> list[str]:
@@ -61,6 +63,9 @@ def with_own_config(arguments: list[str]) -> list[str]:
         return arguments
     given = [a.partition("=")[2] or b for a, b in zip(arguments, [*arguments[1:], ""], strict=True)
              if a.partition("=")[0] == "--ckpt_path"]  # fmt: skip
+    for name in (argument.partition("=")[0] for argument in arguments[1:] if argument.startswith("--")):
+        if meant := nearest(name, ["--config"]):
+            raise ConfigurationError(f"there is no option {name}{meant}")
     if arguments[0] not in EVALUATIONS or not given:
         raise ConfigurationError(
             f"lvc {arguments[0]} needs a recipe, such as --config recipes/librispeech.yaml"

@@ -1,6 +1,7 @@
-"""Limit YAML aliases in a recipe, a few lines of which can expand to terabytes."""
+"""Check a recipe's text: that it is a mapping, and its aliases, a few lines of which can expand to terabytes."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +29,24 @@ def _bounded(load: Callable[[str], Any]) -> Callable[[str], Any]:
 
     bounded_load.bounded = True  # type: ignore[attr-defined]
     return bounded_load
+
+
+def check_mapping(path: Path) -> None:
+    """Refuse a file that is no YAML mapping; what is no YAML at all is left to the parser, which names the place.
+
+    Raises:
+        ConfigurationError: names the file.
+        OSError: if it cannot be read.
+    """
+    try:
+        root = yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return
+    if not isinstance(root, yaml.MappingNode):
+        what = "is empty" if root is None else "is no recipe"
+        raise ConfigurationError(
+            f"--config {path} {what}: a recipe is a YAML mapping with model and data; lvc recipes lists those that ship"
+        )
 
 
 def check_aliases(text: str) -> None:
