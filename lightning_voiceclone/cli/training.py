@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from lightning_voiceclone.checkpoints.reader import open_checkpoint
 from lightning_voiceclone.cli.class_paths import refusals
 from lightning_voiceclone.cli.failures import as_own_error, translated
 from lightning_voiceclone.cli.given import (
@@ -87,7 +88,7 @@ class TrainingCLI(HookedCLI):
     """Lightning's command line for modules of this project.
 
     Args:
-        claimed: list to which the run's folder is appended, if it was made; None to make none.
+        claimed: list to which the folders that were made for the run are appended, inner ones first; None to make none.
     """
 
     def __init__(self, *arguments: Any, claimed: list[Path] | None, **settings: Any) -> None:
@@ -109,6 +110,7 @@ class TrainingCLI(HookedCLI):
         if self.config.get("subcommand") and (name := self.config[self.config.subcommand].get("ckpt_path")):
             settings = self.config[self.config.subcommand]
             settings["ckpt_path"] = find_checkpoint(name, checkpoint_folders(settings))
+            open_checkpoint(Path(settings["ckpt_path"]))  # an error before anything is made for the run
 
     def set_seed(self) -> None:
         """Seed all generators."""
@@ -162,8 +164,9 @@ class TrainingCLI(HookedCLI):
         runs = runs_folder(self.config.get(str(self.subcommand), self.config))
         version = _next_version(runs / name)
         if self.claimed is not None and "LOCAL_RANK" not in os.environ:  # one process for all of the run's
+            missing = [folder for folder in (runs / name, *(runs / name).parents) if not folder.exists()]
             version = _claim(runs / name)
-            self.claimed.append(runs / name / version)
+            self.claimed += [runs / name / version, *missing]
         return [CSVLogger(runs, name, version), TensorBoardLogger(runs, name, version, default_hp_metric=False)]
 
     def after_fit(self) -> None:
@@ -260,7 +263,7 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt from error
         raise
     finally:
-        for folder in (path for run_folder in claimed for path in (run_folder, *run_folder.parents[:2])):
+        for folder in claimed:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
     return SIGNALLED + cli.interrupted if cli.interrupted else 0
