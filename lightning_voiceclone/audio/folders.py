@@ -13,6 +13,7 @@ DECODED = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", 
 OTHERS = frozenset({".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".mka", ".amr", ".3gp", ".ac3", ".ape", ".wv"})
 FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, AU, CAF, W64"
 CONVERT = "cannot be decoded; convert with ffmpeg -i FILE FILE.flac"
+LOCKED = "unreadable folder(s), for want of permission"
 MADE = "made by an earlier command of lvc"
 
 
@@ -29,7 +30,7 @@ def recordings_below(
     """
     folder = Path(folder)
     found, passed = [], collections.Counter[str]()
-    for path, made in _walk(folder, (), False):
+    for path, made in _walk(folder, (), False, passed):
         suffix = path.suffix.lower()
         if suffix not in DECODED | OTHERS:
             continue
@@ -42,11 +43,19 @@ def recordings_below(
     return sorted(found), passed
 
 
-def _walk(folder: Path, above: tuple[tuple[int, int], ...], made: bool) -> Iterator[tuple[Path, bool]]:
-    """Files that are not hidden, and whether they are output; a folder that a link leads back to is not entered."""
+def _walk(
+    folder: Path, above: tuple[tuple[int, int], ...], made: bool, passed: collections.Counter[str]
+) -> Iterator[tuple[Path, bool]]:
+    """Files that are not hidden, and whether they are output; a folder that a link leads back to is not entered.
+
+    Folders that may not be read are counted in ``passed``.
+    """
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except PermissionError:
+        passed[LOCKED] += 1
+        return
     except OSError:
         return
     identity = (status.st_dev, status.st_ino)
@@ -57,7 +66,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...], made: bool) -> Itera
             continue
         path = folder / entry.name
         if entry.is_dir():
-            yield from _walk(path, (*above, identity), made or is_output(path))
+            yield from _walk(path, (*above, identity), made or is_output(path), passed)
         elif entry.is_file():
             yield path, made
 

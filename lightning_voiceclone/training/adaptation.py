@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import random
 import signal
 import threading
@@ -44,7 +45,9 @@ def recordings_in(folder: Path, tell: Callable[[str], None] = lambda note: None)
 
     Raises:
         ConfigurationError: if there are none.
+        OSError: if the folder is missing, is a file, or cannot be read.
     """
+    os.scandir(folder).close()
     found, passed = recordings_below(folder)
     if not found:
         why = f" ({passed_over(passed)})" if passed else ""

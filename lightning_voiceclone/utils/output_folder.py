@@ -1,6 +1,7 @@
 """Output folders of preparations and evaluations: one process at a time writes to one, nothing is left half-written."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ MARK_NAME = ".lvc-output"
 
 def is_output(folder: Path) -> bool:
     """Whether a preparation, an evaluation or a prediction wrote the folder: it is then not a speaker's folder."""
-    return (folder / LOCK_NAME).exists() or (folder / MARK_NAME).exists()
+    return os.path.exists(folder / LOCK_NAME) or os.path.exists(folder / MARK_NAME)
 
 
 def mark_output(folder: Path) -> None:
