@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import sqlite3
 import threading
@@ -18,6 +19,7 @@ from lightning_voiceclone.evaluation.listening.contents import contents_fault
 from lightning_voiceclone.evaluation.listening.kinds import Conditions
 from lightning_voiceclone.evaluation.listening.material import Trial
 from lightning_voiceclone.evaluation.listening.schedule import Shown
+from lightning_voiceclone.utils.files import unwritable_above
 from lightning_voiceclone.utils.reading import excerpt
 
 APPLICATION = 0x6C766C69  # SQLite's application_id of these files, "lvli"
@@ -76,6 +78,16 @@ class Answer:
     seconds: float
 
 
+def _place_fault(path: Path) -> str:
+    """Why no file can be opened there, for which SQLite has one message; empty where one can."""
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return "you may not read and write it"
+    above = unwritable_above(path)
+    return "" if above is None else f"{above} is no folder that you may write to"
+
+
 class Store:
     """The file of one listening test. Several threads and processes may use it at once.
 
@@ -90,7 +102,7 @@ class Store:
     def __init__(self, path: Path, identity: dict[str, object] | None) -> None:
         if identity is None and not path.is_file():
             raise ConfigurationError(f"there is no database {path}; name it with --database")
-        self.path, self._lock = path.resolve(), threading.Lock()
+        self.path, self._lock, new = path.resolve(), threading.Lock(), not path.exists()
         try:
             self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             try:
@@ -99,7 +111,10 @@ class Store:
                 self._database.close()
                 raise
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path} cannot be used as a listening test's database: {excerpt(error)};"
+            if new and path.is_file() and path.stat().st_size == 0:
+                path.unlink()  # SQLite made it, and could write nothing into it
+            reason = _place_fault(path) or excerpt(error)
+            raise ConfigurationError(f"{path} cannot be used as a listening test's database: {reason};"
                                      " name another file with --database") from error  # fmt: skip
 
     def _open(self, path: Path, identity: dict[str, object] | None) -> None:
