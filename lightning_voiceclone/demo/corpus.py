@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_voiceclone.demo import sentences as grammar
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.files import atomic_file, atomic_folder
+from lightning_voiceclone.utils.files import atomic_file, atomic_folder, made_folder
 
 SAMPLE_RATE = 16000
 LOUDNESS = 0.08  # RMS of every recording; espeak-ng's variants differ by 15 dB
@@ -74,11 +74,10 @@ def make_corpus(folder: str | Path, *, speakers: int = 12, sentences: int = 40, 
     pool = grammar.compose(max(60, 2 * sentences), seed=seed + 1, without=held_out)
     draw = random.Random(f"speakers {seed}")
     train = [(voice, draw.sample(pool, sentences)) for voice in voices(speakers, seed)]
-    folder.mkdir(parents=True, exist_ok=True)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
+    with made_folder(folder), Progress(*columns) as progress:
         task = progress.add_task("Sentences spoken", total=speakers * sentences + 2)
         for voice, texts in train:
             said = {f"{number:04}.wav": (voice, text) for number, text in enumerate(texts, start=1)}

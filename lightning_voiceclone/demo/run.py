@@ -14,7 +14,7 @@ import numpy as np
 from lightning_voiceclone.audio.io import read_with_notes, write_audio
 from lightning_voiceclone.demo.corpus import SAMPLE_RATE, TABLE, make_corpus, read_table
 from lightning_voiceclone.errors import ConfigurationError, LVCError
-from lightning_voiceclone.utils.files import atomic_file, check_no_input
+from lightning_voiceclone.utils.files import atomic_file, check_no_input, unwritable_above
 from lightning_voiceclone.utils.terminal import printable
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -61,6 +61,10 @@ def run_demo(
     output = Path(output)
     files = _given(source, reference)
     recordings = _read(files, output)
+    if (above := unwritable_above(output / "corpus")) is not None:
+        raise ConfigurationError(
+            f"{output} cannot be written: {above} is no folder that you may write to; name another with --output"
+        )
     print(f"1/5 Synthesising speech of {speakers} speakers into {printable(output / 'corpus')}", flush=True)
     corpus = make_corpus(output / "corpus", speakers=speakers, sentences=sentences, seed=seed)
     print("2/5 Cloning with the model that ships", flush=True)
