@@ -118,6 +118,9 @@ def _sources(settings: PanelSettings, requested: Sequence[str], *, by_name: bool
     for name, reason in panel.absent.items():
         if by_name or set(requested) & set(inspect.signature(known[name]).parameters):
             raise PluginError(f"{name} cannot be measured: {reason}")
+    used = {role for name in settings.metrics for role in inspect.signature(known[name]).parameters}
+    if idle := [role.replace("_", "-") for role in requested if role not in used]:
+        raise ConfigurationError(f"--{idle[0]} has no effect, since none of the metrics uses it; leave it out")
     if not panel.metrics:
         raise PluginError(f"nothing can be measured: {'; '.join(sorted(set(panel.absent.values())))}")
     return Sources({name: metric.judge for name, metric in panel.metrics.items()}, panel.absent)
