@@ -157,7 +157,7 @@ class Converter:
         parts = {"content": voice.content_encoder, "speaker": voice.speaker_encoder, "normalizer": voice.normalizer}
         weights = {f"{role}.{name}": tensor for role, part in parts.items() if part is not None
                    for name, tensor in all_weights(part).items()}  # fmt: skip
-        settings = json.dumps([voice.spec.to_mapping(), sorted(voice.generator.needs)], default=str).encode()
+        settings = json.dumps([voice.spec.fingerprint, sorted(voice.generator.needs)]).encode()
         return weights_sha256(weights | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
 
     def speaker(self, *references: Recording) -> Speaker:
