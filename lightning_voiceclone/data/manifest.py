@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -231,7 +232,16 @@ def _split(
     return [row if row.split else replace(row, split=chosen.get(key(row), "train")) for row in rows]
 
 
-def _count(name: str, asked: float, available: int) -> int:
-    if asked < 0 or (asked >= 1 and asked != int(asked)):
+def check_count(name: str, asked: float | None) -> None:
+    """Refuse a size of a split that is neither a number of speakers or utterances, nor a share, nor None.
+
+    Raises:
+        ConfigurationError: names it.
+    """
+    if asked is not None and (not 0 <= asked < math.inf or (asked >= 1 and asked != int(asked))):
         raise ConfigurationError(f"{name} is {asked}; give a whole number, or a share from 0 to below 1")
+
+
+def _count(name: str, asked: float, available: int) -> int:
+    check_count(name, asked)
     return int(asked) if asked >= 1 or not asked or not available else max(1, round(asked * available))

@@ -18,9 +18,16 @@ from lightning_voiceclone.core.interfaces import AudioTransform, Corpus, Feature
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.jobs import PrepareJob, Settings, run_jobs
-from lightning_voiceclone.data.manifest import Manifest, Utterance, file_name, split_by_speaker, split_by_utterance
+from lightning_voiceclone.data.manifest import (
+    Manifest,
+    Utterance,
+    check_count,
+    file_name,
+    split_by_speaker,
+    split_by_utterance,
+)
 from lightning_voiceclone.data.manifest_file import row_fault
-from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.errors import ConfigurationError, LVCError, check_range, nearest
 from lightning_voiceclone.utils.durable import sync_file_system
 from lightning_voiceclone.utils.files import atomic_file, check_no_input
 from lightning_voiceclone.utils.journal import Entry, Journal, key_of
@@ -116,6 +123,9 @@ def prepare(
     """
     output = Path(output)
     _check_settings(transforms, split_by, feature_type, sample_rate)
+    check_range("min_seconds", min_seconds, 0, 86400)
+    for name, asked in (("validation", validation), ("test", test)):
+        check_count(name, asked)  # before the recordings are read, which may take hours
     recordings: Sequence[Recording] = list(corpus.recordings())
     if not recordings:
         raise ConfigurationError(f"{type(corpus).__name__} has no recordings at {corpus.root}; look at what lies there")
