@@ -4,7 +4,7 @@ import functools
 import hashlib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class RecordingFacts:
         peak_dbfs: greatest absolute sample of the mixdown in dB of full scale.
         clipped: share of samples at full scale, from 0 to 1.
         snr_db: speech over steady noise, from -20 to 60.
-        notes: notes on the file, one line each, beginning with the kind of note and a colon.
+        mixdown: of the file.
     """
 
     seconds: float
@@ -41,7 +41,7 @@ class RecordingFacts:
     peak_dbfs: float
     clipped: float
     snr_db: float
-    notes: tuple[str, ...] = ()
+    mixdown: Mixdown = field(default_factory=Mixdown)
 
 
 def check_recording(
@@ -74,7 +74,7 @@ def check_recording(
     seconds, peak_dbfs = frames / rate, _loud_and_long(name, frames / rate, peak, min_seconds)
     widest = bandwidth(power.spectrum, rate, file.subtype)
     return RecordingFacts(seconds, rate, channels, widest, sha256, peak_dbfs, clipped / (frames * channels),
-                          power.snr_db, mixdown.notes)  # fmt: skip
+                          power.snr_db, mixdown)  # fmt: skip
 
 
 def check_samples(audio: np.ndarray, sample_rate: int, name: str, *, min_seconds: float = 0.0) -> RecordingFacts:

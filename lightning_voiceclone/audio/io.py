@@ -30,7 +30,13 @@ def seconds_of(path: PathLike) -> float:
 
 
 def read_audio(
-    path: PathLike, sample_rate: int | None = None, *, start: float = 0.0, end: float | None = None, mono: bool = True
+    path: PathLike,
+    sample_rate: int | None = None,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    mono: bool = True,
+    mixdown: Mixdown | None = None,
 ) -> tuple[np.ndarray, int]:
     """Samples and their rate: float32 (N,), or (channels, N) where ``mono`` is False.
 
@@ -44,11 +50,12 @@ def read_audio(
         end: of the segment, in seconds; None, or beyond the file's end, for the rest.
         mono: whether to average the channels (or take one, where they cancel each other) and to subtract a constant
             offset, of the whole file; see :mod:`~lightning_voiceclone.audio.mixdown`.
+        mixdown: of the file, if it is known; None to decode all of the file for it, once for each file and process.
 
     Raises:
         RecordingError: if the file cannot be decoded, or the segment is empty or begins after the file's end.
     """
-    return _read(path, sample_rate, start, end, mono)[:2]
+    return _read(path, sample_rate, start, end, mono, mixdown)[:2]
 
 
 def read_with_notes(path: PathLike, sample_rate: int | None = None) -> tuple[np.ndarray, int, tuple[str, ...]]:
@@ -65,7 +72,7 @@ def read_with_notes(path: PathLike, sample_rate: int | None = None) -> tuple[np.
 
 
 def _read(
-    path: PathLike, sample_rate: int | None, start: float, end: float | None, mono: bool
+    path: PathLike, sample_rate: int | None, start: float, end: float | None, mono: bool, known: Mixdown | None = None
 ) -> tuple[np.ndarray, int, tuple[str, ...]]:
     name = name_of(path)
     if not 0 <= start < math.inf or (end is not None and not start < end):
@@ -82,7 +89,7 @@ def _read(
         if last is not None and last <= first:
             raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
         begin = units * step_in
-        mixdown = mixdown_of(file) if mono else None
+        mixdown = mixdown_of(file, known) if mono else None
         audio = _decode(file, begin, None if end is None else math.ceil(end * rate) + margin, mixdown)
         notes = _notes(file, len(audio) if begin == 0 and end is None else None)
         notes += () if mixdown is None else tuple(f"{name}: {note}" for note in mixdown.notes)

@@ -4,7 +4,7 @@ Both are determined once for the whole file, so that a segment equals that slice
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +78,13 @@ def measure_mixdown(blocks: Iterable[NDArray[np.float32]]) -> Mixdown:
 _kept: dict[FileKey, Mixdown] = {}
 
 
-def mixdown_of(file: Decoder) -> Mixdown:
-    """The mixdown of an open recording, all of which is decoded for it the first time that the file is met."""
+def mixdown_of(file: Decoder, known: Mixdown | None = None) -> Mixdown:
+    """The mixdown of an open recording: the ``known`` one if the file has its channel.
+
+    Otherwise all of the recording is decoded for it the first time that the file is met.
+    """
+    if known is not None and (known.channel or 0) < file.channels:
+        return replace(known, channels=file.channels)
     if (found := None if file.key is None else _kept.get(file.key)) is not None:
         return found
     try:

@@ -1,5 +1,7 @@
 """Sources of audio samples: files, or memory without a copy on disk."""
 
+import contextlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +11,7 @@ import soxr
 from numpy.typing import NDArray
 
 from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.audio.mixdown import Mixdown
 
 FULL_SCALE = 32768.0  # of 16-bit samples
 
@@ -41,14 +44,29 @@ class FileStore:
 
     Args:
         root: folder to which their names are relative.
+        mixdowns: by name, of the files that need more than the mean of their channels; None where they are not known,
+            and a file is decoded once to determine its own.
+        written: time at which the mixdowns were determined, in seconds since 1970; files that changed later are
+            decoded to determine theirs again.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, mixdowns: Mapping[str, Mixdown] | None = None, written: float = math.inf) -> None:
         self.root = root
+        self.mixdowns = mixdowns
+        self.written = written
 
     def read(self, name: str, sample_rate: int, start: float, end: float) -> NDArray[np.float32]:
         """As :class:`AudioStore`; only the segment is decoded."""
-        return read_audio(self.root / name, sample_rate, start=start, end=end)[0]
+        path = self.root / name
+        return read_audio(path, sample_rate, start=start, end=end, mixdown=self._mixdown(name, path))[0]
+
+    def _mixdown(self, name: str, path: Path) -> Mixdown | None:
+        if self.mixdowns is None:
+            return None
+        with contextlib.suppress(OSError):  # reading it raises the error
+            if path.stat().st_mtime >= self.written:
+                return None
+        return self.mixdowns.get(name, Mixdown())
 
 
 class MemoryStore:

@@ -217,8 +217,8 @@ class VoiceDataModule(pl.LightningDataModule):
         """All utterances, and the store of their samples."""
         path = self._prepared / MANIFEST_NAME
         manifest = Manifest.read(path)
-        check_unchanged(manifest, path.stat().st_mtime)
-        return manifest.utterances, FileStore(manifest.root)
+        check_unchanged(manifest, written := path.stat().st_mtime)
+        return manifest.utterances, FileStore(manifest.root, manifest.mixdowns, written)
 
     def _dataset(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_voiceclone.audio.checks import check_recording
+from lightning_voiceclone.audio.checks import RecordingFacts, check_recording
 from lightning_voiceclone.audio.io import read_audio, write_audio
 from lightning_voiceclone.audio.mixdown import measure_mixdown
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError
@@ -103,7 +103,7 @@ def _do(job: PrepareJob, settings: Settings) -> dict[str, Any]:
         made = []
         row: dict[str, Any] = {"path": job.path, "start": job.start, "end": job.start + facts.seconds,
                "rate": facts.rate, "bandwidth_hz": facts.bandwidth_hz, "snr_db": facts.snr_db,
-               "hash": facts.sha256}  # fmt: skip
+               "hash": facts.sha256, **_mixed(facts)}  # fmt: skip
         if settings.writes_audio:
             row = _written(job, settings, facts.bandwidth_hz)
             made.append(row["path"])
@@ -117,7 +117,11 @@ def _do(job: PrepareJob, settings: Settings) -> dict[str, Any]:
         raise
     except Exception as error:  # a transform's failure on one recording must not end the preparation of the others
         return {"reason": f"preparing it failed: {type(error).__name__}: {' '.join(str(error).split())}"}
-    return {"row": row} | ({"made": made} if made else {}) | ({"notes": list(facts.notes)} if facts.notes else {})
+    return (
+        {"row": row}
+        | ({"made": made} if made else {})
+        | ({"notes": list(notes)} if (notes := facts.mixdown.notes) else {})
+    )
 
 
 def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str, Any]:
@@ -143,7 +147,14 @@ def _written(job: PrepareJob, settings: Settings, bandwidth: float) -> dict[str,
         reason = str(error).removeprefix(f"{settings.output / path}: ")
         raise RecordingError(f"{reason} (after the transforms)") from error
     return {"path": path, "start": 0.0, "end": facts.seconds, "rate": rate,
-            "bandwidth_hz": min(bandwidth, rate / 2), "snr_db": facts.snr_db, "hash": facts.sha256}  # fmt: skip
+            "bandwidth_hz": min(bandwidth, rate / 2), "snr_db": facts.snr_db, "hash": facts.sha256,
+            **_mixed(facts)}  # fmt: skip
+
+
+def _mixed(facts: RecordingFacts) -> dict[str, Any]:
+    """The columns of the file's mixdown, so that training need not decode all of it to determine that again."""
+    channel = facts.mixdown.channel
+    return {"channel": 0 if channel is None else channel + 1, "offset": facts.mixdown.offset}
 
 
 def _extract(job: PrepareJob, settings: Settings, row: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lightning_voiceclone.audio.io import seconds_of
+from lightning_voiceclone.audio.mixdown import Mixdown
 from lightning_voiceclone.core.interfaces import Recording
 from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_rows, write_rows
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
@@ -35,6 +36,8 @@ class Utterance:
         hash: SHA-256 of the file, hexadecimal.
         split: train, validation or test.
         parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
+        channel: of the file, from 1, that is used alone; 0 for the mean of all; -1 where that is not known.
+        offset: constant offset of the file's samples, which is subtracted on reading.
         speed: factor of tempo and pitch by which the file is resampled; start and end are seconds after it. Not stored.
     """
 
@@ -49,6 +52,8 @@ class Utterance:
     hash: str
     split: str
     parallel: str = ""
+    channel: int = -1
+    offset: float = 0.0
     speed: float = 1.0
 
     def played(self, speed: float) -> "Utterance":
@@ -102,6 +107,17 @@ class Manifest:
         if name not in SPLITS:
             raise ConfigurationError(f"no split is called {name!r}; there are {', '.join(SPLITS)}")
         return [utterance for utterance in self.utterances if utterance.split == name]
+
+    @property
+    def mixdowns(self) -> dict[str, Mixdown] | None:
+        """Mixdowns by path, of the files that need more than the mean of their channels.
+
+        None for an older manifest, which does not have them: each file is then decoded once to determine its own.
+        """
+        if any(row.channel < 0 for row in self.utterances):
+            return None
+        return {row.path: Mixdown(channel=row.channel - 1 if row.channel else None, offset=row.offset)
+                for row in self.utterances if row.channel or row.offset}  # fmt: skip
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the Parquet file atomically.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_voiceclone.audio.opening import MOST_CHANNELS
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.utils.reading import excerpt, parse_json
@@ -48,8 +49,14 @@ COLUMNS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "hash": (str, lambda value: isinstance(value, str) and bool(HASH.fullmatch(value)), "64 hexadecimal digits"),
     "split": (str, lambda value: value in SPLITS, f"one of {', '.join(SPLITS)}"),
     "parallel": (str, _is_text, f"at most {MOST_TEXT} characters"),
+    "channel": (int, _between(-1, MOST_CHANNELS), f"a number from -1 to {MOST_CHANNELS}"),
+    "offset": (float, _between(-1000, 1000), "a number from -1000 to 1000"),
 }
-ADDED = {"parallel": ""}  # columns that older manifests lack, and their values
+ADDED: dict[str, Any] = {
+    "parallel": "",
+    "channel": -1,
+    "offset": 0.0,
+}  # columns that older manifests lack, and their values
 
 
 def row_fault(row: Row, columns: Iterable[str] = COLUMNS) -> str:

@@ -41,9 +41,9 @@ MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
 SPEC_NAME = "spec.yaml"
-FACTS = 3  # version of the checks; recordings that an older one checked are checked again
+FACTS = 4  # version of the checks; recordings that an older one checked are checked again
 # Columns that the journal stores for a recording; the rest of a manifest's row comes from the corpus.
-FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash")
+FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash", "channel", "offset")
 MADE_AUDIO = re.compile(r"audio/[^/]+/[^/]+-[0-9a-f]{10}\.flac")  # as file_name names it
 SPEC_BYTES = 1 << 16
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}

@@ -35,7 +35,7 @@ def test_channels_that_cancel_are_not_mixed(written):
     audio, _, notes = read_with_notes(path)
     np.testing.assert_array_equal(audio, -left)
     assert notes == (f"{path}: its channels cancel each other when mixed: channel 2 of 2 is used",)
-    assert check_recording(path).notes == (notes[0].removeprefix(f"{path}: "),)
+    assert check_recording(path).mixdown.notes == (notes[0].removeprefix(f"{path}: "),)
     whole, _ = read_audio(path, 12000)
     np.testing.assert_allclose(read_audio(path, 12000, start=0.2, end=0.7)[0], whole[2400:8400], atol=1e-5)
     np.testing.assert_array_equal(read_audio(path, mono=False)[0], np.stack([0.9 * left, -left]))
@@ -71,7 +71,7 @@ def test_an_offset_below_60_db_is_left_alone(written):
     audio = tone() + np.float32(9e-4)
     path = written(audio)
     np.testing.assert_array_equal(read_audio(path)[0], audio)
-    assert check_recording(path).notes == ()
+    assert check_recording(path).mixdown.notes == ()
 
 
 def test_nothing_but_an_offset_is_silent(written):

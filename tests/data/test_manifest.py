@@ -162,5 +162,5 @@ def test_an_unknown_split_of_the_corpus_is_refused():
 def test_a_manifest_without_parallel_recordings_is_read(tmp_path):
     path = tmp_path / "m.parquet"
     Manifest(tmp_path, (utterance(1, split="train"),)).write(path)
-    parquet.write_table(parquet.read_table(path).drop_columns("parallel"), path)
+    parquet.write_table(parquet.read_table(path).drop_columns(["parallel", "channel", "offset"]), path)
     assert Manifest.read(path).utterances == (utterance(1, split="train"),)

@@ -411,7 +411,8 @@ def test_settings_that_cannot_work(corpus, tmp_path, options, told):
 def test_the_manifest_has_the_promised_columns(corpus, tmp_path):
     table = parquet.read_table(run(corpus, tmp_path / "out").manifest_path)
     facts = ["rate", "bandwidth_hz", "snr_db", "hash"]
-    assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split", "parallel"]
+    mixdown = ["channel", "offset"]
+    assert table.column_names == ["path", "start", "end", "speaker", "text", *facts, "split", "parallel", *mixdown]
 
 
 @pytest.mark.slow
