@@ -51,9 +51,9 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/memory.py $(RECIPE)
 	$(BENCH)/overfitting.py $(RECIPE)
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
-	$(BENCH)/judges.py --speech $(SPEECH) --time runs/judges
+	$(BENCH)/metrics.py --speech $(SPEECH) --time runs/metrics
 	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
-	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning --second-judge SupervectorSpeakerEncoder
+	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning --second-encoder SupervectorSpeakerEncoder
 	$(BENCH)/ablations.py --speech $(SPEECH) --output runs/ablations --only
 
 clean:

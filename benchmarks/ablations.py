@@ -1,14 +1,14 @@
-"""What each ingredient of the cloning model is worth: trainings that lack one, or have one more, at equal times.
+"""What each ingredient of the cloning model contributes: trainings without one, or with one more, of equal length.
 
     python benchmarks/ablations.py --speech ../shared/speech --output OUT --only
     OMP_NUM_THREADS=1 python benchmarks/ablations.py --speech ../shared/speech --output OUT --results OUT/reports
 
-Each variant of ``recipes/clone_small.yaml`` goes on for 45 minutes from the voice that ships (``--model.start``; a
+Each variant of ``recipes/clone_small.yaml`` is trained for 45 minutes from the model that ships (``--model.start``; a
 discriminator begins anew in all of them), then clones the pairs of eval_pairs.tsv, without guidance. Prints a table in
 Markdown: the figures of the recipe itself with their intervals, and of every variant the paired differences from it.
 Reports are kept in ``--results``, so that variants can be trained one by one, on other days; a training that was
-interrupted goes on where it stood, and one that failed is named and left out. All speak through the recipe's vocoder.
-The first command prints the table of those in ``benchmarks/results/ablations``. They began with the voice that shipped
+interrupted is resumed, and one that failed is named and left out. All use the recipe's vocoder.
+The first command prints the table of those in ``benchmarks/results/ablations``. They began with the model that shipped
 until 2026-11-26, which is one of three in the mean that ships since; to add a variant to them, name it with
 ``--start``: the files of ``git show 875642c^:lightning_voiceclone/weights/voice/NAME`` in a folder. Needs the extra
 ``judges``.
@@ -38,17 +38,17 @@ RECIPE = Path(__file__).resolve().parents[1] / "recipes/clone_small.yaml"
 RESULTS = Path(__file__).resolve().parent / "results/ablations"
 MEASURES = ("similarity_reference", "similarity_source", "nearer_reference", "wer", "dnsmos_ovrl")
 WHOLE, START = "the recipe", "the start itself"
-GAME = ["--model.discriminator", "null", "--model.weights.adversarial", "0", "--model.weights.feature_matching", "0",
-        "--model.swap", "0"]  # fmt: skip
+NO_DISCRIMINATOR = ["--model.discriminator", "null", "--model.weights.adversarial", "0",
+                    "--model.weights.feature_matching", "0", "--model.swap", "0"]  # fmt: skip
 VARIANTS: Mapping[str, list[str]] = {
     START: [],
     WHOLE: [],
-    # An encoder that trains would learn to be content with anything: this one can have no content loss.
+    # A content loss by an encoder that trains too could be reduced by the encoder alone: there is none here.
     "content by instance normalisation": [
         "--model.content_encoder", "InstanceNormContentEncoder", "--model.content_encoder.channels", "96",
         "--model.weights.content", "0",
     ],
-    "no game, no exchange": GAME,
+    "no discriminator, no cross-speaker rows": NO_DISCRIMINATOR,
     "no speaker loss": ["--model.weights.speaker", "0"],
     "no perturbation": ["--model.content_transforms", "null"],
     "no pseudo-speakers": ["--data.speeds", "null"],
@@ -81,10 +81,10 @@ def slug(name: str) -> str:
 
 
 def run(options: argparse.Namespace, name: str) -> None:
-    """Train a variant and judge it, unless its report is there."""
+    """Train a variant and evaluate it, unless its report is there."""
     try:
         if kept(options, name) is None and (name == START or train(options, name)):
-            judge(options, name)
+            evaluate_variant(options, name)
     except LVCError as error:
         print(f"{name} failed: {error}", file=sys.stderr, flush=True)
 
@@ -150,7 +150,7 @@ def train(options: argparse.Namespace, name: str) -> bool:
     return True
 
 
-def judge(options: argparse.Namespace, name: str) -> None:
+def evaluate_variant(options: argparse.Namespace, name: str) -> None:
     """Clone the pairs, and keep what was found."""
     folder = folder_of(options, name)
     checkpoint = options.start if name == START else last_checkpoint(folder)

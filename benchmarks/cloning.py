@@ -1,26 +1,26 @@
-"""The figures of a voice that clones, each with its interval and its goal.
+"""The figures of a cloning model, each with its interval and its goal.
 
     python benchmarks/cloning.py --speech ../shared/speech --output runs/cloning [--voice VOICE] [--part PART]
 
-``--voice`` is a checkpoint, a voice folder, or ``default``, which ships. Of speakers that no voice here was trained
+``--voice`` is a checkpoint, a model folder, or ``default``, which ships. Of speakers that no model here was trained
 with (LibriSpeech test-other, the pairs of eval_pairs.tsv); parts, all of them by default:
 
 - ``pairs``: voice, words and quality of the clones beside those of the source recordings (goals: similarity_reference
   at least 0.80, nearer_reference at least 0.95, wer at most the recordings' and 0.10, dnsmos_ovrl at least the
-  recordings' less 0.25). ``--second-judge NAME:settings`` judges the voice once more by another speaker encoder (goal:
-  nearer_reference at least 0.90).
+  recordings' less 0.25). ``--second-encoder NAME:settings`` measures the voice once more by another speaker encoder
+  (goal: nearer_reference at least 0.90).
 - ``references``: the pair's reference alone against it and three more recordings of its speaker, by the mean
   Resemblyzer cosine to the speaker's recordings that neither was given (goal: not lower).
 - ``noise``: as pairs, with pink noise at 10 dB in the source, then in the reference, which is denoised as ``lvc clone``
-  does by itself; beside the same pairs clean. Judges hear the clean recordings.
+  does by itself; beside the same pairs clean. Metrics get the clean recordings.
 - ``speed`` (for a quiet machine): real-time factor with 2 threads (goal: at most 0.10), seconds of ``lvc clone`` from
   the shell (at most 6), peak memory (at most 1 GB), megabytes of weights (at most 20), equal samples for equal seeds.
 - ``adaptation``: each speaker's first 30 s, ``lvc adapt`` against zero-shot with the same recordings as references, by
   the mean Resemblyzer cosine to the speaker's other recordings, and Whisper (goals: cosine up, with an interval above
   0; wer up by at most 0.03; at most 10 minutes a speaker).
 
-Reports go to ``--output``; what is there already is not done again, so that an interrupted run goes on where it was.
-Figures of another voice need another folder. Needs the extra ``judges``.
+Reports go to ``--output``; what is there already is not done again, so that an interrupted run is resumed.
+Figures of another model need another folder. Needs the extra ``judges``.
 """
 
 import argparse
@@ -61,14 +61,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the reports")
     parser.add_argument("--part", default="all", choices=(*PARTS, "all"))
     parser.add_argument("--limit", type=int, help=f"so many pairs only, evenly spread (noise: {NOISY_PAIRS})")
-    parser.add_argument("--second-judge", metavar="NAME:settings", help="another speaker encoder, for pairs")
+    parser.add_argument("--second-encoder", metavar="NAME:settings", help="another speaker encoder, for pairs")
     parser.add_argument("--speakers", type=int, help="adapt to so many speakers only")
     parser.add_argument("--steps", type=int, default=300, help="of each adaptation")
     parser.add_argument("--strength", type=float, default=STRENGTH, help="of each adaptation")
-    parser.add_argument("--workers", type=int, default=0, help="processes that judge; 0 for one a processor")
+    parser.add_argument("--workers", type=int, default=0, help="processes that measure; 0 for one a processor")
     options = parser.parse_args()
     options.pairs = options.speech / "eval_pairs.tsv"
-    # Speed first: judges in the same process, and what they leave behind, are no part of it.
+    # Speed first: metrics in the same process, and the memory that they keep, are no part of it.
     parts: dict[str, Callable[[argparse.Namespace], None]] = {
         "speed": print_speed, "pairs": print_pairs, "noise": print_noise, "references": print_references,
         "adaptation": print_adaptation,
@@ -78,7 +78,7 @@ def main() -> None:
             run(options)
 
 
-def judged(options: argparse.Namespace, system: System, name: str, **settings: Any) -> Report:
+def evaluated(options: argparse.Namespace, system: System, name: str, **settings: Any) -> Report:
     """The report of a system, in the output's folder of that name."""
     settings = {"limit": options.limit, "measures": MEASURES, "workers": options.workers, **settings}
     return evaluate(options.pairs, system, options.output / name, **settings)
@@ -89,13 +89,13 @@ def show(report: Report, title: str, goals: Mapping[str, Goal] | None = None) ->
     failed = sum(bool(case["error"]) for case in report.cases)
     print(f"{title}, {len(report.cases)} pairs, {failed} with a fault, report in {report.folder}:")
     for name, metric in report.metrics.items():
-        judge = metric["judge"]
-        by = f" by {judge['name']} {judge['version']}" if judge else ""
-        told = ""
+        source = metric["judge"]
+        by = f" by {source['name']} {source['version']}" if source else ""
+        goal = ""
         if goals and name in goals:
             wanted, reached = goals[name]
-            told = f"; goal {wanted}: {'reached' if reached else 'not reached'}"
-        print(f"  {name} {figure(metric['mean'], metric['ci95'])}{by}{told}", flush=True)
+            goal = f"; goal {wanted}: {'reached' if reached else 'not reached'}"
+        print(f"  {name} {figure(metric['mean'], metric['ci95'])}{by}{goal}", flush=True)
 
 
 def figure(mean: float | None, interval: Sequence[float | None] | None, sign: str = "") -> str:
@@ -103,24 +103,26 @@ def figure(mean: float | None, interval: Sequence[float | None] | None, sign: st
     if mean is None:
         return "unknown"
     low, high = interval or (None, None)
-    told = "no interval" if low is None or high is None else f"{low:{sign}.3f} to {high:{sign}.3f}"
-    return f"{mean:{sign}.3f} ({told})"
+    ends = "no interval" if low is None or high is None else f"{low:{sign}.3f} to {high:{sign}.3f}"
+    return f"{mean:{sign}.3f} ({ends})"
 
 
 # Voice, words and quality ---------------------------------------------------------------------------------------------
 
 
 def print_pairs(options: argparse.Namespace) -> None:
-    """The recordings, then the voice beside its goals, then by the second judge."""
-    recordings = judged(options, GroundTruth(), "recordings")
+    """The recordings, then the model beside its goals, then by the second encoder."""
+    recordings = evaluated(options, GroundTruth(), "recordings")
     show(recordings, "pairs, the recordings themselves")
-    cloned = judged(options, ClonedBy(options.voice), "pairs")
+    cloned = evaluated(options, ClonedBy(options.voice), "pairs")
     show(cloned, "pairs, the voice", goals(mean(cloned), mean(recordings)))
-    if options.second_judge:
-        name = f"pairs-{re.sub(r'[^A-Za-z0-9]+', '-', options.second_judge)}"
-        second = judged(options, ClonedBy(options.voice), name, measures=BY_VOICE, speaker_encoder=options.second_judge)
+    if options.second_encoder:
+        name = f"pairs-{re.sub(r'[^A-Za-z0-9]+', '-', options.second_encoder)}"
+        second = evaluated(
+            options, ClonedBy(options.voice), name, measures=BY_VOICE, speaker_encoder=options.second_encoder
+        )
         share = mean(second)["nearer_reference"]
-        show(second, "pairs, the voice by the second judge", {"nearer_reference": ("at least 0.90", share >= 0.90)})
+        show(second, "pairs, the voice by the second encoder", {"nearer_reference": ("at least 0.90", share >= 0.90)})
 
 
 def mean(report: Report) -> dict[str, float]:
@@ -143,7 +145,7 @@ def goals(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, G
 
 
 class ClonedFromNoise(ClonedBy):
-    """A voice that is handed one of the pair's recordings with pink noise; the table, and so the judges, have it clean.
+    """A model that gets one of the pair's recordings with pink noise; the table, and so the metrics, have it clean.
 
     Args:
         voice: as for :class:`ClonedBy`.
@@ -155,8 +157,8 @@ class ClonedFromNoise(ClonedBy):
         self.role = role
 
     def describe(self) -> dict[str, Any]:
-        told = super().describe()
-        return told | {"name": f"{told['name']}, pink noise at {NOISE_DB:g} dB in the {self.role}"}
+        described = super().describe()
+        return described | {"name": f"{described['name']}, pink noise at {NOISE_DB:g} dB in the {self.role}"}
 
     def convert(self, pair: Pair) -> tuple[np.ndarray, int]:
         audio, rate = read_audio(getattr(pair, self.role))
@@ -172,11 +174,11 @@ class ClonedFromNoise(ClonedBy):
 def print_noise(options: argparse.Namespace) -> None:
     """Clean, with noise in the source, with noise in the reference, and what the noise takes away."""
     limit = min(options.limit or NOISY_PAIRS, NOISY_PAIRS)
-    clean = judged(options, ClonedBy(options.voice), "noise-none", limit=limit)
+    clean = evaluated(options, ClonedBy(options.voice), "noise-none", limit=limit)
     show(clean, "noise in neither recording")
     noisy = []
     for role in ("source", "reference"):
-        noisy.append(judged(options, ClonedFromNoise(options.voice, role), f"noise-{role}", limit=limit))
+        noisy.append(evaluated(options, ClonedFromNoise(options.voice, role), f"noise-{role}", limit=limit))
         show(noisy[-1], f"noise at {NOISE_DB:g} dB in the {role}")
     metrics = compare([report.folder for report in (clean, *noisy)]).metrics
     for place, role in enumerate(("source", "reference")):

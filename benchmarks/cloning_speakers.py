@@ -1,4 +1,4 @@
-"""What more of a speaker is good for: the parts ``references`` and ``adaptation`` of ``cloning.py``."""
+"""What more recordings of a speaker bring: the parts ``references`` and ``adaptation`` of ``cloning.py``."""
 
 import argparse
 import time
@@ -27,14 +27,14 @@ from lightning_voiceclone.training.adaptation import adapt
 from lightning_voiceclone.utils.journal import Journal, key_of
 from lightning_voiceclone.voice.model import VoiceModel
 
-RATE = 16000  # at which judges hear
+RATE = 16000  # of the metrics' models
 MORE = 3  # references beside the pair's
 SECONDS = 30.0  # of a speaker, to adapt to
 LEAST_SECONDS = 1.0  # of a recording that is used
 GREATEST_WER_RISE, GREATEST_MINUTES = 0.03, 10.0
 
 
-class Ear:
+class Evaluator:
     """Judges of clones: Resemblyzer of whose voice it is, Whisper of the words."""
 
     def __init__(self) -> None:
@@ -43,16 +43,16 @@ class Ear:
 
     @property
     def names(self) -> list[str]:
-        """Who judges: their opinions are kept under it."""
+        """The models that measure: the key of their results."""
         return [str(metric_source(self.encoder)), str(self.words.judge)]
 
-    def likeness(self, clone: Tensor, others: Sequence[Path]) -> float:
+    def similarity(self, clone: Tensor, others: Sequence[Path]) -> float:
         """Mean cosine of a clone to recordings."""
         ours = embedding_of(self.encoder, clone)
         return float(np.mean([float(ours @ embedding_of(self.encoder, samples(path, RATE))) for path in others]))
 
     def errors(self, clone: Tensor, pair: Pair) -> tuple[float, float]:
-        """Wrong words of a clone, and the words that it should say."""
+        """Wrong words of a clone, and the words of its text."""
         source = samples(pair.source, RATE)
         return self.words.score(Case(pair.case, source, source, clone, RATE, pair.transcript))
 
@@ -66,8 +66,8 @@ def utterances(options: argparse.Namespace, speaker: str) -> list[Path]:
     return sorted((options.speech / "LibriSpeech/test-other" / speaker).rglob("*.flac"))
 
 
-def spoken(voice: VoiceModel, source: Path, references: Sequence[Path]) -> Tensor:
-    """The clone (N,) at the judges' rate, made as ``lvc clone`` makes it; no reference for an adapted model's own."""
+def cloned(voice: VoiceModel, source: Path, references: Sequence[Path]) -> Tensor:
+    """The clone (N,) at the metrics' rate, made as ``lvc clone`` makes it; no reference for an adapted model's own."""
     converter = Converter(voice, note=lambda note: None)
     clone = converter.convert(source, converter.speaker(*references) if references else None)
     return torch.as_tensor(read(clone, RATE).samples)
@@ -90,14 +90,14 @@ def table(values: Sequence[float]) -> Floats:
     return np.stack([np.array(values, dtype=np.float64), np.ones(len(values))], 1)
 
 
-def line(name: str, before: Floats, after: Floats, pairs: Sequence[Pair], goal: str, judge: Any) -> None:
-    """Print a figure before and after, their difference, and whether ``judge`` (of mean and low end) is content."""
+def line(name: str, before: Floats, after: Floats, pairs: Sequence[Pair], goal: str, reached: Any) -> None:
+    """Print a figure before and after, their difference, and whether the goal is ``reached`` (of mean and low end)."""
     mean, interval = difference(pairs, before, after)
     one, two = (each[:, 0].sum() / each[:, 1].sum() for each in (before, after))
-    told = "no interval" if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"
-    reached = judge(mean, float("nan") if interval is None else interval[0])
-    print(f"  {name} {one:.3f}, then {two:.3f}: {mean:+.3f} ({told}); goal {goal}:"
-          f" {'reached' if reached else 'not reached'}", flush=True)  # fmt: skip
+    ends = "no interval" if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+    met = reached(mean, float("nan") if interval is None else interval[0])
+    print(f"  {name} {one:.3f}, then {two:.3f}: {mean:+.3f} ({ends}); goal {goal}:"
+          f" {'reached' if met else 'not reached'}", flush=True)  # fmt: skip
 
 
 def journal_in(folder: Path) -> Journal:
@@ -111,16 +111,16 @@ def journal_in(folder: Path) -> Journal:
 def print_references(options: argparse.Namespace) -> None:
     """One reference against four."""
     pairs = read_pairs(options.pairs).limited(options.limit).rows
-    voice, ear = load_voice(options.voice), Ear()
+    voice, evaluator = load_voice(options.voice), Evaluator()
     journal, sha256 = journal_in(options.output / "references"), path_sha256(voice_path(options.voice))
     found = []
     for pair in pairs:
-        key = key_of("references", ear.names, sha256, pair.case, str(pair.source), str(pair.reference), MORE)
+        key = key_of("references", evaluator.names, sha256, pair.case, str(pair.source), str(pair.reference), MORE)
         if key not in journal.entries:
             four, held_out = split(pair, utterances(options, pair.target_speaker))
-            likeness = {name: ear.likeness(spoken(voice, pair.source, given), held_out)
+            similarity = {name: evaluator.similarity(cloned(voice, pair.source, given), held_out)
                         for name, given in (("one", four[:1]), ("four", four))}  # fmt: skip
-            journal.append([(key, {"case": pair.case, **likeness})])
+            journal.append([(key, {"case": pair.case, **similarity})])
         found.append(journal.entries[key])
     print(f"references, {len(pairs)} pairs, one and then {1 + MORE} of the speaker:")
     one, four = (table([entry[name] for entry in found]) for name in ("one", "four"))
@@ -148,7 +148,7 @@ class Outcome:
 
 def print_adaptation(options: argparse.Namespace) -> None:
     """Adapted against zero-shot, speaker by speaker."""
-    every, ear = read_pairs(options.pairs), Ear()
+    every, evaluator = read_pairs(options.pairs), Evaluator()
     speakers = sorted({row.target_speaker for row in every.rows})[: options.speakers]
     journal, sha256 = journal_in(options.output / "adaptation"), path_sha256(voice_path(options.voice))
     print(f"adaptation, {SECONDS:g} s of each of {len(speakers)} speakers, {options.steps} steps, strength"
@@ -158,10 +158,10 @@ def print_adaptation(options: argparse.Namespace) -> None:
     minutes = []
     for speaker in speakers:
         rows = of_speaker(every, speaker, options.limit)
-        key = key_of("adaptation", ear.names, sha256, options.steps, options.strength, SECONDS, speaker,
+        key = key_of("adaptation", evaluator.names, sha256, options.steps, options.strength, SECONDS, speaker,
                      [row.case for row in rows])  # fmt: skip
         if key not in journal.entries:
-            journal.append([(key, adapted_to(options, ear, speaker, rows))])
+            journal.append([(key, adapted_to(options, evaluator, speaker, rows))])
         entry = journal.entries[key]
         minutes.append(entry["minutes"])
         pairs += rows
@@ -185,7 +185,7 @@ def of_speaker(pairs: Pairs, speaker: str, limit: int | None) -> tuple[Pair, ...
     return Pairs(pairs.path, pairs.sha256, rows).limited(limit).rows
 
 
-def adapted_to(options: argparse.Namespace, ear: Ear, speaker: str, rows: Sequence[Pair]) -> dict[str, Any]:
+def adapted_to(options: argparse.Namespace, evaluator: Evaluator, speaker: str, rows: Sequence[Pair]) -> dict[str, Any]:
     """What the journal keeps of a speaker; the adapted weights are thrown away."""
     with TemporaryDirectory() as folder:
         recordings = utterances(options, speaker)
@@ -193,22 +193,22 @@ def adapted_to(options: argparse.Namespace, ear: Ear, speaker: str, rows: Sequen
         seconds = sum(len(samples(path, RATE)) for path in given) / RATE
         others = [path for path in recordings if path.stem not in {used.stem for used in given}]
         zero = load_voice(options.voice)
-        before = [judged(ear, zero, row, given, others) for row in rows]
+        before = [measured(evaluator, zero, row, given, others) for row in rows]
         begun = time.monotonic()
         ours = adapt(load_voice(options.voice), given, steps=options.steps, strength=options.strength,
                      progress=False)  # fmt: skip
         minutes = (time.monotonic() - begun) / 60
-        after = [judged(ear, ours, row, [], others) for row in rows]
+        after = [measured(evaluator, ours, row, [], others) for row in rows]
     outcomes = [asdict(Outcome(*both)) for both in zip(before, after, strict=True)]
     return {"speaker": speaker, "seconds": seconds, "minutes": minutes, "outcomes": outcomes}
 
 
-def judged(
-    ear: Ear, voice: VoiceModel, pair: Pair, given: Sequence[Path], others: Sequence[Path]
+def measured(
+    evaluator: Evaluator, voice: VoiceModel, pair: Pair, given: Sequence[Path], others: Sequence[Path]
 ) -> tuple[float, float, float]:
     """Cosine, wrong words and words of the clone of a pair's source."""
-    clone = spoken(voice, pair.source, given)
-    return ear.likeness(clone, others), *ear.errors(clone, pair)
+    clone = cloned(voice, pair.source, given)
+    return evaluator.similarity(clone, others), *evaluator.errors(clone, pair)
 
 
 def first_seconds(recordings: Sequence[Path], folder: Path) -> Iterator[Path]:

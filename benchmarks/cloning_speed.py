@@ -23,7 +23,7 @@ from lightning_voiceclone.voice.model import VoiceModel
 
 SOURCE_SECONDS, REFERENCE_SECONDS = 10, 8
 THREADS, ROUNDS, COMMANDS = 2, 5, 3
-# In the new process, whose own peak this is: the one that getrusage tells of begins with its parent's.
+# In the new process, whose own peak this is: the one of getrusage begins with its parent's.
 PEAK = """
 import resource, sys
 from pathlib import Path
@@ -66,11 +66,11 @@ def print_loaded(voice: VoiceModel, source: Path, reference: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     spec, converter = voice.spec, Converter(voice, note=lambda note: None)
-    said, heard = (samples(path, spec.sample_rate) for path in (source, reference))
+    source_audio, reference_audio = (samples(path, spec.sample_rate) for path in (source, reference))
 
     def clone(seed: int) -> Tensor:
-        speaker = converter.speaker((heard, spec.sample_rate))
-        return torch.as_tensor(converter.convert((said, spec.sample_rate), speaker, seed=seed).samples)
+        speaker = converter.speaker((reference_audio, spec.sample_rate))
+        return torch.as_tensor(converter.convert((source_audio, spec.sample_rate), speaker, seed=seed).samples)
 
     first, seconds, equal = clone(0), [], True
     for _ in range(ROUNDS):
@@ -79,13 +79,13 @@ def print_loaded(voice: VoiceModel, source: Path, reference: Path) -> None:
         seconds.append(time.perf_counter() - begun)
         equal = equal and torch.equal(first, again)
     torch.set_num_threads(before)
-    factors = sorted(each * spec.sample_rate / len(said) for each in seconds)
-    tell("real-time factor of a loaded voice, all in", statistics.median(factors), "at most 0.10", 0.10,
+    factors = sorted(each * spec.sample_rate / len(source_audio) for each in seconds)
+    report("real-time factor of a loaded model, all included", statistics.median(factors), "at most 0.10", 0.10,
          f"median of {ROUNDS}, {factors[0]:.3f} to {factors[-1]:.3f}")  # fmt: skip
     print(f"  equal samples for equal seeds, {ROUNDS + 1} clones: {'reached' if equal else 'not reached'}", flush=True)
 
 
-def tell(name: str, value: float, goal: str, most: float, how: str, places: int = 3) -> None:
+def report(name: str, value: float, goal: str, most: float, how: str, places: int = 3) -> None:
     reached = "reached" if value <= most else "not reached"
     print(f"  {name} {value:.{places}f} ({how}); goal {goal}: {reached}", flush=True)
 
@@ -99,12 +99,12 @@ def print_commands(clone: list[str]) -> None:
         subprocess.run([sys.executable, "-m", "lightning_voiceclone", *clone], env=environment, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
         seconds.append(time.perf_counter() - begun)
-    tell("seconds of lvc clone from the shell", statistics.median(seconds), "at most 6", 6.0,
+    report("seconds of lvc clone from the shell", statistics.median(seconds), "at most 6", 6.0,
          f"median of {COMMANDS}, {min(seconds):.2f} to {max(seconds):.2f}", 2)  # fmt: skip
     done = subprocess.run([sys.executable, "-c", PEAK, *clone], env=environment, check=True, stdout=subprocess.PIPE,
                           text=True)  # fmt: skip
     peak = int(done.stdout.split("PEAK")[1]) * 1024 / 1e9
-    tell("GB of peak resident memory of lvc clone", peak, "at most 1", 1.0, "one process")
+    report("GB of peak resident memory of lvc clone", peak, "at most 1", 1.0, "one process")
 
 
 def print_size(name: str) -> None:
@@ -118,7 +118,7 @@ def print_size(name: str) -> None:
     how = ", ".join(f"{role} {size:.2f}" for role, size in sizes.items())
     if path.is_file():
         how += "; a checkpoint, which holds what training needs too: lvc save writes a voice folder"
-    tell("MB of weights", sum(sizes.values()), "at most 20", 20.0, how, 2)
+    report("MB of weights", sum(sizes.values()), "at most 20", 20.0, how, 2)
 
 
 def weights_in(path: Path) -> float:

@@ -1,12 +1,12 @@
-"""What vocoders alone make of speakers never heard: analysis and resynthesis of the sources of a table of pairs.
+"""Vocoders alone, of speakers not in their training: analysis and resynthesis of the sources of a table of pairs.
 
     python benchmarks/copy_synthesis.py --pairs ../shared/speech/eval_pairs.tsv --output FOLDER
 
-The distinct sources as they are, and through Vocos (the one that ships, refined and as its network alone speaks, or
+The distinct sources as they are, and through Vocos (the one that ships, refined and by its network alone, or
 --vocoder), Griffin-Lim with 60 iterations and, where lvc-world is installed, WORLD: PESQ, STOI, DNSMOS, mel distance
 and corpus word error rate, and the differences from Vocos, paired, with 95% intervals clustered over speakers. Goals:
 DNSMOS of Vocos within 0.35 of the recordings' and above Griffin-Lim's, PESQ not below Griffin-Lim's, WER at most 0.02
-above the recordings'. Needs the extra ``judges``. May be interrupted, and goes on where it stopped.
+above the recordings'. Needs the extra ``judges``. An interrupted run is resumed.
 """
 
 import argparse

@@ -31,7 +31,7 @@ Files = Iterator[tuple[str, Callable[[], int]]]
 
 
 def main() -> int:
-    """Run, print, and judge."""
+    """Run and print; 1 if a file was not refused cleanly."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the first round (default: 0)")

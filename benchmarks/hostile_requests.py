@@ -25,7 +25,7 @@ MOST_GROWTH = 50e6  # bytes
 
 
 def main() -> int:
-    """Send, print, and judge."""
+    """Send and print; 1 if a request did harm."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--count", type=int, default=300)
     made.add_argument("--seed", type=int, default=1)
@@ -39,9 +39,9 @@ def main() -> int:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None
-                told = server.stdout.readline() + server.stdout.readline()
-                address = re.search(r"http://[\d.:]+", told)
-                assert address, told
+                printed = server.stdout.readline() + server.stdout.readline()
+                address = re.search(r"http://[\d.:]+", printed)
+                assert address, printed
                 return _attack(address[0], server.pid, options.count, options.seed)
             finally:
                 server.kill()
@@ -55,10 +55,10 @@ def _attack(address: str, pid: int, count: int, seed: int) -> int:
     sent = hostile.send_all(target, count, seed, limit)
     growth = hostile.memory(pid) - before
     for kind in dict.fromkeys(name for name, _, _ in sent):
-        statuses = Counter(status for name, told, _ in sent if name == kind for status in told)
+        statuses = Counter(status for name, found, _ in sent if name == kind for status in found)
         slowest = max(seconds for name, _, seconds in sent if name == kind)
         print(f"{kind:28} {slowest:6.1f} s  {dict(sorted(statuses.items()))}")
-    failures = sum(status >= 500 for _, told, _ in sent for status in told)
+    failures = sum(status >= 500 for _, found, _ in sent for status in found)
     stayed = sum(seconds >= limit for _, _, seconds in sent)
     served = hostile.begin(address)[1]["trial"] is not None
     print(f"{count} requests: {failures} answers of 5xx, {stayed} connections stayed, memory {growth / 1e6:+.1f} MB;"

@@ -1,10 +1,10 @@
-"""The LibriSpeech recipe, trained for its 20 minutes, then judged on pairs of unseen speakers.
+"""The LibriSpeech recipe, trained for its 20 minutes, then evaluated on pairs of speakers that are not in its training.
 
     python benchmarks/librispeech.py --speech ../shared/speech --output OUT [--trained RUN]
 
 Prints the mean validation mel L1 of the last quarter of the evaluations against the first one's (goal: at most 0.7),
 and the figures of ``lvc evaluate`` (goals: nearer_reference at least 0.75, wer at most 0.60) beside those of the two
-trivial systems, which hand out the source and the reference as they are. ``--trained`` judges a run that is there
+trivial systems, which hand out the source and the reference as they are. ``--trained`` evaluates a run that is there
 already. Needs the extra ``judges``.
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path, required=True, help="folder with LibriSpeech/ and eval_pairs.tsv")
     parser.add_argument("--output", type=Path, required=True, help="folder for the run and the reports")
-    parser.add_argument("--trained", type=Path, help="folder of a run (runs/librispeech/version_N) to judge")
+    parser.add_argument("--trained", type=Path, help="folder of a run (runs/librispeech/version_N) to evaluate")
     options = parser.parse_args()
     run = options.trained or train(options.speech.resolve(), options.output)
     print_validation(run / "metrics.csv")
@@ -68,8 +68,8 @@ def print_figures(pairs: Path, system: System, output: Path) -> None:
     print(f"{system.kind}, {len(report.cases)} pairs, report in {output}:")
     for name, metric in report.metrics.items():
         low, high = metric["ci95"]
-        judge = metric["judge"]
-        print(f"  {name} {metric['mean']:.3f} ({low:.3f} to {high:.3f}) by {judge['name']} {judge['version']}")
+        source = metric["judge"]
+        print(f"  {name} {metric['mean']:.3f} ({low:.3f} to {high:.3f}) by {source['name']} {source['version']}")
 
 
 def print_validation(metrics: Path) -> None:

@@ -1,11 +1,11 @@
-"""Whether the judges of ``lvc evaluate`` are sane, and how long they take.
+"""Whether the metrics of ``lvc evaluate`` measure what they should, and how long they take.
 
-    python benchmarks/judges.py --speech ../shared/speech [--time OUT]
+    python benchmarks/metrics.py --speech ../shared/speech [--time OUT]
 
-Prints, of real speech that no voice here was trained with: the equal-error rate of the speaker judge over all pairs of
-recordings of LibriSpeech test-other (goal: below 1%); the corpus word error rate over the distinct sources of
-eval_pairs.tsv (goal: at most 11.5%); for each measure, its answers to a corruption that grows (goal: they never rise
-and fall); and with ``--time``, the minutes and the memory of all measures over the pairs, and over the same pairs three
+Prints, of real speech that no model here was trained with: the equal-error rate of the speaker encoder over all pairs
+of recordings of LibriSpeech test-other (goal: below 1%); the corpus word error rate over the distinct sources of
+eval_pairs.tsv (goal: at most 11.5%); for each metric, its values for a corruption that grows (goal: they never rise
+and fall); and with ``--time``, the minutes and the memory of all metrics over the pairs, and over the same pairs three
 times (goal: at most 12 minutes on 2 processors for the pairs, and the same memory). Needs the extras ``judges`` and
 ``pesq``.
 """
@@ -58,7 +58,7 @@ def main() -> None:
         print_time(pairs, options.time)
     panel = Panel(PanelSettings(chosen_metrics()))
     for name, reason in panel.absent.items():
-        print(f"{name} is not judged: {reason}")
+        print(f"{name} is not measured: {reason}")
     print_equal_error_rate(panel, options.speech / "LibriSpeech/test-other")
     print_word_error_rate(panel, pairs)
     print_gradings(panel, pairs)
@@ -69,7 +69,7 @@ def samples(path: Path) -> torch.Tensor:
 
 
 def print_equal_error_rate(panel: Panel, folder: Path) -> None:
-    """Of the speaker judge, each recording against each other one."""
+    """Of the speaker encoder, each recording against each other one."""
     encoder: Any = panel.metrics["similarity_reference"].encoder
     files = sorted(folder.rglob("*.flac"))
     voices = torch.stack([embedding_of(encoder, samples(path)) for path in files])
@@ -78,16 +78,16 @@ def print_equal_error_rate(panel: Panel, folder: Path) -> None:
     trials = [(cosines[i, j], speakers[i] == speakers[j]) for i, j in itertools.combinations(range(len(files)), 2)]
     genuine, impostor = (np.array([score for score, same in trials if same == kind]) for kind in (True, False))
     rate = float(equal_error_rate(genuine, impostor)[0])
-    print(f"speaker judge: equal-error rate {rate:.2%} over {len(genuine)} genuine and {len(impostor)} impostor trials,"
-          f" {len(files)} recordings of {len(set(speakers))} speakers (goal below 1%)")  # fmt: skip
+    print(f"speaker encoder: equal-error rate {rate:.2%} over {len(genuine)} genuine and {len(impostor)} impostor"
+          f" trials, {len(files)} recordings of {len(set(speakers))} speakers (goal below 1%)")  # fmt: skip
 
 
 def print_word_error_rate(panel: Panel, pairs: Path) -> None:
     """Of the recogniser, over the distinct sources."""
     recognizer: Any = panel.metrics["wer"].recognizer
     said = {row.source: row.transcript for row in read_pairs(pairs).rows}
-    heard = [transcript_of(recognizer, samples(path), RATE) for path in said]
-    rate = corpus_error_rate(list(said.values()), heard)
+    transcripts = [transcript_of(recognizer, samples(path), RATE) for path in said]
+    rate = corpus_error_rate(list(said.values()), transcripts)
     print(f"recogniser: corpus word error rate {rate:.2%} over {len(said)} distinct sources (goal at most 11.5%)")
 
 
@@ -95,7 +95,7 @@ def print_word_error_rate(panel: Panel, pairs: Path) -> None:
 
 
 def print_gradings(panel: Panel, pairs: Path) -> None:
-    """Each measure's figure at each grade, over one pair of each source speaker."""
+    """Each metric's figure at each grade, over one pair of each source speaker."""
     rows = {row.source_speaker: row for row in reversed(read_pairs(pairs).rows)}
     cases = [copy(row) for row in rows.values()]
     other = (*BY_VOICE, *BY_WORDS, "similarity_reference", "similarity_source", "duration_ratio")
@@ -104,9 +104,9 @@ def print_gradings(panel: Panel, pairs: Path) -> None:
     # Ten sources are 119 words, of which one more or less is nearly 1%: words are counted over all distinct sources.
     copies = [copy(row) for row in {row.source: row for row in read_pairs(pairs).rows}.values()]
     grade("noise added to a copy of the source", NOISES, BY_WORDS, panel, [list(noisy(case)) for case in copies])
-    spoken = [replace(case, clone=case.genuine, parallel=None) for case in cases]
+    recorded = [replace(case, clone=case.genuine, parallel=None) for case in cases]
     grade("noise added to another recording of the reference's speaker", NOISES, ["similarity_reference"], panel,
-          [list(noisy(case)) for case in spoken])  # fmt: skip
+          [list(noisy(case)) for case in recorded])  # fmt: skip
     grade("a copy of the source moved in pitch", PITCHES, ["f0_rmse_hz"], panel,
           [list(changed(case, higher, (0, 1, 2, 4))) for case in cases])  # fmt: skip
     unpaired = [replace(case, parallel=None) for case in cases]
@@ -114,10 +114,10 @@ def print_gradings(panel: Panel, pairs: Path) -> None:
           [list(changed(case, slower, (1, 1.1, 1.3, 1.6))) for case in unpaired])  # fmt: skip
     others = {row.source_speaker: samples(row.source) for row in read_pairs(pairs).rows}
     speakers = list(rows)
-    voices = [voiced(case, others[speakers[place - 2]]) for place, case in enumerate(spoken)]
+    voices = [voiced(case, others[speakers[place - 2]]) for place, case in enumerate(recorded)]
     grade("whose voice it is", VOICES, ["similarity_reference", *BY_VOICE], panel, voices)
     left = [[case, replace(case, clone=others[speaker]), replace(case, clone=case.source)]
-            for case, speaker in zip(spoken, speakers, strict=True)]  # fmt: skip
+            for case, speaker in zip(recorded, speakers, strict=True)]  # fmt: skip
     grade("how much of the source's voice is left", SOURCES, ["similarity_source"], panel, left)
 
 
@@ -152,7 +152,7 @@ def changed(case: Case, function: Callable[[Any, float], Any], degrees: Sequence
 
 
 def voiced(case: Case, third: torch.Tensor) -> list[Case]:
-    """Clones that speak with the reference's voice, with a third speaker's, and with the source's."""
+    """Clones in the reference's voice, in a third speaker's, and in the source's."""
     return [case, replace(case, clone=third), replace(case, clone=case.source)]
 
 
@@ -171,8 +171,8 @@ def grade(title: str, degrees: Sequence[str], names: Sequence[str], panel: Panel
                 update(measure, case)
             figures.append(float(measure.compute()))
         steps = np.diff(figures) * (1 if measure.higher_is_better else -1)
-        told = "monotone" if (steps < 0).all() else "no worse" if (steps <= 0).all() else "NOT MONOTONE"
-        table.add_row(name, *(f"{figure:.4g}" for figure in figures), told)
+        trend = "monotone" if (steps < 0).all() else "no worse" if (steps <= 0).all() else "NOT MONOTONE"
+        table.add_row(name, *(f"{figure:.4g}" for figure in figures), trend)
     Console(width=120).print(table)
 
 
@@ -191,14 +191,14 @@ def print_time(pairs: Path, output: Path) -> None:
     context = multiprocessing.get_context("spawn")  # a process's peak never falls again: each run has its own
     for repeats in (1, REPEATS):
         receiver, sender = context.Pipe(duplex=False)
-        runner = context.Process(target=judge_repeated, args=(pairs, output, repeats, sender))
+        runner = context.Process(target=evaluate_repeated, args=(pairs, output, repeats, sender))
         runner.start()
         count, minutes, peak = receiver.recv()
         runner.join()
         print(f"{count} pairs with all measures: {minutes:.1f} minutes, largest process {peak:.0f} MB", flush=True)
 
 
-def judge_repeated(pairs: Path, output: Path, repeats: int, sender: Any) -> None:
+def evaluate_repeated(pairs: Path, output: Path, repeats: int, sender: Any) -> None:
     """Judge the sources themselves, each pair ``repeats`` times, and send pairs, minutes and peak megabytes."""
     folder = output / f"{repeats}-times-{time.time_ns()}"
     folder.mkdir(parents=True)

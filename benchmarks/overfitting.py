@@ -1,4 +1,4 @@
-"""Each generator learns one batch of real speech by heart: the reconstruction must halve within 200 steps.
+"""Each generator overfits one batch of real speech: the reconstruction must halve within 200 steps.
 
     python benchmarks/overfitting.py --config recipes/librispeech.yaml --data.root ../shared/speech/LibriSpeech
 

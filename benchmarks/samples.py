@@ -1,8 +1,8 @@
-"""The sound samples and the picture of docs/samples: clones by the model that ships, of speakers it never saw.
+"""The sound samples and the picture of docs/samples: clones by the model that ships, of speakers not in its training.
 
     python benchmarks/samples.py --speech ../shared/speech [--model default] [--output docs/samples]
 
-The first pair of the table for each combination of genders, not a choice by ear. Only the clones are written, as OGG;
+The first pair of the table for each combination of genders, not chosen by quality. Only the clones are written, as OGG;
 README.md beside them names source and reference by corpus and utterance. The picture shows the first pair.
 """
 

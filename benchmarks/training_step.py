@@ -58,13 +58,13 @@ def lightning_seconds(module: Any, batches: list[Any]) -> float:
 def bare_seconds(module: Any, batches: list[Any]) -> float:
     """The same step with nothing round it."""
     made, side = (vocoder_pair, module.vocoder) if isinstance(module, VocoderModule) else (voice_pair, module.voice)
-    judge, game, clip, weights = (
+    discriminator, adversarial_loss, clip, weights = (
         module.discriminator,
         module.adversarial_loss,
         module.steps.gradient_clip,
         module.weights,
     )
-    (generator_optimizer, judge_optimizer), _ = module.configure_optimizers()
+    (generator_optimizer, discriminator_optimizer), _ = module.configure_optimizers()
     average = {name: p.detach().clone() for name, p in side.named_parameters() if p.requires_grad}
     trained = [p for p in side.parameters() if p.requires_grad]
     module.train()
@@ -72,20 +72,20 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
     for batch in batches:
         real, fake, condition, loss = made(module, batch)
         still = condition.detach()
-        judge.begin_step()
-        real_maps, fake_maps = judge(real, still), judge(fake.detach(), still)
-        game.discriminator([m[-1] for m in real_maps], [m[-1] for m in fake_maps]).backward()
-        torch.nn.utils.clip_grad_norm_(judge.parameters(), clip)
-        judge_optimizer.step()
-        judge_optimizer.zero_grad()
-        judge.requires_grad_(False)
-        fake_maps = judge(fake, condition)
+        discriminator.begin_step()
+        real_maps, fake_maps = discriminator(real, still), discriminator(fake.detach(), still)
+        adversarial_loss.discriminator([m[-1] for m in real_maps], [m[-1] for m in fake_maps]).backward()
+        torch.nn.utils.clip_grad_norm_(discriminator.parameters(), clip)
+        discriminator_optimizer.step()
+        discriminator_optimizer.zero_grad()
+        discriminator.requires_grad_(False)
+        fake_maps = discriminator(fake, condition)
         with torch.no_grad():
-            real_maps = judge(real, condition)
-        loss = loss + weights["adversarial"] * game.generator([m[-1] for m in fake_maps])
+            real_maps = discriminator(real, condition)
+        loss = loss + weights["adversarial"] * adversarial_loss.generator([m[-1] for m in fake_maps])
         loss = loss + weights["feature_matching"] * feature_matching(real_maps, fake_maps)
         loss.backward()
-        judge.requires_grad_(True)
+        discriminator.requires_grad_(True)
         torch.nn.utils.clip_grad_norm_(trained, clip)
         generator_optimizer.step()
         generator_optimizer.zero_grad()

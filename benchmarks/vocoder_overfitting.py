@@ -1,9 +1,9 @@
-"""Each trainable vocoder learns one utterance of 2 s by heart, in a stated number of steps.
+"""Each trainable vocoder overfits one utterance of 2 s, in a stated number of steps.
 
     python benchmarks/vocoder_overfitting.py ../shared/speech/LJSpeech/wavs/LJ001-0001.flac --steps 300
 
 Without a recording the utterance is synthetic. A step sees a random half second of it. Those with a likelihood are
-trained by it (bits a sample; 8 is to know nothing), the others by the mel loss of VocoderModule alone, and judged by
+trained by it (bits a sample; 8 is the chance level), the others by the mel loss of VocoderModule alone, and measured by
 the mean absolute difference of the natural-log mel features of the whole utterance. Adam with a rate of 1e-3. Weights
 are fresh; HiFiGAN is its version v2.
 """

@@ -1,9 +1,9 @@
-"""How fast vocoders speak: times of real time, HiFi-GAN folded against plain, WaveNet with states against without.
+"""How fast vocoders are: times of real time, HiFi-GAN fused against plain, WaveNet with states against without.
 
     OMP_NUM_THREADS=2 python benchmarks/vocoder_speed.py
 
 Needs plugins/lvc-hifigan and plugins/lvc-wavenet (pip install); leaves out what is not installed. Weights are fresh:
-what they say does not change how long it takes. Rounds of what is compared are interleaved; medians are printed.
+their output does not change how long it takes. Rounds of what is compared are interleaved; medians are printed.
 """
 
 import copy
@@ -77,7 +77,7 @@ def wavenet(features: Tensor) -> None:
     draws = vocoder.draws(some.shape[-1] * hop)
     generate(network, some[..., :1], hop, draws)
     fast, cached = seconds_of(lambda: generate(network, some, hop, draws))
-    fast *= SAMPLES / cached.shape[1]  # whole frames are spoken
+    fast *= SAMPLES / cached.shape[1]  # whole frames are generated
     slow, naive = seconds_of(lambda: generate_naively(network, some, hop, draws[:SAMPLES]))
     difference = (to_audio(cached[:, :SAMPLES]) - to_audio(naive)).abs().max().item()
     print(f"WaveNet: {SAMPLES} samples with states {fast:.2f} s, without {slow:.1f} s, {slow / fast:.0f} times as fast"

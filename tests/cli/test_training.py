@@ -547,7 +547,7 @@ def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
     whole = found["the recipe"]
     assert found["content by instance normalisation"]["encoder"] == "InstanceNormContentEncoder"
     assert whole["adversarial"]
-    assert not found["no game, no exchange"]["adversarial"]
+    assert not found["no discriminator, no cross-speaker rows"]["adversarial"]
     assert whole["weights"] - found["no speaker loss"]["weights"] == {"speaker"}
     assert whole["perturbed"]
     assert not found["no perturbation"]["perturbed"]

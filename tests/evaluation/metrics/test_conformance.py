@@ -98,7 +98,7 @@ class TestDNSMOS(MetricConformance):
     seconds = 9.5
 
     def graded(self):
-        return []  # synthetic vowels are no speech to it; benchmarks/judges.py grades real speech
+        return []  # synthetic vowels are no speech to it; benchmarks/metrics.py grades real speech
 
     @pytest.mark.slow
     def test_perfect_is_best(self):
