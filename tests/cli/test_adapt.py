@@ -1,22 +1,22 @@
 """``lvc adapt``: a folder that needs no reference, or one line and nothing."""
 
-import os
 import signal
-import subprocess
-import sys
+import tempfile
 import time
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from forks import Fork
 
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.training.modules.voice import VoiceTraining
 
 
 @pytest.fixture
@@ -93,48 +93,31 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(folder, capsys, options
     assert not (folder / "someone").exists()
 
 
-BEGINS = """
-import sys
-from pathlib import Path
-from lightning_voiceclone.cli.main import main
-from lightning_voiceclone.training.modules.voice import VoiceTraining
-
-step = VoiceTraining.training_step
-
-def telling(*arguments):
-    Path("begun").touch()
-    return step(*arguments)
-
-VoiceTraining.training_step = telling
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_leaves_the_voice_that_was_there(folder, number):
+def test_an_interruption_leaves_the_voice_that_was_there(folder, monkeypatch, number):
     save_voice(load_voice("voice"), "someone")
     before = (folder / "someone/weights.safetensors").read_bytes()
     (folder / "temporary").mkdir()
     command = ["adapt", "--checkpoint", "voice", "--data", "speaker", "--output", "someone", "--steps", "100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", BEGINS, *command], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(folder / "temporary")},
-        # Where the tests run in the background, a shell has them and their children ignore Ctrl-C.
-        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # noqa: PLW1509 - no threads run here
-    )  # fmt: skip
-    deadline = time.monotonic() + 240
-    while not (folder / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(number)
-    try:
-        out, err = process.communicate(timeout=240)
-    finally:
-        process.kill()
-    assert process.returncode == 128 + number, err
-    assert err.splitlines()[-1] == b"lvc: interrupted"
-    assert all(line.startswith(b"note: ") for line in err.splitlines()[:-1])
-    assert out == b""
+    step = VoiceTraining.training_step
+
+    def first_step(*arguments):
+        Path("begun").touch()
+        return step(*arguments)
+
+    monkeypatch.setattr(VoiceTraining, "training_step", first_step)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+    with Fork(lambda: main(command), folder, TMPDIR=str(folder / "temporary")) as process:
+        deadline = time.monotonic() + 240
+        while not (folder / "begun").exists() and process.returncode is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        out, err = process.communicate()
+        assert process.returncode == 128 + number, err
+    assert err.splitlines()[-1] == "lvc: interrupted"
+    assert all(line.startswith("note: ") for line in err.splitlines()[:-1])
+    assert out == ""
     assert (folder / "someone/weights.safetensors").read_bytes() == before
     assert not [
         path for path in (folder / "temporary").iterdir() if path.is_dir()

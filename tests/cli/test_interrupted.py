@@ -3,14 +3,15 @@
 import os
 import re
 import resource
+import runpy
 import signal
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import soundfile
+from forks import completed
 
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli import main as cli
@@ -23,10 +24,14 @@ BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks/kills.py"
 
 
 @pytest.mark.slow
-def test_kills_lose_and_leave_nothing():  # of fit too, which takes long: the benchmark
-    command = [sys.executable, str(BENCHMARK), "--kills", "12", "--seed", "1",
-               "--commands", "prepare,evaluate,adapt,save,clone"]  # fmt: skip
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_kills_lose_and_leave_nothing(tmp_path):  # of fit too, which takes long: the benchmark
+    options = ["--kills", "12", "--seed", "1", "--commands", "prepare,evaluate,adapt,save,clone"]
+
+    def benchmark():
+        sys.argv[1:] = options
+        runpy.run_path(str(BENCHMARK), run_name="__main__")
+
+    ended = completed(benchmark, tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     kills, hit, faults = map(int, re.findall(r"\d+", ended.stdout.splitlines()[-1]))
     assert (kills, faults) == (12, 0)

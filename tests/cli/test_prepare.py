@@ -4,7 +4,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from forks import completed
 
+from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.prepare import run
 from lightning_voiceclone.data.corpora import LibriSpeech
 from lightning_voiceclone.data.manifest import Manifest
@@ -119,8 +121,8 @@ def test_help_explains_and_imports_nothing_heavy():
 
 @pytest.mark.slow
 def test_the_command_ends_with_one_line(corpus, tmp_path):
-    command = [sys.executable, "-m", "lightning_voiceclone", "prepare", "LibriSpeech", str(corpus), "--output"]
-    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    command = ["prepare", "LibriSpeech", str(corpus), "--output", str(tmp_path / "out")]
+    done = completed(lambda: main(command), tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("lvc: error: no LibriSpeech at")
     assert done.stderr.count("\n") == 1

@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from forks import Fork
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
@@ -434,16 +435,15 @@ def test_mistakes_of_a_recipe_are_named_where_they_are(folder, capsys, line, mis
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, folder, number, status):
-    command = [sys.executable, "-m", "lightning_voiceclone", "fit", *SMALL, "--data.root", str(corpus_folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
+    command = ["fit", *SMALL, "--data.root", str(corpus_folder)]
+    with Fork(lambda: main(command), folder) as run:
         metrics = folder / "runs/librispeech/version_0/metrics.csv"
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and run.poll() is None and not metrics.is_file():
+        while time.monotonic() < deadline and run.returncode is None and not metrics.is_file():
             time.sleep(0.2)
         run.send_signal(number)
-        printed = run.communicate(timeout=120)[0]
-    assert run.returncode == status, printed
+        printed = "".join(run.communicate())
+        assert run.returncode == status, printed
     assert "Traceback" not in printed
     step = int(re.search(r"interrupted after step (\d+)", printed)[1])
     checkpoint = folder / "runs/librispeech/version_0/checkpoints/interrupted.ckpt"

@@ -3,10 +3,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +11,13 @@ import pytest
 import soundfile
 import torch
 import yaml
+from forks import Fork
 from pyarrow import parquet
 
 from lightning_voiceclone.audio.augmentation import RandomGain
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.audio.preprocessing import NormalizePeak, TrimSilence
+from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.core.interfaces import AudioTransform, FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data import jobs
@@ -275,21 +274,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(corpus, tmp_path, sign, wor
     for number in range(400):
         shutil.copy(corpus / "s0" / "0.wav", corpus / "s2" / f"more{number}.wav")
     output = tmp_path / "out"
-    command = [sys.executable, "-m", "lightning_voiceclone", "prepare", "SpeakerFolders", str(corpus), "--rate", "8000"]
-    # Where the tests run in the background the shell has them ignore Ctrl-C, and what they start as well.
-    process = subprocess.Popen(
-        [*command, "--workers", workers, "--output", str(output)], stderr=subprocess.PIPE, text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads run here
-    )  # fmt: skip
+    command = ["prepare", "SpeakerFolders", str(corpus), "--rate", "8000", "--workers", workers]
     journal = output / "progress.jsonl"
     limit = time.monotonic() + 60
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 8):
-        assert process.poll() is None
-        assert time.monotonic() < limit
-        time.sleep(0.002)
-    process.send_signal(sign)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == (130 if sign == signal.SIGINT else -signal.SIGKILL)
+    with Fork(lambda: main([*command, "--output", str(output)]), tmp_path) as process:
+        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 8):
+            assert process.returncode is None
+            assert time.monotonic() < limit
+            time.sleep(0.002)
+        process.send_signal(sign)
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == (130 if sign == signal.SIGINT else -signal.SIGKILL)
     if sign == signal.SIGINT:
         assert told == "lvc: interrupted; the same command continues where it stopped\n"
     finished = journal.read_bytes().count(b"\n")

@@ -1,10 +1,12 @@
 import contextlib
+import os
 import re
-import subprocess
-import sys
 
 import pytest
+from forks import Fork
 
+from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.evaluation.listening import bounds
 from lightning_voiceclone.evaluation.listening.material import Material
 from lightning_voiceclone.evaluation.listening.schedule import Schedule
 from lightning_voiceclone.evaluation.listening.store import Store
@@ -36,29 +38,24 @@ def make_test(reports, tmp_path):
 
 
 @pytest.fixture
-def serve():
+def serve(tmp_path):
     """Runs ``lvc listen`` as a process of its own: ``with serve(arguments) as (address, process)``.
 
     ``bounds`` are set in ``evaluation.listening.bounds`` before, ``errors`` is the file of the error output.
     """
 
     @contextlib.contextmanager
-    def run(*arguments, errors=None, **bounds):
-        code = f"""import sys
-from lightning_voiceclone.evaluation.listening import bounds
-vars(bounds).update({bounds!r})
-from lightning_voiceclone.cli.main import main
-sys.exit(main(sys.argv[1:]))"""
-        start = ["-c", code] if bounds else ["-m", "lightning_voiceclone"]
-        command = [sys.executable, *start, "listen", *map(str, arguments), "--port", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
-            try:
-                assert process.stdout is not None
-                told = [process.stdout.readline(), process.stdout.readline()]
-                found = re.search(r"http://[\d.]+:\d+", told[1])
-                assert found, told
-                yield found[0], process
-            finally:
-                process.kill()
+    def run(*arguments, errors=None, **set_bounds):
+        def serve():
+            vars(bounds).update(set_bounds)
+            if errors is not None:
+                os.dup2(errors.fileno(), 2)
+            return main(["listen", *map(str, arguments), "--port", "0"])
+
+        with Fork(serve, tmp_path) as process:
+            told = [process.stdout.readline(), process.stdout.readline()]
+            found = re.search(r"http://[\d.]+:\d+", told[1])
+            assert found, told
+            yield found[0], process
 
     return run

@@ -69,7 +69,7 @@ def test_300_hostile_requests_leave_the_server_as_it_was(serve, reports, tmp_pat
         state, _ = listen(address)
         assert state["answered"] == state["total"] == 4
         assert json.loads(ask(address, "/api/trial", target.cookie)) == victim  # nobody answered for him
-        assert process.poll() is None
+        assert process.returncode is None
         errors.seek(0)
         assert "Traceback" not in errors.read()
 
