@@ -23,6 +23,8 @@ MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of the processes that share the cores; torch is not imported yet
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A part is exported once: what torch.export keeps for the next time costs a third of its time, and is never used.
+os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
