@@ -31,6 +31,39 @@ try:
 except PluginError as error:
     print(error)
 """
+# Each line names arguments of python and files for what is printed; a fork runs them, and its status is the answer.
+SERVE = """
+import importlib, json, os, runpy, sys, traceback
+import lightning.pytorch.cli
+
+def run(option, what, *arguments):
+    sys.argv[1:] = arguments
+    if option == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
+
+for line in sys.stdin:
+    arguments, printed = json.loads(line)
+    if child := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    status = 1
+    for target, path in enumerate([os.devnull, *printed]):
+        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), target)
+    importlib.invalidate_caches()  # packages may have come or gone
+    try:
+        run(*arguments)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+"""
 PACKAGES = {
     "lvc-unet": "UNetGenerator", "lvc-hifigan": "HiFiGAN", "lvc-wavenet": "WaveNet", "lvc-world": "World",
     "lvc-supervector": "SupervectorSpeakerEncoder",
@@ -39,37 +72,58 @@ pytestmark = pytest.mark.slow
 
 
 class Environment:
-    """A virtual environment that sees this one's packages but for ours under plugins, without installing them again."""
+    """A virtual environment that sees this one's packages but for ours under plugins, without installing them again.
+
+    Its commands run in forks of a process that has imported Lightning, which takes seconds, but nothing of ours.
+    """
 
     def __init__(self, folder: Path):
         command = [sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")]  # pip is seen, too
         subprocess.run(command, check=True, timeout=120)
         self.folder = folder
-        self.python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+        self.installed: set[str] = set()
+        python = str(folder / "venv" / "bin" / "python")
         below = folder / "below"
         below.mkdir()
         for packages in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
             for entry in Path(packages).iterdir():
                 if "lvc_" not in entry.name:
                     (below / entry.name).symlink_to(entry)
-        own = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+        ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+        own = subprocess.run(ask, check=True, timeout=120, capture_output=True, text=True).stdout.strip()
         # addsitedir and not the bare folder: it obeys the .pth files there, by which editable installs work.
         Path(own, "below.pth").write_text(f"import site; site.addsitedir({str(below)!r})\n")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+        environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        self.server = subprocess.Popen(
+            [python, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment
+        )
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """What python prints for these arguments."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
-        environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        done = subprocess.run(
-            [str(self.python), *arguments],
-            capture_output=True, text=True, timeout=400, cwd=self.folder, env=environment, check=False,
-        )  # fmt: skip
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + (done.stderr if fails else "")
+        printed = [self.folder / "out.txt", self.folder / "err.txt"]
+        assert self.server.stdin is not None
+        assert self.server.stdout is not None
+        self.server.stdin.write(json.dumps([arguments, list(map(str, printed))]) + "\n")
+        self.server.stdin.flush()
+        status = int(self.server.stdout.readline())
+        out, err = (path.read_text() for path in printed)
+        assert (status != 0) == fails, out + err
+        return out + (err if fails else "")
 
-    def install(self, *folders: Path) -> None:
-        """Build packages and install them."""
-        self.run("-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", *map(str, folders))
+    def install(self, sources: dict[str, Path]) -> None:
+        """Build packages, those not there yet, and install them."""
+        missing = {name: folder for name, folder in sources.items() if name not in self.installed}
+        if missing:
+            folders = map(str, missing.values())
+            self.run("-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", *folders)
+            self.installed |= set(missing)
+
+    def uninstall(self) -> None:
+        """Remove all packages that were installed."""
+        if self.installed:
+            self.run("-m", "pip", "uninstall", "--yes", *sorted(self.installed))
+            self.installed.clear()
 
     def packages_of(self, name: str) -> list[str]:
         """The packages that supply a part of that name, by ``lvc plugins --json``."""
@@ -83,11 +137,19 @@ def copied_package(name, folder):
     return shutil.copytree(ROOT / "plugins" / name, folder / name, ignore=ignored)
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    pytest.importorskip("hatchling", reason="hatchling, which builds the plugin packages, is not installed")
+    environment = Environment(tmp_path_factory.mktemp("environment"))
+    with environment.server:  # which ends when its input does
+        yield environment
+
+
 @pytest.fixture
-def environment(tmp_path):
-    pytest.importorskip("hatchling", reason="hatchling, which builds the plugin package, is not installed")
-    (tmp_path / "environment").mkdir()
-    return Environment(tmp_path / "environment")
+def bare(environment):
+    """The environment with none of the packages installed."""
+    environment.uninstall()
+    return environment
 
 
 @pytest.fixture(scope="module")
@@ -97,28 +159,32 @@ def sources(tmp_path_factory):
     return {name: copied_package(name, tmp_path_factory.mktemp("sources")) for name in names}
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory, sources):
-    """An environment with all packages installed."""
-    pytest.importorskip("hatchling", reason="hatchling, which builds the plugin packages, is not installed")
-    environment = Environment(tmp_path_factory.mktemp("environment"))
-    environment.install(*sources.values())
+@pytest.fixture
+def installed(environment, sources):
+    """The environment with all packages installed."""
+    environment.install(sources)
     return environment
 
 
 FIT = ("-m", "lightning_voiceclone", "fit", "--config", str(ROOT / "recipes" / "librispeech.yaml"), "--print_config")
 
 
-def test_listed_while_installed_and_its_voice_names_it_when_gone(environment, sources):
-    assert environment.packages_of("UNetGenerator") == []
-    assert environment.packages_of("ConvGenerator") == ["lightning-voiceclone"]
-    environment.install(sources["lvc-unet"])
-    assert environment.packages_of("UNetGenerator") == ["lvc-unet"]
-    description = environment.run("-c", DESCRIBE_AND_BUILD).strip()
+def test_short_name_is_unknown_when_not_installed(bare):
+    refused = bare.run(*FIT, "--model.generator", "UNetGenerator", fails=True)
+    assert "UNetGenerator" in refused
+    assert "Traceback" not in refused
+
+
+def test_listed_while_installed_and_its_voice_names_it_when_gone(bare, sources):
+    assert bare.packages_of("UNetGenerator") == []
+    assert bare.packages_of("ConvGenerator") == ["lightning-voiceclone"]
+    bare.install({"lvc-unet": sources["lvc-unet"]})
+    assert bare.packages_of("UNetGenerator") == ["lvc-unet"]
+    description = bare.run("-c", DESCRIBE_AND_BUILD).strip()
     assert json.loads(description)["package"] == "lvc-unet"
-    environment.run("-m", "pip", "uninstall", "--yes", "lvc-unet")
-    assert environment.packages_of("UNetGenerator") == []
-    assert "pip install lvc-unet" in environment.run("-c", BUILD, description)
+    bare.uninstall()
+    assert bare.packages_of("UNetGenerator") == []
+    assert "pip install lvc-unet" in bare.run("-c", BUILD, description)
 
 
 def test_resolves_by_its_short_name(installed):
@@ -145,9 +211,3 @@ def test_packages_install_together_and_pass_their_own_tests(installed, sources):
                          *(str(source / "tests") for source in sources.values()))  # fmt: skip
     assert " passed" in told
     assert "failed" not in told
-
-
-def test_short_name_is_unknown_when_not_installed(environment):
-    refused = environment.run(*FIT, "--model.generator", "UNetGenerator", fails=True)
-    assert "UNetGenerator" in refused
-    assert "Traceback" not in refused
