@@ -20,6 +20,10 @@ def installed(*packages):
 @pytest.mark.slow
 class TestWhisperRecognizer(RecognizerConformance):
     part = WhisperRecognizer
+    arguments = {"beam_size": 1}  # of synthetic speech, five hypotheses take many times as long
+
+    def test_five_hypotheses_are_text_too(self):
+        assert isinstance(WhisperRecognizer().transcribe(torch.zeros(16000), 16000), str)
 
     def test_torch_keeps_its_threads(self):
         before = torch.get_num_threads()
