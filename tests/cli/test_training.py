@@ -107,8 +107,8 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
              "--trainer.check_val_every_n_epoch", "null"]  # fmt: skip
     if "librispeech" in words[2]:
         small += ["--model.steps.warmup", "1"]
-    if "wavenet" in words[2]:  # which keeps thirty layers of every sample
-        small += ["--data.segment_seconds", "0.2"]
+    if "vocoder" in words[2]:  # thirty layers of every sample, in WaveNet's, which also generates one by one
+        small += ["--data.segment_seconds", "0.1" if "wavenet" in words[2] else "0.2"]
     assert main([*words, *small]) == 0
     name = Path(command[-1] if command[-2] == "--config" else words[[*words].index("--data.root") - 1]).stem
     last = torch.load(folder / f"runs/{name}/version_0/checkpoints/last.ckpt", weights_only=True)
@@ -123,8 +123,9 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
 def test_the_overlay_of_world_trains(corpus_folder, folder):
     skip_without_its_plugin("world")
     assert main(["fit", *SMALL, "--data.root", str(corpus_folder), "--config",
-                 str(REPOSITORY / "plugins/lvc-world/recipe.yaml"), "--trainer.max_steps", "4",
-                 "--trainer.val_check_interval", "2", "--trainer.limit_val_batches", "1"]) == 0  # fmt: skip
+                 str(REPOSITORY / "plugins/lvc-world/recipe.yaml"), "--trainer.max_steps", "2",
+                 "--trainer.val_check_interval", "2", "--trainer.limit_val_batches", "1",
+                 "--data.batch_size", "2"]) == 0  # fmt: skip
     assert "validation/world_l1" in Path("runs/recipe/version_0/metrics.csv").read_text()
 
 
@@ -435,12 +436,12 @@ def test_mistakes_of_a_recipe_are_named_where_they_are(folder, capsys, line, mis
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder, folder, number, status):
-    command = ["fit", *SMALL, "--data.root", str(corpus_folder)]
-    with Fork(lambda: main(command), folder) as run:
+    fit = ["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.limit_val_batches", "1"]
+    with Fork(lambda: main(fit), folder) as run:
         metrics = folder / "runs/librispeech/version_0/metrics.csv"
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and run.returncode is None and not metrics.is_file():
-            time.sleep(0.2)
+            time.sleep(0.05)
         run.send_signal(number)
         printed = "".join(run.communicate())
         assert run.returncode == status, printed
@@ -448,8 +449,7 @@ def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder,
     step = int(re.search(r"interrupted after step (\d+)", printed)[1])
     checkpoint = folder / "runs/librispeech/version_0/checkpoints/interrupted.ckpt"
     assert torch.load(checkpoint, weights_only=True)["global_step"] == step
-    assert main(["fit", *SMALL, "--data.root", str(corpus_folder), "--ckpt_path", str(checkpoint),
-                 "--trainer.max_steps", str(step + 3)]) == 0  # fmt: skip
+    assert main([*fit, "--ckpt_path", str(checkpoint), "--trainer.max_steps", str(step + 3)]) == 0
     last = folder / "runs/librispeech/version_1/checkpoints/last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == step + 3
 
@@ -459,8 +459,9 @@ def test_wandb_offline_by_one_option(corpus_folder, folder, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for _ in range(2):
-        arguments = ["--trainer.max_epochs", "1", "--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
-        assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *arguments]) == 0
+        steps = ["--trainer.max_steps", "2", "--trainer.val_check_interval", "2", "--trainer.limit_val_batches", "1"]
+        logger = ["--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
+        assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *steps, *logger]) == 0
         wandb.finish()
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 2
     assert len(list(folder.rglob("config.yaml"))) >= 2

@@ -672,7 +672,8 @@ def test_the_recipe_in_two_processes_keeps_equal_weights(corpus_folder, tmp_path
     (tmp_path / "two.py").write_text(textwrap.dedent(TWO_PROCESSES))
     arguments = [
         "--config", str(recipe), "--data.root", str(corpus_folder), "--data.corpus", "SpeakerFolders",
-        "--data.validation", "2", "--data.batch_size", "2", "--model.generator.width", "16",
+        "--data.validation", "2", "--data.batch_size", "2", "--data.segment_seconds", "0.4",
+        "--data.reference_seconds", "0.5", "--model.generator.width", "16",
         "--model.steps.warmup", "2", "--trainer.max_steps", "6", "--trainer.accelerator", "cpu",
         "--trainer.devices", "2",
     ]  # fmt: skip
