@@ -96,6 +96,7 @@ def test_the_command_fits_a_table(tmp_path, monkeypatch, capsys):
     options = ["table.tsv", "--corpora", "ours", "--gaussians", "4", "--output", "judge.safetensors"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lvc_supervector", *options])
+    monkeypatch.delitem(sys.modules, "lvc_supervector.__main__", raising=False)  # as in a new process
     runpy.run_module("lvc_supervector", run_name="__main__")
     assert "9 pieces of 3 speakers" in capsys.readouterr().out
     assert SupervectorSpeakerEncoder(weights=str(tmp_path / "judge.safetensors")).channels == 2
