@@ -44,7 +44,10 @@ def entries(stream: BinaryIO) -> dict[str, Entry]:
     stream.seek(0)
     if length == 0:
         raise RefusedError("it is empty (0 bytes); name a .ckpt of lvc fit")
-    if stream.read(4) != b"PK\x03\x04":
+    begins = stream.read(4)
+    if begins[:1] == pickle.PROTO:
+        raise ForeignError("it is not the archive that torch.save writes since version 1.6, but a pickle")
+    if begins != b"PK\x03\x04":
         raise RefusedError("it is not the archive that torch.save writes since version 1.6; name a .ckpt of lvc fit")
     if (listing := _listing_bytes(stream, length)) > MOST_ENTRIES * LIST_BYTES:
         raise RefusedError(f"its list of entries has {listing} bytes, and at most {MOST_ENTRIES * LIST_BYTES} are read")

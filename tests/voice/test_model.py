@@ -151,10 +151,10 @@ def test_storage_refuses_what_it_cannot_trust(tmp_path):
     with pytest.raises(SpecMismatchError, match=r"fmax is 7000\.0 in the stored spec but 8000\.0"):
         load_voice(tmp_path / "voice")
     path.write_text("!!python/object/apply:os.system ['touch attacked']")
-    with pytest.raises(ConfigurationError, match="does not describe a voice: it is no YAML"):
+    with pytest.raises(ConfigurationError, match="does not describe a model: it is no YAML"):
         load_voice(tmp_path / "voice")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ConfigurationError, match="is not a voice folder"):
+    with pytest.raises(ConfigurationError, match="is not a model folder"):
         save_voice(voice, tmp_path / "mine")
     (tmp_path / "voice/weights.safetensors").unlink()
     with pytest.raises(ConfigurationError, match=r"has no weights\.safetensors"):
