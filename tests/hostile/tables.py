@@ -21,7 +21,7 @@ from pyarrow import parquet
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.corpora import Table
 from lightning_voiceclone.data.manifest import Manifest, Utterance
-from lightning_voiceclone.data.manifest_file import METADATA_KEY
+from lightning_voiceclone.data.manifest_file import ADDED, COLUMNS, METADATA_KEY
 from lightning_voiceclone.data.prepare import JOURNAL_NAME, MANIFEST_NAME, cached_features, prepare
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.listening.material import Material
@@ -102,22 +102,7 @@ def _utterances(count: int = 3) -> tuple[Utterance, ...]:
 
 
 def _table(rows: int = 3) -> Any:
-    columns = {
-        name: [getattr(row, name) for row in _utterances(rows)]
-        for name in (
-            "path",
-            "start",
-            "end",
-            "speaker",
-            "text",
-            "rate",
-            "bandwidth_hz",
-            "snr_db",
-            "hash",
-            "split",
-            "parallel",
-        )
-    }
+    columns = {name: [getattr(row, name) for row in _utterances(rows)] for name in COLUMNS}
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: b'{"root": "/corpus"}'})
 
 
@@ -139,12 +124,14 @@ def _write(path: Path, pieces: Iterable[Any]) -> None:
 def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
     table = _table()
     changes: dict[str, Any] = {"no rows": table.slice(0, 0)}
-    for name in ("start", "end", "bandwidth_hz", "snr_db"):
+    for name in ("start", "end", "bandwidth_hz", "snr_db", "offset"):
         for value in NOT_NUMBERS:
-            if (name, value) != ("snr_db", -1.0):
+            if value != -1.0 or name not in ("snr_db", "offset"):
                 changes[f"{name} {value}"] = _with(table, name, [1.0, value, 1.5])
     for value in (0, -16000, 1, 2**62):
         changes[f"rate {value}"] = _with(table, "rate", [16000, value, 16000])
+    for value in (-2, 65, 2**62):
+        changes[f"channel {value}"] = _with(table, "channel", [0, value, 1])
     for name, values in {
         "hash": ["", "0" * 63, "g" * 64, "../" * 20 + "0000"],
         "split": ["", "dev", "TRAIN", "\0"],
@@ -191,7 +178,7 @@ def _manifests(folder: Path, rng: random.Random) -> Iterator[Altered]:
     for name, pieces in [*((name, [changed]) for name, changed in changes.items()), *large.items()]:
         path = folder / "m.parquet"
         _write(path, pieces)
-        older = name == "parallel missing"  # manifests had no such column before
+        older = name.removesuffix(" missing") in ADDED  # columns that manifests did not have before
         yield Altered(f"manifest: {name}", path, lambda path=path: Manifest.read(path), tolerated=older)
 
 
