@@ -109,7 +109,7 @@ class BatchJudge(Discriminator):
         return [[(x - x.mean(0, keepdim=True)).mean((1, 2)).detach() * self.scale]]
 
 
-@pytest.mark.parametrize("check", ["test_rows_are_judged_apart", "test_gradients_reach_weights_and_input"])
+@pytest.mark.parametrize("check", ["test_rows_are_independent", "test_gradients_reach_weights_and_input"])
 def test_faulty_discriminator_is_caught(check):
     class Faulty(DiscriminatorConformance):
         part = BatchJudge
@@ -128,7 +128,7 @@ class SumLoss(AdversarialLoss):
         return sum(fake.mean() for fake in fake_logits)
 
 
-@pytest.mark.parametrize("check", ["test_mean_over_judges", "test_pulls_the_right_way"])
+@pytest.mark.parametrize("check", ["test_mean_over_sub_discriminators", "test_gradients_have_the_right_sign"])
 def test_faulty_loss_is_caught(check):
     class Faulty(AdversarialLossConformance):
         part = SumLoss

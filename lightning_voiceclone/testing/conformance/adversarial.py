@@ -25,7 +25,7 @@ from lightning_voiceclone.testing.conformance.part import (
 
 
 class DiscriminatorConformance(PartConformance):
-    """Shapes, gradients of both orders, rows apart, determinism, dtype and device moves, checkpoints."""
+    """Shapes, gradients of both orders, independent rows, determinism, dtype and device moves, checkpoints."""
 
     def make(self, dims: Dims, **more: object) -> Discriminator:
         """The discriminator for these widths."""
@@ -34,7 +34,7 @@ class DiscriminatorConformance(PartConformance):
         assert isinstance(part, Discriminator)
         return part
 
-    def judged(self, dims: Dims, size: int, rows: int = 2) -> tuple[Tensor, Condition]:
+    def inputs(self, dims: Dims, size: int, rows: int = 2) -> tuple[Tensor, Condition]:
         """Input of the discriminator, of ``size`` frames or samples, and its condition."""
         seeded()
         by_features = self.part.takes == "features"  # type: ignore[attr-defined]
@@ -44,7 +44,7 @@ class DiscriminatorConformance(PartConformance):
     @pytest.mark.parametrize("dims", [NOISE_ONLY, CLONING, Dims(1, noise=1)], ids=["13", "20", "1"])
     @pytest.mark.parametrize("size", [1, 2, 17, 60])
     def test_shape(self, dims: Dims, size: int) -> None:
-        x, condition = self.judged(dims, size)
+        x, condition = self.inputs(dims, size)
         outputs = self.make(dims)(x, condition)
         assert outputs
         for maps in outputs:
@@ -55,12 +55,12 @@ class DiscriminatorConformance(PartConformance):
                 assert map_.isfinite().all()
 
     def test_without_condition(self) -> None:
-        x, condition = self.judged(CLONING, 30)
+        x, condition = self.inputs(CLONING, 30)
         discriminator = self.make(CLONING).eval()
         assert_close(discriminator(x)[0][-1], discriminator(x, condition)[0][-1])
 
     def test_gradients_reach_weights_and_input(self) -> None:
-        x, condition = self.judged(CLONING, 300)
+        x, condition = self.inputs(CLONING, 300)
         discriminator = self.make(CLONING).train()
         x.requires_grad_()
         sum(maps[-1].square().mean() for maps in discriminator(x, condition)).backward()  # type: ignore[union-attr]
@@ -69,7 +69,7 @@ class DiscriminatorConformance(PartConformance):
         assert x.grad.any()
 
     def test_gradient_penalty_reaches_weights(self) -> None:
-        real, condition = self.judged(CLONING, 64)
+        real, condition = self.inputs(CLONING, 64)
         discriminator = self.make(CLONING).train()
         penalty = WassersteinLoss().penalty(discriminator, real, torch.randn_like(real), condition)
         assert penalty is not None
@@ -78,17 +78,17 @@ class DiscriminatorConformance(PartConformance):
         assert any(gradient.any() for gradient in gradients)
         assert all(gradient.isfinite().all() for gradient in gradients)
 
-    def test_rows_are_judged_apart(self) -> None:
-        x, condition = self.judged(CLONING, 60)
+    def test_rows_are_independent(self) -> None:
+        x, condition = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING).eval()
         together, alone = discriminator(x, condition), discriminator(x[:1], random_condition(CLONING, [60]))
         for maps, maps_alone in zip(together, alone, strict=True):
             assert_close(maps[-1][:1], maps_alone[-1])
 
-    def test_speaker_changes_the_judgement(self) -> None:
+    def test_speaker_changes_the_output(self) -> None:
         if "speaker" not in inspect.signature(self.part.__init__).parameters:
             pytest.skip("has no option speaker")
-        x, condition = self.judged(CLONING, 60)
+        x, condition = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING, speaker=True).eval()
         assert condition.speaker is not None
         other = replace(condition, speaker=-condition.speaker)
@@ -100,12 +100,12 @@ class DiscriminatorConformance(PartConformance):
             self.make(NOISE_ONLY, speaker=True)
 
     def test_deterministic_in_eval(self) -> None:
-        x, condition = self.judged(CLONING, 60)
+        x, condition = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING).eval()
         assert torch.equal(discriminator(x, condition)[0][-1], discriminator(x, condition)[0][-1])
 
     def test_double_precision(self) -> None:
-        x, _ = self.judged(CLONING, 60)
+        x, _ = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING).eval()
         single = discriminator(x)[0][-1]
         double = discriminator.double()(x.double())[0][-1]
@@ -114,19 +114,19 @@ class DiscriminatorConformance(PartConformance):
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     def test_cuda(self) -> None:
-        x, _ = self.judged(CLONING, 60)
+        x, _ = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING).eval()
         on_cpu = discriminator(x)[0][-1]
         assert_close(discriminator.cuda()(x.cuda())[0][-1].cpu(), on_cpu, 1e-2)
 
     def test_checkpoint_round_trip(self) -> None:
-        x, condition = self.judged(CLONING, 60)
+        x, condition = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING).eval()
         assert torch.equal(rebuilt(discriminator)(x, condition)[0][-1], discriminator(x, condition)[0][-1])
 
 
 class AdversarialLossConformance(PartConformance):
-    """Scalars, the mean over sub-discriminators, gradients that pull the right way, finite at the ends."""
+    """Scalars, the mean over sub-discriminators, gradients of the right sign, finite at the ends."""
 
     def make(self) -> AdversarialLoss:
         """The loss."""
@@ -134,7 +134,7 @@ class AdversarialLossConformance(PartConformance):
         assert isinstance(part, AdversarialLoss)
         return part
 
-    def test_mean_over_judges(self) -> None:
+    def test_mean_over_sub_discriminators(self) -> None:
         loss = self.make()
         seeded()
         real, fake = [torch.randn(2, 1, 9), torch.randn(2, 3)], [torch.randn(2, 1, 9), torch.randn(2, 3)]
@@ -144,19 +144,19 @@ class AdversarialLossConformance(PartConformance):
         apart = [loss.generator(fake[index : index + 1]) for index in range(2)]
         assert_close(loss.generator(fake), torch.stack(apart).mean(), 1e-6)
 
-    def test_pulls_the_right_way(self) -> None:
+    def test_gradients_have_the_right_sign(self) -> None:
         loss = self.make()
-        # Between the labels that losses use (-1 or 0 for fake, 1 for real), where none is at rest.
+        # Between the labels that losses use (-1 or 0 for fake, 1 for real), where no gradient is 0.
         real, fake = torch.full((4, 1), 0.5, requires_grad=True), torch.full((4, 1), 0.5, requires_grad=True)
         loss.discriminator([real], [fake]).backward()
         assert real.grad is not None
         assert fake.grad is not None
-        assert (real.grad < 0).all(), "the discriminator must gain by higher logits of real"
-        assert (fake.grad > 0).all(), "the discriminator must gain by lower logits of fake"
+        assert (real.grad < 0).all(), "the discriminator's loss must fall with higher logits of real"
+        assert (fake.grad > 0).all(), "the discriminator's loss must fall with lower logits of fake"
         fake.grad = None
         loss.generator([fake]).backward()
         assert fake.grad is not None
-        assert (fake.grad < 0).all(), "the generator must gain by higher logits of fake"
+        assert (fake.grad < 0).all(), "the generator's loss must fall with higher logits of fake"
 
     def test_finite_at_the_ends(self) -> None:
         loss = self.make()

@@ -52,7 +52,7 @@ class MetricConformance(PartConformance):
         )
 
     def perfect(self) -> Case:
-        """A case than which none is better."""
+        """A case with the best value."""
         return self.copy()
 
     def graded(self) -> list[Case]:
@@ -62,71 +62,71 @@ class MetricConformance(PartConformance):
         noise = torch.randn_like(case.clone) * case.clone.square().mean().sqrt()
         return [replace(case, clone=case.clone + noise * 10 ** (-level / 20)) for level in self.noise_db]
 
-    def figure(self, measure: Metric, *cases: Case) -> float:
+    def figure(self, metric: Metric, *cases: Case) -> float:
         """The figure over these cases alone."""
-        measure.reset()
+        metric.reset()
         for case in cases:
-            measure.update(case)
-        return float(measure.compute())
+            metric.update(case)
+        return float(metric.compute())
 
-    def test_says_what_it_is(self) -> None:
-        measure = self.make()
-        assert re.fullmatch(r"[a-z][a-z0-9_]*", measure.name), f"{measure.name!r} cannot be a key of metrics.json"
-        assert measure.unit
-        assert isinstance(measure.higher_is_better, bool)
-        assert measure.judge is None or isinstance(measure.judge, MetricSource)
+    def test_describes_itself(self) -> None:
+        metric = self.make()
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name), f"{metric.name!r} cannot be a key of metrics.json"
+        assert metric.unit
+        assert isinstance(metric.higher_is_better, bool)
+        assert metric.judge is None or isinstance(metric.judge, MetricSource)
 
     def test_perfect_is_best(self) -> None:
-        measure = self.make()
-        if measure.best is None:
+        metric = self.make()
+        if metric.best is None:
             pytest.skip("no best value is claimed")
-        assert self.figure(measure, self.perfect()) == pytest.approx(measure.best, abs=1e-3)
+        assert self.figure(metric, self.perfect()) == pytest.approx(metric.best, abs=1e-3)
 
     def test_worse_clones_have_worse_figures(self) -> None:
-        measure, cases = self.make(), self.graded()
+        metric, cases = self.make(), self.graded()
         if not cases:
             pytest.skip("no order is claimed")
-        figures = [self.figure(measure, case) for case in cases]
-        signed = figures if measure.higher_is_better else [-value for value in figures]
+        figures = [self.figure(metric, case) for case in cases]
+        signed = figures if metric.higher_is_better else [-value for value in figures]
         assert all(better > worse for better, worse in itertools.pairwise(signed)), figures
 
     def test_nothing_measured_is_not_a_number(self) -> None:
         assert np.isnan(float(self.make().compute()))
 
     def test_deterministic_and_leaves_audio_alone(self) -> None:
-        measure, case = self.make(), self.copy()
+        metric, case = self.make(), self.copy()
         before = {role: getattr(case, role).clone() for role in ("source", "reference", "clone")}
-        assert self.figure(measure, case) == self.figure(measure, case)
+        assert self.figure(metric, case) == self.figure(metric, case)
         for role, audio in before.items():
             assert torch.equal(getattr(case, role), audio), f"{role} was changed"
 
     def test_a_case_without_answer_leaves_no_trace(self) -> None:
-        measure, case = self.make(), self.perfect()
-        alone = self.figure(measure, case)
-        measure.reset()
-        measure.update(case)
+        metric, case = self.make(), self.perfect()
+        alone = self.figure(metric, case)
+        metric.reset()
+        metric.update(case)
         try:
-            measure.update(replace(case, parallel=None, genuine=None))
+            metric.update(replace(case, parallel=None, genuine=None))
         except UndefinedMeasureError:
-            assert float(measure.compute()) == alone
+            assert float(metric.compute()) == alone
 
     def test_weights_count_as_repetition(self) -> None:
-        measure = self.make()
-        measure.reset()
+        metric = self.make()
+        metric.reset()
         for case in (self.perfect(), *self.graded()[:2]):
-            measure.update(case)
-        scores = torch.cat([*measure.scores]).numpy()
+            metric.update(case)
+        scores = torch.cat([*metric.scores]).numpy()
         weights = np.arange(1.0, len(scores) + 1)[None]
         repeated = np.repeat(scores, weights[0].astype(int), axis=0)
-        expected = measure.summarize(repeated, np.ones((1, len(repeated))))
-        np.testing.assert_allclose(measure.summarize(scores, weights), expected, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(measure.summarize(scores, 3 * weights), expected, rtol=1e-9, atol=1e-12)
-        assert measure.summarize(scores, np.ones((5, len(scores)))).shape == (5,)
-        assert np.isnan(measure.summarize(scores, np.zeros((1, len(scores))))).all()
+        expected = metric.summarize(repeated, np.ones((1, len(repeated))))
+        np.testing.assert_allclose(metric.summarize(scores, weights), expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(metric.summarize(scores, 3 * weights), expected, rtol=1e-9, atol=1e-12)
+        assert metric.summarize(scores, np.ones((5, len(scores)))).shape == (5,)
+        assert np.isnan(metric.summarize(scores, np.zeros((1, len(scores))))).all()
 
 
 class RecognizerConformance(PartConformance):
-    """Text for speech, the same each time, whatever the length; who it is."""
+    """Text for speech, the same each time, whatever the length; the model behind it."""
 
     sizes = (RATE, 3 * RATE)
 
@@ -136,7 +136,7 @@ class RecognizerConformance(PartConformance):
         assert isinstance(part, Recognizer)
         return part
 
-    def test_says_who_it_is(self) -> None:
+    def test_names_its_model(self) -> None:
         judge = self.make().judge
         assert judge.name
         assert judge.version
