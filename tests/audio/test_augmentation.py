@@ -185,7 +185,7 @@ def test_impossible_settings_are_refused(make, told):
         make()
 
 
-def test_noise_that_cannot_be_decoded_is_told_at_once_and_hidden_files_are_none(tmp_path):
+def test_noise_that_cannot_be_decoded_is_reported_at_once_and_hidden_files_are_none(tmp_path):
     soundfile.write(tmp_path / "a.wav", torch.randn(RATE).numpy(), RATE)
     (tmp_path / "._a.wav").write_bytes(b"a resource fork")
     AddNoise(noise=str(tmp_path))

@@ -177,7 +177,7 @@ def test_speech_over_noise_is_known_within_three_decibels(recording, rate):
     assert check_recording(recording("wav", quiet, rate=rate, subtype="FLOAT")).snr_db > 40
 
 
-def test_an_editors_silence_is_not_a_quiet_room_and_noise_is_no_speech(recording):
+def test_digital_silence_is_no_background_noise_and_noise_is_no_speech(recording):
     rate, (speech, level) = 16000, phrases(16000)
     noisy = speech + np.random.default_rng(0).standard_normal(len(speech)) * np.sqrt(level / 10)
     cut = np.concatenate([noisy, np.zeros(2 * rate), noisy])
@@ -201,7 +201,7 @@ def test_clipping_is_a_fact_and_not_a_fault(recording):
     assert 0.05 < facts.clipped < 0.9
 
 
-def test_a_segment_is_judged_by_itself(recording):
+def test_a_segment_is_checked_by_itself(recording):
     path = recording("flac", np.concatenate([np.zeros(24000), voice(1.0)]))
     assert check_recording(path, start=1.0).seconds == pytest.approx(1.0)
     with pytest.raises(RecordingError, match="silent"):

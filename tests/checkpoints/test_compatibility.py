@@ -39,7 +39,7 @@ def test_fields_that_specs_had_once_make_no_difference():
     ({"discriminator": part("A"), "generator": part("A")}, {"discriminator": None, "generator": part("B")},
      r"discriminator is A\(\) in the checkpoint but absent"),
 ])  # fmt: skip
-def test_the_first_other_part_is_told(stored, present, told):
+def test_the_first_other_part_is_named(stored, present, told):
     with pytest.raises(SpecMismatchError, match=told):
         check_same_parts(stored, present)
 
@@ -51,7 +51,7 @@ def test_some_roles_may_differ():
         check_same_parts(stored, {"generator": part("A"), "vocoder": part("B")})
 
 
-def test_other_frozen_weights_are_told():
+def test_other_external_weights_are_refused():
     with pytest.raises(SpecMismatchError, match=r"frozen weights of content_encoder have the hash aaaa.* but bbbb"):
         check_same_parts({"content_encoder": {**part("A"), "sha256": "a" * 64}},
                          {"content_encoder": {**part("A"), "sha256": "b" * 64}})  # fmt: skip

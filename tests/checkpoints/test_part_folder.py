@@ -46,7 +46,7 @@ def test_half_the_bytes_and_nearly_the_same(trained, tmp_path):
                if t.is_floating_point())  # fmt: skip
 
 
-def test_a_frozen_one_is_referred_to_and_not_copied(trained, folder):
+def test_an_external_part_is_referred_to_and_not_copied(trained, folder):
     frozen = Vocos(SPEC, **SMALL, pretrained=str(folder))
     assert not any(p.requires_grad for p in frozen.parameters())
     assert frozen.weights_sha256 == weights_sha256(all_weights(trained))

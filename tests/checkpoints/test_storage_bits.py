@@ -40,7 +40,7 @@ def test_a_row_of_zeros_stays_zero():
     assert torch.equal(dequantize(packed)["x"], torch.zeros(64, 64))
 
 
-def test_what_is_unpacked_packs_to_the_same():
+def test_dequantised_weights_quantise_to_the_same():
     once = dequantize(quantize_storage(weights(), 8))
     twice = dequantize(quantize_storage(once, 8))
     torch.testing.assert_close(twice["matrix"], once["matrix"], rtol=1e-6, atol=0)

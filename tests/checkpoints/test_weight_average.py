@@ -49,6 +49,6 @@ def test_the_mean_of_a_voice_with_itself_is_that_voice():
         ({"statistics": 1.0}, "statistics of other recordings"),
     ],
 )
-def test_voices_that_have_no_mean_are_told_apart(changes, words):
+def test_models_that_have_no_mean_are_refused(changes, words):
     with pytest.raises(ConfigurationError, match=words):
         mean_voice({"a.ckpt": voice(1), "b.ckpt": voice(2, **changes)})

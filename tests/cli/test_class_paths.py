@@ -94,7 +94,7 @@ def test_nor_what_an_argument_of_a_class_names(parser, place, marked, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_line_says_what_is_wanted(parser, tmp_path):
+def test_the_line_states_what_is_wanted(parser, tmp_path):
     evil = {"class_path": "os.system", "init_args": {"command": "true"}}
     assert refused(parser, settings("model.generator", evil), tmp_path) == (
         "--model.generator: os.system is no Generator, and is not called; name a class of that kind"

@@ -64,7 +64,7 @@ def test_evaluate_and_compare(pairs, tmp_path, capsys):
         (["--ground-truth", "--draws", "0"], "--draws is 0"),
     ],
 )
-def test_one_thing_is_judged(given, told, tmp_path):
+def test_one_system_is_measured(given, told, tmp_path):
     with pytest.raises(ConfigurationError, match=told):
         evaluate.run(["--pairs", "p.tsv", "--output", str(tmp_path), *given])
 

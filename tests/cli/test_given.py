@@ -64,7 +64,7 @@ def test_other_names_are_files_or_refused(folder, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
-def test_last_without_a_run_is_told_in_one_line(folder, capsys, command):
+def test_last_without_a_run_is_reported_in_one_line(folder, capsys, command):
     assert main([command, "--config", RECIPE, "--ckpt_path", "last"]) == 2
     (line,) = capsys.readouterr().err.splitlines()[-1:]
     assert line == (
@@ -110,7 +110,7 @@ def test_a_checkpoint_with_hyper_parameters_is_refused(run, folder, capsys, comm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "validate"])
-def test_a_checkpoint_that_is_cut_short_is_told_in_one_line(run, folder, capsys, command):
+def test_a_truncated_checkpoint_is_reported_in_one_line(run, folder, capsys, command):
     arguments, trained = run
     Path("cut.ckpt").write_bytes((trained / "checkpoints/last.ckpt").read_bytes()[:5000])
     assert main([command, *arguments, "--trainer.max_steps", "2", "--ckpt_path", "cut.ckpt"]) == 2

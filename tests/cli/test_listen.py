@@ -83,7 +83,7 @@ def test_a_port_in_use_and_the_database_of_another_test(capsys, reports, tmp_pat
 
 
 @pytest.mark.slow
-def test_without_the_extra_its_name_is_told(capsys, reports, monkeypatch):
+def test_without_the_extra_its_name_is_given(capsys, reports, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert "pip install 'lightning-voiceclone[listen]'" in told(capsys, reports[0])
 

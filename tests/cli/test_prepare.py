@@ -29,7 +29,7 @@ def corpus(tmp_path):
     return tmp_path / "corpus"
 
 
-def test_a_short_summary_says_what_came_out(corpus, tmp_path, capsys):
+def test_a_short_summary_of_the_results(corpus, tmp_path, capsys):
     output = tmp_path / "out"
     assert run(["SpeakerFolders", str(corpus), "--output", str(output), "--validation", "1", "--test", "0.2"]) == 0
     printed = capsys.readouterr().out
@@ -79,7 +79,7 @@ def test_features_by_name(corpus, tmp_path):
         (["SpeakerFolders", "--download"], ConfigurationError, "no download"),
     ],
 )
-def test_what_cannot_work_is_told(corpus, tmp_path, arguments, error, told):
+def test_what_cannot_work_is_refused(corpus, tmp_path, arguments, error, told):
     kind, *rest = arguments
     with pytest.raises(error, match=told) as caught:
         run([kind, str(corpus), "--output", str(tmp_path / "out"), *rest])

@@ -143,7 +143,7 @@ def test_any_value_can_be_overridden(capsys):
 
 
 @pytest.mark.slow
-def test_fit_writes_what_the_recipes_page_says(trained):
+def test_fit_writes_what_the_recipes_page_lists(trained):
     names = {path.name for path in trained.rglob("*")}
     assert {"config.yaml", "metrics.csv", "last.ckpt"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
@@ -250,7 +250,7 @@ def test_evaluation_finds_the_configuration_beside_the_checkpoint(trained, folde
         (("--output", "/dev/null/c.wav"), "/dev/null"),
     ],
 )
-def test_clone_says_in_one_line_what_is_wrong(trained, recordings, monkeypatch, capsys, change, words):
+def test_clone_reports_in_one_line_what_is_wrong(trained, recordings, monkeypatch, capsys, change, words):
     monkeypatch.chdir(recordings)
     settings = {"--checkpoint": str(trained / "checkpoints/last.ckpt"), "--source": "a.wav", "--reference": "b.wav",
                 "--output": "c2.wav"}  # fmt: skip
@@ -373,7 +373,7 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
         (["--data.root", "null", "--data.corpus", "LibriSpeech"], "corpora/LibriSpeech"),
     ],
 )
-def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, arguments, words):
+def test_fit_reports_in_one_line_what_is_wrong(folder, corpus_folder, capsys, arguments, words):
     assert main(["fit", *SMALL, "--data.root", str(corpus_folder), *arguments]) == 2
     error = capsys.readouterr().err
     last = error.splitlines()[-1]
@@ -401,7 +401,7 @@ def test_fit_says_in_one_line_what_is_wrong(folder, corpus_folder, capsys, argum
         ),
     ],
 )
-def test_a_command_that_lacks_something_says_what(folder, capsys, command, words):
+def test_a_command_names_what_it_lacks(folder, capsys, command, words):
     Path("lone.ckpt").touch()
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -515,7 +515,7 @@ def test_without_a_logger_no_configuration_is_replaced(folder, corpus_folder, ca
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_other_settings_of_training_is_told_in_one_line(folder, corpus_folder, capsys):
+def test_a_checkpoint_of_other_training_settings_is_reported_in_one_line(folder, corpus_folder, capsys):
     arguments = ["fit", *SMALL, "--data.root", str(corpus_folder), "--trainer.max_steps", "1"]
     assert main(arguments) == 0
     (checkpoint,) = Path("runs").rglob("last.ckpt")

@@ -63,7 +63,7 @@ def test_missing_package_is_named():
 
 
 @pytest.mark.parametrize("package", ["x; rm -rf /", "git+https://example.org/x", "-r", "a b", ".."])
-def test_what_is_no_package_is_not_told_to_be_installed(package):
+def test_no_installation_is_advised_for_what_is_no_package(package):
     description = {"kind": "generators", "name": "GoneGenerator", "package": package, "arguments": {}}
     with pytest.raises(PluginError, match="which is no name of a package") as caught:
         build(description)
@@ -92,7 +92,7 @@ def test_class_of_no_package_asks_for_its_module():
         build(description)
 
 
-def test_frozen_weights_are_the_same_wherever_they_lie():
+def test_external_weights_are_the_same_wherever_they_are():
     def made(path, sha256):
         return {"encoder": {"kind": "k", "name": "N", "arguments": {"width": 4, "pretrained": path}, "sha256": sha256}}
 

@@ -59,12 +59,12 @@ def test_differences_inside_a_stack_name_the_part():
     assert STACK.differences(replace(STACK, parts=(MEL,))) == [("number of parts", 2, 1)]
 
 
-def test_join_says_where_two_parts_differ():
+def test_join_names_where_two_parts_differ():
     check_join("generator", MEL, "vocoder", MEL)
     with pytest.raises(SpecMismatchError, match="hop_length is 160 in generator but 256 in vocoder"):
         check_join("generator", MEL, "vocoder", replace(MEL, hop_length=256))
 
 
-def test_unknown_field_tells_of_a_newer_version():
+def test_unknown_field_points_to_a_newer_version():
     with pytest.raises(SpecMismatchError, match=r"colour.*newer"):
         AudioSpec.from_mapping({**MEL.to_mapping(), "colour": "pink"})

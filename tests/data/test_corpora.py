@@ -137,7 +137,7 @@ def test_speaker_folders_at_any_depth(tmp_path):
         (LibriTTS, "lvc prepare LibriTTS"),
     ],
 )
-def test_a_missing_root_is_told_in_one_line(tmp_path, corpus, told):
+def test_a_missing_root_is_reported_in_one_line(tmp_path, corpus, told):
     with pytest.raises(ConfigurationError, match=told) as caught:
         list(corpus(tmp_path / "nowhere").recordings())
     assert "nowhere" in str(caught.value)
@@ -182,7 +182,7 @@ def test_tables_with_tabs_and_commas(tmp_path):
         ("path\tspeaker\tsplit\na.wav\tb\tdev\n", "'dev'; use train, validation, test"),
     ],
 )
-def test_a_wrong_table_is_told_with_its_line(tmp_path, text, told):
+def test_a_wrong_table_is_reported_with_its_line(tmp_path, text, told):
     (tmp_path / "a.tsv").write_text(text)
     with pytest.raises(ConfigurationError, match=told):
         list(Table(tmp_path / "a.tsv").recordings())
@@ -246,7 +246,7 @@ def test_an_interrupted_download_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_corpora_without_a_download_say_so(tmp_path):
+def test_corpora_without_a_download_are_refused(tmp_path):
     for corpus in (SpeakerFolders, Table):
         with pytest.raises(ConfigurationError, match="no download"):
             corpus.download(tmp_path)

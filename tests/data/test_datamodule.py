@@ -63,7 +63,7 @@ def test_training_recordings_are_played_at_other_speeds_too(root):
         assert hertz == pytest.approx([hertz[0], 0.8 * hertz[0], 1.25 * hertz[0]], abs=4)  # bins are 2 Hz wide
 
 
-def test_a_reference_of_a_played_speaker_is_played_alike(root):
+def test_a_reference_of_a_resampled_speaker_is_resampled_alike(root):
     data = set_up(root, speeds=[0.8], reference_elsewhere=1.0, cache_megabytes=0)
     dataset = data.datasets["train"]
     for draw in next(iter(data.train_dataloader().batch_sampler)):
@@ -139,14 +139,14 @@ def test_numbers_outside_of_their_range_are_refused_with_it(setting, value, rang
         VoiceDataModule(**{setting: value})
 
 
-def test_a_cache_that_cannot_be_written_to_is_told_with_its_variable(root, tmp_path, monkeypatch):
+def test_an_unwritable_cache_is_reported_with_its_variable(root, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("LVC_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(ConfigurationError, match="file is no folder that you may write to; set LVC_CACHE to one"):
         set_up(root)
 
 
-def test_a_user_without_a_home_is_told_which_variable_to_set(monkeypatch):
+def test_a_user_without_a_home_gets_the_name_of_the_variable(monkeypatch):
     def homeless(self):
         raise RuntimeError("Could not determine home directory.")
 

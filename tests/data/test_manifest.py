@@ -59,7 +59,7 @@ def test_a_folder_with_its_own_recordings_can_be_moved(tmp_path):
     assert Manifest.read(tmp_path / "new" / "m.parquet", root="/elsewhere").root.as_posix() == "/elsewhere"
 
 
-def test_what_is_no_manifest_is_told_in_one_line(tmp_path):
+def test_what_is_no_manifest_is_reported_in_one_line(tmp_path):
     with pytest.raises(ConfigurationError, match="no manifest at"):
         Manifest.read(tmp_path / "m.parquet")
     (tmp_path / "m.parquet").write_text("path\tspeaker\n")

@@ -29,7 +29,7 @@ def test_both_stores_give_the_same(audio, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_samples_are_judged_as_their_file_is(audio, tmp_path):
+def test_samples_are_checked_as_their_file_is(audio, tmp_path):
     facts = check_recording(tmp_path / "a.wav")
     ours = check_samples(read_audio(tmp_path / "a.wav")[0], 16000, "a.wav")
     assert {**vars(ours), "sha256": facts.sha256} == vars(facts)

@@ -84,7 +84,7 @@ def test_same_draw_same_crop_and_other_seed_another():
     assert not np.array_equal(one["audio"], three["audio"])
 
 
-def test_a_short_recording_is_padded_and_says_so():
+def test_a_short_recording_is_padded_with_a_note():
     item = dataset()[Draw(2, 0)]
     assert item["length"] == 30
     assert item["audio"].shape == ((50 + 6) * HOP,)
@@ -93,7 +93,7 @@ def test_a_short_recording_is_padded_and_says_so():
 
 
 @pytest.mark.parametrize("total", [50, 120, 200, 400])
-def test_reference_lies_apart_from_the_source_where_there_is_room(total):
+def test_reference_does_not_overlap_the_source_where_both_fit(total):
     rng = random.Random(0)
     for _ in range(300):
         begin = rng.randint(0, total - 50)
@@ -134,7 +134,7 @@ def test_crop_beyond_the_end_is_mirrored_then_silent():
     assert not crop[4 * HOP :].any()
 
 
-def test_nobody_listens_and_no_reference_is_read():
+def test_a_model_without_references_reads_none():
     item = dataset(reference=0)[Draw(0, 0)]
     assert item["reference"].shape == (0,)
     assert item["reference_length"] == 0
@@ -142,7 +142,7 @@ def test_nobody_listens_and_no_reference_is_read():
 
 @pytest.mark.parametrize("megabytes", [0, 10])
 @pytest.mark.parametrize("rate", [16000, 22050])
-def test_recordings_give_the_same_crop_with_and_without_room(tmp_path, megabytes, rate):
+def test_recordings_give_the_same_crop_with_and_without_a_cache(tmp_path, megabytes, rate):
     audio = speech_like(2.0, sample_rate=rate).audio
     soundfile.write(tmp_path / "a.wav", audio, rate)
     utterance = Utterance(path="a.wav", start=0.25, end=1.75, speaker="a", text="", rate=rate, bandwidth_hz=8000.0,
@@ -194,7 +194,7 @@ def test_a_recording_played_faster_is_higher_and_shorter(tmp_path, megabytes):
     assert len(recordings.read(0, 25000, 30000)) == 600
 
 
-def test_a_stretch_played_slower_is_that_stretch(tmp_path):
+def test_a_segment_played_slower_is_that_segment(tmp_path):
     click = np.zeros(16000, np.float32)
     click[8000] = 0.5
     soundfile.write(tmp_path / "a.wav", click, 16000)
@@ -304,7 +304,7 @@ def test_no_process_is_left_without_a_batch():
     assert [[draw.index for draw in batch] for (batch,) in shares] == [[0], [1], [0]]
 
 
-def test_evaluation_walks_a_fixed_grid():
+def test_evaluation_takes_crops_on_a_fixed_grid():
     sampler = SegmentSampler([2, 1], 2, seed=0, segment=50)
     assert [[(d.index, d.frame) for d in b] for b in batches(sampler)] == [[(0, 0), (0, 50)], [(1, 0)]]
 

@@ -67,7 +67,7 @@ def test_tree_and_tables_agree(small):
 
 
 @needs_espeak
-def test_nobody_says_the_held_out_sentence_in_training(small):
+def test_the_held_out_sentence_is_not_in_training(small):
     held_out = {path: text for path, _, text in corpus.read_table(small / "held_out" / corpus.TABLE)}
     assert set(held_out) == {"source.wav", "reference.wav"}
     trained = {text for _, _, text in corpus.read_table(small / "train" / corpus.TABLE)}

@@ -59,14 +59,14 @@ def test_rate_and_pitch_have_their_effect(espeak):
         ({"text": "  "}, ["said nothing", "'  '"]),
     ],
 )
-def test_what_cannot_be_said_is_refused(espeak, arguments, words):
+def test_what_cannot_be_spoken_is_refused(espeak, arguments, words):
     with pytest.raises(LVCError) as caught:
         espeak.speak(**arguments)
     for word in words:
         assert word in str(caught.value)
 
 
-def test_a_missing_package_is_told_with_its_remedy(monkeypatch):
+def test_a_missing_package_is_reported_with_its_remedy(monkeypatch):
     from lightning_voiceclone.demo.espeak import speak
 
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)

@@ -161,7 +161,7 @@ def test_without_metrics_and_with_a_silent_clone(tmp_path):
     assert "synthetic speakers" not in text
 
 
-def test_a_missing_recording_or_another_rate_is_told_and_the_old_page_stays(tmp_path):
+def test_a_missing_recording_or_another_rate_is_reported_and_the_old_page_stays(tmp_path):
     (tmp_path / "index.html").write_text("old")
     for name, rate in (("source", 16000), ("reference", 16000), ("cloned_default", 16000)):
         soundfile.write(tmp_path / f"{name}.wav", tone(200), rate)

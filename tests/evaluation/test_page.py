@@ -73,7 +73,7 @@ def test_whatever_the_report_holds_is_escaped(tmp_path):
 
 
 @pytest.mark.slow
-def test_figures_judges_errors_and_warnings(tmp_path):
+def test_figures_sources_errors_and_warnings(tmp_path):
     write_report(tmp_path, system={"name": "mine", "checkpoint": {"sha256": "cafe"}, "warnings": ["same encoder"]})
 
     def edit(report):
@@ -187,7 +187,7 @@ def test_memory_does_not_grow_with_the_cases(tmp_path):
         ('{"pairs_sha256": "a", "system": {}, "metrics": {}, "cases": [{"case": "x"}, {"case": "x"}]}', "two cases"),
     ],
 )
-def test_what_is_no_report_is_told_in_one_line_and_the_old_page_stays(tmp_path, content, words):
+def test_what_is_no_report_is_reported_in_one_line_and_the_old_page_stays(tmp_path, content, words):
     (tmp_path / "index.html").write_text("old")
     if content is not None:
         (tmp_path / "metrics.json").write_text(content)

@@ -106,7 +106,7 @@ def test_a_copy_refines_with_a_voices_features_as_without_and_leaves_the_voices_
 
 
 @pytest.mark.slow
-def test_clones_and_the_warning_of_a_judge_who_taught(pairs, voice_folder, tmp_path, monkeypatch):
+def test_clones_and_the_warning_of_an_encoder_used_in_training(pairs, voice_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(panel, "make_part", lambda kind, text: EightBands())
     names = ["similarity_reference", "nearer_reference", "speaker_eer", "duration_ratio", "snr_db"]
     _, told = judged(pairs, ClonedBy(voice_folder), tmp_path / "report", measures=names)
@@ -175,7 +175,7 @@ def test_goes_on_where_it_was_interrupted(pairs, tmp_path, monkeypatch, count):
 
 
 @pytest.mark.slow
-def test_only_what_is_missing_is_asked(pairs, converted, tmp_path, count):
+def test_only_what_is_missing_is_computed(pairs, converted, tmp_path, count):
     folder = converted()
     judged(pairs, Converted(folder), tmp_path / "report", limit=2, measures=["mcd_db"])
     assert len(count) == 2
@@ -192,7 +192,7 @@ def test_only_what_is_missing_is_asked(pairs, converted, tmp_path, count):
 
 
 @pytest.mark.slow
-def test_other_targets_and_genuine_recordings_are_judged_anew(pairs, converted, tmp_path, count):
+def test_other_targets_and_genuine_recordings_are_measured_anew(pairs, converted, tmp_path, count):
     lines = pairs.read_text().splitlines()
     pairs.write_text("\n".join([f"{lines[0]}\ttarget", f"{lines[1]}\ttarget.wav", *lines[2:]]) + "\n")
     audio, target = speech_like(1.5, speaker=1, seed=1).audio, pairs.parent / "target.wav"
@@ -324,7 +324,7 @@ def test_a_damaged_recording_takes_no_other_pair_with_it(pairs, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_measure_that_gives_no_number_is_left_out_and_asked_again(pairs, tmp_path, monkeypatch, value):
+def test_a_metric_without_a_number_is_left_out_and_computed_again(pairs, tmp_path, monkeypatch, value):
     score = MelCepstralDistortion.score
     monkeypatch.setattr(MelCepstralDistortion, "score", lambda self, case: value)
     _, told = judged(pairs, GroundTruth(), tmp_path / "report")
@@ -336,7 +336,7 @@ def test_a_measure_that_gives_no_number_is_left_out_and_asked_again(pairs, tmp_p
 
 
 @pytest.mark.slow
-def test_a_mended_clone_is_judged_the_next_time(pairs, converted, tmp_path):
+def test_a_mended_clone_is_measured_the_next_time(pairs, converted, tmp_path):
     folder = converted()
     kept = (folder / "0-to-1.wav").read_bytes()
     (folder / "0-to-1.wav").unlink()
@@ -398,7 +398,7 @@ def test_empty_transcripts_are_marked_and_count_for_no_words(pairs, tmp_path, mo
 
 
 @pytest.mark.slow
-def test_nothing_can_be_judged(pairs, tmp_path):
+def test_nothing_can_be_measured(pairs, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(LVCError, match=r"none of the 6 cases could be measured: .*no such file"):
         judged(pairs, Converted(tmp_path / "empty"), tmp_path / "report")
@@ -408,7 +408,7 @@ def test_nothing_can_be_judged(pairs, tmp_path):
 
 
 @pytest.mark.slow
-def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
+def test_absent_models_of_metrics_are_reported_or_refused(pairs, tmp_path, monkeypatch):
     def absent(kind, text):
         raise PluginError(f"the package of {text} is not installed; pip install it")
 
@@ -426,14 +426,14 @@ def test_absent_judges_are_reported_or_refused(pairs, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_unknown_measures(pairs, tmp_path):
+def test_unknown_metrics(pairs, tmp_path):
     with pytest.raises(ConfigurationError, match=r"no metric is called 'snr' \(did you mean snr_db\?\)"):
         judged(pairs, GroundTruth(), tmp_path / "report", measures=["snr"])
     _, told = judged(pairs, GroundTruth(), tmp_path / "report", measures=["SignalToNoise"], limit=1)
     assert list(told["metrics"]) == ["snr_db"]
 
 
-def test_a_voice_is_the_same_whatever_its_card_says(tmp_path):
+def test_a_model_is_the_same_whatever_its_card_contains(tmp_path):
     (tmp_path / "voice.yaml").write_text("a")
     (tmp_path / "MODEL_CARD.md").write_text("good")
     before = path_sha256(tmp_path)
@@ -444,7 +444,7 @@ def test_a_voice_is_the_same_whatever_its_card_says(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_report_is_not_written_over_what_it_judges(pairs, tmp_path):
+def test_a_report_is_not_written_over_what_it_measures(pairs, tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "report/audio").symlink_to(pairs.parent)
     before = sorted(pairs.parent.rglob("*"))

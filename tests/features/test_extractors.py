@@ -318,13 +318,13 @@ def test_stack_puts_channels_together(audio):
         (lambda: Stack([MelSpectrogram(), Energy(sample_rate=22050)]), "sample_rate is 16000.*22050"),
     ],
 )
-def test_bad_settings_are_told(make, told):
+def test_bad_settings_are_reported(make, told):
     with pytest.raises(ConfigurationError, match=told):
         make()
 
 
 @each_extractor
-def test_bad_audio_is_told(extractor):
+def test_bad_audio_is_reported(extractor):
     with pytest.raises(RecordingError, match="100 samples"):
         extractor(torch.zeros(1, 100))
     with pytest.raises(ConfigurationError, match="batch, samples"):

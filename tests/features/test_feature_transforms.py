@@ -76,6 +76,6 @@ def test_frames_of_a_row_share_a_factor():
         (lambda: WarpFrequency(p=-0.1), "p is -0.1"),
     ],
 )
-def test_bad_settings_are_told(make, told):
+def test_bad_settings_are_reported(make, told):
     with pytest.raises(ConfigurationError, match=told):
         make()

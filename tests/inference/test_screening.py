@@ -325,7 +325,7 @@ def test_of_many_short_references_a_minute_is_used(seconds, count):
     assert min(map(len, used)) >= min(seconds, 2.0) * RATE - 512
 
 
-def test_joined_stretches_do_not_click():
+def test_joined_segments_do_not_click():
     audio = torch.sin(torch.arange(4 * RATE) * 0.05) * 0.5
     joined = join(audio, [(0, RATE + 13), (2 * RATE + 50, 3 * RATE)], RATE)
     assert len(joined) == RATE + 13 + RATE - 50
@@ -358,7 +358,7 @@ def test_other_rates_are_measured_alike(rate):
 
 
 @pytest.mark.slow
-def test_hearing_imports_neither_lightning_nor_librosa():
+def test_screening_imports_neither_lightning_nor_librosa():
     done = subprocess.run(
         [sys.executable, "-c", "import sys, lightning_voiceclone.inference.screening as _;"
          "print([name for name in ('lightning', 'librosa', 'scipy.signal') if name in sys.modules])"],
@@ -368,7 +368,7 @@ def test_hearing_imports_neither_lightning_nor_librosa():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no real speech at {SPEECH}")
-def test_real_speech_is_heard_as_it_is():
+def test_real_speech_passes_screening_unchanged():
     files = sorted(SPEECH.rglob("*-0000.flac"))
     read = {path.name: torch.from_numpy(read_audio(path, RATE)[0]) for path in files}
     read = {name: audio for name, audio in read.items() if len(audio) > 3 * RATE}

@@ -47,7 +47,7 @@ def test_min_max_by_hand():
     assert MinMaxLoss().generator(FAKE).item() == pytest.approx(generator, abs=1e-6)
 
 
-def test_min_max_where_the_discriminator_cannot_tell():
+def test_min_max_where_the_discriminator_is_undecided():
     zero = [torch.zeros(3, 1)]
     assert MinMaxLoss().discriminator(zero, zero).item() == pytest.approx(2 * math.log(2))
     assert MinMaxLoss().generator(zero).item() == pytest.approx(math.log(2))

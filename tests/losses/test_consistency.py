@@ -47,7 +47,7 @@ def test_statistics_distance_by_hand():
     assert statistics_distance(output, target, few & ~few, everywhere).item() == 0
 
 
-def test_statistics_distance_does_not_ask_when_something_was_said():
+def test_statistics_distance_does_not_depend_on_the_order_of_frames():
     torch.manual_seed(0)
     output, target = torch.randn(2, 3, 40, requires_grad=True), torch.randn(2, 3, 50, requires_grad=True)
     masks = torch.ones(2, 1, 40, dtype=torch.bool), torch.ones(2, 1, 50, dtype=torch.bool)

@@ -43,7 +43,7 @@ def test_a_block_is_torchs_depthwise_convolution_and_mlp():
     assert torch.allclose(block(x), expected, atol=1e-6)
 
 
-def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path):
+def test_pretrained_encoders_get_the_extractors_own_units_in_any_model(tmp_path):
     extractor = MelSpectrogram(n_mels=20)
     torch.manual_seed(0)
     dims = Dims(20, frame_rate=100.0)
@@ -66,7 +66,7 @@ def test_pretrained_encoders_hear_the_extractors_own_units_in_any_voice(tmp_path
     assert torch.equal(load_voice(tmp_path / "voice").script_from_analysis(analysis).content, script.content)
 
 
-def test_a_taught_encoder_goes_into_a_voice_that_knows_pitch_and_noise(tmp_path):
+def test_a_distilled_encoder_goes_into_a_model_with_pitch_and_noise(tmp_path):
     extractor = MelSpectrogram(n_mels=20)
     encoder = ConvContentEncoder(Dims(20, frame_rate=100.0), **SMALL)
     encoder.fit_statistics([torch.randn(1, 20, 50)])
@@ -79,7 +79,7 @@ def test_a_taught_encoder_goes_into_a_voice_that_knows_pitch_and_noise(tmp_path)
     assert module.voice.content_encoder.weights_sha256
 
 
-def test_fresh_encoders_in_a_voice_are_calibrated_with_it():
+def test_fresh_encoders_in_a_model_are_fitted_with_it():
     module = VoiceModule(
         MelSpectrogram(n_mels=20), partial(ConvGenerator, width=8, layers=1),
         content_encoder=partial(ConvContentEncoder, **SMALL), speaker_encoder=partial(ConvSpeakerEncoder, **SMALL),

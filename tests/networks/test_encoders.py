@@ -39,7 +39,7 @@ def test_instance_norm_forgets_gain_and_level_of_each_band():
     torch.testing.assert_close(instance_norm(louder, mask), instance_norm(x, mask), atol=1e-3, rtol=1e-3)
 
 
-def test_content_does_not_tell_a_fixed_colouring_of_the_spectrum():
+def test_content_does_not_depend_on_a_fixed_colouring_of_the_spectrum():
     torch.manual_seed(0)
     encoder = InstanceNormContentEncoder(Dims(20), channels=8, width=16).eval()
     x = torch.randn(1, 20, 60)
@@ -62,7 +62,7 @@ def test_frame_rate_follows_the_stride():
     assert encoder.frame_rate == 31.25
 
 
-def test_embedding_has_unit_spread_and_hears_the_average_spectrum():
+def test_embedding_has_unit_spread_and_depends_on_the_average_spectrum():
     torch.manual_seed(0)
     encoder = StatisticsSpeakerEncoder(Dims(20), channels=32).eval()
     x = torch.randn(1, 20, 80)

@@ -76,7 +76,7 @@ SMALL = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", SMALL, ids=lambda part: part.__name__)
-def test_learns_one_batch_by_heart(part):
+def test_overfits_one_batch(part):
     torch.manual_seed(0)
     dims = Dims(20, content=16, speaker=8, pitch=True)
     features, condition = speech_batch(dims, rows=2, seconds=0.25)
@@ -97,7 +97,7 @@ def test_conv_context_by_hand():
     assert ConvGenerator(NOISE_ONLY, layers=3, frames_per_step=1).context == Context(16, 16)
 
 
-def test_speaker_is_heard():
+def test_speaker_changes_the_output():
     for part, arguments in SMALL.items():
         torch.manual_seed(0)
         generator = part(CLONING, **arguments).eval()
@@ -126,7 +126,7 @@ def found(attention, x, condition):
 
 
 @torch.no_grad()
-def test_what_was_said_in_the_reference_is_found_there():
+def test_content_of_the_reference_is_found_there():
     attention, x, condition = looking()
     place = torch.tensor([3, 0, 9, 9, 5, 1, 2, 8, 7, 4, 6, 3])
     content = 2.5 * condition.reference_content[:, :, place]  # louder or not: the direction counts
@@ -173,7 +173,7 @@ def test_the_padding_of_the_reference_changes_nothing(frames_per_step):
 
 @torch.no_grad()
 @pytest.mark.parametrize("frames_per_step", [1, 2])
-def test_the_order_of_what_was_said_in_the_reference_does_not_matter(frames_per_step):
+def test_the_order_of_reference_frames_does_not_matter(frames_per_step):
     attention, x, condition = looking(frames_per_step, reference_lengths=torch.tensor([10, 10]))
     order = torch.tensor([7, 2, 9, 0, 4, 1, 8, 3, 6, 5]) if frames_per_step == 1 else torch.tensor(
         [6, 7, 0, 1, 8, 9, 4, 5, 2, 3]
@@ -193,7 +193,7 @@ def test_looked_up_in_parts_as_at_once(monkeypatch):
 
 
 @torch.no_grad()
-def test_the_reference_is_heard_and_only_where_there_is_content_to_look_up_by():
+def test_the_reference_is_used_only_where_there_is_content_to_look_up_by():
     torch.manual_seed(0)
     generator = ReferenceGenerator(CLONING, width=16, layers=2).eval()
     condition = random_condition(CLONING, [12, 9])

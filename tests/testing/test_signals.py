@@ -12,7 +12,7 @@ def test_length_range_and_repeatability():
     assert np.abs(sound.audio - speech_like(0.7, sample_rate=22050, speaker=5, seed=4).audio).max() > 0.05
 
 
-def test_pitch_is_where_it_says():
+def test_pitch_is_the_signals_own():
     sound = speech_like(2.0, speaker=1)
     voiced = sound.f0 > 0
     assert 0.5 < voiced.mean() < 0.9

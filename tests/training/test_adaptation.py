@@ -106,7 +106,7 @@ def test_all_recordings_are_trained_on(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_it_comes_nearer_to_the_speaker(folder):
+def test_its_output_is_closer_to_the_speaker(folder):
     before = voice()
     audio = torch.from_numpy(speech_like(4.0, speaker=3, seed=0).audio)
 

@@ -28,13 +28,13 @@ def analysis(rows, frames, lengths, first):
         (1, 1.0, 0, [0]),
     ],
 )
-def test_the_first_rows_speak_as_the_next(rows, share, swapped, index):
+def test_the_first_rows_are_converted_to_the_next(rows, share, swapped, index):
     cross_speaker = CrossSpeaker.of(rows, share)
     assert cross_speaker == CrossSpeaker(rows, swapped)
     assert cross_speaker.index(CPU).tolist() == index
 
 
-def test_only_exchanged_rows_are_moved_in_register():
+def test_only_cross_speaker_rows_are_moved_in_register():
     hertz = torch.tensor([100.0, 220.0, torch.nan, 150.0])
     cross_speaker = CrossSpeaker(4, 3)
     wanted = SpeakerPrompt(torch.ones(4), register=hertz).rows(cross_speaker.index(CPU))
@@ -52,7 +52,7 @@ def test_only_exchanged_rows_are_moved_in_register():
     assert cross_speaker.register(SpeakerPrompt(torch.ones(4))) is None
 
 
-def test_exchanged_rows_stand_beside_the_reference_that_they_take_after():
+def test_cross_speaker_rows_are_compared_with_the_reference_of_their_target():
     cross_speaker, source = CrossSpeaker(3, 2), analysis(3, 4, [4, 3, 4], 0.0)
     longer, shorter = analysis(3, 6, [6, 5, 2], 1000.0), analysis(3, 2, [2, 2, 1], 1000.0)
     real = cross_speaker.real(source, longer)
@@ -64,7 +64,7 @@ def test_exchanged_rows_stand_beside_the_reference_that_they_take_after():
     assert real[:, 1].tolist() == [[1100.0, 1101.0, 0.0, 0.0], [1200.0, 1201.0, 0.0, 0.0], [200.0, 201.0, 202.0, 203.0]]
 
 
-def test_exchanged_rows_are_as_long_as_they_and_their_reference_both_are():
+def test_cross_speaker_rows_are_as_long_as_they_and_their_reference_both_are():
     cross_speaker, condition = CrossSpeaker(3, 2), Condition(torch.tensor([4, 3, 4]), energy=torch.zeros(3, 4))
     judged = cross_speaker.condition(condition, analysis(3, 6, [1, 5, 2], 0.0))
     assert judged.lengths.tolist() == [4, 2, 4]  # of 5 and 4, of 2 and 3, and its own
@@ -73,7 +73,7 @@ def test_exchanged_rows_are_as_long_as_they_and_their_reference_both_are():
     assert judged.mask(4)[1, 0].tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
-def test_without_exchange_nothing_changes():
+def test_without_cross_speaker_rows_nothing_changes():
     source, condition = analysis(2, 4, [4, 3], 0.0), Condition(torch.tensor([4, 3]))
     reference = analysis(2, 6, [1, 1], 1000.0)
     none = CrossSpeaker.of(2, 0.0)

@@ -20,7 +20,7 @@ def of_two(monkeypatch):
     return child
 
 
-def test_a_lost_connection_is_told_with_the_process_that_died(of_two):
+def test_a_lost_connection_is_reported_with_the_process_that_died(of_two):
     error = RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
     assert str(ranks.lost_process(error)) == (
         f"process 1 of this training (PID {of_two.pid}, ended by signal 9) died or cannot be reached, so that process 0"

@@ -53,7 +53,7 @@ def test_a_recipe_makes_what_a_module_takes():
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_what_is_frozen_is_no_part_of_its_holder():
+def test_what_is_held_is_no_submodule_of_its_holder():
     holder, inner = nn.Linear(1, 1), nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     holder.frozen = Frozen(inner)
     assert not inner.training

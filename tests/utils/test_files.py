@@ -258,7 +258,7 @@ def test_an_error_names_the_path_and_takes_back_folders_that_were_made(tmp_path,
     assert names(tmp_path / "kept") == []
 
 
-def test_a_file_size_limit_is_told_with_the_path(tmp_path):
+def test_a_file_size_limit_is_reported_with_the_path(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:

@@ -114,7 +114,7 @@ def test_the_command_line_calls_both_hooks_after_parsing_and_before_making_anyth
     assert list(inspect.signature(LightningCLI._set_seed).parameters) == ["self"]
 
 
-def test_errors_of_restoring_are_told_from_others(tmp_path):
+def test_errors_of_restoring_are_distinguished_from_others(tmp_path):
     path, model = tmp_path / "a.ckpt", BoringModel()
     torch.save({"state_dict": model.state_dict(), "pytorch-lightning_version": pl.__version__, "global_step": 0,
                 "epoch": 0, "loops": {}, "optimizer_states": ["none"], "lr_schedulers": []}, path)  # fmt: skip

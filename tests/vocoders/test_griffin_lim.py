@@ -141,7 +141,7 @@ def test_a_diverged_generator_gives_sound_within_range(extractor):
 
 
 @pytest.mark.parametrize("extractor", [Pitch(), Waveform()])
-def test_wrong_kind_of_features_is_told(extractor):
+def test_wrong_kind_of_features_is_refused(extractor):
     with pytest.raises(SpecMismatchError, match=f"mel, mfcc, stft.*'{extractor.spec.kind}'"):
         GriffinLim(extractor.spec)
 
@@ -150,17 +150,17 @@ def test_wrong_kind_of_features_is_told(extractor):
     ("settings", "told"),
     [({"iterations": 0}, "iterations is 0"), ({"momentum": 1.0}, "momentum is 1.0"), ({"momentum": -0.1}, "-0.1")],
 )
-def test_bad_settings_are_told(settings, told):
+def test_bad_settings_are_reported(settings, told):
     with pytest.raises(ConfigurationError, match=told):
         GriffinLim(MelSpectrogram().spec, **settings)
 
 
-def test_windows_that_hardly_overlap_are_told():
+def test_windows_that_hardly_overlap_are_refused():
     with pytest.raises(ConfigurationError, match=r"hop_length is 400.*lower hop_length to 256"):
         GriffinLim(STFT(n_fft=512, hop_length=400).spec)
 
 
-def test_bad_features_are_told():
+def test_bad_features_are_reported():
     vocoder = GriffinLim(MelSpectrogram().spec)
     with pytest.raises(SpecMismatchError, match=r"\(batch, 80, frames\) but got \(1, 40, 10\)"):
         vocoder(torch.zeros(1, 40, 10))

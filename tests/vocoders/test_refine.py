@@ -83,7 +83,7 @@ def test_a_recording_stays_as_it_is(audio):
     assert (again - audio).abs().max() < 1e-5
 
 
-def test_without_refinement_it_is_what_the_network_says(audio):
+def test_without_refinement_it_is_the_networks_output(audio):
     features, vocoder = MEL(audio), shipped(0)
     with torch.inference_mode():
         magnitude, phase = vocoder._spectrum(features)
@@ -117,7 +117,7 @@ def test_checkpoints_from_before_and_with_another_number_go_on():
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_a_frame_reaches_as_far_as_it_says(count):
+def test_a_frame_depends_on_its_declared_context_alone(count):
     torch.manual_seed(0)
     vocoder = Vocos(MEL.spec, **SMALL, step=1, refine=count).eval().double()
     reach, middle = vocoder.context.left, 60

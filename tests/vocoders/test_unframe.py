@@ -22,7 +22,7 @@ def test_samples_come_back_as_they_were():
     assert torch.equal(Unframe(waveform.spec)(waveform(audio)), audio[:, :1000])
 
 
-def test_wrong_features_are_told():
+def test_wrong_features_are_refused():
     with pytest.raises(SpecMismatchError, match=r"'mel'.*GriffinLim"):
         Unframe(MelSpectrogram().spec)
     with pytest.raises(SpecMismatchError, match=r"\(batch, 160, frames\) but got \(1, 80, 10\)"):

@@ -42,7 +42,7 @@ def test_a_spectrum_becomes_the_frames_it_came_from():
 
 
 @pytest.mark.parametrize("extractor", [MelSpectrogram(), MelSpectrogram(n_mels=40, hop_length=200, n_fft=800)])
-def test_white_noise_begins_at_the_level_that_its_bands_tell(extractor):
+def test_white_noise_begins_at_the_level_of_its_bands(extractor):
     torch.manual_seed(0)
     audio = 0.1 * torch.randn(1, 16000)
     vocoder = Vocos(extractor.spec, **SMALL).eval()
@@ -56,7 +56,7 @@ def test_white_noise_begins_at_the_level_that_its_bands_tell(extractor):
 
 
 @pytest.mark.slow
-def test_it_learns_a_recording():
+def test_it_overfits_a_recording():
     torch.manual_seed(0)
     extractor = MelSpectrogram()
     audio = torch.from_numpy(speech_like(0.64).audio)[None]
@@ -83,7 +83,7 @@ def test_half_precision_is_near_to_single():
     assert (half.float() - single).abs().max() < 0.1 * single.abs().max() + 1e-3
 
 
-def test_calibrating_again_changes_nothing():
+def test_fitting_again_changes_nothing():
     vocoder = Vocos(MelSpectrogram().spec, **SMALL)
     vocoder.fit_statistics([torch.randn(1, 80, 50)])
     mean = vocoder.normalizer.mean.clone()
@@ -110,7 +110,7 @@ def test_an_odd_hop_is_refused():
         Vocos(MelSpectrogram(sample_rate=44100, hop_length=441, n_fft=2048).spec, **SMALL)
 
 
-def test_features_that_it_cannot_speak():
+def test_features_that_it_cannot_vocode():
     vocoder = Vocos(MelSpectrogram().spec, **SMALL).eval()
     with pytest.raises(SpecMismatchError, match=r"expects features \(batch, 80, frames\) but got \(1, 40, 7\)"):
         vocoder(torch.zeros(1, 40, 7))
@@ -121,5 +121,5 @@ def test_features_that_it_cannot_speak():
                                                 torch.tensor(float("nan"))))  # fmt: skip
 
 
-def test_it_takes_spectra_that_say_nothing_of_mel():
+def test_it_takes_spectra_without_mel_bands():
     assert Vocos(STFT().spec, **SMALL).eval()(torch.zeros(1, 513, 5)).shape == (1, 800)

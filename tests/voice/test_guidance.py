@@ -43,7 +43,7 @@ def passes(voice, reference, **settings):
 
 
 @pytest.mark.slow
-def test_a_guided_clone_is_led_on_from_what_the_sources_speaker_would_sound_like():
+def test_guidance_extrapolates_from_the_output_for_the_sources_speaker():
     voice = untrained()
     (other, own), (made, unlike), given = passes(voice, speech(2.0, speaker=2), guidance=0.5)
     with torch.no_grad():
@@ -56,13 +56,13 @@ def test_a_guided_clone_is_led_on_from_what_the_sources_speaker_would_sound_like
     assert torch.corrcoef(torch.stack([given.flatten(), led.flatten()]))[0, 1] > 0.99
 
 
-def test_without_guidance_the_generator_is_asked_once():
+def test_without_guidance_the_generator_runs_once():
     speakers, (made,), given = passes(untrained(guidance=0.5), speech(2.0, speaker=2), guidance=0.0)
     assert len(speakers) == 1
     torch.testing.assert_close(given, made, atol=1e-4, rtol=1e-4)
 
 
-def test_nothing_leads_away_from_the_speaker_who_is_wanted():
+def test_guidance_from_the_target_itself_changes_nothing():
     _, (made, same), given = passes(untrained(), speech(), guidance=2.0)
     torch.testing.assert_close(made, same)
     torch.testing.assert_close(given, made, atol=1e-4, rtol=1e-4)

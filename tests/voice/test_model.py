@@ -110,7 +110,7 @@ def test_references_together_are_their_mean_by_length():
         ({"source": torch.zeros(0)}, RecordingError, "the source lasts 0.00 s"),
     ],
 )
-def test_what_cannot_be_heard_is_refused(change, error, words):
+def test_inaudible_input_is_refused(change, error, words):
     settings = {"source": speech(1.0), "references": [speech(1.2, 1)], "sample_rate": 16000}
     with pytest.raises(error, match=words):
         convert(untrained(), **{**settings, **change})

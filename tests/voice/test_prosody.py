@@ -37,7 +37,7 @@ def told():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("speed", "frames"), [(1.0, 101), (2.0, 50), (0.5, 202), (4.0, 25), (0.25, 404)])
-def test_a_clone_lasts_as_its_speed_says(told, speed, frames):
+def test_a_clone_has_the_length_of_its_speed(told, speed, frames):
     audio, condition = told(speed=speed)
     assert len(audio) == frames * 160
     assert condition.lengths.tolist() == [frames]
@@ -46,7 +46,7 @@ def test_a_clone_lasts_as_its_speed_says(told, speed, frames):
 
 
 @pytest.mark.slow
-def test_twelve_semitones_double_the_pitch_that_the_generator_is_told(told):
+def test_twelve_semitones_double_the_pitch_that_the_generator_gets(told):
     _, as_it_is = told()
     _, higher = told(pitch_shift=12)
     torch.testing.assert_close(higher.f0, 2 * as_it_is.f0)

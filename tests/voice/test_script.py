@@ -95,7 +95,7 @@ def test_what_was_never_a_recording_is_rendered():
 
 
 @pytest.mark.slow
-def test_guidance_without_a_speaker_is_left_out_if_nobody_asked_for_it():
+def test_guidance_without_a_speaker_is_left_out_unless_it_is_set():
     made = model(guidance=0.5)
     prompt = made.prompt([speech(1.5, 3)], RATE)
     assert torch.equal(made.render(written(), prompt), made.render(written(), prompt, RenderOptions(guidance=0.0)))
@@ -106,7 +106,7 @@ def test_guidance_without_a_speaker_is_left_out_if_nobody_asked_for_it():
 
 
 @pytest.mark.slow
-def test_models_that_cannot_convert_say_why():
+def test_models_that_cannot_convert_are_refused_with_the_reason():
     noise = small_voice(Dims(20, noise=3))
     with pytest.raises(ConfigurationError, match="has no content encoder: it cannot convert recordings"):
         noise.script(speech(), RATE)

@@ -84,7 +84,7 @@ def test_it_needs_neither_lightning_nor_anothers_models():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.is_dir(), reason=f"no real speech at {SPEECH}")
-def test_it_hears_two_speakers_where_there_are_two(voice):
+def test_two_speakers_are_found_where_there_are_two(voice):
     same_speaker = same_speaker_check(voice)
     files = sorted(SPEECH.rglob("*.flac"))
     recordings = [torch.from_numpy(read_audio(path, 16000)[0][: 6 * 16000]) for path in files[::3]]

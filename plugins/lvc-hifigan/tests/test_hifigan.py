@@ -80,7 +80,7 @@ def test_context_is_exact(arguments):
 
 
 @pytest.mark.slow
-def test_folded_weights_say_the_same_in_the_full_size():
+def test_fused_weights_give_the_same_at_full_size():
     torch.manual_seed(0)
     plain = HiFiGAN(SPEC).eval()
     folded = copy.deepcopy(plain)
@@ -102,7 +102,7 @@ def test_other_weights_drop_what_was_folded():
     assert torch.equal(first(features), second(features))
 
 
-def test_training_moves_every_weight_after_speaking():
+def test_training_moves_every_weight_after_inference():
     torch.manual_seed(0)
     vocoder = HiFiGAN(SPEC, channels=16).eval()
     vocoder.fuse()
@@ -119,7 +119,7 @@ def test_settings_are_not_taken_over_from_the_default_vocoder():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
-def test_fresh_weights_are_heard(version):
+def test_fresh_weights_are_used(version):
     """Below the floor of a mel loss no gradient comes back."""
     torch.manual_seed(0)
     with torch.inference_mode():
@@ -127,7 +127,7 @@ def test_fresh_weights_are_heard(version):
 
 
 @pytest.mark.slow
-def test_speaks_in_the_features_own_precision_under_autocast():
+def test_output_has_the_features_own_precision_under_autocast():
     vocoder = HiFiGAN(MelSpectrogram().spec, version="v2")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert vocoder(torch.randn(1, 80, 8)).dtype == torch.float32
@@ -164,13 +164,13 @@ def test_description_names_the_package():
         ({"channels": 8}, r"channels / 2 \*\* 4 is 0"),
     ],
 )
-def test_bad_settings_are_told(settings, told):
+def test_bad_settings_are_reported(settings, told):
     with pytest.raises(ConfigurationError, match=told):
         HiFiGAN(SPEC, **settings)
 
 
 @pytest.mark.slow
-def test_what_is_loaded_to_speak_is_folded(tmp_path):
+def test_what_is_loaded_for_inference_is_fused(tmp_path):
     torch.manual_seed(0)
     vocoder = HiFiGAN(SPEC, channels=16).eval()
     features = torch.randn(1, SPEC.channels, 12)
@@ -183,7 +183,7 @@ def test_what_is_loaded_to_speak_is_folded(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_voice_that_is_loaded_to_speak_is_folded(tmp_path):
+def test_a_model_that_is_loaded_for_inference_is_fused(tmp_path):
     torch.manual_seed(0)
     voice = VoiceModel(
         MelSpectrogram(), MLPGenerator(Dims(SPEC.channels, noise=2)), HiFiGAN(SPEC, channels=16), noise=2

@@ -47,7 +47,7 @@ def test_the_level_is_no_voice_and_a_steady_filter_hardly():
 
 
 @pytest.mark.slow
-def test_a_fitted_judge_tells_speakers_apart(tmp_path):
+def test_a_fitted_speaker_classifier_separates_speakers(tmp_path):
     from lvc_supervector.__main__ import fit  # scikit-learn takes a second to import
 
     cepstra = Cepstra()
@@ -63,7 +63,7 @@ def test_a_fitted_judge_tells_speakers_apart(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_judge_that_ships_hears_other_rates_and_names_itself():
+def test_the_shipped_encoder_takes_other_rates_and_names_itself():
     judge = SupervectorSpeakerEncoder()
     low = judge(audio(2, 0)[None])[0]
     high = SupervectorSpeakerEncoder(sample_rate=24000)(audio(2, 0, rate=24000)[None])[0]

@@ -21,7 +21,7 @@ class TestDeepUNetGenerator(GeneratorConformance):
 
 
 @pytest.mark.slow
-def test_learns_one_batch_by_heart():
+def test_overfits_one_batch():
     torch.manual_seed(0)
     dims = Dims(20, content=16, speaker=8, pitch=True)
     features, condition = speech_batch(dims, rows=2, seconds=0.25)

@@ -54,7 +54,7 @@ def test_cached_equals_naive(settings):
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_speaking_follows_the_distribution_that_training_sees():
+def test_generation_follows_the_distribution_that_training_sees():
     """Run over what was spoken, the network that trains gives each sample the class that was drawn."""
     vocoder = small()
     network, features = in_double(vocoder.network), torch.randn(2, MEL.spec.channels, 10).double()
@@ -116,7 +116,7 @@ def test_draws_begin_anew_and_follow_the_seed():
     assert torch.equal(torch.get_rng_state(), before_call)
 
 
-def test_no_sample_knows_what_comes_after_it():
+def test_no_sample_depends_on_later_ones():
     vocoder = small()
     network = vocoder.network
     classes = torch.randint(CLASSES, (1, 320))
@@ -135,7 +135,7 @@ def test_receptive_field_is_the_papers():
 
 
 @pytest.mark.slow
-def test_features_beyond_the_context_are_not_heard():
+def test_features_beyond_the_context_change_nothing():
     vocoder = small()
     right = vocoder.context.right
     assert vocoder.context == Context(left=math.inf, right=5)
@@ -153,7 +153,7 @@ def test_conditions_lie_on_the_middles_of_frames():
     assert drawn[-1] == 4
 
 
-def test_a_network_that_knows_nothing_needs_eight_bits():
+def test_an_untrained_network_needs_eight_bits():
     vocoder = small()
     with torch.no_grad():
         vocoder.network.leave.weight.zero_()
@@ -181,7 +181,7 @@ def test_learns_one_utterance_and_not_noise():
 
 
 @pytest.mark.slow
-def test_audio_of_another_length_is_told():
+def test_audio_of_another_length_is_reported():
     audio = recording()
     with pytest.raises(ConfigurationError, match=r"audio \(1, 7990\) for features .*\(1, 8000\)"):
         small().likelihood(MEL(audio), audio[:, :-10])
@@ -204,6 +204,6 @@ def test_description_names_the_package():
     assert describe(small())["package"] == "lvc-wavenet"
 
 
-def test_bad_settings_are_told():
+def test_bad_settings_are_reported():
     with pytest.raises(ConfigurationError, match="cycle_layers is 0"):
         small(cycle_layers=0)

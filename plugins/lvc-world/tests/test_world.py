@@ -152,13 +152,13 @@ def test_a_crop_with_its_margin_comes_near_the_whole():
     assert (crop - whole)[:, 1:61].abs().mean() < 0.01
 
 
-def test_spec_tells_other_settings_apart():
+def test_spec_differs_for_other_settings():
     other = WorldFeatures(fmin=60.0)
     with pytest.raises(SpecMismatchError, match=r"fmin is 71\.0.*60\.0"):
         check_join("the features", WORLD.spec, "the vocoder", World(other.spec).spec)
 
 
-def test_other_kinds_of_features_are_told():
+def test_other_kinds_of_features_are_refused():
     with pytest.raises(SpecMismatchError, match=r"'mel'.*WorldFeatures"):
         World(MelSpectrogram().spec)
     with pytest.raises(SpecMismatchError, match="'world'"):
@@ -174,12 +174,12 @@ def test_other_kinds_of_features_are_told():
         ({"hop_length": 2000}, "n_fft is 1024"),
     ],
 )
-def test_bad_settings_are_told(settings, told):
+def test_bad_settings_are_reported(settings, told):
     with pytest.raises(ConfigurationError, match=told):
         WorldFeatures(**settings)
 
 
-def test_missing_library_is_told(monkeypatch):
+def test_missing_library_is_reported(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyworld", None)
     with pytest.raises(ConfigurationError, match="pip install pyworld"):
         WorldFeatures()

@@ -110,7 +110,7 @@ def test_an_origin_that_is_no_address_and_a_long_body(browser):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_503_and_the_answer_is_kept_once_there_is_room(browser):
+def test_a_full_disk_is_503_and_the_answer_is_kept_once_there_is_space(browser):
     client, store = browser
     trial = client.post("/api/listener").json()["trial"]
     pages = store._database.execute("PRAGMA page_count").fetchone()[0]

@@ -75,7 +75,7 @@ def test_names_are_the_systems_own_else_the_folders(tmp_path):
 
 
 @pytest.mark.slow
-def test_identity_follows_the_sound_and_not_the_judges(tmp_path):
+def test_identity_follows_from_the_audio_and_not_from_the_figures(tmp_path):
     write_report(tmp_path / "one")
     before = Material([tmp_path / "one"]).identity
     report = json.loads((tmp_path / "one" / "metrics.json").read_text())

@@ -206,7 +206,7 @@ def test_two_tests_on_one_host_have_a_listener_each(reports, tmp_path):
         store.close()
 
 
-def test_a_recording_that_goes_is_told(client, reports, monkeypatch):
+def test_a_recording_that_disappears_is_reported(client, reports, monkeypatch):
     browser, _ = client()
     number = browser.post("/api/listener").json()["trial"]["number"]
     monkeypatch.setattr("lightning_voiceclone.evaluation.report.AUDIO", "elsewhere")

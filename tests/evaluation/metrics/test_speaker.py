@@ -86,7 +86,7 @@ def test_equal_error_rate_of_cases():
         measure.update(Case("b", voice(0), voice(90), voice(50), 16000))
 
 
-def test_who_judges():
+def test_the_models_behind_the_metrics():
     torch.manual_seed(0)
     encoder = StatisticsSpeakerEncoder(Dims(20), channels=8, width=8)
     judge = metric_source(encoder)

@@ -44,7 +44,7 @@ def test_insertions_may_exceed_the_words():
     assert float(measure.compute()) == 3
 
 
-def test_nothing_heard_is_every_word_missed():
+def test_an_empty_transcript_misses_every_word():
     measure = WordErrorRate(Scripted(""))
     measure.update(case(1, "five words that were said"))
     assert float(measure.compute()) == 1
@@ -56,7 +56,7 @@ def test_characters():
     assert float(measure.compute()) == pytest.approx(2 / 4)
 
 
-def test_against_what_is_heard_in_the_source():
+def test_against_what_is_recognised_in_the_source():
     measure = SelfWordErrorRate(Scripted("mister smith went", "Mr. Smith won"))
     measure.update(case(2, "", source=1))
     assert float(measure.compute()) == pytest.approx(1 / 3)

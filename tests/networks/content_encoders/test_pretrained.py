@@ -52,7 +52,7 @@ def test_whisper_is_what_torchs_own_layers_compute(tmp_path):
     assert torch.allclose(encoder(speech()), expected.transpose(1, 2), atol=1e-4)
 
 
-def test_whispers_rows_do_not_hear_the_padding_of_others(tmp_path):
+def test_whispers_rows_do_not_depend_on_the_padding_of_others(tmp_path):
     encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     audio = speech(1.0)
     padded = torch.cat([audio[:, :8000], torch.zeros(1, 8000)], 1)
@@ -109,7 +109,7 @@ def test_missing_and_cut_models(tmp_path):
         WhisperContentEncoder(Dims(80), model=str(tmp_path))
 
 
-def test_more_than_whisper_hears_at_once(tmp_path):
+def test_more_than_whispers_window(tmp_path):
     encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     with pytest.raises(ConfigurationError, match=r"at most 2 s at once, but got 3\.0 s"):
         encoder(speech(3.0))
@@ -155,7 +155,7 @@ def test_a_bundle_gives_its_layers_states_at_50_frames_a_second(bundles):
     assert not encoder.state_dict()
 
 
-def test_a_bundle_that_wants_its_audio_normalised_hears_no_level(bundles):
+def test_a_bundle_with_normalised_audio_ignores_the_level(bundles):
     encoder = TorchaudioContentEncoder(Dims(80), bundle="TINY_NORMAL", layer=1)
     audio = speech(0.5)
     assert torch.allclose(encoder(audio), encoder(0.1 * audio), atol=1e-2)

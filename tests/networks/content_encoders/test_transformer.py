@@ -81,7 +81,7 @@ def test_windows_are_full_attention_within_them_step_by_step():
 
 
 @torch.no_grad()
-def test_one_window_hears_what_several_would():
+def test_one_window_gives_what_several_would():
     """A recording that fits into a core is not put into windows, and must not sound otherwise beside a longer one."""
     encoder, x = small(), torch.randn(2, 20, 8)
     longer = torch.cat([x, torch.randn(2, 20, 30)], 2)
@@ -98,7 +98,7 @@ def test_padding_beyond_whole_windows_is_finite_and_zero():
 
 
 @torch.no_grad()
-def test_calibrated_the_bottleneck_holds_the_principal_components():
+def test_the_fitted_bottleneck_has_the_principal_components():
     encoder, x = small(channels=3), [torch.randn(2, 20, 200), torch.randn(1, 20, 100)]
     encoder.fit_statistics(x)
     hidden = torch.cat([encoder._hidden(part, None)[0].flatten(0, 1) for part in x])
@@ -172,7 +172,7 @@ def test_its_first_block_does_what_whispers_does(tmp_path):
 
 
 @torch.no_grad()
-def test_its_front_hears_half_a_frame_later_what_whispers_hears(tmp_path):
+def test_its_frames_are_half_a_frame_later_than_whispers(tmp_path):
     encoder, whisper = begun(tmp_path), WhisperContentEncoder(Dims(80), model=str(tmp_path))
     x = torch.randn(1, 80, 60)
     assert torch.equal(encoder.first(x), whisper.first(x))
@@ -205,19 +205,19 @@ def test_of_the_real_whisper_too():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), [("width", 64), ("layers", 3), ("hidden", 16)])
-def test_other_sizes_than_whispers_are_told(tmp_path, name, value):
+def test_other_sizes_than_whispers_are_refused(tmp_path, name, value):
     theirs = {**OF_WHISPER, "layers": 2}[name]
     with pytest.raises(ConfigurationError, match=rf"has .*{name} {value}\b.*to start from has .*{name} {theirs}\b"):
         begun(tmp_path, **{name: value})
 
 
-def test_longer_windows_than_whispers_positions_are_told(tmp_path):
+def test_longer_windows_than_whispers_positions_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"has .*positions 101,.* to start from has .*positions 100;"):
         begun(tmp_path, core=81)
     assert len(begun(tmp_path, core=80).positions) == 100
 
 
-def test_other_bands_than_whispers_are_told(tmp_path):
+def test_other_bands_than_whispers_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"has bands 20,.*to start from has bands 80,.*use 80 mel bands"):
         TransformerContentEncoder(Dims(20), **OF_WHISPER, start=write_whisper(tmp_path))
 

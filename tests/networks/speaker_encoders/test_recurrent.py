@@ -24,13 +24,13 @@ def small(**changes):
 
 
 @torch.no_grad()
-def test_the_level_of_a_recording_says_nothing_of_its_speaker():
+def test_the_level_of_a_recording_does_not_change_its_embedding():
     encoder, x = small(), torch.randn(1, 20, 70) - 4
     torch.testing.assert_close(encoder(x + 1.5), encoder(x), rtol=0, atol=1e-4)
 
 
 @torch.no_grad()
-def test_silent_pieces_have_no_say():
+def test_silent_pieces_do_not_count():
     encoder, x = small(), torch.randn(1, 20, 60)
     quiet = torch.full((1, 20, 200), -11.5)
     told = encoder(torch.cat([x, quiet], 2))
@@ -64,7 +64,7 @@ def test_values_that_cannot_work_are_named(arguments, words):
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_begun_from_resemblyzer_it_hears_what_that_hears():
+def test_begun_from_resemblyzer_it_has_the_same_output():
     pytest.importorskip("resemblyzer", reason="the extra judges is not installed")
     from lightning_voiceclone.networks.speaker_encoders.resemblyzer import ResemblyzerSpeakerEncoder
 

@@ -33,7 +33,7 @@ def test_equals_the_package_itself():
 
 @pytest.mark.slow
 @here
-def test_hears_other_rates():
+def test_takes_other_rates():
     low = torch.from_numpy(speech_like(3.0, speaker=2, sample_rate=16000).audio)
     high = torch.from_numpy(speech_like(3.0, speaker=2, sample_rate=22050).audio)
     ours = ResemblyzerSpeakerEncoder()(low[None])[0]

@@ -113,7 +113,7 @@ def test_pairs_of_a_table(corpus_folder, tmp_path):
     table.unlink()
 
 
-def test_what_cannot_work_is_told_before_training(corpus_folder, tmp_path, monkeypatch):
+def test_what_cannot_work_is_refused_before_training(corpus_folder, tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="every is 0"):
         CloneQuality(every=0)
     with pytest.raises(ConfigurationError, match="no metric is called 'mcd'"):
@@ -131,7 +131,7 @@ def test_what_cannot_work_is_told_before_training(corpus_folder, tmp_path, monke
         )
 
 
-def test_pairs_that_are_not_there_are_told_before_training(corpus_folder, tmp_path):
+def test_missing_pairs_are_reported_before_training(corpus_folder, tmp_path):
     def refused(match, given=None, **changes):
         stays = module()
         before = {name: weight.clone() for name, weight in stays.state_dict().items()}

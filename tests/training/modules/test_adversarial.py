@@ -261,7 +261,7 @@ def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
     assert all(value.isfinite().all() for value in module.generator.state_dict().values())
 
 
-def test_the_players_own_loss_is_named():
+def test_the_networks_own_loss_is_named():
     data = torch.randn(18, 4)
     data[0] = torch.inf
     with pytest.raises(NotFiniteError, match=r"step 1: the loss discriminator is (nan|inf)"):

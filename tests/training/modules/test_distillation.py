@@ -83,7 +83,7 @@ def fitted(made, root, folder, **changes):
 
 
 @pytest.mark.slow
-def test_a_student_of_content_learns_what_its_teacher_says(corpus_folder, tmp_path):
+def test_a_student_of_content_learns_its_teachers_output(corpus_folder, tmp_path):
     made = module()
     trainer, data = fitted(made, corpus_folder, tmp_path, max_steps=120)
     distance = trainer.validate(made, data, verbose=False)[0]["validation/distance"]
@@ -107,7 +107,7 @@ def test_a_student_of_speakers(corpus_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_teacher_hears_what_is_and_the_student_what_was_changed(corpus_folder, tmp_path):
+def test_the_teacher_gets_the_original_and_the_student_the_augmented_audio(corpus_folder, tmp_path):
     made = module(augmentation=[RandomGain(-20, -20, probability=1.0)])
     _, data = fitted(made, corpus_folder, tmp_path, max_steps=1)
     batch = next(iter(data.train_dataloader()))
@@ -119,7 +119,7 @@ def test_the_teacher_hears_what_is_and_the_student_what_was_changed(corpus_folde
     assert torch.allclose((heard - quiet)[heard > -6], torch.tensor(2.302585), atol=0.01)  # 20 dB
 
 
-def test_what_is_common_teacher_and_student_both_hear_in_training(monkeypatch):
+def test_shared_augmentation_reaches_teacher_and_student_in_training(monkeypatch):
     made = module(common_augmentation=[RandomGain(-20, -20, probability=1.0)],
                   augmentation=[RandomGain(-6, -6, probability=1.0)])  # fmt: skip
     audio = torch.from_numpy(speech_like(0.6).audio)[None]
@@ -217,7 +217,7 @@ def test_a_checkpoint_of_another_student_is_refused(corpus_folder, tmp_path):
         ({"encoder": ConvSpeakerEncoder, "teacher": StatisticsSpeakerEncoder}, "use a teacher of audio"),
     ],
 )
-def test_pairs_that_cannot_teach_and_learn(changes, words):
+def test_pairs_that_cannot_be_teacher_and_student(changes, words):
     with pytest.raises(ConfigurationError, match=words):
         module(**changes)
 

@@ -81,7 +81,7 @@ def trainer(folder, **changes):
 
 
 @pytest.mark.slow
-def test_resuming_is_bit_exact_though_judges_are_drawn(corpus_folder, tmp_path):
+def test_resuming_is_bit_exact_with_random_sub_discriminators(corpus_folder, tmp_path):
     whole, first, resumed = module(), module(), module()
     trainer(tmp_path, max_steps=9).fit(whole, data(corpus_folder))
     half = trainer(tmp_path, max_steps=5)
@@ -93,7 +93,7 @@ def test_resuming_is_bit_exact_though_judges_are_drawn(corpus_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_speaks_with_averaged_weights_and_as_a_folder(corpus_folder, tmp_path):
+def test_a_checkpoint_converts_with_averaged_weights_and_as_a_folder(corpus_folder, tmp_path):
     trained = module(steps=StepSettings(average=0.9))
     run = trainer(tmp_path)
     run.fit(trained, data(corpus_folder))
@@ -121,7 +121,7 @@ def test_features_of_a_crop_are_a_slice_of_the_wholes(corpus_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_likelihood_alone_trains_without_ever_speaking(corpus_folder, tmp_path):
+def test_likelihood_alone_trains_without_generating_audio(corpus_folder, tmp_path):
     trained = module(vocoder=Coin, discriminator=None, weights={"likelihood": 1.0}, steps=StepSettings(average=None),
                      generator_optimizer=partial(torch.optim.SGD, lr=0.5))  # fmt: skip
     run = trainer(tmp_path, max_steps=12)
@@ -222,12 +222,12 @@ def test_features_of_short_recordings_are_those_of_their_audio_whatever_pads_sto
     assert torch.equal(made._features(stored)[0], made._features(batch)[0])
 
 
-def test_an_untrained_vocoder_is_not_judged(corpus_folder, tmp_path):
+def test_an_untrained_vocoder_is_not_validated(corpus_folder, tmp_path):
     with pytest.raises(ConfigurationError, match="has not been trained yet"):
         trainer(tmp_path).validate(module(), data(corpus_folder), verbose=False)
 
 
-def test_frozen_weights_cannot_be_trained(tmp_path):
+def test_external_weights_cannot_be_trained(tmp_path):
     save_part(TINY(MEL().spec), MEL().spec, tmp_path / "vocoder")
     with pytest.raises(ConfigurationError, match="its pretrained weights are frozen; set finetune"):
         module(vocoder=partial(TINY, pretrained=str(tmp_path / "vocoder")))

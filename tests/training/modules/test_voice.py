@@ -321,7 +321,7 @@ def converting(**changes):
 
 
 @pytest.mark.slow
-def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compared():
+def test_cross_speaker_rows_have_the_reference_of_the_next_and_are_not_compared():
     module, batch = converting(), crops()
     torch.manual_seed(0)
     pair = module.make_pair(batch)
@@ -340,7 +340,7 @@ def test_exchanged_rows_stand_beside_the_reference_of_the_next_and_are_not_compa
 
 
 @pytest.mark.slow
-def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
+def test_references_of_cross_speaker_rows_do_not_move_the_reconstruction():
     module, batch = converting(), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
@@ -359,7 +359,7 @@ def test_what_exchanged_rows_stand_beside_does_not_move_the_reconstruction():
 
 
 @pytest.mark.slow
-def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays():
+def test_cross_speaker_rows_are_in_training_alone_and_after_the_warmup():
     batch = crops()
     assert converting().make_pair(batch).unpaired == 2
     assert converting().eval().make_pair(batch).unpaired == 0
@@ -368,7 +368,7 @@ def test_voices_are_exchanged_in_training_alone_and_once_the_discriminator_plays
 
 
 @pytest.mark.slow
-def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
+def test_all_rows_may_be_cross_speaker_rows(corpus_folder, tmp_path):
     weights = {"adversarial": 1.0, "reconstruction": 1.0, "feature_matching": 1.0}
     module = converting(swap=1.0, weights=weights, steps=StepSettings(warmup=1))
     pair = module.make_pair(crops())
@@ -383,7 +383,7 @@ def test_a_whole_batch_may_be_exchanged(corpus_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_waveforms_are_exchanged_and_compared_as_features_are():
+def test_cross_speaker_waveforms_are_compared_as_features_are():
     module = converting(
         feature_extractor=Waveform(hop_length=160), vocoder=Unframe,
         discriminator=partial(MultiPeriodDiscriminator, width=4), weights={"adversarial": 1.0, "spectral": 1.0},
@@ -413,7 +413,7 @@ def test_noise_on_the_speaker_is_of_the_training_alone():
 
 
 @pytest.mark.slow
-def test_what_was_made_is_heard_again():
+def test_losses_of_encoders_on_the_output_by_hand():
     """Losses of frozen encoders by hand: of the speaker in all rows, of the content in those that are exchanged."""
     module = converting(
         content_encoder=LowBands, speaker_encoder=Spectrum, weights={"adversarial": 1.0, "speaker": 1.0, "content": 1.0}
@@ -433,7 +433,7 @@ def test_what_was_made_is_heard_again():
 
 
 @pytest.mark.slow
-def test_exchanged_rows_are_to_have_the_statistics_of_the_voice_they_take():
+def test_cross_speaker_rows_are_to_have_the_statistics_of_their_target():
     module, batch = converting(weights={"adversarial": 1.0, "statistics": 1.0}), crops()
     pair = module.make_pair(batch)
     source, reference = module._analyze(batch)
@@ -491,7 +491,7 @@ def test_nothing_is_learnt_where_a_recording_has_nothing():
 
 
 @pytest.mark.slow
-def test_exchanged_rows_have_the_bandwidth_of_the_voice_that_they_take():
+def test_cross_speaker_rows_have_the_bandwidth_of_their_target():
     module, batch = converting(swap=0.25), crops()
     batch.bandwidth = torch.tensor([8000.0, 6500.0, 8000.0, 8000.0])
     pair = module.make_pair(batch)
@@ -517,7 +517,7 @@ def test_statistics_leave_out_what_the_reference_does_not_have():
     assert distance(6500.0, 8000.0, 6500.0, 6500.0) == pytest.approx(whole)  # of the row that is taken alone
 
 
-def test_a_voice_that_was_never_trained_is_not_judged(corpus_folder, tmp_path):
+def test_an_untrained_model_is_not_validated(corpus_folder, tmp_path):
     with pytest.raises(ConfigurationError, match="not been trained yet"):
         small_trainer(tmp_path).validate(small_module(), small_data(corpus_folder), verbose=False)
 
@@ -563,7 +563,7 @@ def test_the_distributed_sampler_of_lightning_is_refused(corpus_folder, tmp_path
 
 
 @pytest.mark.slow
-def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_path):
+def test_a_discriminator_of_waveforms_needs_a_differentiable_vocoder(corpus_folder, tmp_path):
     judge = partial(MultiPeriodDiscriminator, width=4)
     with pytest.raises(ConfigurationError, match="GriffinLim is not differentiable"):
         small_module(discriminator=judge)
@@ -577,7 +577,7 @@ def test_a_judge_of_waveforms_needs_a_way_back_for_gradients(corpus_folder, tmp_
 
 
 @pytest.mark.slow
-def test_a_judge_of_waveforms_hears_nothing_of_what_pads_short_crops():
+def test_a_discriminator_of_waveforms_ignores_the_padding_of_short_crops():
     module = small_module(
         feature_extractor=Waveform(hop_length=160), vocoder=Unframe, weights={"adversarial": 1.0},
         discriminator=partial(MultiPeriodDiscriminator, width=4),
