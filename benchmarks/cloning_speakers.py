@@ -44,7 +44,7 @@ class Evaluator:
     @property
     def names(self) -> list[str]:
         """The models that measure: the key of their results."""
-        return [str(metric_source(self.encoder)), str(self.words.judge)]
+        return [str(metric_source(self.encoder)), str(self.words.source)]
 
     def similarity(self, clone: Tensor, others: Sequence[Path]) -> float:
         """Mean cosine of a clone to recordings."""

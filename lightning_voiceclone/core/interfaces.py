@@ -367,14 +367,14 @@ class MetricSource:
 
 
 class Recognizer(Part):
-    """Speech recogniser: ``forward(audio (N,), sample_rate) -> text``. ``judge`` identifies its model.
+    """Speech recogniser: ``forward(audio (N,), sample_rate) -> text``. ``source`` identifies its model.
 
     The contract of metrics, ``Metric``, is in ``evaluation/metrics/metric.py``: importing torchmetrics takes longer
     than loading a model.
     """
 
     kind: ClassVar[str] = "recognizers"
-    judge: MetricSource
+    source: MetricSource
 
     @abstractmethod
     def transcribe(self, audio: Tensor, sample_rate: int) -> str:

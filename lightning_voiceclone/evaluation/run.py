@@ -123,7 +123,7 @@ def _sources(settings: PanelSettings, requested: Sequence[str], *, by_name: bool
         raise ConfigurationError(f"--{idle[0]} has no effect, since none of the metrics uses it; leave it out")
     if not panel.metrics:
         raise PluginError(f"nothing can be measured: {'; '.join(sorted(set(panel.absent.values())))}")
-    return Sources({name: metric.judge for name, metric in panel.metrics.items()}, panel.absent)
+    return Sources({name: metric.source for name, metric in panel.metrics.items()}, panel.absent)
 
 
 def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mapping[str, Any], sources: Sources) -> None:

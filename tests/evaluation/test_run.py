@@ -39,7 +39,7 @@ class EightBands(SpeakerEncoder):
 class Deaf(Recognizer):
     """Hears nothing."""
 
-    judge = MetricSource("deaf", "1")
+    source = MetricSource("deaf", "1")
 
     def transcribe(self, audio, sample_rate):
         return ""

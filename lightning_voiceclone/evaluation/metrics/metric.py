@@ -46,7 +46,7 @@ class Metric(Part, torchmetrics.Metric):
         self.add_state("scores", [], dist_reduce_fx="cat")
 
     @property
-    def judge(self) -> MetricSource | None:
+    def source(self) -> MetricSource | None:
         """The model that measures; None for a formula of this package."""
         return None
 

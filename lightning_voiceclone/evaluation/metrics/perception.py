@@ -34,7 +34,7 @@ class PESQ(Metric):
         self._pesq = need("pesq", "pesq").pesq
 
     @property
-    def judge(self) -> MetricSource:
+    def source(self) -> MetricSource:
         """The implementation."""
         return MetricSource("PESQ (ITU-T P.862.2), package pesq", package_version("pesq"))
 
@@ -64,7 +64,7 @@ class STOI(Metric):
         self._stoi = need("pystoi").stoi
 
     @property
-    def judge(self) -> MetricSource:
+    def source(self) -> MetricSource:
         """The implementation."""
         return MetricSource("STOI, package pystoi", package_version("pystoi"))
 
@@ -108,7 +108,7 @@ class DNSMOS(Metric):
         self._model.p808_onnx_sess = onnxruntime.InferenceSession(folder / "model_v8.onnx", options)
 
     @property
-    def judge(self) -> MetricSource:
+    def source(self) -> MetricSource:
         """The network."""
         return MetricSource("DNSMOS P.835 (speechmos)", package_version("speechmos"), self._sha256)
 

@@ -46,8 +46,8 @@ def _cached(part: Part, audio: Tensor, compute: Callable[[], Any]) -> Any:
 
 
 def metric_source(part: Part) -> MetricSource:
-    """Describes a speaker encoder or recogniser: its own ``judge``, or its class, package's version and weights."""
-    own = getattr(part, "judge", None)
+    """Describes a speaker encoder or recogniser: its own ``source``, or its class, package's version and weights."""
+    own = getattr(part, "source", None)
     if isinstance(own, MetricSource):
         return own
     description = describe(part)

@@ -13,12 +13,12 @@ class _SpeakerMetric(Metric):
     def __init__(self, speaker_encoder: SpeakerEncoder) -> None:
         super().__init__()
         self.encoder = check_speaker_encoder(speaker_encoder)
-        self._judge = metric_source(speaker_encoder)
+        self._source = metric_source(speaker_encoder)
 
     @property
-    def judge(self) -> MetricSource:
+    def source(self) -> MetricSource:
         """The speaker encoder."""
-        return self._judge
+        return self._source
 
     def similarity(self, case: Case, left: str, right: str) -> float:
         """Cosine of the embeddings of two of the case's recordings."""

@@ -23,12 +23,12 @@ class _ErrorRate(Metric):
         super().__init__()
         self.recognizer = recognizer
         self._jiwer: Any = need("jiwer")
-        self._judge = metric_source(recognizer)
+        self._source = metric_source(recognizer)
 
     @property
-    def judge(self) -> MetricSource:
+    def source(self) -> MetricSource:
         """The recogniser."""
-        return self._judge
+        return self._source
 
     def expected(self, case: Case) -> str:
         """The words that the clone should contain, normalised."""

@@ -41,7 +41,7 @@ class WhisperRecognizer(Recognizer):
             torch.set_num_threads(before)
         beams = "greedy" if beam_size == 1 else f"beam {beam_size}"
         name = f"Whisper {folder.name if Path(model).is_dir() else model} ({beams}, faster-whisper)"
-        self.judge = MetricSource(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))
+        self.source = MetricSource(name, package_version("faster-whisper"), file_sha256(folder / WEIGHTS))
 
     def transcribe(self, audio: Tensor, sample_rate: int) -> str:
         """The words of audio (N,).

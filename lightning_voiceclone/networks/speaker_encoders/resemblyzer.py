@@ -40,7 +40,7 @@ class ResemblyzerSpeakerEncoder(SpeakerEncoder):
         self.sample_rate = sample_rate
         self.network = self._package.VoiceEncoder("cpu", verbose=False).eval().requires_grad_(False)
         weights = Path(str(self._package.__file__)).with_name("pretrained.pt")
-        self.judge = MetricSource("Resemblyzer", package_version("resemblyzer"), file_sha256(weights))
+        self.source = MetricSource("Resemblyzer", package_version("resemblyzer"), file_sha256(weights))
 
     @torch.no_grad()
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -74,7 +74,7 @@ class MetricConformance(PartConformance):
         assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name), f"{metric.name!r} cannot be a key of metrics.json"
         assert metric.unit
         assert isinstance(metric.higher_is_better, bool)
-        assert metric.judge is None or isinstance(metric.judge, MetricSource)
+        assert metric.source is None or isinstance(metric.source, MetricSource)
 
     def test_perfect_is_best(self) -> None:
         metric = self.make()
@@ -137,10 +137,10 @@ class RecognizerConformance(PartConformance):
         return part
 
     def test_names_its_model(self) -> None:
-        judge = self.make().judge
-        assert judge.name
-        assert judge.version
-        assert judge.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", judge.sha256)
+        source = self.make().source
+        assert source.name
+        assert source.version
+        assert source.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", source.sha256)
 
     def test_text_and_the_same_each_time(self) -> None:
         recognizer = self.make()

@@ -37,10 +37,10 @@ def test_supervector_is_the_posterior_mean_by_hand():
 
 @pytest.mark.slow
 def test_the_level_is_no_voice_and_a_steady_filter_hardly():
-    sound, judge = audio(1, 0), SupervectorSpeakerEncoder()
+    sound, encoder = audio(1, 0), SupervectorSpeakerEncoder()
     assert Cepstra()(sound).shape[1] == 38
     filtered = torch.nn.functional.conv1d(sound[None, None], torch.tensor([[[1.0, -0.5]]]), padding=1)[0, 0]
-    alone, quiet, dull, other = judge(torch.stack([sound, 0.1 * sound, filtered[: len(sound)], audio(3, 0)]))
+    alone, quiet, dull, other = encoder(torch.stack([sound, 0.1 * sound, filtered[: len(sound)], audio(3, 0)]))
     assert float(alone @ quiet) > 0.99
     assert float(alone @ dull) > 0.7
     assert float(alone @ other) < 0.5
@@ -51,24 +51,24 @@ def test_a_fitted_speaker_classifier_separates_speakers(tmp_path):
     from lvc_supervector.__main__ import fit  # scikit-learn takes a second to import
 
     cepstra = Cepstra()
-    told = [(cepstra(audio(speaker, seed)), str(speaker)) for speaker in range(6) for seed in range(5)]
-    frames, speakers = zip(*told, strict=True)
-    save_file(fit(frames, speakers, gaussians=8, channels=5), tmp_path / "judge.safetensors")
-    judge = check_speaker_encoder(SupervectorSpeakerEncoder(weights=str(tmp_path / "judge.safetensors")))
-    heard = {(speaker, seed): judge(audio(speaker, seed)[None])[0] for speaker in range(6) for seed in (7, 8)}
-    same = [float(heard[s, 7] @ heard[s, 8]) for s in range(6)]
-    other = [float(heard[a, 7] @ heard[b, 8]) for a, b in itertools.permutations(range(6), 2)]
+    labelled = [(cepstra(audio(speaker, seed)), str(speaker)) for speaker in range(6) for seed in range(5)]
+    frames, speakers = zip(*labelled, strict=True)
+    save_file(fit(frames, speakers, gaussians=8, channels=5), tmp_path / "encoder.safetensors")
+    encoder = check_speaker_encoder(SupervectorSpeakerEncoder(weights=str(tmp_path / "encoder.safetensors")))
+    embeddings = {(speaker, seed): encoder(audio(speaker, seed)[None])[0] for speaker in range(6) for seed in (7, 8)}
+    same = [float(embeddings[s, 7] @ embeddings[s, 8]) for s in range(6)]
+    other = [float(embeddings[a, 7] @ embeddings[b, 8]) for a, b in itertools.permutations(range(6), 2)]
     assert min(same) > 0.8
     assert sum(same) / len(same) > sum(other) / len(other) + 0.5
 
 
 @pytest.mark.slow
 def test_the_shipped_encoder_takes_other_rates_and_names_itself():
-    judge = SupervectorSpeakerEncoder()
-    low = judge(audio(2, 0)[None])[0]
+    encoder = SupervectorSpeakerEncoder()
+    low = encoder(audio(2, 0)[None])[0]
     high = SupervectorSpeakerEncoder(sample_rate=24000)(audio(2, 0, rate=24000)[None])[0]
     assert float(low @ high) > 0.8
-    named = metric_source(judge)
+    named = metric_source(encoder)
     assert named.name == "SupervectorSpeakerEncoder"
     assert named.version == "0.1.0"
     assert len(named.sha256) == 64
@@ -76,7 +76,7 @@ def test_the_shipped_encoder_takes_other_rates_and_names_itself():
 
 @pytest.mark.parametrize("content", [None, {"other": torch.zeros(2)}])
 def test_other_weights_are_one_line(tmp_path, content):
-    path = tmp_path / "judge.safetensors"
+    path = tmp_path / "encoder.safetensors"
     if content:
         save_file(content, path)
     with pytest.raises(ConfigurationError, match="name a file that python -m lvc_supervector wrote") as caught:
@@ -93,10 +93,10 @@ def test_the_command_fits_a_table(tmp_path, monkeypatch, capsys):
         soundfile.write(tmp_path / f"{speaker}.wav", audio(speaker, 0, 12.0).numpy(), 16000)
         lines.append(f"{speaker}.wav\t{speaker}\tours")
     (tmp_path / "table.tsv").write_text("\n".join(lines) + "\n")
-    options = ["table.tsv", "--corpora", "ours", "--gaussians", "4", "--output", "judge.safetensors"]
+    options = ["table.tsv", "--corpora", "ours", "--gaussians", "4", "--output", "encoder.safetensors"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lvc_supervector", *options])
     monkeypatch.delitem(sys.modules, "lvc_supervector.__main__", raising=False)  # as in a new process
     runpy.run_module("lvc_supervector", run_name="__main__")
     assert "9 pieces of 3 speakers" in capsys.readouterr().out
-    assert SupervectorSpeakerEncoder(weights=str(tmp_path / "judge.safetensors")).channels == 2
+    assert SupervectorSpeakerEncoder(weights=str(tmp_path / "encoder.safetensors")).channels == 2

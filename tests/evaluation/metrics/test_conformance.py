@@ -154,7 +154,7 @@ class TestSpeakerEqualErrorRate(_Speaker):
 class Muffled(Recognizer):
     """Loses a word for every so much hiss."""
 
-    judge = MetricSource("muffled", "1")
+    source = MetricSource("muffled", "1")
 
     def transcribe(self, audio, sample_rate):
         rough = float(audio.diff().square().mean() / audio.square().mean().clamp_min(1e-9))

@@ -89,11 +89,11 @@ def test_equal_error_rate_of_cases():
 def test_the_models_behind_the_metrics():
     torch.manual_seed(0)
     encoder = StatisticsSpeakerEncoder(Dims(20), channels=8, width=8)
-    judge = metric_source(encoder)
-    assert (judge.name, len(judge.sha256)) == ("StatisticsSpeakerEncoder", 64)
+    source = metric_source(encoder)
+    assert (source.name, len(source.sha256)) == ("StatisticsSpeakerEncoder", 64)
     with torch.no_grad():
         next(encoder.parameters()).add_(1)
-    assert metric_source(encoder).sha256 != judge.sha256
+    assert metric_source(encoder).sha256 != source.sha256
     changed = metric_source(encoder)
     refer_by_hash(encoder)
     assert metric_source(encoder) == changed  # though its state holds no weights now

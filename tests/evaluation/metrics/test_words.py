@@ -14,7 +14,7 @@ pytest.importorskip("jiwer", reason="jiwer is not installed")
 class Scripted(Recognizer):
     """Hears what it was told to, by the number of samples."""
 
-    judge = MetricSource("scripted", "1")
+    source = MetricSource("scripted", "1")
 
     def __init__(self, *texts):
         super().__init__()

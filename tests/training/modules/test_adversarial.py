@@ -18,7 +18,7 @@ from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
 
-class Judge(Discriminator):
+class OneLayer(Discriminator):
     def __init__(self, speaker: bool = False):
         super().__init__()
         self.linear = nn.Linear(4, 1)
@@ -38,7 +38,7 @@ class Tiny(AdversarialModule):
         torch.manual_seed(0)
         super().__init__(
             nn.Linear(4, 4),
-            Judge() if discriminator else None,
+            OneLayer() if discriminator else None,
             loss or LeastSquaresLoss(),
             weights=weights or {"adversarial": 1.0},
             own_losses={"distance"},
@@ -111,18 +111,19 @@ def test_one_step_by_hand():
     x = torch.randn(3, 4)
     _, trace = train(module, data=x, size=3)
     torch.manual_seed(0)
-    generator, judge = nn.Linear(4, 4), Judge()
+    generator, discriminator = nn.Linear(4, 4), OneLayer()
     fake = generator(x)
-    loss = ((judge.linear(torch.full((3, 4), 2.0)) - 1) ** 2).mean() / 2 + (judge.linear(fake.detach()) ** 2).mean() / 2
+    logits = discriminator.linear
+    loss = ((logits(torch.full((3, 4), 2.0)) - 1) ** 2).mean() / 2 + (logits(fake.detach()) ** 2).mean() / 2
     loss.backward()
     with torch.no_grad():
-        for p in judge.parameters():
+        for p in discriminator.parameters():
             p -= 0.1 * p.grad
-    ((judge.linear(fake) - 1) ** 2).mean().div(2).backward()
+    ((discriminator.linear(fake) - 1) ** 2).mean().div(2).backward()
     with torch.no_grad():
         for p in generator.parameters():
             p -= 0.1 * p.grad
-    expected = [torch.cat([v.flatten() for v in m.state_dict().values()]) for m in (generator, judge)]
+    expected = [torch.cat([v.flatten() for v in m.state_dict().values()]) for m in (generator, discriminator)]
     torch.testing.assert_close(trace[1]["generator"], expected[0])
     torch.testing.assert_close(trace[1]["discriminator"], expected[1])
 

@@ -210,9 +210,9 @@ def test_stored_voice_of_another_spec_is_refused(corpus_folder, tmp_path):
     other = small_module(feature_extractor=MelSpectrogram(n_mels=20, fmax=7000.0))
     with pytest.raises(SpecMismatchError, match=r"fmax is 8000.* in the checkpoint but 7000"):
         small_trainer(tmp_path).fit(other, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
-    judge = small_module(discriminator=partial(PatchDiscriminator, width=8, layers=2))
+    module = small_module(discriminator=partial(PatchDiscriminator, width=8, layers=2))
     with pytest.raises(SpecMismatchError, match=r"discriminator is PatchDiscriminator\(.*width=4"):
-        small_trainer(tmp_path).fit(judge, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
+        small_trainer(tmp_path).fit(module, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
     wider = small_module(generator=partial(ConvGenerator, width=16, layers=2, dropout=0.1))
     with pytest.raises(SpecMismatchError, match=r"width=8.* in the checkpoint but .*width=16"):
         small_trainer(tmp_path).fit(wider, small_data(corpus_folder), ckpt_path=tmp_path / "a.ckpt")
@@ -564,11 +564,11 @@ def test_the_distributed_sampler_of_lightning_is_refused(corpus_folder, tmp_path
 
 @pytest.mark.slow
 def test_a_discriminator_of_waveforms_needs_a_differentiable_vocoder(corpus_folder, tmp_path):
-    judge = partial(MultiPeriodDiscriminator, width=4)
+    discriminator = partial(MultiPeriodDiscriminator, width=4)
     with pytest.raises(ConfigurationError, match="GriffinLim is not differentiable"):
-        small_module(discriminator=judge)
+        small_module(discriminator=discriminator)
     module = small_module(
-        feature_extractor=Waveform(hop_length=160), vocoder=Unframe, discriminator=judge,
+        feature_extractor=Waveform(hop_length=160), vocoder=Unframe, discriminator=discriminator,
         weights={"adversarial": 1.0, "feature_matching": 1.0, "spectral": 1.0},
     )  # fmt: skip
     trainer = small_trainer(tmp_path, max_steps=2)
