@@ -56,15 +56,15 @@ def run(argv: list[str]) -> int:
 
     check_settings(options.steps, options.learning_rate, options.strength, options.seed)
 
-    def tell(note: str) -> None:
-        print(f"note: {printable(note)}", file=sys.stderr)
+    def note(line: str) -> None:
+        print(f"note: {printable(line)}", file=sys.stderr)
 
-    recordings = recordings_in(Path(options.data), tell)
+    recordings = recordings_in(Path(options.data), note)
     check_no_input(output, [options.data, options.checkpoint, *recordings])
     voice = adapt(
         load_voice(options.checkpoint), recordings, steps=options.steps, learning_rate=options.learning_rate,
         strength=options.strength, seed=options.seed, denoise=options.denoise,
-        tell=tell,
+        note=note,
     )  # fmt: skip
     save_voice(voice, output, bits=options.bits)
     named = printable(output)

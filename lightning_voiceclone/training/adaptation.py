@@ -40,8 +40,8 @@ STRENGTH = 0.6
 CROP_SECONDS, REFERENCE_SECONDS, BATCH = 2.56, 3.84, 8
 
 
-def recordings_in(folder: Path, tell: Callable[[str], None] = lambda note: None) -> list[Path]:
-    """Paths of the recordings below a folder, in order; ``tell`` is called with a line about files that were skipped.
+def recordings_in(folder: Path, note: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """Paths of the recordings below a folder, in order; ``note`` is called with a line about files that were skipped.
 
     Raises:
         ConfigurationError: if there are none.
@@ -53,7 +53,7 @@ def recordings_in(folder: Path, tell: Callable[[str], None] = lambda note: None)
         why = f" ({passed_over(passed)})" if passed else ""
         raise ConfigurationError(f"no recordings ({FORMATS}) in {folder}{why}; name a folder of one speaker's")
     if passed:
-        tell(passed_over(passed))
+        note(passed_over(passed))
     return found
 
 
@@ -82,7 +82,7 @@ def adapt(
     seed: int = 0,
     denoise: str = "auto",
     progress: bool = True,
-    tell: Callable[[str], None] = lambda note: None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> VoiceModel:
     """Fine-tune a model on one speaker and store that speaker in it, so that it needs no reference.
 
@@ -101,7 +101,7 @@ def adapt(
         seed: random seed of crops and of the noise on the speaker embedding.
         denoise: as for ``screen_source``.
         progress: whether to show a progress bar on the error output, if that is a terminal.
-        tell: called with notes on the recordings, a line each.
+        note: called with notes on the recordings, a line each.
 
     Raises:
         RecordingError: if a recording is not usable, or they are too short together.
@@ -111,7 +111,7 @@ def adapt(
     check_settings(steps, learning_rate, strength, seed)
     if voice.content_encoder is None or not voice.needs_reference:
         raise ConfigurationError("this model cannot clone, and so cannot be adapted to a speaker; take one that can")
-    converter = Converter(voice, denoise=denoise, note=tell)
+    converter = Converter(voice, denoise=denoise, note=note)
     read = [converter.read(path) for path in recordings]
     samples = sum(len(audio) for _, audio in read)
     seconds = samples / converter.sample_rate
@@ -119,8 +119,8 @@ def adapt(
         raise RecordingError(f"the recordings last {seconds:.1f} s together; adaptation needs {LEAST_SECONDS:g} s")
     references = converter.screen_references(read)
     if sum(map(len, references)) < samples:
-        tell(f"that is for the speaker embedding; training uses all of the {seconds:.0f} s")
-    quiet = Converter(voice, denoise=denoise, note=lambda note: None)  # the notes were given above
+        note(f"that is for the speaker embedding; training uses all of the {seconds:.0f} s")
+    quiet = Converter(voice, denoise=denoise, note=lambda line: None)  # the notes were given above
     clean = [quiet.screen_source(each) for each in read]
     before = _weights(voice.generator)
     after = _trained(voice, clean, steps, learning_rate, seed, progress)

@@ -37,7 +37,7 @@ class SampleLogger(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Log the first crops of the first batch."""
-        if batch_idx or trainer.sanity_checking or not trainer.is_global_zero or not pl_module.speaks:
+        if batch_idx or trainer.sanity_checking or not trainer.is_global_zero or not pl_module.predicts_audio:
             return
         self._validations += 1
         if (self._validations - 1) % self.every:

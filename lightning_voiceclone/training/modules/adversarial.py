@@ -84,7 +84,7 @@ class AdversarialModule(pl.LightningModule):
     def make_pair(self, batch: Any) -> TrainingPair:
         """Compute real, fake and this module's own losses from a batch."""
 
-    speaks: ClassVar[bool] = True  # whether predict_step returns audio
+    predicts_audio: ClassVar[bool] = True  # whether predict_step returns audio
     trained: ClassVar[str]  # attribute that holds the generator side; checkpoints store its average under that name
 
     @property

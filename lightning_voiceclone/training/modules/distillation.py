@@ -129,7 +129,7 @@ class DistillationTraining(AdversarialModule):
             raise ConfigurationError(f"parallel is {parallel}; it is a probability, from 0 to 1")
         self.parallel = parallel
 
-    speaks = False
+    predicts_audio = False
 
     @property
     def feature_extractor(self) -> FeatureExtractor:
