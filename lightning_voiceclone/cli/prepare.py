@@ -12,7 +12,7 @@ from lightning_voiceclone.core.registry import make_part
 from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
-    from lightning_voiceclone.data.prepare import PrepareSummary
+    from lightning_voiceclone.data.prepare_summary import PrepareSummary
 
 DESCRIPTION = """\
 Check every recording of a corpus and write DIR/manifest.parquet, which training reads, and DIR/rejected.tsv, which

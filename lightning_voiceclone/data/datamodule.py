@@ -20,9 +20,10 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
 from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance, check_unchanged
-from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, cached_features, prepare
+from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, prepare
 from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
+from lightning_voiceclone.data.stored_features import cached_features
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.utils.files import unwritable_above
 from lightning_voiceclone.utils.lightning_internals import batches_done, distributes_samplers

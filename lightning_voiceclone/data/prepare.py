@@ -1,22 +1,17 @@
 """From a corpus to a manifest: check every recording; optionally transform it and store its features."""
 
-import collections
-import contextlib
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from lightning_voiceclone.core.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
 from lightning_voiceclone.core.part import describe
-from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.jobs import PrepareJob, Settings, run_jobs
 from lightning_voiceclone.data.manifest import (
     Manifest,
@@ -27,6 +22,15 @@ from lightning_voiceclone.data.manifest import (
     split_by_utterance,
 )
 from lightning_voiceclone.data.manifest_file import row_fault
+from lightning_voiceclone.data.prepare_summary import (
+    PrepareSummary,
+    counted,
+    notes_of,
+    reasons_of,
+    summary_of,
+    write_rejected,
+)
+from lightning_voiceclone.data.stored_features import SPEC_NAME
 from lightning_voiceclone.errors import ConfigurationError, LVCError, check_range, nearest
 from lightning_voiceclone.utils.durable import sync_file_system
 from lightning_voiceclone.utils.files import atomic_file, check_no_input
@@ -35,49 +39,17 @@ from lightning_voiceclone.utils.leftovers import sweep
 from lightning_voiceclone.utils.output_folder import locked, os_errors_in_one_line
 from lightning_voiceclone.utils.processes import processors
 from lightning_voiceclone.utils.progress import progress_bar
-from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
 MANIFEST_NAME = "manifest.parquet"
 REJECTED_NAME = "rejected.tsv"
 JOURNAL_NAME = "progress.jsonl"
-SPEC_NAME = "spec.yaml"
 FACTS = 4  # version of the checks; recordings that an older one checked are checked again
 # Columns that the journal stores for a recording; the rest of a manifest's row comes from the corpus.
 FOUND = ("path", "start", "end", "rate", "bandwidth_hz", "snr_db", "hash", "channel", "offset")
 MADE_AUDIO = re.compile(r"audio/[^/]+/[^/]+-[0-9a-f]{10}\.flac")  # as file_name names it
-SPEC_BYTES = 1 << 16
 SPLITTERS = {"speaker": split_by_speaker, "utterance": split_by_utterance}
 PARALLEL_SECONDS = 0.02  # maximum difference of the lengths of parallel recordings
 WORTH_A_WORKER = 64  # recordings; a process takes longer to start than fewer take to check
-
-
-@dataclass(frozen=True)
-class PrepareSummary:
-    """Result of a preparation.
-
-    Args:
-        manifest_path: path of the manifest.
-        accepted: number of utterances in it.
-        rejected: number of recordings listed in rejected.tsv.
-        seconds: total length of the accepted utterances.
-        reasons: number of rejected recordings by reason.
-        speakers: number of speakers by split.
-        utterances: number of utterances by split.
-        reused: number of recordings whose result an earlier run had stored.
-        passed_over: number of recordings that the corpus left out, by reason.
-        notes: paths of accepted recordings by note, such as channels that cancel each other.
-    """
-
-    manifest_path: Path
-    accepted: int
-    rejected: int
-    seconds: float
-    reasons: Mapping[str, int]
-    speakers: Mapping[str, int]
-    utterances: Mapping[str, int]
-    reused: int
-    notes: Mapping[str, Sequence[str]]
-    passed_over: collections.Counter[str]
 
 
 def prepare(
@@ -138,12 +110,12 @@ def prepare(
         kept = {str(entry["row"]["path"]) for entry in entries if "row" in entry}
         entries = _once(recordings, entries)
         rejected = [(r.path, str(e["reason"])) for r, e in zip(recordings, entries, strict=True) if "reason" in e]
-        _write_rejected(output / REJECTED_NAME, rejected)
+        write_rejected(output / REJECTED_NAME, rejected)
         accepted = [(r, e["row"]) for r, e in zip(recordings, entries, strict=True) if "row" in e]
-        notes = _notes([(r.path, e.get("notes", ())) for r, e in zip(recordings, entries, strict=True) if "row" in e])
+        notes = notes_of([(r.path, e.get("notes", ())) for r, e in zip(recordings, entries, strict=True) if "row" in e])
         if not accepted:
             raise LVCError(
-                f"none of the {len(recordings)} recordings can be used: {_counted(_reasons(rejected))};"
+                f"none of the {len(recordings)} recordings can be used: {counted(reasons_of(rejected))};"
                 f" {output / REJECTED_NAME} lists them"
             )
         split_by = split_by or ("speaker" if len({r.speaker for r, _ in accepted}) > 1 else "utterance")
@@ -157,65 +129,7 @@ def prepare(
         manifest.write(output / MANIFEST_NAME)
         if settings.writes_audio:
             _remove_outdated(settings.output, kept)
-    return _summary(output / MANIFEST_NAME, utterances, rejected, reused, notes, corpus.passed_over)
-
-
-def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable[[Utterance], np.ndarray]:
-    """A function that returns the stored features (F, T) of an utterance as a memory map.
-
-    Raises:
-        ConfigurationError: if features of that spec were not prepared; names the nearest that were.
-    """
-    base = Path(output) / "features"
-    folder = base / spec.fingerprint
-    if not (folder / SPEC_NAME).is_file():
-        raise ConfigurationError(
-            f"{base} has no features of the spec {spec.kind} ({spec.fingerprint}){_differences(base, spec)};"
-            " prepare them: lvc prepare … --features NAME"
-        )
-
-    return lambda utterance: _stored(folder / f"{utterance.name}.npy", utterance, spec)
-
-
-def _stored(path: Path, utterance: Utterance, spec: AudioSpec) -> np.ndarray:
-    """An utterance's features (F, T) as a memory map.
-
-    Raises:
-        ConfigurationError: if they are not there, or are of another shape or type.
-    """
-    frames = utterance.seconds * spec.sample_rate / spec.hop_length
-    wanted = f"float32 or float16 of the shape ({spec.channels}, {int(frames)})"
-    try:
-        if not path.is_file():
-            raise ValueError("there is no such file")
-        # Not np.load, which opens pickles and archives too.
-        array = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # numpy parses the header as Python source, which can raise any error
-        reason = excerpt(" ".join(str(error).split()))
-        raise ConfigurationError(f"{path} has no features: {reason}; run lvc prepare --features again") from error
-    right = array.dtype in (np.float32, np.float16) and array.ndim == 2 and array.shape[0] == spec.channels
-    if not right or abs(array.shape[1] - frames) > 2:
-        raise ConfigurationError(
-            f"{path} holds {array.dtype} of the shape {array.shape}, but must hold {wanted}; run lvc prepare --features"
-            " again"
-        )
-    return array
-
-
-def _specs(base: Path) -> Iterator[AudioSpec]:
-    """Specs of the stored features; invalid files are skipped."""
-    for path in base.glob(f"*/{SPEC_NAME}"):
-        with contextlib.suppress(LVCError, OSError, ValueError, TypeError, AttributeError, RecursionError,
-                                 yaml.YAMLError):  # fmt: skip
-            yield AudioSpec.from_mapping(yaml.safe_load(bounded_bytes(path, SPEC_BYTES, "remove it")))
-
-
-def _differences(base: Path, spec: AudioSpec) -> str:
-    found = list(_specs(base))
-    if not found:
-        return ""
-    closest = min((other.differences(spec) for other in found), key=len)
-    return ": " + "; ".join(f"{name} is {theirs!r} there, {ours!r} asked for" for name, theirs, ours in closest)
+    return summary_of(output / MANIFEST_NAME, utterances, rejected, reused, notes, corpus.passed_over)
 
 
 def _check_settings(
@@ -341,17 +255,6 @@ def _remove_outdated(output: Path, kept: set[str]) -> None:
             (output / path).unlink(missing_ok=True)
 
 
-def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write("path\treason\n")
-        file.writelines("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rejected)
-
-
-def _reasons(rejected: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Number of recordings by reason, without the values that follow it; most frequent first."""
-    return dict(collections.Counter(reason.partition(":")[0] for _, reason in rejected).most_common())
-
-
 def _once(recordings: Sequence[Recording], entries: Sequence[Entry]) -> list[Entry]:
     """The entries, with those rejected whose audio is identical to that of an earlier one."""
     first: dict[tuple[object, ...], Recording] = {}
@@ -369,41 +272,3 @@ def _once(recordings: Sequence[Recording], entries: Sequence[Entry]) -> list[Ent
         else:
             kept.append({"reason": f"listed under two speakers: {same} of {earlier.speaker}"})
     return kept
-
-
-def _notes(found: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """Paths by note, without the values that follow it."""
-    notes = collections.defaultdict(list)
-    for path, ours in found:
-        for note in ours:
-            notes[note.partition(":")[0]].append(path)
-    return dict(notes)
-
-
-def _counted(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-
-
-def _summary(
-    path: Path,
-    utterances: Sequence[Utterance],
-    rejected: Sequence[tuple[str, str]],
-    reused: int,
-    notes: Mapping[str, Sequence[str]],
-    passed_over: collections.Counter[str],
-) -> PrepareSummary:
-    by_split: dict[str, list[Utterance]] = collections.defaultdict(list)
-    for utterance in utterances:
-        by_split[utterance.split].append(utterance)
-    return PrepareSummary(
-        manifest_path=path,
-        accepted=len(utterances),
-        rejected=len(rejected),
-        seconds=sum(utterance.seconds for utterance in utterances),
-        reasons=_reasons(rejected),
-        speakers={split: len({u.speaker for u in found}) for split, found in by_split.items()},
-        utterances={split: len(found) for split, found in by_split.items()},
-        reused=reused,
-        notes=notes,
-        passed_over=passed_over,
-    )

@@ -23,7 +23,8 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data import jobs
 from lightning_voiceclone.data.corpora import SpeakerFolders, Table
 from lightning_voiceclone.data.manifest import Manifest, check_unchanged
-from lightning_voiceclone.data.prepare import MANIFEST_NAME, cached_features, prepare
+from lightning_voiceclone.data.prepare import MANIFEST_NAME, prepare
+from lightning_voiceclone.data.stored_features import cached_features
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.utils.journal import Journal
