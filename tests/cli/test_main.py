@@ -89,7 +89,11 @@ def test_a_misspelt_option_is_named_before_a_missing_one(capsys, arguments, wron
     [
         (ConfigurationError("two\nlines"), 2, "lvc: error: two lines\n"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 2, "/x/y: the disk is full; free some space"),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav"), 2, "a.wav: No such file"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "a.wav"),
+            2,
+            "a.wav: there is no such file or folder",
+        ),
         (KeyboardInterrupt(), 130, "lvc: interrupted\n"),
     ],
 )

@@ -32,7 +32,7 @@ def test_a_recipe_is_found_by_name_where_there_is_no_such_file(tmp_path, monkeyp
     for name in ("librispeech", "librispeech.yaml", "recipes/librispeech.yaml"):
         assert with_named_recipes(["fit", "--config", name]) == ["fit", "--config", shipped]
         assert with_named_recipes(["fit", f"--config={name}"]) == ["fit", f"--config={shipped}"]
-    Path("librispeech.yaml").write_text("mine")
+    Path("librispeech.yaml").write_text("model: mine")
     assert with_named_recipes(["fit", "--config", "librispeech.yaml"])[-1] == "librispeech.yaml"
     with pytest.raises(ConfigurationError, match=r"no file librispech.yaml, .* \(did you mean librispeech\?\)"):
         with_named_recipes(["fit", "--config", "librispech.yaml"])
