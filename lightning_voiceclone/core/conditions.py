@@ -56,7 +56,8 @@ class Script(TensorFields):
         voicing: (B, T) from 0 (noise) to 1 (periodic); None likewise.
         energy: (B, T) natural logarithm of the RMS, less its mean over the utterance; None if the model has no energy
             extractor.
-        register: (B,) median of f0 over voiced frames in Hz, NaN where none is voiced; None without f0.
+        register: (B,) median of f0 over voiced frames in Hz, NaN where none is voiced; None without f0. Of a stream,
+            (B, T), frame by frame.
         speaker: (B, D) embedding of the recording's own speaker, from which guidance extrapolates away; None where
             there is none, as in a script from text.
     """

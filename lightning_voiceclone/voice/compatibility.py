@@ -91,6 +91,20 @@ def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> N
     Raises:
         ConfigurationError: names the option, or what the model or the script lacks.
     """
+    check_can_convert(voice, options)
+    if options.guidance and script.speaker is None:
+        raise ConfigurationError(
+            f"guidance is {options.guidance:g}, but the script has no speaker embedding to extrapolate away from,"
+            " as it was made from text or without one; set guidance to 0"
+        )
+
+
+def check_can_convert(voice: Joined, options: RenderOptions) -> None:
+    """Reject options that the model cannot convert a recording with.
+
+    Raises:
+        ConfigurationError: names the option, or what the model lacks.
+    """
     if options.pitch_shift and "f0" not in voice.generator.needs:
         raise ConfigurationError(
             f"pitch_shift is {options.pitch_shift:g}, but this model's generator takes no pitch; set pitch_shift to 0"
@@ -101,11 +115,6 @@ def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> N
         )
     if options.guidance:
         check_guidance(voice, options.guidance)
-        if script.speaker is None:
-            raise ConfigurationError(
-                f"guidance is {options.guidance:g}, but the script has no speaker embedding to extrapolate away from,"
-                " as it was made from text or without one; set guidance to 0"
-            )
 
 
 def check_guidance(voice: Joined, guidance: float) -> None:

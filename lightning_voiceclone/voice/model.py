@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,16 +24,17 @@ from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.features.prosody import VOICED
 from lightning_voiceclone.voice.analysis import Analysis, pad_together
 from lightning_voiceclone.voice.compatibility import (
+    check_can_convert,
     check_can_render,
     check_parts,
     check_references,
     check_source,
     takes_guidance,
 )
-from lightning_voiceclone.voice.guidance import extrapolate
 from lightning_voiceclone.voice.options import RenderOptions
-from lightning_voiceclone.voice.prosody import change_speed, median_f0, move_register, target_register
+from lightning_voiceclone.voice.prosody import median_f0
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
+from lightning_voiceclone.voice.streaming import ChunkedConversion, frames_of
 
 REFERENCE = {"reference_frames", "reference_content", "reference_lengths"}  # what generators may attend to
 
@@ -102,7 +102,7 @@ class VoiceModel(nn.Module):
     @property
     def margin(self) -> int:
         """Frames of audio needed on either side of a crop so that its features equal those of the whole recording."""
-        return max(extractor.margin for extractor in self._extractors)
+        return max(extractor.margin for extractor in self.extractors)
 
     @property
     def context(self) -> Context:
@@ -111,7 +111,7 @@ class VoiceModel(nn.Module):
         Not counted is what is computed over the whole source: the means of its pitch and energy, and for guidance its
         speaker embedding and the standard deviation of each channel.
         """
-        context = functools.reduce(Context.beside, (extractor.context for extractor in self._extractors))
+        context = functools.reduce(Context.beside, (extractor.context for extractor in self.extractors))
         if self.content_encoder is not None:
             context = context.beside(self._content_context(self.content_encoder))
         return context.then(self.generator.context).then(self.vocoder.context)
@@ -122,7 +122,8 @@ class VoiceModel(nn.Module):
         return self.context.right / self.spec.frame_rate
 
     @property
-    def _extractors(self) -> list[FeatureExtractor]:
+    def extractors(self) -> list[FeatureExtractor]:
+        """The extractors of features, pitch and energy that there are."""
         return [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
 
     def _content_context(self, encoder: ContentEncoder) -> Context:
@@ -141,6 +142,7 @@ class VoiceModel(nn.Module):
         margin: int = 0,
         features: Tensor | None = None,
         prosody: bool = True,
+        centre: bool = True,
     ) -> Analysis:
         """Features, pitch and energy of recordings, frame by frame.
 
@@ -150,6 +152,7 @@ class VoiceModel(nn.Module):
             margin: frames on either side that are context only.
             features: (B, F, T) in the extractor's units if already computed, without the margin.
             prosody: whether to compute pitch and energy too.
+            centre: whether to subtract its mean from the energy; False for chunks of a recording.
         """
         if features is None:
             features = self._trim(self.feature_extractor(audio), margin)
@@ -165,9 +168,8 @@ class VoiceModel(nn.Module):
             f0 = f0 * (voicing > VOICED)
         if prosody and self.energy is not None:
             level = self._trim(self.energy(audio), margin).clamp_min(1e-4).log()
-            energy = ((level - (level * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp_min(1)) * mask)[
-                :, 0
-            ]
+            mean = (level * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp_min(1) if centre else 0.0
+            energy = ((level - mean) * mask)[:, 0]
         hop = self.spec.hop_length
         inner = audio[:, margin * hop : (margin + frames) * hop]
         return Analysis(inner, features * mask, lengths, f0, voicing, energy)
@@ -198,14 +200,14 @@ class VoiceModel(nn.Module):
         )
 
     def condition(
-        self, script: Script, prompt: SpeakerPrompt | None = None, *, random: torch.Generator | None = None
+        self, script: Script, prompt: SpeakerPrompt | None = None, *, noise: Tensor | None = None
     ) -> Condition:
         """The input of the generator.
 
         Args:
             script: content and prosody.
             prompt: target speaker, one row for each row of the script; None for a model that needs no reference.
-            random: generator of the noise; None for torch's global state.
+            noise: (B, Z, T); None to draw it from torch's global state.
         """
         rows, channels, frames = script.content.shape
         fields: dict[str, Any] = {}
@@ -216,7 +218,7 @@ class VoiceModel(nn.Module):
             fields["speaker"] = prompt.speaker
         if self.noise:
             shape = (rows, self.noise, frames)
-            fields["noise"] = torch.randn(shape, generator=random, device=script.content.device)
+            fields["noise"] = torch.randn(shape, device=script.content.device) if noise is None else noise
         return Condition(
             script.lengths,
             content=script.content if channels else None,
@@ -237,7 +239,7 @@ class VoiceModel(nn.Module):
         features = analysis.features
         for transform in transforms:
             features = transform(features)
-        content = self.content_encoder(*self._encoder_input(self.content_encoder, features, analysis))
+        content = self.content_encoder(*self.encoder_input(self.content_encoder, features, analysis))
         return resample_frames(content, features.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
     def prompt_from_analysis(self, reference: Analysis) -> SpeakerPrompt:
@@ -259,9 +261,9 @@ class VoiceModel(nn.Module):
         """
         if self.speaker_encoder is None:
             raise ConfigurationError("this model has no speaker encoder; train one with model.speaker_encoder")
-        return self.speaker_encoder(*self._encoder_input(self.speaker_encoder, reference.features, reference))
+        return self.speaker_encoder(*self.encoder_input(self.speaker_encoder, reference.features, reference))
 
-    def _encoder_input(
+    def encoder_input(
         self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, analysis: Analysis
     ) -> tuple[Tensor, Tensor]:
         """Input of an encoder, from normalised features or the audio, and the lengths in its units."""
@@ -308,9 +310,7 @@ class VoiceModel(nn.Module):
             RecordingError: if the source is too short, silent or not finite.
             ConfigurationError: if the model has no content encoder.
         """
-        check_source(source, sample_rate, self.spec)
-        if self.content_encoder is None:
-            raise ConfigurationError("this model has no content encoder: it cannot convert recordings")
+        self.check_source(source, sample_rate)
         return self.script_from_analysis(self.analyze(source[None]), speaker=speaker and takes_guidance(self))
 
     @torch.inference_mode()
@@ -336,14 +336,13 @@ class VoiceModel(nn.Module):
                 has none.
         """
         check_can_render(self, script, options)
-        prompt = prompt or self._own_prompt()
-        moved = move_register(script, target_register(script, prompt, options.pitch_shift))
-        random = torch.Generator(script.content.device).manual_seed(options.seed)
-        condition = change_speed(self.condition(moved, prompt, random=random), options.speed)
-        return self.vocode(self._guided(condition, script.speaker, self._strength(options)))[0].clamp(-1, 1)
+        conversion = ChunkedConversion(self)
+        frames = frames_of(script, self.noise, options.seed)
+        made, _ = conversion.render(frames, conversion.init_state(), prompt or self.own_prompt(), options, final=True)
+        return made["samples"][0]
 
     def convert(self, source: Tensor, prompt: SpeakerPrompt | None, sample_rate: int, **options: Any) -> Tensor:
-        """Convert a source to a speaker's voice: :meth:`script`, then :meth:`render`.
+        """Convert a source to a speaker's voice: :meth:`script`, then :meth:`render`, as one chunk of a stream.
 
         Args:
             source: (N,) samples in [-1, 1].
@@ -358,22 +357,35 @@ class VoiceModel(nn.Module):
             LVCError: as in the two, and in :class:`RenderOptions`.
         """
         chosen = RenderOptions(**options)
-        script = self.script(source, sample_rate, speaker=self._strength(chosen) > 0)
-        return self.render(script, prompt, chosen)
+        self.check_source(source, sample_rate)
+        check_can_convert(self, chosen)
+        conversion = ChunkedConversion(self)
+        prompt = prompt or self.own_prompt()
+        made, _ = conversion.push(source[None], conversion.init_state(), prompt, chosen, final=True)
+        return made["samples"][0]
 
-    def _strength(self, options: RenderOptions) -> float:
+    def check_source(self, source: Tensor, sample_rate: int) -> None:
+        """Refuse a source (N,) that the model cannot convert.
+
+        Raises:
+            SpecMismatchError: if the rate is not the model's.
+            RecordingError: if the source is too short, silent or not finite.
+            ConfigurationError: if the model has no content encoder.
+        """
+        check_source(source, sample_rate, self.spec)
+        if self.content_encoder is None:
+            raise ConfigurationError("this model has no content encoder: it cannot convert recordings")
+
+    def strength(self, options: RenderOptions) -> float:
         """Strength of the guidance: the option, or the model's own setting."""
         return self.guidance if options.guidance is None else options.guidance
 
-    def _guided(self, condition: Condition, speaker: Tensor | None, strength: float) -> Tensor:
-        """Features (B, F, T), extrapolated away from the output for ``speaker`` with the same other inputs."""
-        made: Tensor = self.generator(condition)
-        if not strength or speaker is None:
-            return made
-        return extrapolate(made, self.generator(replace(condition, speaker=speaker)), strength)
+    def own_prompt(self) -> SpeakerPrompt:
+        """The speaker to whom the model was adapted.
 
-    def _own_prompt(self) -> SpeakerPrompt:
-        """The speaker to whom the model was adapted."""
+        Raises:
+            ConfigurationError: if it was not.
+        """
         if self.own is None:
             raise ConfigurationError(
                 "no reference given; pass one (--reference), or use a model made by `lvc adapt`, which stores one"

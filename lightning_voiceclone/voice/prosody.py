@@ -1,45 +1,11 @@
-"""Register and speed: the median of f0, and the frames of a condition resampled in time."""
+"""Register: the median of f0."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
-
-
-def change_speed(condition: Condition, speed: float) -> Condition:
-    """Resample the condition of one utterance in time, ``speed`` times as fast: T frames become round(T / speed), >= 1.
-
-    Content, voicing and energy are interpolated linearly. f0 is taken from the nearest frame, as there is no value
-    between voiced and unvoiced; so is noise, as the mean of two values would have less than unit variance. A speed of
-    1 changes nothing.
-    """
-    if speed == 1:
-        return condition
-    frames = int(condition.lengths.max())
-    wanted = max(round(frames / speed), 1)
-
-    def resample(x: Tensor | None, **how: Any) -> Tensor | None:
-        if x is None:
-            return None
-        wide = x if x.ndim == 3 else x[:, None]
-        return F.interpolate(wide, wanted, **how).reshape(*x.shape[:-1], wanted)
-
-    between: dict[str, Any] = {"mode": "linear", "align_corners": False}
-    nearest: dict[str, Any] = {"mode": "nearest-exact"}
-    of_utterance = condition.noise is not None and condition.noise.ndim == 2
-    return replace(
-        condition,
-        lengths=torch.full_like(condition.lengths, wanted),
-        content=resample(condition.content, **between),
-        f0=resample(condition.f0, **nearest),
-        voicing=resample(condition.voicing, **between),
-        energy=resample(condition.energy, **between),
-        noise=condition.noise if of_utterance else resample(condition.noise, **nearest),
-    )
+from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 
 
 def median_f0(f0: Tensor) -> Tensor:
@@ -53,21 +19,34 @@ def median_f0(f0: Tensor) -> Tensor:
 
 
 def move_register(script: Script, register: Tensor | None) -> Script:
-    """Scale f0 of the script to the median ``register`` (B,) in Hz; None, or NaN in a row, changes nothing."""
+    """Scale f0 of the script to the median ``register`` in Hz, (B,) or (B, T) as the script's own.
+
+    None, or NaN in a row, changes nothing.
+    """
     if script.f0 is None or script.register is None or register is None:
         return script
     ratio = register / script.register
     return replace(
         script,
-        f0=script.f0 * ratio.nan_to_num(nan=1.0)[:, None],
+        f0=script.f0 * _by_frame(ratio.nan_to_num(nan=1.0)),
         register=torch.where(ratio.isnan(), script.register, register),
     )
 
 
 def target_register(script: Script, prompt: SpeakerPrompt, pitch_shift: float) -> Tensor | None:
-    """Target register (B,) in Hz: the prompt's, or the script's own where that has none, shifted by semitones."""
+    """Target register in Hz: the prompt's, or the script's own where that has none, shifted by semitones.
+
+    (B,) or (B, T), as the script's own.
+    """
     if script.register is None:
         return None
     own = script.register
-    wanted = own if prompt.register is None else torch.where(prompt.register.isnan(), own, prompt.register)
+    wanted = own
+    if prompt.register is not None:
+        given = prompt.register if own.ndim == 1 else prompt.register[:, None]
+        wanted = torch.where(given.isnan(), own, given)
     return wanted * 2 ** (pitch_shift / 12)
+
+
+def _by_frame(values: Tensor) -> Tensor:
+    return values if values.ndim == 2 else values[:, None]

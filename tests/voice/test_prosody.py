@@ -1,17 +1,14 @@
 """Saying it faster, slower, higher and lower."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.testing.conditions import EVERYTHING, random_condition
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.voice.options import RenderOptions
-from lightning_voiceclone.voice.prosody import change_speed, median_f0
+from lightning_voiceclone.voice.prosody import median_f0
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 
@@ -80,39 +77,6 @@ def test_a_model_without_pitch_refuses_to_shift_it(told):
     assert len(told()[0]) == 101 * 160
 
 
-def test_twice_as_fast_takes_half_the_frames():
-    condition = random_condition(EVERYTHING, [40])
-    fast = change_speed(condition, 2.0)
-    assert fast.lengths.tolist() == [20]
-    assert fast.content.shape == (1, EVERYTHING.content, 20)
-    # Frame t lies between frames 2 t and 2 t + 1.
-    torch.testing.assert_close(fast.content, condition.content.unflatten(2, (-1, 2)).mean(3))
-    assert torch.equal(fast.speaker, condition.speaker)
-    assert torch.equal(fast.reference_frames, condition.reference_frames)
-
-
-def test_pitch_is_taken_and_never_mixed_with_silence():
-    condition = random_condition(EVERYTHING, [40])
-    slow = change_speed(condition, 0.5)
-    assert slow.f0.shape == (1, 80)
-    assert set(slow.f0.flatten().tolist()) == set(condition.f0.flatten().tolist())
-
-
-def test_noise_of_an_utterance_stays():
-    condition = random_condition(EVERYTHING, [40], noise_per_frame=False)
-    assert torch.equal(change_speed(condition, 1.5).noise, condition.noise)
-
-
-def test_one_changes_nothing():
-    condition = random_condition(EVERYTHING, [40])
-    assert change_speed(condition, 1.0) is condition
-
-
-def test_never_less_than_a_frame():
-    condition = replace(random_condition(EVERYTHING, [1]))
-    assert change_speed(condition, 4.0).lengths.tolist() == [1]
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -133,9 +97,3 @@ def test_the_median_is_that_of_voiced_frames():
     assert median_f0(f0).isnan().tolist() == [False, False, True]
     drawn = torch.rand(7, 301, generator=torch.Generator().manual_seed(0)) - 0.3
     assert torch.equal(median_f0(drawn), torch.where(drawn > 0, drawn, torch.nan).nanmedian(-1).values)
-
-
-@pytest.mark.parametrize("speed", [0.5, 0.7, 2.0])
-def test_noise_stays_standard_normal(speed):
-    condition = random_condition(replace(EVERYTHING, noise=8), [4000])
-    assert float(change_speed(condition, speed).noise.std()) == pytest.approx(1.0, abs=0.02)

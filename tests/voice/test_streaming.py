@@ -1,0 +1,182 @@
+"""Chunks of a source, whatever their sizes, are converted as the whole is."""
+
+import math
+
+import pytest
+import torch
+
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.vocoders.vocos import Vocos
+from lightning_voiceclone.voice import segments
+from lightning_voiceclone.voice.options import RenderOptions
+from lightning_voiceclone.voice.segments import SegmentedConversion, conversion_of
+from lightning_voiceclone.voice.statistics import RunningStatistics
+from lightning_voiceclone.voice.streaming import ChunkedConversion
+
+DIMS = Dims(20, content=6, speaker=8, pitch=True, energy=True)
+
+
+def streaming_voice(dims=DIMS, **parts):
+    """Untrained, of parts with finite contexts: 26 frames, on a grid of 2."""
+    encoder = ConvContentEncoder(Dims(dims.features), channels=dims.content, width=8, hidden=8, layers=1)
+    return small_voice(dims, content_encoder=encoder, spread=0.3, vocoder=lambda spec: Vocos(
+        spec, width=8, hidden=8, layers=1, pretrained="none"), **parts)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def voice():
+    return streaming_voice(guidance=0.5)
+
+
+@pytest.fixture(scope="module")
+def prompt(voice):
+    return voice.prompt([speech(1.5, 3)], 16000)
+
+
+def speech(seconds, speaker=0):
+    return torch.from_numpy(speech_like(seconds, speaker=speaker).audio)
+
+
+def random_sizes(total, seed, largest):
+    """Sizes from 1 sample to ``largest``, spread evenly over their logarithm, whose sum is ``total``."""
+    random, sizes = torch.Generator().manual_seed(seed), []
+    while sum(sizes) < total:
+        size = math.ceil(math.exp(float(torch.rand(1, generator=random)) * math.log(largest)))
+        sizes.append(min(size, total - sum(sizes)))
+    return sizes
+
+
+def push(conversion, audio, prompt, sizes, options=RenderOptions(), known=None):  # noqa: B008
+    """The samples of a source that is pushed in pieces of those sizes."""
+    state, made = conversion.init_state(len(audio), known), []
+    for piece in audio.split(sizes, 1):
+        out, state = conversion.push(piece, state, prompt, options)
+        made.append(out.get("samples"))
+    out, state = conversion.push(audio[:, :0], state, prompt, options, final=True)
+    return torch.cat([samples for samples in [*made, out.get("samples")] if samples is not None], 1)
+
+
+def whole(voice, audio, prompt, options=RenderOptions()):  # noqa: B008
+    """Samples of the whole in one chunk, and its statistics."""
+    conversion = ChunkedConversion(voice)
+    out, state = conversion.push(audio, conversion.init_state(len(audio)), prompt, options, final=True)
+    return out["samples"], conversion.statistics_of(state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"guidance": 0.0, "pitch_shift": 3.0}])
+def test_any_chunks_give_the_samples_of_the_whole(voice, prompt, options):
+    audio, options = speech(1.52)[None, :-7], RenderOptions(**options)
+    expected, known = whole(voice, audio, prompt, options)
+    assert torch.equal(expected[0], voice.convert(audio[0], prompt, 16000, **vars(options)))
+    conversion = ChunkedConversion(voice)
+    assert conversion.streams
+    for seed, largest in ((0, 20000), (1, 300)):
+        made = push(conversion, audio, prompt, random_sizes(audio.shape[1], seed, largest), options, known)
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+    assert expected.abs().max() > 1e-3
+
+
+@pytest.mark.slow
+def test_running_statistics_do_not_depend_on_the_chunks(voice, prompt):
+    audio = torch.cat([speech(2.5), speech(3.0, 2)])[None]
+    rate = voice.spec.frame_rate
+    expected = push(ChunkedConversion(voice, RunningStatistics(rate, 1)), audio, prompt, [audio.shape[1]])
+    for seed, largest in ((0, 30000), (1, 3000)):
+        conversion = ChunkedConversion(voice, RunningStatistics(rate, 1))
+        made = push(conversion, audio, prompt, random_sizes(audio.shape[1], seed, largest))
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+    assert expected.shape[1] == audio.shape[1]
+
+
+def test_running_statistics_come_near_those_of_the_whole():
+    random = torch.Generator().manual_seed(0)
+    f0 = 120 * (0.2 * torch.randn(1, 2000, generator=random)).exp()
+    f0[:, ::3] = 0
+    energy = -3 + torch.randn(1, 2000, generator=random)
+    frames, _ = RunningStatistics(100).prosody({"f0": f0, "energy": energy}, {}, None)
+    assert frames["register"][0, 0].isnan()
+    assert float(frames["register"][0, 200:].max()) < 132
+    assert float(frames["register"][0, 200:].min()) > 109
+    assert float(frames["energy"][0, 300:].mean()) == pytest.approx(0, abs=0.1)
+
+
+def test_silence_moves_no_running_statistic():
+    statistics, quiet = RunningStatistics(100), {"f0": torch.zeros(1, 500), "energy": torch.full((1, 500), -9.2)}
+    loud = {"f0": torch.full((1, 300), 100.0), "energy": torch.full((1, 300), -3.0)}
+    _, state = statistics.prosody(loud, {}, None)
+    _, after = statistics.prosody(quiet, state, None)
+    assert all(torch.equal(after[name], value) for name, value in state.items())
+
+
+@pytest.mark.slow
+def test_rows_of_a_batch_are_converted_as_each_alone(voice, prompt):
+    audio = torch.stack([speech(2.0), speech(2.0, 2)])
+    both = prompt.map(lambda value: torch.cat([value, value]))
+    conversion = ChunkedConversion(voice, RunningStatistics(100))
+    together = push(conversion, audio, both, [9000, 23000])
+    alone = [push(conversion, row[None], prompt, [9000, 23000]) for row in audio]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_state_that_was_stored_goes_on_and_is_not_changed(voice, prompt):
+    audio, conversion = speech(2.0)[None], ChunkedConversion(voice, RunningStatistics(100))
+    _, state = conversion.push(audio[:, :15000], conversion.init_state(), prompt)
+    copy = {name: value.clone() for name, value in state.items()}
+    one, _ = conversion.push(audio[:, 15000:], state, prompt, final=True)
+    assert all(torch.equal(state[name].nan_to_num(), value.nan_to_num()) for name, value in copy.items())
+    two, _ = conversion.push(audio[:, 15000:], copy, prompt, final=True)
+    assert torch.equal(one["samples"], two["samples"])
+    assert all(len(value) == 1 for value in state.values())
+
+
+@pytest.mark.slow
+def test_voice_pitch_and_guidance_change_between_chunks(voice, prompt):
+    audio, conversion = speech(3.0)[None], ChunkedConversion(voice, RunningStatistics(100))
+    other = voice.prompt([speech(1.5, 4)], 16000)
+    plan = [(prompt, {}), (other, {"guidance": 0.0}), (other, {"guidance": 1.0, "pitch_shift": -3.0})]
+    state, made = conversion.init_state(), []
+    for piece, (who, options) in zip(audio.split(16000, 1), plan, strict=True):
+        out, state = conversion.push(piece, state, who, RenderOptions(**options))
+        made.append(out["samples"])
+    out, _ = conversion.push(audio[:, :0], state, *[other, RenderOptions(guidance=1.0)], final=True)
+    assert torch.cat([*made, out["samples"]], 1).shape == audio.shape
+
+
+@pytest.mark.slow
+def test_noise_is_that_of_its_place(prompt):
+    voice = streaming_voice(Dims(20, content=6, speaker=8, noise=3, pitch=True, energy=True))
+    audio, conversion = speech(2.0)[None], ChunkedConversion(voice, RunningStatistics(100))
+    one, two = (push(conversion, audio, prompt, sizes) for sizes in ([32000], random_sizes(32000, 3, 9000)))
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-5)
+    other = push(conversion, audio, prompt, [32000], RenderOptions(seed=1))
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_model_of_whole_recordings_is_converted_by_segments(prompt, monkeypatch):
+    monkeypatch.setattr(segments, "LEAST_SECONDS", 1.5)
+    monkeypatch.setattr(segments, "LONGEST_SECONDS", 3.0)
+    voice = small_voice(DIMS, spread=0.3)
+    assert not ChunkedConversion(voice).streams
+    conversion = conversion_of(voice)
+    audio = torch.cat([speech(1.7), torch.zeros(8000), speech(1.0, 2), speech(3.0, 1)])[None]
+    one, two = (push(conversion, audio, prompt, sizes)
+                for sizes in ([audio.shape[1]], random_sizes(audio.shape[1], 0, 20000)))  # fmt: skip
+    assert one.shape == audio.shape
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-5)
+    fast = push(conversion, audio, prompt, [audio.shape[1]], RenderOptions(speed=2.0))
+    assert abs(fast.shape[1] - audio.shape[1] / 2) <= 320
+
+
+def test_a_source_that_is_shorter_than_a_frame_gives_nothing(voice, prompt):
+    for conversion in (ChunkedConversion(voice), SegmentedConversion(voice)):
+        out, _ = conversion.push(torch.zeros(1, 90), conversion.init_state(), prompt, final=True)
+        assert out == {}
+        out, state = conversion.push(torch.zeros(1, 0), conversion.init_state(), prompt)
+        assert out == {}
+        assert conversion.push(torch.zeros(1, 0), state, prompt, final=True)[0] == {}
