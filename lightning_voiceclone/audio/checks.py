@@ -62,7 +62,7 @@ def check_recording(
     """
     name = name_of(path)
     with opened_file(path) as (stream, key):
-        sha256 = _sha256(key) if key else _digest(stream.fileno())
+        sha256 = _sha256(key) if key else digest_of(stream.fileno())
         with decoder_of(stream, key, name) as file:
             if reason := file.layout.truncated:
                 raise RecordingError(f"{name}: truncated: {reason}")
@@ -114,10 +114,11 @@ def _loud_and_long(name: str, seconds: float, peak: float, min_seconds: float) -
 @functools.lru_cache(maxsize=64)
 def _sha256(key: FileKey) -> str:
     """SHA-256 of a file, once for all its segments."""
-    return _digest(key.descriptor)
+    return digest_of(key.descriptor)
 
 
-def _digest(descriptor: int) -> str:
+def digest_of(descriptor: int) -> str:
+    """SHA-256 of an open file's bytes, hexadecimal."""
     digest, position = hashlib.sha256(), 0
     while chunk := os.pread(descriptor, 1 << 20, position):
         digest.update(chunk)

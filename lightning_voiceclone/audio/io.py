@@ -78,30 +78,92 @@ def _read(
     if not 0 <= start < math.inf or (end is not None and not start < end):
         raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
     with opened(path) as file:
-        rate = file.rate
-        wanted = sample_rate or rate
-        step_in, step_out = rate // math.gcd(rate, wanted), wanted // math.gcd(rate, wanted)
-        margin = 0 if wanted == rate else math.ceil(RESAMPLING_MARGIN * max(1, rate / wanted))
-        # Decoding begins where a sample of the whole, resampled, lies exactly on one of the file's.
-        units = max(0, math.floor(start * rate) - margin) // step_in
-        end = None if end is None or end * rate >= file.frames else end
-        first, last = round(start * wanted), None if end is None else round(end * wanted)
-        if last is not None and last <= first:
-            raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
-        begin = units * step_in
-        mixdown = mixdown_of(file, known) if mono else None
-        audio = _decode(file, begin, None if end is None else math.ceil(end * rate) + margin, mixdown)
-        notes = _notes(file, len(audio) if begin == 0 and end is None else None)
-        notes += () if mixdown is None else tuple(f"{name}: {note}" for note in mixdown.notes)
-    if wanted != rate and len(audio):
-        audio = soxr.resample(audio, rate, wanted, quality="HQ")
-    offset = units * step_out
-    audio = audio[first - offset : None if last is None else last - offset]
+        return _read_open(file, sample_rate, start, end, mixdown_of(file, known) if mono else None)
+
+
+def read_open(file: Decoder, sample_rate: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """As :func:`read_with_notes`, of a recording that is open: samples (N,) and notes."""
+    audio, _, notes = _read_open(file, sample_rate, 0.0, None, mixdown_of(file))
+    return audio, notes
+
+
+def _read_open(
+    file: Decoder, sample_rate: int | None, start: float, end: float | None, mixdown: Mixdown | None
+) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    name, rate = file.name, file.rate
+    wanted = sample_rate or rate
+    end = None if end is None or end * rate >= file.frames else end
+    first, last = round(start * wanted), None if end is None else round(end * wanted)
+    if last is not None and last <= first:
+        raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
+    span = math.floor(start * rate), None if end is None else math.ceil(end * rate)
+    audio, decoded = _segment(file, mixdown, wanted, span, (first, last))
+    notes = _notes(file, decoded if end is None else None) + _mixdown_notes(name, mixdown)
     if not len(audio) and not start:
         raise RecordingError(f"{name}: empty: no sound in it can be decoded")
     if not len(audio):
         raise RecordingError(f"{name}: the segment begins at {start} s, where the recording has ended")
     return np.ascontiguousarray(audio.T, dtype=np.float32), wanted, notes
+
+
+def _segment(
+    file: Decoder, mixdown: Mixdown | None, wanted: int, span: tuple[int, int | None], place: tuple[int, int | None]
+) -> tuple[np.ndarray, int | None]:
+    """Samples of a segment at the rate ``wanted``, and how many were decoded, if that began at the file's beginning.
+
+    Args:
+        file: that is open.
+        mixdown: of all of the file; None keeps the channels.
+        wanted: in Hz.
+        span: of the file's samples that hold the segment; None for its end.
+        place: of the segment, in samples at ``wanted``.
+    """
+    rate = file.rate
+    step_in, step_out = rate // math.gcd(rate, wanted), wanted // math.gcd(rate, wanted)
+    margin = 0 if wanted == rate else math.ceil(RESAMPLING_MARGIN * max(1, rate / wanted))
+    # Decoding begins where a sample of the whole, resampled, lies exactly on one of the file's.
+    units = max(0, span[0] - margin) // step_in
+    begin = units * step_in
+    audio = _decode(file, begin, None if span[1] is None else span[1] + margin, mixdown)
+    decoded = len(audio) if begin == 0 else None
+    if wanted != rate and len(audio):
+        audio = soxr.resample(audio, rate, wanted, quality="HQ")
+    offset = units * step_out
+    return audio[place[0] - offset : None if place[1] is None else place[1] - offset], decoded
+
+
+class Pieces:
+    """Mono samples of an open recording at a rate, piece by piece; each equals that slice of the whole, resampled.
+
+    Args:
+        file: that is open.
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, file: Decoder, sample_rate: int) -> None:
+        self._file, self._wanted, self._mixdown = file, sample_rate, mixdown_of(file)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the file, as of :func:`read_with_notes`."""
+        return _notes(self._file, None) + _mixdown_notes(self._file.name, self._mixdown)
+
+    def __call__(self, first: int, last: int) -> np.ndarray:
+        """Samples (n,) float32 from ``first`` to ``last``; fewer where the recording ends.
+
+        Raises:
+            RecordingError: if what is there cannot be decoded.
+        """
+        rate, wanted = self._file.rate, self._wanted
+        span = first * rate // wanted, -(-last * rate // wanted)
+        if span[0] >= self._file.frames:
+            return np.zeros(0, np.float32)
+        audio, _ = _segment(self._file, self._mixdown, wanted, span, (first, last))
+        return np.ascontiguousarray(audio, np.float32)
+
+
+def _mixdown_notes(name: str, mixdown: Mixdown | None) -> tuple[str, ...]:
+    return () if mixdown is None else tuple(f"{name}: {note}" for note in mixdown.notes)
 
 
 def _decode(file: Decoder, first: int, last: int | None, mixdown: Mixdown | None) -> np.ndarray:
@@ -152,12 +214,17 @@ def write_audio(path: PathLike, audio: np.ndarray, sample_rate: int, *, durable:
     peak = float(np.abs(audio).max(initial=0.0))
     if peak > 1.0:
         logger.warning("%s: clipped, because samples reach %.3f; full scale is 1", path, peak)
-    samples = np.clip(np.round(audio.T * 32768.0), -32768, 32767).astype(np.int16)
+    samples = to_16_bits(audio.T)
     encoded = io.BytesIO()  # so that a full disk is Python's own OSError, with its number, not a decoder's message
     with interruption_held():
         soundfile.write(encoded, samples, sample_rate, subtype="PCM_16", format=container)
     with atomic_file(path, durable=durable) as temporary:
         temporary.write_bytes(encoded.getbuffer())
+
+
+def to_16_bits(audio: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1] as 16-bit integers; what lies beyond is clipped."""
+    return np.clip(np.round(audio * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def check_writable(path: PathLike) -> None:

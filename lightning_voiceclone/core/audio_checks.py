@@ -18,7 +18,25 @@ def require_audible(audio: Tensor, spec: AudioSpec, name: str, least_seconds: fl
         raise RecordingError(
             f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one"
         )
+    require_finite(audio, name)
+    require_loud(float(audio.abs().max()), name)
+
+
+def require_finite(audio: Tensor, name: str) -> None:
+    """Refuse samples that are not finite.
+
+    Raises:
+        RecordingError: names the recording.
+    """
     if not torch.isfinite(audio).all():
         raise RecordingError(f"{name} has samples that are not finite numbers; record or export it again")
-    if audio.abs().max() < 1e-3:
+
+
+def require_loud(peak: float, name: str) -> None:
+    """Refuse the peak of a recording without a signal.
+
+    Raises:
+        RecordingError: if it is below 1e-3; names the recording.
+    """
+    if peak < 1e-3:
         raise RecordingError(f"{name} is silent (peak below -60 dB); give one with speech")

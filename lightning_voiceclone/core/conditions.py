@@ -3,7 +3,7 @@
 The three are values: frozen, and registered as pytrees, so that torch.export takes each of them whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -108,6 +108,19 @@ class SpeakerPrompt(TensorFields):
             made["register"] = _weighted_median(self.register, self.lengths)[None]
         return SpeakerPrompt(**made)
 
+    @classmethod
+    def batch(cls, prompts: Sequence["SpeakerPrompt"]) -> "SpeakerPrompt":
+        """Several prompts with the same fields as rows of one, their reference frames padded to the longest."""
+        most = max(int(prompt.lengths.max()) for prompt in prompts)
+        axes = {"frames": 1, "content": 2}  # of the frames
+        made = {}
+        for name in prompts[0].tensors():
+            rows = [prompt.tensors()[name] for prompt in prompts]
+            if name in axes:
+                rows = [_padded(row, most, axes[name]) for row in rows]
+            made[name] = torch.cat(rows)
+        return cls(**made)
+
     def with_noise(self, deviation: float) -> "SpeakerPrompt":
         """Add normal noise of that standard deviation to the embedding, drawn from torch's global random state."""
         if self.speaker is None or not deviation:
@@ -146,6 +159,12 @@ class Condition(TensorFields):
     def mask(self, frames: int) -> Tensor:
         """(B, 1, T) with 1 for real frames and 0 for padding."""
         return reach_mask(self.lengths, frames).float()
+
+
+def _padded(value: Tensor, frames: int, axis: int) -> Tensor:
+    shape = list(value.shape)
+    shape[axis] = frames - shape[axis]
+    return torch.cat([value, value.new_zeros(shape)], axis)
 
 
 def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:

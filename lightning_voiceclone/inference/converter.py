@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +16,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from lightning_voiceclone.audio.io import name_of, read_audio, read_with_notes, write_audio
+from lightning_voiceclone import __version__
+from lightning_voiceclone.audio.checks import digest_of
+from lightning_voiceclone.audio.io import check_writable, name_of, read_audio, read_open, read_with_notes, write_audio
 from lightning_voiceclone.audio.mixdown import measure_mixdown
 from lightning_voiceclone.audio.noise import speech_power
+from lightning_voiceclone.audio.opening import decoder_of, opened_file
 from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.vocoder_choice import chosen
@@ -26,6 +29,8 @@ from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.core.conditions import SpeakerPrompt
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.level import with_speech_power
+from lightning_voiceclone.inference.long_file import convert_long, convert_long_file, known_of
+from lightning_voiceclone.inference.long_source import LONGEST_SECONDS, LongSource
 from lightning_voiceclone.inference.screening import (
     check_denoise,
     level_scale,
@@ -33,8 +38,12 @@ from lightning_voiceclone.inference.screening import (
     screen_references,
     screen_source,
 )
+from lightning_voiceclone.inference.stream import Stream
+from lightning_voiceclone.inference.unfinished import locked_output
 from lightning_voiceclone.utils.files import atomic_file
+from lightning_voiceclone.voice.compatibility import check_can_convert, takes_guidance
 from lightning_voiceclone.voice.model import VoiceModel
+from lightning_voiceclone.voice.options import RenderOptions
 
 SPEAKER_SUFFIX = ".voice"
 FORMAT = 1
@@ -133,7 +142,7 @@ class Converter:
     ) -> None:
         check_denoise(denoise)
         self.voice = voice if device is None else moved(voice, device)
-        self.denoise, self._note = denoise, note
+        self.denoise, self.note = denoise, note
         self._same_speaker: SameSpeakerCheck | None = same_speaker_check(self.voice)
 
     @property
@@ -158,6 +167,13 @@ class Converter:
         weights = {f"{role}.{name}": tensor for role, part in parts.items() if part is not None
                    for name, tensor in all_weights(part).items()}  # fmt: skip
         settings = json.dumps([voice.spec.fingerprint, sorted(voice.generator.needs)]).encode()
+        return weights_sha256(weights | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of all on which a conversion depends beside source, speaker and options: all weights and settings."""
+        settings = json.dumps([self.model_sha256, self.voice.guidance, self.voice.noise, __version__]).encode()
+        weights = all_weights(self.voice)
         return weights_sha256(weights | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
 
     def speaker(self, *references: Recording) -> Speaker:
@@ -196,14 +212,104 @@ class Converter:
             RecordingError: if the source cannot be read, is too short, silent or not finite.
             ConfigurationError: if there is no speaker, it belongs to another model, or an option is out of range.
         """
+        chosen = RenderOptions(**options)
         prompt = None if speaker is None else self._prompt(speaker)
-        named = self.read(source, "the source")
-        screened = self.screen_source(named)
-        converted = self.voice.convert(screened, prompt, self.sample_rate, **options).cpu()
-        loudness = speech_power(screened.cpu().numpy(), self.sample_rate) / level_scale(named[1]) ** 2
-        converted = with_speech_power(converted, self.sample_rate, loudness)
+        return self._convert(self.read(source, "the source"), prompt, chosen)
+
+    def _convert(self, named: tuple[str, Tensor], prompt: SpeakerPrompt | None, options: RenderOptions) -> Audio:
+        name, audio = named
+        if len(audio) > LONGEST_SECONDS * self.sample_rate:
+            samples = audio.cpu().numpy()
+            source = LongSource(name, lambda first, last: samples[first:last], self.voice.spec, self.denoise)
+            self._emit_notes(source.notes)
+            blocks = convert_long(self, source, prompt or self.voice.own_prompt(), options, None)
+            converted = torch.cat([block for _, block, _ in blocks])
+        else:
+            screened = self.screen_source(named)
+            converted = self.voice.convert(screened, prompt, self.sample_rate, **vars(options)).cpu()
+            loudness = speech_power(screened.cpu().numpy(), self.sample_rate) / level_scale(audio) ** 2
+            converted = with_speech_power(converted, self.sample_rate, loudness)
         # All converted audio is returned here: a watermark and a check of consent belong here.
         return Audio(converted, self.sample_rate)
+
+    def convert_file(
+        self,
+        source: str | os.PathLike[str],
+        speaker: Speaker | None,
+        output: str | os.PathLike[str],
+        *,
+        progress: bool = False,
+        **options: Any,
+    ) -> float:
+        """Convert a file of any length to a file, in memory that does not grow with it.
+
+        Up to one minute it is :func:`write` of :meth:`convert`. Beyond, blocks are written beside the output as they
+        are made, with a journal: after an interruption or a crash, the same call goes on from there.
+
+        Args:
+            source: path of a recording; "-" for standard input.
+            speaker: as of :meth:`convert`.
+            output: path that ends in .wav or .flac; a WAV beyond 4 GB is written as RF64.
+            progress: whether to show a bar on a terminal, with the time left.
+            options: as of :meth:`convert`.
+
+        Returns:
+            Seconds of the output.
+
+        Raises:
+            RecordingError: as of :meth:`convert`.
+            ConfigurationError: as of :meth:`convert`; or if the output cannot be written, or another process writes it.
+            OSError: if writing fails, for example because the disk is full; what is done so far is kept.
+        """
+        output, chosen = Path(output), RenderOptions(**options)
+        check_writable(output)
+        prompt = None if speaker is None else self._prompt(speaker)
+        check_can_convert(self.voice, chosen)
+        with locked_output(output), opened_file(source) as (stream, key):
+            with decoder_of(stream, key, name_of(source)) as file:
+                if file.frames > LONGEST_SECONDS * file.rate:
+                    prompt = prompt or self.voice.own_prompt()
+                    samples = convert_long_file(self, file, digest_of(stream.fileno()), output, prompt, chosen,
+                                                progress=progress)  # fmt: skip
+                    return samples / self.sample_rate
+                mono, notes = read_open(file, self.sample_rate)
+            self._emit_notes(notes)
+            audio = self._convert((name_of(source), torch.from_numpy(mono).to(self.device)), prompt, chosen)
+            write(output, audio)
+        return len(audio.samples) / audio.sample_rate
+
+    def stream(self, *speakers: Speaker, like: Recording | None = None, **options: Any) -> Stream:
+        """Convert a source while it comes in: see :class:`~lightning_voiceclone.inference.stream.Stream`.
+
+        Args:
+            speakers: one, or one for each row of a batch; none for the one to whom the model was adapted.
+            like: a recording of the source's speaker, up to a minute, from which its register, level and voice are
+                taken at once; None to follow them while the stream runs.
+            options: as of :meth:`convert`.
+
+        Raises:
+            RecordingError: if ``like`` cannot be used.
+            ConfigurationError: as of :meth:`convert`.
+        """
+        chosen = RenderOptions(**options)
+        check_can_convert(self.voice, chosen)
+        prompts = [self._prompt(speaker) for speaker in speakers] or [self.voice.own_prompt()]
+        known = None
+        if like is not None:
+            sample = self.screen_source(self.read(like, "the recording of the source's speaker"))
+            loudness = speech_power(sample.cpu().numpy(), self.sample_rate)
+            guided = chosen if self.voice.strength(chosen) or not takes_guidance(self.voice) else (
+                replace(chosen, guidance=1.0))  # fmt: skip
+            known = known_of(self.voice, sample, loudness, prompts[0], replace(guided, speed=1.0))
+        return Stream(self.voice, SpeakerPrompt.batch(prompts), chosen, known=known)
+
+    def prompt_of(self, *speakers: Speaker) -> SpeakerPrompt:
+        """The prompt of speakers, a row for each, for :attr:`Stream.prompt`.
+
+        Raises:
+            ConfigurationError: if one was made by another model.
+        """
+        return SpeakerPrompt.batch([self._prompt(speaker) for speaker in speakers])
 
     # Single steps, for adaptation ------------------------------------------------------------------------------------
 
@@ -234,7 +340,7 @@ class Converter:
 
     def _emit_notes(self, notes: Sequence[str]) -> None:
         for note in notes:
-            self._note(note)
+            self.note(note)
 
     def _loaded(self, path: Path) -> Speaker:
         speaker = Speaker.load(path)

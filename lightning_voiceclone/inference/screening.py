@@ -78,18 +78,31 @@ def screen_source(audio: Tensor, spec: AudioSpec, name: str = "the source", *, d
     check_denoise(denoise)
     require_audible(audio, spec, name, spec.hop_length / spec.sample_rate)
     audio, notes = _levelled(name, audio)
+    noisy, found = judge_source(audio, spec, name, denoise=denoise)
+    return Screened(denoised(audio, spec) if noisy else audio, (*notes, *found))
+
+
+def judge_source(audio: Tensor, spec: AudioSpec, name: str, *, denoise: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether to denoise a source, and notes on it.
+
+    Args:
+        audio: (N,) samples of it, at the level of :func:`level_factor`.
+        spec: of the model.
+        name: of the recording.
+        denoise: as of :func:`screen_source`.
+    """
     if len(audio) < MEASURABLE_SECONDS * spec.sample_rate:
-        return Screened(_denoised(audio, spec) if denoise == "on" else audio, tuple(notes))
+        return denoise == "on", ()
     quality = measure(audio, spec.sample_rate)
-    notes += _faults(name, quality)
+    notes = _faults(name, quality)
     if not _is_speech(quality):
         notes.append(f"no speech found in {name}: the clone will have no words; give a recording of someone who speaks")
     if quality.treble < NARROW_DB:
         notes.append(f"{name} has nothing above 4 kHz, as a telephone's recording: the clone's s and f are guesses")
-    noisy = _is_noisy(quality)
-    if denoise == "auto" and noisy:
+    noisy = denoise == "auto" and _is_noisy(quality)
+    if noisy:
         notes.append(_noise_note(name, quality))
-    return Screened(_denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio, tuple(notes))
+    return noisy or denoise == "on", tuple(notes)
 
 
 def screen_references(
@@ -135,7 +148,7 @@ def screen_references(
         noisy = _is_noisy(reference.quality)
         if denoise == "auto" and noisy:
             notes.append(_noise_note(reference.name, reference.quality))
-        audio = _denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio
+        audio = denoised(audio, spec) if denoise == "on" or (denoise == "auto" and noisy) else audio
         one, two = _one_speaker(reference, audio, chosen, spec.sample_rate, same_speaker)
         ready.append(one)
         notes += two
@@ -167,19 +180,28 @@ def check_denoise(denoise: str) -> None:
 
 def level_scale(audio: Tensor) -> float:
     """Factor by which screening scales audible samples (N,): 1 unless their peak is beyond full scale or very low."""
-    peak = float(audio.abs().max())
+    return level_factor(float(audio.abs().max()))
+
+
+def level_factor(peak: float) -> float:
+    """:func:`level_scale` of the peak of samples."""
     return 1.0 if QUIETEST <= peak <= LOUDEST else USUAL / peak
+
+
+def level_note(name: str, peak: float) -> tuple[str, ...]:
+    """A note on samples with that peak, if they are scaled."""
+    if level_factor(peak) == 1:
+        return ()
+    what = "far beyond full scale" if peak > LOUDEST else "very quiet"
+    decibels = 20 * math.log10(peak)
+    return (f"{name} is {what}, its peak at {decibels:+.0f} dB: scaled to half of full scale",)
 
 
 def _levelled(name: str, audio: Tensor) -> tuple[Tensor, list[str]]:
     """Audio (N,) at a level the model was trained on, and a note if it was scaled."""
-    scale = level_scale(audio)
-    if scale == 1:
-        return audio, []
     peak = float(audio.abs().max())
-    what = "far beyond full scale" if peak > LOUDEST else "very quiet"
-    decibels = 20 * math.log10(peak)
-    return audio * scale, [f"{name} is {what}, its peak at {decibels:+.0f} dB: scaled to half of full scale"]
+    scale = level_factor(peak)
+    return audio if scale == 1 else audio * scale, [*level_note(name, peak)]
 
 
 def _faults(name: str, quality: Quality) -> list[str]:
@@ -224,7 +246,8 @@ def _noise_note(name: str, quality: Quality) -> str:
     return f"{name} is noisy, its speech about {quality.snr:.0f} dB above the noise: denoised (denoise off leaves it)"
 
 
-def _denoised(audio: Tensor, spec: AudioSpec) -> Tensor:
+def denoised(audio: Tensor, spec: AudioSpec) -> Tensor:
+    """Samples (N,) with less of their steady noise."""
     from lightning_voiceclone.audio.preprocessing import SpectralGate  # SciPy's filters are slow to import
 
     return SpectralGate()(audio[None].cpu(), spec.sample_rate)[0].to(audio)

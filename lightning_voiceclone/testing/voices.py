@@ -11,15 +11,18 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.vocoders.vocos import Vocos
 from lightning_voiceclone.voice.model import VoiceModel
 
 SMALL: dict[str, Any] = {"width": 8, "layers": 1}
 CLONER = Dims(20, content=4, speaker=8)
+STREAMER = Dims(20, content=6, speaker=8, pitch=True, energy=True)
 GENERATOR: Callable[[Dims], Generator] = partial(ConvGenerator, **SMALL)
 VOCODER: Callable[[AudioSpec], Vocoder] = partial(GriffinLim, iterations=2)
 
@@ -63,3 +66,13 @@ def small_voice(
     voice = VoiceModel(extractor, network, vocoder(extractor.spec), **(made | parts))
     voice.normalizer.fit([extractor(torch.from_numpy(speech_like(2.0).audio)[None])])
     return voice.eval()
+
+
+def small_streaming_voice(dims: Dims = STREAMER, **parts: Any) -> VoiceModel:
+    """As :func:`small_voice`, of parts whose contexts are finite, so that chunks give the samples of the whole."""
+    encoder = ConvContentEncoder(Dims(dims.features), channels=dims.content, width=8, hidden=8, layers=1)
+
+    def vocoder(spec: AudioSpec) -> Vocos:
+        return Vocos(spec, width=8, hidden=8, layers=1, pretrained="none")
+
+    return small_voice(dims, vocoder=vocoder, spread=0.3, content_encoder=encoder, **parts)

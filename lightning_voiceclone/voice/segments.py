@@ -30,7 +30,7 @@ HELD, FIRST, CUT, TAIL = "segments.audio", "segments.first", "segments.cut", "se
 
 
 class SegmentedConversion:
-    """As :class:`~lightning_voiceclone.voice.streaming.ChunkedConversion`, for models that have to see whole recordings.
+    """As :class:`~lightning_voiceclone.voice.streaming.ChunkedConversion`, for models of whole recordings.
 
     Segments are close to the whole's, not equal; the same source gives the same samples whatever the chunks. Each
     segment has statistics of its own, unless the state has the source's. Options take effect at the next segment.

@@ -1,4 +1,4 @@
-"""The way from samples of a source to samples in the speaker's voice, chunk by chunk; a whole recording is one chunk."""
+"""From samples of a source to samples in the speaker's voice, chunk by chunk; a whole recording is one chunk."""
 
 from __future__ import annotations
 

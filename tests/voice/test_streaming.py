@@ -6,29 +6,17 @@ import pytest
 import torch
 
 from lightning_voiceclone.core.part import Dims
-from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import small_voice
-from lightning_voiceclone.vocoders.vocos import Vocos
+from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice, small_voice
 from lightning_voiceclone.voice import segments
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.segments import SegmentedConversion, conversion_of
 from lightning_voiceclone.voice.statistics import RunningStatistics
 from lightning_voiceclone.voice.streaming import ChunkedConversion
 
-DIMS = Dims(20, content=6, speaker=8, pitch=True, energy=True)
-
-
-def streaming_voice(dims=DIMS, **parts):
-    """Untrained, of parts with finite contexts: 26 frames, on a grid of 2."""
-    encoder = ConvContentEncoder(Dims(dims.features), channels=dims.content, width=8, hidden=8, layers=1)
-    return small_voice(dims, content_encoder=encoder, spread=0.3, vocoder=lambda spec: Vocos(
-        spec, width=8, hidden=8, layers=1, pretrained="none"), **parts)  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def voice():
-    return streaming_voice(guidance=0.5)
+    return small_streaming_voice(guidance=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +137,7 @@ def test_voice_pitch_and_guidance_change_between_chunks(voice, prompt):
 
 @pytest.mark.slow
 def test_noise_is_that_of_its_place(prompt):
-    voice = streaming_voice(Dims(20, content=6, speaker=8, noise=3, pitch=True, energy=True))
+    voice = small_streaming_voice(Dims(20, content=6, speaker=8, noise=3, pitch=True, energy=True))
     audio, conversion = speech(2.0)[None], ChunkedConversion(voice, RunningStatistics(100))
     one, two = (push(conversion, audio, prompt, sizes) for sizes in ([32000], random_sizes(32000, 3, 9000)))
     torch.testing.assert_close(one, two, rtol=0, atol=1e-5)
@@ -161,7 +149,7 @@ def test_noise_is_that_of_its_place(prompt):
 def test_a_model_of_whole_recordings_is_converted_by_segments(prompt, monkeypatch):
     monkeypatch.setattr(segments, "LEAST_SECONDS", 1.5)
     monkeypatch.setattr(segments, "LONGEST_SECONDS", 3.0)
-    voice = small_voice(DIMS, spread=0.3)
+    voice = small_voice(STREAMER, spread=0.3)
     assert not ChunkedConversion(voice).streams
     conversion = conversion_of(voice)
     audio = torch.cat([speech(1.7), torch.zeros(8000), speech(1.0, 2), speech(3.0, 1)])[None]
