@@ -9,28 +9,25 @@ from lightning_voiceclone.utils.terminal import printable
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = CommandParser("lvc clone", description="Convert a source recording to the voice of reference recordings.")
+    made = CommandParser("lvc clone", description="Convert recordings to the voice of reference recordings.")
     made.add_argument(
         "--checkpoint",
         default="default",
         metavar="PATH",
         help="a .ckpt of lvc fit, or a model folder of lvc save or lvc adapt (default: the bundled model)",
     )
-    made.add_argument(
-        "--source",
-        required=True,
-        metavar="FILE",
-        help="recording to convert; its words and melody are kept (WAV, FLAC, OGG, MP3; - for standard input)",
-    )
+    made.add_argument("--source", required=True, nargs="+", metavar="PATH",
+                      help="recording to convert; its words and melody are kept (WAV, FLAC, OGG, MP3; - for standard"
+                      " input). Or several, a folder of them, or a table (.tsv, .csv) with the columns source,"
+                      " reference and output")  # fmt: skip
     made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
                       help="target speaker: recordings of one speaker, at least 0.5 s each; several or longer ones"
                       " sound closer. Or one .voice file. Models of lvc adapt need none")  # fmt: skip
-    made.add_argument(
-        "--output",
-        required=True,
-        metavar="FILE",
-        help="file to write (.wav or .flac, 16 bits, the model's sample rate)",
-    )
+    made.add_argument("--output", required=True, metavar="PATH",
+                      help="file to write (.wav or .flac, 16 bits, the model's sample rate); for several sources a"
+                      " folder. What is there already, made of the same, is not made again")  # fmt: skip
+    made.add_argument("--jobs", type=int, default=1, metavar="N",
+                      help="processes for several sources, each with a model in memory (default: 1)")  # fmt: skip
     made.add_argument("--vocoder", metavar="WHICH",
                       help="use this one instead of the model's own: default for the separately bundled vocoder, a"
                       " vocoder folder or checkpoint, or one without training (GriffinLim)")  # fmt: skip
@@ -52,21 +49,53 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(argv: list[str]) -> int:
-    """Clone one recording."""
+    """Clone one recording, or many; the exit status is 1 if some of many could not be converted."""
     options = parser().parse_args(argv)
-    from lightning_voiceclone.audio.io import check_writable
-    from lightning_voiceclone.inference.converter import load_model, write
+    from lightning_voiceclone.inference.batch_jobs import is_many
     from lightning_voiceclone.inference.screening import check_denoise
-    from lightning_voiceclone.utils.files import check_no_input
 
     check_denoise(options.denoise)
+    return _many(options) if is_many(options.source) else _one(options, options.source[0])
+
+
+def _one(options: argparse.Namespace, source: str) -> int:
+    from lightning_voiceclone.audio.io import check_writable
+    from lightning_voiceclone.inference.converter import load_model
+    from lightning_voiceclone.utils.files import check_no_input
+
     check_writable(options.output)
-    check_no_input(options.output, [options.source, *options.reference, options.checkpoint, options.vocoder or ""])
-    model = load_model(options.checkpoint, vocoder=options.vocoder, denoise=options.denoise, device=options.device,
-                       note=lambda note: print(f"note: {printable(note)}", file=sys.stderr))  # fmt: skip
+    check_no_input(options.output, [source, *options.reference, options.checkpoint, options.vocoder or ""])
+    model = load_model(**_model(options), note=lambda line: _print(f"note: {line}"))
     speaker = model.speaker(*options.reference) if options.reference else None
-    audio = model.convert(options.source, speaker, seed=options.seed, pitch_shift=options.pitch_shift,
-                          speed=options.speed, guidance=options.guidance)  # fmt: skip
-    write(options.output, audio)
-    print(f"{printable(options.output)}: {len(audio.samples) / audio.sample_rate:.2f} s at {audio.sample_rate} Hz")
+    seconds = model.convert_file(source, speaker, options.output, progress=True, **_rendering(options))
+    print(f"{printable(options.output)}: {seconds:.2f} s at {model.sample_rate} Hz")
     return 0
+
+
+def _many(options: argparse.Namespace) -> int:
+    from lightning_voiceclone.inference.batch import convert_many
+    from lightning_voiceclone.inference.batch_jobs import clone_jobs
+    from lightning_voiceclone.voice.options import RenderOptions
+
+    RenderOptions(**_rendering(options))
+    jobs, line = clone_jobs(options.source, options.reference, options.output)
+    if line:
+        _print(f"note: {line}")
+    summary = convert_many(jobs, options.output, model=_model(options), options=_rendering(options),
+                           workers=options.jobs, note=_print, progress=True)  # fmt: skip
+    print(f"{printable(options.output)}: {summary}")
+    return 1 if summary.failed else 0
+
+
+def _model(options: argparse.Namespace) -> dict[str, str | None]:
+    return {"path": options.checkpoint, "vocoder": options.vocoder, "denoise": options.denoise,
+            "device": options.device}  # fmt: skip
+
+
+def _rendering(options: argparse.Namespace) -> dict[str, float | None]:
+    return {"seed": options.seed, "pitch_shift": options.pitch_shift, "speed": options.speed,
+            "guidance": options.guidance}  # fmt: skip
+
+
+def _print(line: str) -> None:
+    print(printable(line), file=sys.stderr)

@@ -95,7 +95,7 @@ class Stage:
         return {field: torch.cat([held[field], value], -1) for field, value in new.items()}
 
     def _count(self, fields: Frames, final: bool) -> int:
-        """Whole frames that all fields have; at the end, those of fields with a value a frame, which others may miss."""
+        """Whole frames that all fields have; at the end, of fields with one value a frame, which others may miss."""
         sizes = {name: Fraction(self._per_frame.get(name, 1)) for name in fields}
         if final and 1 in sizes.values():
             sizes = {name: size for name, size in sizes.items() if size == 1}

@@ -14,6 +14,7 @@ from lightning_voiceclone.voice.segments import SegmentedConversion, conversion_
 from lightning_voiceclone.voice.statistics import RunningStatistics
 from lightning_voiceclone.voice.streaming import ChunkedConversion
 
+
 @pytest.fixture(scope="module")
 def voice():
     return small_streaming_voice(guidance=0.5)
