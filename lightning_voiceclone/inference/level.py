@@ -5,12 +5,13 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.core.streaming import State
-from lightning_voiceclone.voice.statistics import MEMORY_SECONDS, PRIOR_SECONDS
+from lightning_voiceclone.voice.statistics import MEMORY_SECONDS
 
 PEAK = 0.99  # of full scale: the highest peak after the gain
 AUDIBLE = 1e-3  # peak below which a clone counts as silent and is not amplified
 ACTIVE = 0.03  # of the mean power, 15 dB below it: quieter frames of a stream are no speech
 USUAL_POWER = 1e-3  # of speech, -30 dB of full scale
+PRIOR_SECONDS = 0.2
 MOST_GAIN = 30.0
 KNEE = 0.9
 
@@ -39,8 +40,8 @@ def gain_to(audio: Tensor, sample_rate: int, wanted: float) -> float:
 class RunningLevel:
     """Gain, sample by sample, with which the output of a stream is as loud as its source, on the mean of what passed.
 
-    Frames of the source that are at most 15 dB below its mean count. Both means begin equal, as if one second had
-    passed, and fade over half a minute. Where the state has ``level.gain`` (B,), that gain is used throughout. What
+    Frames of the source that are at most 15 dB below its mean count. Both means begin equal, as if a fifth of a second
+    had passed, and fade over half a minute. Where the state has ``level.gain`` (B,), that gain is used throughout. What
     would go beyond 0.9 of full scale is bent, and stays below 1.
 
     Args:

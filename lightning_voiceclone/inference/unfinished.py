@@ -114,6 +114,11 @@ class Unfinished:
             sync(self.path.parent)
         self._journal.unlink(missing_ok=True)
 
+    def drop(self) -> None:
+        """Remove what was written."""
+        self._partial.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
+
     def _encode(self, sample_rate: int) -> None:
         with atomic_file(self.path) as temporary, self._partial.open("rb") as partial:
             partial.seek(self._header)
@@ -181,9 +186,10 @@ def unfinished(
         try:
             yield made
         except BaseException:
-            if not made.samples:
-                made._partial.unlink(missing_ok=True)
-                made._journal.unlink(missing_ok=True)
+            if made.samples:
+                note(f"{path}: {made.done} blocks are kept; the same command goes on from there")
+            else:
+                made.drop()
             raise
 
 

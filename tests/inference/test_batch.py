@@ -39,9 +39,8 @@ def test_one_bad_file_is_noted_and_the_rest_go_on_and_are_skipped_when_repeated(
     notes = []
     summary = convert(folder, jobs, tmp_path, notes)
     assert (summary.converted, summary.skipped, summary.failed) == (2, 0, 1)
-    assert [note for note in notes if note.startswith("error: ")][0].startswith(
-        f"error: {tmp_path}/bad.wav was not made"
-    )
+    failures = [note for note in notes if note.startswith("error: ")]
+    assert failures[0].startswith(f"error: {tmp_path}/bad.wav was not made: {folder}/in/bad.wav: not audio")
     model = load_model(folder / "model")
     expected = model.convert(folder / "in/below/b.wav", model.speaker(folder / "r.wav"), seed=1).samples.numpy()
     made = soundfile.read(tmp_path / "below/b.wav", dtype="float32")[0]
