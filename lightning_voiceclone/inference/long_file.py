@@ -1,10 +1,8 @@
 """Convert a file of any length to a file, block by block, in memory that does not grow with it."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,12 +18,29 @@ from lightning_voiceclone.inference.long_source import LongSource
 from lightning_voiceclone.inference.stream import Stream
 from lightning_voiceclone.inference.unfinished import Unfinished, unfinished
 from lightning_voiceclone.utils.progress import progress_bar
+from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.streaming import ChunkedConversion
 
-if TYPE_CHECKING:
-    from lightning_voiceclone.inference.converter import Converter
-    from lightning_voiceclone.voice.model import VoiceModel
+
+class Converts(Protocol):
+    """What is needed of a converter; :class:`~lightning_voiceclone.inference.converter.Converter` has it."""
+
+    voice: VoiceModel
+    denoise: str
+    note: Callable[[str], None]
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate of the model's audio, in Hz."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all weights and settings."""
 
 
 def known_of(
@@ -47,7 +62,7 @@ def known_of(
 
 
 def convert_long(
-    converter: Converter, source: LongSource, prompt: SpeakerPrompt, options: RenderOptions, begun: Unfinished | None
+    converter: Converts, source: LongSource, prompt: SpeakerPrompt, options: RenderOptions, begun: Unfinished | None
 ) -> Iterator[tuple[int, Tensor, State]]:
     """Blocks of the output from the first that is not done: how many are done after it, samples (n,), and the state."""
     state = None if begun is None else begun.state
@@ -66,7 +81,7 @@ def convert_long(
 
 
 def convert_long_file(
-    converter: Converter,
+    converter: Converts,
     file: Decoder,
     sha256: str,
     output: Path,

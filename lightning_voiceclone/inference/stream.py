@@ -1,9 +1,5 @@
 """Conversion of samples as they come in, at the loudness of the source."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,12 +9,10 @@ from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference.level import RunningLevel
 from lightning_voiceclone.voice.compatibility import check_can_convert
+from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.segments import conversion_of
 from lightning_voiceclone.voice.statistics import RunningStatistics, Statistics, WholeStatistics
-
-if TYPE_CHECKING:
-    from lightning_voiceclone.voice.model import VoiceModel
 
 
 class Stream:
@@ -61,7 +55,7 @@ class Stream:
         self._ended = False
         self.state = self._conversion.init_state(len(prompt.lengths), known)
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> "Stream":
         """The stream itself."""
         return self
 

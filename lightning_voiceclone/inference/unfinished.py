@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -64,7 +65,7 @@ class Unfinished:
             return
         self.samples, self.done, self.state = int(header["samples"]), int(header["done"]), state
 
-    def _read_journal(self) -> tuple[dict[str, object], State] | None:
+    def _read_journal(self) -> tuple[dict[str, Any], State] | None:
         try:
             if self._journal.stat().st_size > GREATEST_JOURNAL:
                 return None

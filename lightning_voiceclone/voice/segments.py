@@ -4,10 +4,6 @@ The source is cut where it is quietest, every 15 to 30 seconds: in a pause, if t
 as a recording of its own, with half a second more on either side, and two neighbours are cross-faded over 50 ms.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,10 +13,7 @@ from lightning_voiceclone.core.conditions import SpeakerPrompt
 from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.statistics import Statistics
-from lightning_voiceclone.voice.streaming import ChunkedConversion
-
-if TYPE_CHECKING:
-    from lightning_voiceclone.voice.model import VoiceModel
+from lightning_voiceclone.voice.streaming import ChunkedConversion, StreamedModel
 
 LEAST_SECONDS, LONGEST_SECONDS = 15.0, 30.0  # of a segment
 AROUND_SECONDS = 0.5  # that a segment sees on either side
@@ -39,7 +32,7 @@ class SegmentedConversion:
         voice: the model, in ``eval``.
     """
 
-    def __init__(self, voice: VoiceModel) -> None:
+    def __init__(self, voice: StreamedModel) -> None:
         self.voice, self._whole = voice, ChunkedConversion(voice)
         rate = voice.spec.frame_rate
         self._least, self._longest, self._around = (
@@ -127,7 +120,9 @@ class SegmentedConversion:
         return {"samples": samples[:, : stop * hop], "power": power[:, :stop]}, rest
 
 
-def conversion_of(voice: VoiceModel, statistics: Statistics | None = None) -> ChunkedConversion | SegmentedConversion:
+def conversion_of(
+    voice: StreamedModel, statistics: Statistics | None = None
+) -> ChunkedConversion | SegmentedConversion:
     """Chunk by chunk, where all parts of the model allow that; else segment by segment.
 
     Args:

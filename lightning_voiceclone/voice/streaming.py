@@ -1,32 +1,61 @@
 """From samples of a source to samples in the speaker's voice, chunk by chunk; a whole recording is one chunk."""
 
-from __future__ import annotations
-
 import functools
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lightning_voiceclone.core.chunks import Frames, Stage
 from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
-from lightning_voiceclone.core.interfaces import ContentEncoder
+from lightning_voiceclone.core.interfaces import ContentEncoder, FeatureExtractor, SpeakerEncoder
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.streaming import FINEST, Context, State
-from lightning_voiceclone.voice.compatibility import takes_guidance
+from lightning_voiceclone.features.normalizer import Normalizer
+from lightning_voiceclone.voice.analysis import Analysis
+from lightning_voiceclone.voice.compatibility import Joined, takes_guidance
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.prosody import move_register, target_register
 from lightning_voiceclone.voice.statistics import NAME, Statistics, WholeStatistics, analysis_of
 from lightning_voiceclone.voice.tempo import Tempo
 
-if TYPE_CHECKING:
-    from lightning_voiceclone.voice.model import VoiceModel
-
 NOISE_FRAMES = 100  # drawn at once, from the seed and their place, so that chunks do not matter
 TRACKS = ("f0", "voicing", "energy", "register", "own", "noise", "power")  # beside content, frame by frame
 EVERYTHING = Context(0, 0)
+
+
+class StreamedModel(Joined, Protocol):
+    """What a conversion needs of a model; :class:`~lightning_voiceclone.voice.model.VoiceModel` has it."""
+
+    normalizer: Normalizer
+
+    @property
+    def extractors(self) -> list[FeatureExtractor]:
+        """The extractors of features, pitch and energy that there are."""
+
+    def analyze(self, audio: Tensor, *, centre: bool = True) -> Analysis:
+        """Features, pitch and energy of recordings (B, N)."""
+
+    def encoder_input(
+        self, encoder: ContentEncoder | SpeakerEncoder, features: Tensor, analysis: Analysis
+    ) -> tuple[Tensor, Tensor]:
+        """Input of an encoder, and the lengths in its units."""
+
+    def embed(self, reference: Analysis) -> Tensor:
+        """Speaker embedding (B, D)."""
+
+    def condition(
+        self, script: Script, prompt: SpeakerPrompt | None = None, *, noise: Tensor | None = None
+    ) -> Condition:
+        """The input of the generator."""
+
+    def vocode(self, features: Tensor) -> Tensor:
+        """Waveform (B, T * hop) of normalised features (B, F, T)."""
+
+    def strength(self, options: RenderOptions) -> float:
+        """Strength of the guidance."""
 
 
 class ChunkedConversion:
@@ -42,7 +71,7 @@ class ChunkedConversion:
         statistics: how the statistics of the whole source are found.
     """
 
-    def __init__(self, voice: VoiceModel, statistics: Statistics | None = None) -> None:
+    def __init__(self, voice: StreamedModel, statistics: Statistics | None = None) -> None:
         self.voice, self.statistics = voice, statistics or WholeStatistics()
         encoder, rate = voice.content_encoder, voice.spec.frame_rate
         self._ratio = Fraction(1 if encoder is None else encoder.frame_rate / rate).limit_denominator(FINEST)

@@ -79,7 +79,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(folder, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    done = clone(folder, tmp_path / "c.wav", preexec_fn=limit)  # noqa: PLW1509
+    done = clone(folder, tmp_path / "c.wav", preexec_fn=limit)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"lvc: error: {tmp_path}/c.wav: it would be larger than a file may")
     assert os.stat(tmp_path / ".c.wav.lvc-journal").st_size > 0
