@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from lightning_voiceclone.cli.options import CommandParser, device
 from lightning_voiceclone.utils.terminal import printable
@@ -87,12 +88,12 @@ def _many(options: argparse.Namespace) -> int:
     return 1 if summary.failed else 0
 
 
-def _model(options: argparse.Namespace) -> dict[str, str | None]:
+def _model(options: argparse.Namespace) -> dict[str, Any]:
     return {"path": options.checkpoint, "vocoder": options.vocoder, "denoise": options.denoise,
             "device": options.device}  # fmt: skip
 
 
-def _rendering(options: argparse.Namespace) -> dict[str, float | None]:
+def _rendering(options: argparse.Namespace) -> dict[str, Any]:
     return {"seed": options.seed, "pitch_shift": options.pitch_shift, "speed": options.speed,
             "guidance": options.guidance}  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.chunks import Frames
+from lightning_voiceclone.core.chunks import Frames, concatenated
 from lightning_voiceclone.core.interfaces import SpeakerEncoder
 from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.features.prosody import VOICED
@@ -67,7 +67,7 @@ class WholeStatistics:
     be put into the state of a longer recording of the same source, which is given chunk by chunk.
     """
 
-    pieces = None
+    pieces: int | None = None
 
     def prosody(self, frames: Frames, state: State, embed: Embeds | None) -> tuple[Frames, State]:
         """As of :class:`Statistics`."""
@@ -160,26 +160,22 @@ class RunningStatistics:
     def _speaker(self, frames: Frames, state: State, embed: Embeds) -> Tensor:
         """Mean embedding (B, D, T) of the blocks that were over before each frame."""
         assert self.pieces is not None
-        fields = {name: frames[name] for name in ("features", "audio", "voicing") if name in frames}
+        fields: Frames = {name: frames[name] for name in ("features", "audio", "voicing") if name in frames}
         count = frames["features"].shape[-1]
-        hop = fields["audio"].shape[-1] // count if "audio" in fields else 1
-        sizes = {"audio": hop}
-        held = {name: state.pop(f"{NAME}block.{name}", None) for name in fields}
+        sizes = {name: value.shape[-1] // count for name, value in fields.items()}
         speaker, weight = state.get(NAME + "speaker"), state.get(NAME + "speaker_count")
+        held: Frames = {name: state.pop(NAME + "block." + name) for name in fields if NAME + "block." + name in state}
         tracks, begin = [], 0
         while begin < count:
-            have = 0 if held["features"] is None else held["features"].shape[-1]
-            end = min(begin + self.pieces - have, count)
-            now = {name: value[..., begin * sizes.get(name, 1) : end * sizes.get(name, 1)]
-                   for name, value in fields.items()}  # fmt: skip
-            held = {name: value if held[name] is None else torch.cat([held[name], value], -1)
-                    for name, value in now.items()}  # fmt: skip
+            end = min(begin + self.pieces - (held["features"].shape[-1] if held else 0), count)
+            now = {name: value[..., begin * sizes[name] : end * sizes[name]] for name, value in fields.items()}
+            held = concatenated([held, now] if held else [now])
             tracks.append((speaker, end - begin))
             if held["features"].shape[-1] == self.pieces:
                 speaker, weight = self._block(held, speaker, weight, embed)
-                held = dict.fromkeys(fields)
+                held = {}
             begin = end
-        state |= {f"{NAME}block.{name}": value.clone() for name, value in held.items() if value is not None}
+        state |= {f"{NAME}block.{name}": value.clone() for name, value in held.items()}
         if speaker is not None and weight is not None:
             state |= {NAME + "speaker": speaker, NAME + "speaker_count": weight}
         assert embed.speaker_encoder is not None

@@ -23,7 +23,7 @@ from lightning_voiceclone.voice.tempo import Tempo
 
 NOISE_FRAMES = 100  # drawn at once, from the seed and their place, so that chunks do not matter
 TRACKS = ("f0", "voicing", "energy", "register", "own", "noise", "power")  # beside content, frame by frame
-EVERYTHING = Context(0, 0)
+ALONE = Context(0, 0)
 
 
 class StreamedModel(Joined, Protocol):
@@ -80,7 +80,7 @@ class ChunkedConversion:
         around = functools.reduce(Context.beside, (part.context for part in voice.extractors))
         self._analysis = stage("analysis", around)
         self._encode = stage("encode", self._encoder_context(encoder), stateful=_has_state(encoder))
-        spread = EVERYTHING.then(RESAMPLING, self._ratio) if self._ratio != 1 else EVERYTHING
+        spread = ALONE.then(RESAMPLING, float(self._ratio)) if self._ratio != 1 else ALONE
         self._spread = stage("spread", spread)
         self._generate = stage("generate", voice.generator.context, stateful=_has_state(voice.generator),
                                most=self.statistics.pieces)  # fmt: skip
@@ -98,9 +98,9 @@ class ChunkedConversion:
 
     def _encoder_context(self, encoder: ContentEncoder | None) -> Context:
         if encoder is None:
-            return EVERYTHING
+            return ALONE
         if encoder.takes == "audio":
-            return EVERYTHING.then(encoder.context, self._ratio)
+            return ALONE.then(encoder.context, float(self._ratio))
         return encoder.context.beside(Context(0, 0, (1 / self._ratio).numerator))
 
     def init_state(self, batch: int = 1, known: State | None = None) -> State:
