@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
+from lightning_voiceclone.core.interfaces import ContentEncoder, Vocoder
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice, small_voice
 from lightning_voiceclone.voice import segments
@@ -169,3 +171,62 @@ def test_a_source_that_is_shorter_than_a_frame_gives_nothing(voice, prompt):
         out, state = conversion.push(torch.zeros(1, 0), conversion.init_state(), prompt)
         assert out == {}
         assert conversion.push(torch.zeros(1, 0), state, prompt, final=True)[0] == {}
+
+
+class SummingEncoder(ContentEncoder):
+    """Content at half the features' rate: the mean of all features so far, and of 2 frames ahead. Keeps a state."""
+
+    context = Context(math.inf, 2, 2)
+
+    def __init__(self, dims, *, channels=6):
+        super().__init__()
+        self.channels, self.frame_rate = channels, dims.frame_rate / 2
+
+    def init_state(self, batch):
+        return {"sum": torch.zeros(batch, self.channels, 1), "count": torch.zeros(batch)}
+
+    def forward(self, x, lengths=None):
+        return self.forward_chunk(x, self.init_state(len(x)))[0]
+
+    def forward_chunk(self, x, state, ahead=0):
+        frames = x.shape[-1] - ahead
+        moved = torch.cat([x, x[..., :0].new_zeros(*x.shape[:-1], 2)], -1)[..., 2 : 2 + frames]
+        both = (x[..., :frames] + moved)[:, : self.channels, ::2]
+        sums = state["sum"] + both.cumsum(-1)
+        counts = state["count"][:, None] + torch.arange(1, both.shape[-1] + 1)
+        return sums / counts[:, None], {"sum": sums[..., -1:], "count": counts[:, -1]}
+
+
+class DecayingVocoder(Vocoder):
+    """Samples that depend on all frames before, by a state."""
+
+    context = Context(math.inf, 1)
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec = spec
+
+    def init_state(self, batch):
+        return {"last": torch.zeros(batch)}
+
+    def forward(self, features):
+        return self.forward_chunk(features, self.init_state(len(features)))[0]
+
+    def forward_chunk(self, x, state, ahead=0):
+        last, made = state["last"], []
+        for frame in x[:, 0, : x.shape[-1] - ahead].unbind(-1):
+            last = 0.9 * last + 0.01 * frame
+            made.append(last)
+        wave = torch.linspace(-1, 1, self.spec.hop_length)
+        return (torch.stack(made, -1)[..., None] * wave).flatten(1), {"last": last}
+
+
+def test_parts_with_a_state_give_the_samples_of_the_whole(prompt):
+    voice = small_voice(STREAMER, spread=0.3, content_encoder=SummingEncoder(Dims(20)), vocoder=DecayingVocoder)
+    audio = speech(1.205)[None]
+    expected, known = whole(voice, audio, prompt)
+    conversion = ChunkedConversion(voice)
+    assert conversion.streams
+    made = push(conversion, audio, prompt, random_sizes(audio.shape[1], 0, 2000), known=known)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+    assert expected.abs().max() > 1e-3
