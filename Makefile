@@ -49,6 +49,8 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/vocoder_overfitting.py $(SPEECH)/LJSpeech/wavs/LJ001-0001.flac --steps 150
 	$(BENCH)/copy_synthesis.py --pairs $(SPEECH)/eval_pairs.tsv --output runs/copy_synthesis
 	$(BENCH)/memory.py $(RECIPE)
+	$(BENCH)/long.py --speech $(SPEECH)
+	$(BENCH)/many.py --speech $(SPEECH)
 	$(BENCH)/overfitting.py $(RECIPE)
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
 	$(BENCH)/metrics.py --speech $(SPEECH) --time runs/metrics
