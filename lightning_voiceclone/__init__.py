@@ -17,9 +17,11 @@ __all__ = ["Audio", "Converter", "LVCError", "Speaker", "__version__", "load_mod
 
 if TYPE_CHECKING:
     from lightning_voiceclone.errors import LVCError
-    from lightning_voiceclone.inference.converter import Audio, Converter, Speaker, load_model, read, write
+    from lightning_voiceclone.inference.converter import Audio, Converter, load_model, read, write
+    from lightning_voiceclone.inference.speaker import Speaker
 
-_HOMES = dict.fromkeys(["Audio", "Converter", "Speaker", "load_model", "read", "write"], "inference.converter")
+_HOMES = dict.fromkeys(["Audio", "Converter", "load_model", "read", "write"], "inference.converter")
+_HOMES["Speaker"] = "inference.speaker"
 _HOMES["LVCError"] = "errors"
 
 

@@ -13,11 +13,7 @@ def require_audible(audio: Tensor, spec: AudioSpec, name: str, least_seconds: fl
     Raises:
         RecordingError: if (N,) samples are too few, silent (peak below 1e-3) or not finite; names which.
     """
-    seconds = audio.shape[-1] / spec.sample_rate
-    if seconds < least_seconds:
-        raise RecordingError(
-            f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one"
-        )
+    require_long(audio.shape[-1] / spec.sample_rate, name, least_seconds)
     require_finite(audio, name)
     require_loud(float(audio.abs().max()), name)
 
@@ -40,3 +36,15 @@ def require_loud(peak: float, name: str) -> None:
     """
     if peak < 1e-3:
         raise RecordingError(f"{name} is silent (peak below -60 dB); give one with speech")
+
+
+def require_long(seconds: float, name: str, least_seconds: float) -> None:
+    """Refuse the length of a recording.
+
+    Raises:
+        RecordingError: if it is less; names the recording.
+    """
+    if seconds < least_seconds:
+        raise RecordingError(
+            f"{name} lasts {seconds:.2f} s, at least {least_seconds:g} s are needed; give a longer one"
+        )

@@ -60,7 +60,7 @@ class RunningLevel:
             state: between chunks; it is not changed.
         """
         if (gain := state.get("level.gain")) is not None:
-            return bent(samples * gain.to(samples)[:, None]), state
+            return bent(samples * _as(gain, samples)[:, None]), state
         rows, frames = power.shape
         made = samples.unflatten(-1, (frames, -1)).square().mean(-1).cpu().double()
         means = state.get("level.means", torch.full((rows, 2), USUAL_POWER, dtype=torch.float64))
@@ -75,7 +75,11 @@ class RunningLevel:
         hop = samples.shape[-1] // frames
         share = (torch.arange(hop, dtype=torch.float64) + 1) / hop
         slopes = track[:, :-1, None] + share * (track[:, 1:] - track[:, :-1])[..., None]
-        return bent(samples * slopes.flatten(1).to(samples)), {**state, "level.means": means, "level.count": count}
+        return bent(samples * _as(slopes.flatten(1), samples)), {
+            **state,
+            "level.means": means,
+            "level.count": count,
+        }
 
 
 def bent(samples: Tensor) -> Tensor:
@@ -87,3 +91,8 @@ def bent(samples: Tensor) -> Tensor:
 
 def _gain(means: Tensor) -> Tensor:
     return (means[:, 0] / means[:, 1].clamp_min(1e-12)).sqrt().clamp(1 / MOST_GAIN, MOST_GAIN)
+
+
+def _as(values: Tensor, like: Tensor) -> Tensor:
+    """Values in the type and on the device of others; not all devices have double precision."""
+    return values.to(like.dtype).to(like.device)

@@ -22,6 +22,8 @@ from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.streaming import ChunkedConversion
 
+LEAST_MISSING_SECONDS = 0.1  # less may be the rounding of two rates
+
 
 class Converts(Protocol):
     """What is needed of a converter; :class:`~lightning_voiceclone.inference.converter.Converter` has it."""
@@ -106,7 +108,7 @@ def convert_long_file(
     }
     expected = round(file.frames * rate / file.rate / options.speed)
     with unfinished(output, identity, expected, converter.note) as begun:
-        for line in (*pieces.notes, *source.notes):
+        for line in (*pieces.notes, *_shortness(file, source.survey.length, rate), *source.notes):
             converter.note(line)
         if begun.done:
             converter.note(f"{output}: goes on after {begun.samples / rate:.0f} s that an earlier command made")
@@ -116,3 +118,12 @@ def convert_long_file(
                 advance(1)
         begun.finish(rate)
         return begun.samples
+
+
+def _shortness(file: Decoder, length: int, rate: int) -> tuple[str, ...]:
+    """A note where fewer samples decode than the header promises; ``length`` counts them at ``rate``."""
+    missing = file.frames / file.rate - length / rate
+    if file.layout.truncated or missing < LEAST_MISSING_SECONDS:
+        return ()
+    return (f"{file.name} is truncated: its header promises {missing:.1f} s more than are there; what is there is"
+            " used",)  # fmt: skip

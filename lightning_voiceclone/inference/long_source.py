@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.audio.segment_selection import Span, join
-from lightning_voiceclone.core.audio_checks import require_finite, require_loud
+from lightning_voiceclone.core.audio_checks import require_finite, require_long, require_loud
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.inference.screening import denoised, judge_source, level_factor, level_note
 
@@ -73,6 +73,7 @@ class LongSource:
                        for begin in range(0, len(block), piece)]  # fmt: skip
             if len(block) < self.size:
                 break
+        require_long(length / self._spec.sample_rate, self.name, 1 / self._spec.frame_rate)
         require_loud(peak, self.name)
         return Survey(length, peak, _spread(powers, piece, length, round(LONGEST_SECONDS * self._spec.sample_rate)))
 

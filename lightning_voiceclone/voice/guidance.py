@@ -35,7 +35,7 @@ def moments_of(made: Tensor, own: Tensor) -> Tensor:
 
     Means of ``made`` and of the difference ``made - own``, their variances, and their covariance.
     """
-    made, difference = made.double(), (made - own).double()
+    made, difference = made.cpu().double(), (made - own).cpu().double()  # not all devices have double precision
     means = made.mean(-1), difference.mean(-1)
     off = made - means[0][..., None], difference - means[1][..., None]
     variances = off[0].square().mean(-1), off[1].square().mean(-1), (off[0] * off[1]).mean(-1)
@@ -47,4 +47,4 @@ def _grown(moments: Tensor, strength: float, like: Tensor) -> tuple[Tensor, Tens
     mean, mean_difference, variance, difference, covariance = moments.unbind(1)
     grown = variance + 2 * strength * covariance + strength**2 * difference
     values = mean + strength * mean_difference, variance.clamp_min(0).sqrt(), grown.clamp_min(0).sqrt()
-    return tuple(value.to(like) for value in values)  # type: ignore[return-value]
+    return tuple(value.to(like.dtype).to(like.device) for value in values)  # type: ignore[return-value]

@@ -32,6 +32,7 @@ def convert(folder, jobs, output, notes, **settings):
     )
 
 
+@pytest.mark.slow
 def test_one_bad_file_is_noted_and_the_rest_go_on_and_are_skipped_when_repeated(folder, tmp_path):
     jobs, line = clone_jobs([str(folder / "in")], [str(folder / "r.wav")], tmp_path)
     assert line == ""
@@ -54,6 +55,7 @@ def test_one_bad_file_is_noted_and_the_rest_go_on_and_are_skipped_when_repeated(
     assert str(again) == "0 converted, 2 skipped as done before, 1 failed"
 
 
+@pytest.mark.slow
 def test_each_reference_is_analysed_once(folder, tmp_path, monkeypatch):
     analysed, speaker = [], Converter.speaker
     monkeypatch.setattr(Converter, "speaker", lambda self, *paths: analysed.append(paths) or speaker(self, *paths))

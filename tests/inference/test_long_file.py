@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from lightning_voiceclone.audio import opening
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.inference import converter as converting
 from lightning_voiceclone.inference import long_source, unfinished
@@ -71,6 +72,7 @@ def interrupted(monkeypatch, blocks):
     return lambda: monkeypatch.setattr(unfinished.Unfinished, "append", append)
 
 
+@pytest.mark.slow
 def test_a_long_file_is_what_its_samples_are(model, speaker, files, tmp_path):
     assert model.convert_file(files / "a.wav", speaker, tmp_path / "c.wav") == SECONDS
     audio, rate = soundfile.read(tmp_path / "c.wav", dtype="float32")
@@ -82,6 +84,7 @@ def test_a_long_file_is_what_its_samples_are(model, speaker, files, tmp_path):
     assert (tmp_path / "c.wav").stat().st_size == 44 + 2 * len(audio)
 
 
+@pytest.mark.slow
 def test_flac_holds_the_same_samples(model, speaker, files, tmp_path):
     for name in ("c.wav", "c.flac"):
         model.convert_file(files / "a.wav", speaker, tmp_path / name)
@@ -91,6 +94,7 @@ def test_flac_holds_the_same_samples(model, speaker, files, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
+@pytest.mark.slow
 def test_an_interrupted_file_goes_on_to_the_same_samples(model, speaker, files, tmp_path, monkeypatch, suffix):
     model.convert_file(files / "a.wav", speaker, tmp_path / f"one.{suffix}")
     output, notes = tmp_path / f"two.{suffix}", []
@@ -111,6 +115,7 @@ def test_an_interrupted_file_goes_on_to_the_same_samples(model, speaker, files, 
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_another_command_begins_anew_with_a_line(model, speaker, files, tmp_path, monkeypatch):
     restore, output, notes = interrupted(monkeypatch, 2), tmp_path / "c.wav", []
     with pytest.raises(Stopped):
@@ -124,6 +129,7 @@ def test_another_command_begins_anew_with_a_line(model, speaker, files, tmp_path
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: b"", lambda data: data[:-9] + b"x" * 9])
+@pytest.mark.slow
 def test_a_damaged_journal_begins_anew(model, speaker, files, tmp_path, monkeypatch, damage):
     restore, journal = interrupted(monkeypatch, 1), tmp_path / ".c.wav.lvc-journal"
     with pytest.raises(Stopped):
@@ -134,6 +140,7 @@ def test_a_damaged_journal_begins_anew(model, speaker, files, tmp_path, monkeypa
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_keeps_what_is_written(model, speaker, files, tmp_path, monkeypatch):
     sync, calls = os.fsync, []
 
@@ -158,6 +165,7 @@ def _hold(output, ready, end):
         end.wait(30)
 
 
+@pytest.mark.slow
 def test_a_second_process_with_the_same_output_is_refused(model, speaker, files, tmp_path):
     context = multiprocessing.get_context("fork")
     ready, end = context.Event(), context.Event()
@@ -194,6 +202,7 @@ def test_a_source_that_ends_within_a_sample_is_used_as_far_as_it_goes(model, spe
     assert any("is truncated" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_sources_with_64_bit_headers_are_read(model, speaker, files, tmp_path):
     audio, _ = soundfile.read(files / "a.wav", dtype="int16")
     for kind, name in (("RF64", "a.wav"), ("W64", "a.w64")):
@@ -201,6 +210,7 @@ def test_sources_with_64_bit_headers_are_read(model, speaker, files, tmp_path):
         assert model.convert_file(tmp_path / name, speaker, tmp_path / "c.wav") == SECONDS
 
 
+@pytest.mark.slow
 def test_more_than_32_bits_are_written_as_rf64(model, speaker, files, tmp_path, monkeypatch):
     model.convert_file(files / "a.wav", speaker, tmp_path / "short.wav")
     monkeypatch.setattr(unfinished, "MOST_32_BITS", 1000)
@@ -213,12 +223,14 @@ def test_more_than_32_bits_are_written_as_rf64(model, speaker, files, tmp_path, 
     assert struct.unpack_from("<QQQ", header, 20) == ((3 << 32) + 72, 3 << 32, 3 << 31)
 
 
+@pytest.mark.slow
 def test_a_model_of_whole_recordings_takes_long_files(files, tmp_path):
     model = Converter(small_voice(spread=0.3), note=lambda line: None)
     speaker = model.speaker(files / "b.wav")
     assert model.convert_file(files / "a.wav", speaker, tmp_path / "c.wav") == SECONDS
 
 
+@pytest.mark.slow
 def test_blocks_of_a_noisy_source_are_denoised_without_a_seam():
     random = np.random.default_rng(0)
     audio = (speech_like(4.0).audio + 0.05 * random.standard_normal(64000)).astype(np.float32)
@@ -243,3 +255,13 @@ def test_the_sample_of_a_source_is_spread_over_its_speech():
     assert source.survey.length == len(audio)
     assert [begin // 16000 for begin, _ in spans] == [2, 9, 17]
     assert sum(end - begin for begin, end in spans) <= 1.5 * 16000
+
+
+@pytest.mark.slow
+def test_a_header_that_promises_more_than_decodes_is_noted(model, speaker, files, tmp_path, monkeypatch):
+    audio, notes = soundfile.read(files / "a.wav", dtype="int16")[0], []
+    soundfile.write(tmp_path / "a.flac", audio, 16000)
+    monkeypatch.setattr(model, "note", notes.append)
+    monkeypatch.setattr(opening.Decoder, "frames", property(lambda self: 3 * len(audio)))
+    assert model.convert_file(tmp_path / "a.flac", speaker, tmp_path / "c.wav") == SECONDS
+    assert [note for note in notes if "its header promises 13.0 s more than are there" in note]

@@ -35,6 +35,7 @@ def run(stream, audio, size):
     return torch.cat([*made, *stream.flush()], -1)
 
 
+@pytest.mark.slow
 def test_a_stream_gives_what_the_whole_gives_if_it_knows_the_source(model, speaker):
     audio = speech(2.0)
     expected = model.convert((audio, RATE), speaker).samples
@@ -49,6 +50,7 @@ def test_samples_come_before_the_source_ends(model, speaker):
     assert made >= RATE - round((model.voice.latency + 0.02) * RATE)
 
 
+@pytest.mark.slow
 def test_its_state_is_saved_and_goes_on_in_another_stream(model, speaker):
     audio = speech(2.0)
     with model.stream(speaker) as one, model.stream(speaker) as two:
@@ -58,6 +60,7 @@ def test_its_state_is_saved_and_goes_on_in_another_stream(model, speaker):
     assert torch.equal(*made)
 
 
+@pytest.mark.slow
 def test_states_of_streams_make_a_batch(model, speaker):
     audio, other = torch.stack([speech(1.6), speech(1.6, 2)]), model.speaker((speech(1.5, 3), RATE))
     streams = [model.stream(who) for who in (speaker, other)]
@@ -71,6 +74,7 @@ def test_states_of_streams_make_a_batch(model, speaker):
     torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_voice_and_options_change_between_pushes_without_a_gap(model, speaker):
     audio, other = speech(2.0), model.speaker((speech(1.5, 3), RATE))
     with model.stream(speaker) as stream:
@@ -86,6 +90,7 @@ def test_voice_and_options_change_between_pushes_without_a_gap(model, speaker):
         stream.prompt = model.prompt_of(speaker, other)
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_is_refused_and_changes_nothing(model, speaker):
     audio, bad = speech(1.5), torch.full((100,), torch.nan)
     with model.stream(speaker) as stream:
@@ -103,6 +108,7 @@ def test_other_shapes_and_types_are_refused(model, speaker, samples):
         stream.push(samples)
 
 
+@pytest.mark.slow
 def test_no_samples_and_silence_are_taken_and_an_ended_stream_is_not(model, speaker):
     with model.stream(speaker) as stream:
         assert stream.push(np.zeros(0, np.float32)) == []
@@ -113,6 +119,7 @@ def test_no_samples_and_silence_are_taken_and_an_ended_stream_is_not(model, spea
             stream.push(torch.zeros(10))
 
 
+@pytest.mark.slow
 def test_the_state_does_not_grow(model, speaker):
     audio, sizes = speech(0.5), []
     with model.stream(speaker) as stream:
@@ -122,6 +129,7 @@ def test_the_state_does_not_grow(model, speaker):
     assert max(sizes[12:]) <= 1.02 * max(sizes[6:12])
 
 
+@pytest.mark.slow
 def test_a_running_level_comes_to_that_of_the_source():
     source, level, state, made = speech(8.0), RunningLevel(100), {}, []
     for piece in source.split(1600):

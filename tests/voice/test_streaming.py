@@ -83,6 +83,7 @@ def test_running_statistics_do_not_depend_on_the_chunks(voice, prompt):
     assert expected.shape[1] == audio.shape[1]
 
 
+@pytest.mark.slow
 def test_running_statistics_come_near_those_of_the_whole():
     random = torch.Generator().manual_seed(0)
     f0 = 120 * (0.2 * torch.randn(1, 2000, generator=random)).exp()
@@ -221,6 +222,7 @@ class DecayingVocoder(Vocoder):
         return (torch.stack(made, -1)[..., None] * wave).flatten(1), {"last": last}
 
 
+@pytest.mark.slow
 def test_parts_with_a_state_give_the_samples_of_the_whole(prompt):
     voice = small_voice(STREAMER, spread=0.3, content_encoder=SummingEncoder(Dims(20)), vocoder=DecayingVocoder)
     audio = speech(1.205)[None]
