@@ -61,9 +61,12 @@ def run(argv: list[str]) -> int:
 
 def _one(options: argparse.Namespace, source: str) -> int:
     from lightning_voiceclone.audio.io import check_writable
+    from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.inference.converter import load_model
     from lightning_voiceclone.utils.files import check_no_input
 
+    if options.jobs != 1:
+        raise ConfigurationError(f"--jobs is {options.jobs}, but there is one source, which one process converts")
     check_writable(options.output)
     check_no_input(options.output, [source, *options.reference, options.checkpoint, options.vocoder or ""])
     model = load_model(**_model(options), note=lambda line: _print(f"note: {line}"))

@@ -115,6 +115,7 @@ def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, c
         (["--output", "c"], "c: cannot write a file without suffix"),
         (["--output", "voice.wav/c.wav"], "voice.wav/c.wav cannot be written: "),
         (["--output", "voice"], "voice cannot be written: a folder is there; name another file"),
+        (["--jobs", "2"], "--jobs is 2, but there is one source, which one process converts"),
         (["--seed", "-1"], "the seed is -1; it must be from 0 to"),
         (["--seed", "99999999999999999999"], "the seed is 99999999999999999999; it must be"),
         (["--guidance", "3"], "guidance is 3; it must be from 0, for none, to 2"),
