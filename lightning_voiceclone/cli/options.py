@@ -20,7 +20,8 @@ def device(name: str) -> str:
     """
     if not DEVICES.fullmatch(name):
         known = ("cpu", "cuda", "cuda:1", "mps", "xpu")
-        raise argparse.ArgumentTypeError(f"is {name!r}{nearest(name, known)}, but must be one of {', '.join(known)}")
+        meant = " (did you mean cuda?)" if name.lower().startswith(("gpu", "nvidia")) else nearest(name, known)
+        raise argparse.ArgumentTypeError(f"is {name!r}{meant}, but must be one of {', '.join(known)}")
     return name
 
 

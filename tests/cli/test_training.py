@@ -280,7 +280,7 @@ def test_the_test_split_is_the_one_that_the_corpus_declares(trained, corpus_fold
 def test_a_device_that_is_not_there(trained, recordings, folder, capsys):
     cloning = ["--source", str(recordings / "a.wav"), "--reference", str(recordings / "b.wav"), "--output", "c.wav"]
     assert main(["clone", "--checkpoint", str(trained / "checkpoints/last.ckpt"), *cloning, "--device", "gpu"]) == 2
-    assert "--device is 'gpu', but must be one of cpu, cuda" in capsys.readouterr().err
+    assert "--device is 'gpu' (did you mean cuda?), but must be one of cpu, cuda" in capsys.readouterr().err
 
 
 def test_a_checkpoint_with_code_in_it_is_not_run(folder, recordings, capsys):
