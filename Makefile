@@ -17,8 +17,8 @@ RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
 
 help:
 	@echo "make demo    clone with the model that ships and with a GAN trained for $(DEMO_MINUTES) minutes (DEMO_MINUTES); writes demo/index.html"
-	@echo "make test    run every test (about a quarter of an hour)"
-	@echo "make test-fast   run the tests that take little (under two minutes)"
+	@echo "make test    run every test (13 minutes on two quiet cores)"
+	@echo "make test-fast   run the tests that take little (a minute and a half)"
 	@echo "make lint    check style and types"
 	@echo "make benchmarks   print the figures of docs/results.md (some hours; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo and caches"

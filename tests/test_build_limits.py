@@ -44,6 +44,7 @@ def test_many_small_modules_are_refused():
         nn.ModuleList(nn.Linear(1, 1) for _ in range(1 << 20))
 
 
+@pytest.mark.slow
 def test_what_a_file_holds_may_be_made_and_no_trace_is_left():
     with limited(1 << 28, 2):
         assert torch.empty(1 << 28).numel() == 1 << 28

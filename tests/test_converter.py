@@ -86,6 +86,7 @@ def test_a_speaker_is_analysed_once_for_many_sources(recordings, monkeypatch):
     assert len(analysed) == 11
 
 
+@pytest.mark.slow
 def test_a_saved_speaker_is_the_same_speaker(recordings, tmp_path):
     model = converter()
     speaker = model.speaker(recordings / "b.wav")
@@ -96,6 +97,7 @@ def test_a_saved_speaker_is_the_same_speaker(recordings, tmp_path):
     assert torch.equal(one, two)
 
 
+@pytest.mark.slow
 def test_a_speaker_of_other_encoders_is_refused(recordings, tmp_path):
     speaker = converter().speaker(recordings / "b.wav")
     speaker.save(tmp_path / "b.voice")
@@ -116,6 +118,7 @@ def test_another_generator_takes_the_same_speaker(recordings):
     assert not torch.equal(*(one.convert(recordings / "a.wav", speaker).samples for one in (model, finer)))
 
 
+@pytest.mark.slow
 def test_what_is_no_speaker_file_is_refused(recordings, tmp_path):
     model, path = converter(), tmp_path / "b.voice"
     with pytest.raises(ConfigurationError, match="no such file"):
@@ -190,6 +193,7 @@ def test_the_package_imports_nothing_heavy():
     assert all(getattr(lvc, name) is not None for name in lvc.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source_db", "reference_db"), [(0, -20), (0, -45), (-20, 0), (-45, 0)])
 def test_a_clone_is_as_loud_as_its_source(recordings, source_db, reference_db):
     model = converter()
@@ -201,6 +205,7 @@ def test_a_clone_is_as_loud_as_its_source(recordings, source_db, reference_db):
     assert float(made.abs().max()) < 0.99
 
 
+@pytest.mark.slow
 def test_the_model_is_hashed_once(recordings, monkeypatch):
     counted = []
     monkeypatch.setattr(inference, "weights_sha256", lambda weights: counted.append(weights) or "0" * 64)

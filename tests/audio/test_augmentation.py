@@ -42,6 +42,7 @@ def test_shape_range_and_independence_of_rows(transform):
     assert torch.equal(audio, tone(rows=4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", ALL)
 def test_torchs_random_state_decides(transform):
     made = transform(probability=0.5)

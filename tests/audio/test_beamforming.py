@@ -44,6 +44,7 @@ def test_the_beam_is_better_than_the_best_microphone(delays, gain):
     assert max(ratio(c, output[0]) for c in clean) > best + gain
 
 
+@pytest.mark.slow
 def test_the_best_microphone_is_the_reference():
     torch.manual_seed(0)
     clean, noisy = microphones((0, 6, 12), gains=[0.2, 1.0, 0.2], noise=0.05)
@@ -68,6 +69,7 @@ def test_one_channel_passes_unchanged():
     assert torch.equal(BeamformMVDR()(audio, RATE), audio)
 
 
+@pytest.mark.slow
 def test_copies_and_silent_channels_do_no_harm():
     torch.manual_seed(0)
     _, noisy = microphones((0,))

@@ -104,6 +104,7 @@ def test_joined_files_are_read_one_after_another(stored, container):
     assert check_recording(path).seconds == pytest.approx(len(whole) / RATE)
 
 
+@pytest.mark.slow
 def test_joined_files_that_differ_are_refused_with_the_command_that_mends_them(stored):
     one, two = altered.encoded(sound(1.0), RATE, "MP3"), altered.encoded(sound(1.0), 16000, "MP3")
     for read in (read_audio, check_recording):
@@ -229,6 +230,7 @@ def test_a_segment_of_an_mp3_of_few_bits_is_right_although_frames_before_it_hold
         np.testing.assert_allclose(piece, whole[round(start * 44100) :][: len(piece)], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", [*FORMATS, "VBR"])
 def test_decoding_in_blocks_leaves_no_seam(stored, monkeypatch, container):
     path = stored(altered.encoded(sound(2.1), RATE, container) * 2)

@@ -97,6 +97,7 @@ def test_names_that_are_not_utf_8_are_cloned_and_shown(clone, capsys):
     assert Path(f"made-{name}").exists()
 
 
+@pytest.mark.slow
 def test_a_reference_without_speech_and_a_misspelt_setting_are_one_line(clone, capsys):
     soundfile.write("b.wav", 0.1 * np.random.default_rng(0).standard_normal(32000), 16000)
     assert clone("b.wav") == 2

@@ -24,6 +24,7 @@ def pairs(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_help_explains_all_measures_and_imports_nothing_heavy():
     code = (
         "import sys\nfrom lightning_voiceclone.cli.{} import run\n"

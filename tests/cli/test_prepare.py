@@ -45,6 +45,7 @@ def test_a_short_summary_of_the_results(corpus, tmp_path, capsys):
     assert "(11 known from before)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_settings_reach_the_parts(corpus, tmp_path):
     arguments = ["--transform", "NormalizePeak:target=-12", "--transform", "TrimSilence:hangover=0,longest_pause=0.5",
                  "--rate", "8000", "--split-by", "utterance", "--validation", "3", "--seed", "4"]  # fmt: skip

@@ -283,6 +283,7 @@ def test_a_device_that_is_not_there(trained, recordings, folder, capsys):
     assert "--device is 'gpu' (did you mean cuda?), but must be one of cpu, cuda" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_code_in_it_is_not_run(folder, recordings, capsys):
     class Attack:
         def __reduce__(self):
@@ -409,6 +410,7 @@ def test_a_command_names_what_it_lacks(folder, capsys, command, words):
     assert words in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "mistaken", "words"),
     [

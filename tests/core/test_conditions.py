@@ -80,6 +80,7 @@ class Louder(torch.nn.Module):
         return condition.map(lambda value: value + 1), prompt.frames
 
 
+@pytest.mark.slow
 def test_what_is_exported_takes_and_gives_them_whole(tmp_path):
     prompt = of_two()
     condition = Condition(prompt.lengths, energy=torch.zeros(2, 3), speaker=prompt.speaker)

@@ -63,6 +63,7 @@ def test_training_recordings_are_played_at_other_speeds_too(root):
         assert hertz == pytest.approx([hertz[0], 0.8 * hertz[0], 1.25 * hertz[0]], abs=4)  # bins are 2 Hz wide
 
 
+@pytest.mark.slow
 def test_a_reference_of_a_resampled_speaker_is_resampled_alike(root):
     data = set_up(root, speeds=[0.8], reference_elsewhere=1.0, cache_megabytes=0)
     dataset = data.datasets["train"]

@@ -59,6 +59,7 @@ def test_a_folder_with_its_own_recordings_can_be_moved(tmp_path):
     assert Manifest.read(tmp_path / "new" / "m.parquet", root="/elsewhere").root.as_posix() == "/elsewhere"
 
 
+@pytest.mark.slow
 def test_what_is_no_manifest_is_reported_in_one_line(tmp_path):
     with pytest.raises(ConfigurationError, match="no manifest at"):
         Manifest.read(tmp_path / "m.parquet")

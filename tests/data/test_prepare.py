@@ -120,12 +120,14 @@ def test_good_recordings_are_listed_and_bad_ones_with_their_reason(corpus, tmp_p
         assert len(audio) == round(utterance.seconds * utterance.rate)
 
 
+@pytest.mark.slow
 def test_missing_files_are_rejected(corpus, tmp_path):
     (tmp_path / "t.tsv").write_text("path\tspeaker\ncorpus/s0/0.wav\ta\ncorpus/gone.wav\ta\n")
     summary = prepare(Table(tmp_path / "t.tsv"), tmp_path / "out", progress=False)
     assert (summary.accepted, rejected(tmp_path / "out")) == (1, {"corpus/gone.wav": "there is no such file"})
 
 
+@pytest.mark.slow
 def test_segments_of_one_file(corpus, tmp_path):
     soundfile.write(tmp_path / "long.flac", np.concatenate([voice(1.0), voice(1.0)]), RATE)
     (tmp_path / "t.csv").write_text("path,speaker,start,end\nlong.flac,a,0,0.9\nlong.flac,b,1.1,\nlong.flac,b,1.5,4\n")
@@ -250,6 +252,7 @@ def test_what_was_deleted_is_made_again(corpus, tmp_path):
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_a_line_cut_in_two_is_done_again(corpus, tmp_path):
     run(corpus, tmp_path / "out")
     before = contents(tmp_path / "out")
@@ -297,6 +300,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(corpus, tmp_path, sign, wor
     assert contents(output) == contents_of_a_fresh_run(corpus, tmp_path, sample_rate=8000)
 
 
+@pytest.mark.slow
 def test_a_second_preparation_of_the_same_output_is_refused(corpus, tmp_path):
     import filelock
 
@@ -382,6 +386,7 @@ class Narrow(FrameEnergy):
         return super().forward(audio)[:, :1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -451,6 +456,7 @@ def test_parallel_recordings_must_be_there_and_as_long(tmp_path, settings, told)
         prepare(parallel_table(tmp_path / "c", **settings), tmp_path / "out", validation=0)
 
 
+@pytest.mark.slow
 def test_the_same_sound_is_used_once(tmp_path):
     for name in ("a/1.wav", "b/1.wav", "a/2.wav"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True, parents=True)

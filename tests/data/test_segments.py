@@ -84,6 +84,7 @@ def test_same_draw_same_crop_and_other_seed_another():
     assert not np.array_equal(one["audio"], three["audio"])
 
 
+@pytest.mark.slow
 def test_a_short_recording_is_padded_with_a_note():
     item = dataset()[Draw(2, 0)]
     assert item["length"] == 30
@@ -119,6 +120,7 @@ def test_reference_comes_from_another_recording_of_the_speaker_as_often_as_asked
     assert sum(is_from(reference, own) for reference in references if not is_from(reference, other)) == 200 - hits
 
 
+@pytest.mark.slow
 def test_a_speaker_of_one_recording_is_their_own_reference():
     data = dataset(elsewhere=1.0)
     assert all(is_from(data[Draw(1, seed)]["reference"], data.recordings.read(1)) for seed in range(20))
@@ -134,6 +136,7 @@ def test_crop_beyond_the_end_is_mirrored_then_silent():
     assert not crop[4 * HOP :].any()
 
 
+@pytest.mark.slow
 def test_a_model_without_references_reads_none():
     item = dataset(reference=0)[Draw(0, 0)]
     assert item["reference"].shape == (0,)
@@ -322,6 +325,7 @@ def test_a_crop_comes_with_the_same_frames_of_the_parallel_recording():
     assert collate([dataset()[Draw(0, 0, 40)]], margin=3).parallel is None
 
 
+@pytest.mark.slow
 def test_only_a_crop_of_the_whole_recording_has_its_transcript():
     data = dataset()
     data.recordings.utterances = [replace(u, text=f"words {u.path}") for u in data.recordings.utterances]
@@ -331,6 +335,7 @@ def test_only_a_crop_of_the_whole_recording_has_its_transcript():
     assert [exactly[Draw(i, 0, 0)]["text"] for i in range(3)] == ["words", "", "words"]
 
 
+@pytest.mark.slow
 def test_a_parallel_recording_of_another_split_or_speed_is_not_read():
     data = with_parallels(("9.wav", "", ""))
     assert "parallel" not in data[Draw(0, 0, 0)]

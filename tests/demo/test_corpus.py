@@ -66,6 +66,7 @@ def test_tree_and_tables_agree(small):
         assert 1.8 < info.duration < 5.2
 
 
+@pytest.mark.slow
 @needs_espeak
 def test_the_held_out_sentence_is_not_in_training(small):
     held_out = {path: text for path, _, text in corpus.read_table(small / "held_out" / corpus.TABLE)}

@@ -44,6 +44,7 @@ class Tags(HTMLParser):
         return [found[name] for _, found in self.tags for name in names if name in found]
 
 
+@pytest.mark.slow
 def test_links_are_relative_and_lead_to_files(tmp_path):
     write_report(tmp_path, ["a #1?-to-b", "c&d-to-e"])
     text = page_of(tmp_path)
@@ -55,6 +56,7 @@ def test_links_are_relative_and_lead_to_files(tmp_path):
     assert not re.search(r"https?:|@import|url\(", text)
 
 
+@pytest.mark.slow
 def test_whatever_the_report_holds_is_escaped(tmp_path):
     attack = "<script>alert('x')</script>\"'&"
     write_report(tmp_path, ["a-to-b"], system={"name": attack, "warnings": [attack], "deep": {attack: attack}})
@@ -120,6 +122,7 @@ def test_without_warnings_errors_or_speakers_there_are_no_boxes(tmp_path):
     assert "Source speaker" not in text
 
 
+@pytest.mark.slow
 def test_recordings_that_cannot_be_shown_are_named(tmp_path):
     write_report(tmp_path, ["a-to-b", "b-to-a"])
     (tmp_path / "audio" / "a-to-b.clone.wav").unlink()
@@ -140,6 +143,7 @@ def test_recordings_that_cannot_be_shown_are_named(tmp_path):
     assert text.count('class="play"') == 1
 
 
+@pytest.mark.slow
 def test_spectrogram_and_pitch_are_those_of_the_recording(tmp_path):
     write_report(tmp_path, ["a-to-b"])
     time = np.arange(RATE) / RATE

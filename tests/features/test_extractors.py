@@ -195,6 +195,7 @@ def test_mel_equals_librosa(audio, ours, theirs):
     assert_equal_to_librosa(MelSpectrogram(log="10", floor=1e-3, **ours)(audio), np.log10(np.maximum(expected, 1e-3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_mfcc", "n_mels", "hop"), [(13, 128, 160), (20, 40, 512)])
 def test_mfcc_equals_librosa(audio, n_mfcc, n_mels, hop):
     settings = {"sr": 16000, "n_fft": 1024, "hop_length": hop, "n_mels": n_mels, "center": False}

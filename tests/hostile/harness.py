@@ -109,7 +109,7 @@ def attempt(name: str, run: Callable[[], int], folder: Path, mark: Path) -> Atte
 
 def report(attempts: Iterable[Attempt]) -> str:
     """A line for each attempt with faults; empty if there are none."""
-    return "\n".join(f"{one.name}: {', '.join(one.faults)}\n    {one.text[-600:]!r}" for one in attempts if one.faults)
+    return "\n".join(f"{one.name}: {', '.join(one.faults)}\n    {one.text[-4000:]!r}" for one in attempts if one.faults)
 
 
 def table(by_format: Sequence[tuple[str, Sequence[Attempt]]]) -> str:

@@ -65,6 +65,7 @@ def test_each_reference_is_analysed_once(folder, tmp_path, monkeypatch):
     assert sorted(analysed) == [(one,), (two,)]
 
 
+@pytest.mark.slow
 def test_a_reference_that_cannot_be_used_fails_its_own_rows(folder, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(16000), 16000)
     source = str(folder / "in/a.wav")

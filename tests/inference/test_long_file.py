@@ -183,6 +183,7 @@ def test_a_second_process_with_the_same_output_is_refused(model, speaker, files,
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_converted_leaves_nothing(model, speaker, files, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(48000), 16000)
     audio = speech_like(3.0).audio.copy()

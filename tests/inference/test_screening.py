@@ -130,6 +130,7 @@ def test_short_references_that_are_enough_together_have_no_note():
     assert screen_references([("a.wav", phrases(0.9)), ("b.wav", phrases(1.2, seed=1))], SPEC)[1] == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["white", "pink", "brown", "hum", "clicks"])
 def test_noise_without_speech_is_refused_as_a_reference_and_noted_as_a_source(noise):
     samples = 6 * RATE
@@ -208,6 +209,7 @@ def test_audio_of_no_usable_level_is_scaled_with_a_note(gain, words):
     assert len(source.notes) == len(notes) == 1
 
 
+@pytest.mark.slow
 def test_a_decoders_overshoot_is_left():
     audio = 1.2 * phrases(2.0) / phrases(2.0).abs().max()
     assert screen_source(audio, SPEC).audio is audio

@@ -44,6 +44,7 @@ def test_a_stream_gives_what_the_whole_gives_if_it_knows_the_source(model, speak
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_come_before_the_source_ends(model, speaker):
     with model.stream(speaker) as stream:
         made = sum(len(chunk) for chunk in stream.push(speech(1.0)))

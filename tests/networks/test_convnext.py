@@ -43,6 +43,7 @@ def test_a_block_is_torchs_depthwise_convolution_and_mlp():
     assert torch.allclose(block(x), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_pretrained_encoders_get_the_extractors_own_units_in_any_model(tmp_path):
     extractor = MelSpectrogram(n_mels=20)
     torch.manual_seed(0)

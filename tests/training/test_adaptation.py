@@ -186,6 +186,7 @@ def test_settings_out_of_range_are_refused(folder, settings, words):
         adapt(voice(), recordings_in(folder), progress=False, **{"steps": 1, **settings})
 
 
+@pytest.mark.slow
 def test_a_voice_that_cannot_clone_is_refused(folder):
     deaf = voice()
     deaf.content_encoder = None

@@ -44,6 +44,7 @@ def waits_for_ever():
     time.sleep(600)  # as a process that waits for one that is gone
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_for_ever_is_ended_and_those_that_it_started(tmp_path):
     done = completed(waits_for_ever, tmp_path)
     assert done.returncode == 2  # and its output is closed, which the first child would have kept open

@@ -30,6 +30,7 @@ def test_the_loss_is_that_of_the_rows_with_a_transcript_that_fits():
     assert head.loss(content[:1], torch.tensor([3]), ["aa"]).isfinite()
 
 
+@pytest.mark.slow
 def test_a_head_learns_to_spell():
     torch.manual_seed(0)
     sounds = torch.randn(3, 8)

@@ -67,6 +67,7 @@ def test_begins_with_averaged_weights_and_the_discriminator(checkpoint):
         assert all(torch.equal(value, now[name]) for name, value in trained.voice.generator.state_dict().items())
 
 
+@pytest.mark.slow
 def test_what_has_another_shape_begins_afresh(checkpoint):
     path, trained = checkpoint
     wider = {"speaker_encoder": partial(StatisticsSpeakerEncoder, channels=8, width=12, layers=1)}
@@ -95,6 +96,7 @@ def test_a_generator_may_have_less_or_more_than_that_which_it_begins_with(checkp
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+@pytest.mark.slow
 def test_begins_with_a_folder_without_a_discriminator(checkpoint, tmp_path):
     _, trained = checkpoint
     save_voice(trained.voice, tmp_path / "voice")
@@ -103,6 +105,7 @@ def test_begins_with_a_folder_without_a_discriminator(checkpoint, tmp_path):
     assert differences(begun.discriminator, fresh.discriminator) == 0
 
 
+@pytest.mark.slow
 def test_another_generator_or_other_features_are_refused(checkpoint):
     path, _ = checkpoint
     with pytest.raises(

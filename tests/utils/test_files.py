@@ -154,6 +154,7 @@ def _whole(reached, path):
         reached()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work", "name"), [(_file, "a.wav"), (_whole, "voice")])
 def test_only_what_a_killed_process_left_is_removed(tmp_path, work, name):
     mine = tmp_path / ".mine-12345678.wav"

@@ -66,6 +66,7 @@ def test_more_iterations_come_nearer(audio):
     assert errors[0] > 1.3 * errors[1] > 1.3 * errors[2]
 
 
+@pytest.mark.slow
 @each_extractor
 def test_output_lies_on_the_input_in_time(extractor, audio):
     features = extractor(audio[:1])
@@ -174,6 +175,7 @@ def test_bad_features_are_reported():
         vocoder(features)
 
 
+@pytest.mark.slow
 class TestGriffinLimOfMel(VocoderConformance):
     part = GriffinLim
 

@@ -20,6 +20,7 @@ SMALL = {"width": 16, "hidden": 16, "layers": 1}
 MEL = MelSpectrogram()
 
 
+@pytest.mark.slow
 class TestVocosRefinedOften(VocoderConformance):
     part = Vocos
     arguments = {**SMALL, "refine": 4}  # torch.export writes each out: with all of REFINE it takes 0.8 GB
@@ -66,6 +67,7 @@ def test_momentum_comes_nearer_in_as_many_iterations(audio):
     assert distances[2] < 0.4 * distances[0]
 
 
+@pytest.mark.slow
 def test_each_iteration_without_it_comes_nearer_to_a_spectrum_that_sound_can_have(audio):
     features, stft, projection = MEL(audio), STFT(), MelProjection(MEL.spec, momentum=0)
     with torch.inference_mode():
@@ -116,6 +118,7 @@ def test_checkpoints_from_before_and_with_another_number_go_on():
     assert not same_making(now, describe(Vocos(MEL.spec, **{**SMALL, "width": 8}, refine=2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_frame_depends_on_its_declared_context_alone(count):
     torch.manual_seed(0)
@@ -165,6 +168,7 @@ def test_numbers_that_cannot_work(spec, refine, words):
         Vocos(spec, **SMALL, refine=refine)
 
 
+@pytest.mark.slow
 def test_recordings_features_are_refined_by_name_and_generated_ones_are_not():
     assert choose_vocoder("default", MEL.spec).refine == REFINE
     assert choose_vocoder("default", MEL.spec, generated=True).refine == 0

@@ -56,12 +56,14 @@ def test_guidance_extrapolates_from_the_output_for_the_sources_speaker():
     assert torch.corrcoef(torch.stack([given.flatten(), led.flatten()]))[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_without_guidance_the_generator_runs_once():
     speakers, (made,), given = passes(untrained(guidance=0.5), speech(2.0, speaker=2), guidance=0.0)
     assert len(speakers) == 1
     torch.testing.assert_close(given, made, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_guidance_from_the_target_itself_changes_nothing():
     _, (made, same), given = passes(untrained(), speech(), guidance=2.0)
     torch.testing.assert_close(made, same)
@@ -84,6 +86,7 @@ def test_a_voice_keeps_its_guidance(tmp_path):
     assert load_voice(tmp_path / "older").guidance == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan")])
 def test_guidance_out_of_range_is_refused(strength):
     with pytest.raises(ConfigurationError, match=r"guidance is .*; it must be from 0, for none, to 2"):

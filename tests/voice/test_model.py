@@ -100,6 +100,7 @@ def test_references_together_are_their_mean_by_length():
     torch.testing.assert_close(seen["speaker"][0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -139,6 +140,7 @@ def test_a_stored_voice_is_the_same_voice(tmp_path):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 
+@pytest.mark.slow
 def test_storage_refuses_what_it_cannot_trust(tmp_path):
     voice = untrained()
     save_voice(voice, tmp_path / "voice")

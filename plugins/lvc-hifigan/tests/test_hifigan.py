@@ -24,6 +24,7 @@ from lightning_voiceclone.voice.model import VoiceModel  # noqa: E402
 SPEC = MelSpectrogram().spec
 
 
+@pytest.mark.slow
 class TestHiFiGANV1(VocoderConformance):
     part = HiFiGAN
     arguments = {"channels": 32}
@@ -32,6 +33,7 @@ class TestHiFiGANV1(VocoderConformance):
         return MelSpectrogram()
 
 
+@pytest.mark.slow
 class TestHiFiGANV2(TestHiFiGANV1):
     arguments = {"version": "v2", "channels": 32}
 
@@ -43,6 +45,7 @@ class TestHiFiGANV3(TestHiFiGANV1):
         return MelSpectrogram(n_fft=1024, hop_length=256)
 
 
+@pytest.mark.slow
 class TestHiFiGANOfOddRates(TestHiFiGANV1):
     arguments = {"upsample_rates": [15, 11], "channels": 16}
 
@@ -67,6 +70,7 @@ def test_rates_divide_the_hop(hop, stages, rates):
     assert math.prod(rates) == hop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"version": "v1"}, {"version": "v3"}, {"upsample_rates": [5, 32]}])
 def test_context_is_exact(arguments):
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ class TestUNetGenerator(GeneratorConformance):
     arguments = {"width": 16, "levels": 2}
 
 
+@pytest.mark.slow
 class TestDeepUNetGenerator(GeneratorConformance):
     part = UNetGenerator
     arguments = {"width": 8, "levels": 4, "kernel_size": 3, "growth": 1.0}

@@ -23,10 +23,12 @@ SPEECH = Path(__file__).parents[3].parent / "shared" / "speech" / "LibriSpeech" 
 WORLD = WorldFeatures()
 
 
+@pytest.mark.slow
 class TestWorldFeatures(FeatureExtractorConformance):
     part = WorldFeatures
 
 
+@pytest.mark.slow
 class TestWorldFeaturesOfAnotherRate(FeatureExtractorConformance):
     part = WorldFeatures
     arguments = {"sample_rate": 22050, "hop_length": 221, "n_envelope": 40, "fmin": 60.0}
@@ -39,6 +41,7 @@ class TestWorld(VocoderConformance):
         return WorldFeatures()
 
 
+@pytest.mark.slow
 class TestWorldOfAnotherRate(TestWorld):
     def extractor(self):
         return WorldFeatures(sample_rate=22050, hop_length=221, n_envelope=40, fmin=60.0)

@@ -42,6 +42,7 @@ def test_conditions_sound_like_what_they_name_at_one_loudness(reports):
     assert share[ANCHOR] < 1e-5 < 1e-3 * share[SOURCE]
 
 
+@pytest.mark.slow
 def test_other_pairs_are_refused(reports, tmp_path):
     write_report(tmp_path / "delta", pairs_sha256="ff" * 32)
     with pytest.raises(ConfigurationError, match=r"ffffffffffff.*121212121212.*same pairs"):

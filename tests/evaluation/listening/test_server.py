@@ -110,6 +110,7 @@ def test_answers_are_checked(client):
         assert browser.post("/api/answer", json=body).status_code == 422
 
 
+@pytest.mark.slow
 def test_recordings_and_trials_belong_to_their_listener(client):
     browser, _ = client()
     trial = browser.post("/api/listener").json()["trial"]

@@ -8,6 +8,7 @@ from lightning_voiceclone.evaluation.listening import store as stores
 from lightning_voiceclone.evaluation.listening.store import Store
 
 
+@pytest.mark.slow
 def test_an_answer_is_kept_once_and_the_first_stays(make_test):
     _, store, schedule = make_test()
     listener = store.add_listener()
@@ -49,6 +50,7 @@ def test_a_trial_that_nobody_answers_is_free_again_after_a_while(make_test, monk
     assert seen == [1, 0]
 
 
+@pytest.mark.slow
 def test_many_at_once_each_answer_everything_once(make_test):
     _, store, schedule = make_test(trials=4)
 

@@ -60,16 +60,19 @@ class _Shifted(MetricConformance):
         return [replace(case, clone=audio) for audio in moved]
 
 
+@pytest.mark.slow
 class TestF0RMSE(_Shifted):
     part = F0RMSE
 
 
+@pytest.mark.slow
 class TestF0Correlation(MetricConformance):
     part = F0Correlation
     noise_db = (10.0, 0.0, -3.0)
     seconds = 4.0
 
 
+@pytest.mark.slow
 class TestVoicingError(MetricConformance):
     part = VoicingError
 
@@ -78,6 +81,7 @@ class TestDurationRatio(_Shifted):
     part = DurationRatio
 
 
+@pytest.mark.slow
 @without("pesq")
 class TestPESQ(MetricConformance):
     part = PESQ
@@ -129,14 +133,17 @@ class _Speaker(MetricConformance):
         return [replace(case, clone=audio) for audio in mixed]
 
 
+@pytest.mark.slow
 class TestReferenceSimilarity(_Speaker):
     part = ReferenceSimilarity
 
 
+@pytest.mark.slow
 class TestSourceSimilarity(_Speaker):
     part = SourceSimilarity
 
 
+@pytest.mark.slow
 class TestNearerReference(_Speaker):
     part = NearerReference
 
@@ -144,6 +151,7 @@ class TestNearerReference(_Speaker):
         return [super(TestNearerReference, self).graded()[place] for place in (0, 2)]
 
 
+@pytest.mark.slow
 class TestSpeakerEqualErrorRate(_Speaker):
     part = SpeakerEqualErrorRate
 

@@ -109,6 +109,7 @@ def test_missing_and_cut_models(tmp_path):
         WhisperContentEncoder(Dims(80), model=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_more_than_whispers_window(tmp_path):
     encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     with pytest.raises(ConfigurationError, match=r"at most 2 s at once, but got 3\.0 s"):

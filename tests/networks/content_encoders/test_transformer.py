@@ -47,6 +47,7 @@ def small(**changes):
     return TransformerContentEncoder(Dims(20), **{**SMALL, **changes}).eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_context_is_what_is_seen():
     encoder, x = small().double(), torch.randn(1, 20, 120, dtype=torch.float64)
@@ -235,6 +236,7 @@ def test_a_taught_part_is_loaded_without_whisper(tmp_path):
     assert again.weights_sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["folder", "checkpoint"])
 def test_a_voice_that_began_from_whisper_is_loaded_without_it(tmp_path, way):
     (tmp_path / "whisper").mkdir()

@@ -15,12 +15,14 @@ from lightning_voiceclone.testing.signals import speech_like
 here = pytest.mark.skipif(importlib.util.find_spec("resemblyzer") is None, reason="resemblyzer is not installed")
 
 
+@pytest.mark.slow
 @here
 class TestResemblyzerSpeakerEncoder(SpeakerEncoderConformance):
     part = ResemblyzerSpeakerEncoder
     sizes = (480, 8000, 20000, 32000)
 
 
+@pytest.mark.slow
 @here
 def test_equals_the_package_itself():
     from resemblyzer import VoiceEncoder, preprocess_wav

@@ -113,6 +113,7 @@ def test_pairs_of_a_table(corpus_folder, tmp_path):
     table.unlink()
 
 
+@pytest.mark.slow
 def test_what_cannot_work_is_refused_before_training(corpus_folder, tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="every is 0"):
         CloneQuality(every=0)
@@ -131,6 +132,7 @@ def test_what_cannot_work_is_refused_before_training(corpus_folder, tmp_path, mo
         )
 
 
+@pytest.mark.slow
 def test_missing_pairs_are_reported_before_training(corpus_folder, tmp_path):
     def refused(match, given=None, **changes):
         stays = module()

@@ -241,6 +241,7 @@ def test_transcripts_are_learned_from_crops_that_hold_a_whole_recording():
     assert made.student.head.weight.grad is None
 
 
+@pytest.mark.slow
 def test_without_a_head_the_output_itself_is_to_be_the_teachers():
     teacher = partial(ConvContentEncoder, **SMALL)(Dims(20)).requires_grad_(False)
     teacher.normalized = False
@@ -268,6 +269,7 @@ def test_a_speaker_encoder_learns_no_transcripts():
         module(encoder=partial(ConvSpeakerEncoder, **SMALL), teacher=Register, weights={"ctc": 1})
 
 
+@pytest.mark.slow
 def test_crops_too_short_for_transcripts_are_refused(corpus_folder, tmp_path):
     texts = sorted(corpus_folder.rglob("*.wav"))
     made = module(weights={"distance": 1, "ctc": 1})

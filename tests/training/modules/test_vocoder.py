@@ -166,6 +166,7 @@ def test_a_voice_of_other_features_is_refused(tmp_path):
         module(voice=str(tmp_path / "voice"))
 
 
+@pytest.mark.slow
 def test_a_voice_and_augmentation_are_not_to_be_had_together(tmp_path):
     save_voice(small_voice(Dims(20, noise=2)), tmp_path / "voice")
     with pytest.raises(ConfigurationError, match=r"leave out model\.augmentation or model\.voice"):
@@ -222,6 +223,7 @@ def test_features_of_short_recordings_are_those_of_their_audio_whatever_pads_sto
     assert torch.equal(made._features(stored)[0], made._features(batch)[0])
 
 
+@pytest.mark.slow
 def test_an_untrained_vocoder_is_not_validated(corpus_folder, tmp_path):
     with pytest.raises(ConfigurationError, match="has not been trained yet"):
         trainer(tmp_path).validate(module(), data(corpus_folder), verbose=False)

@@ -517,6 +517,7 @@ def test_statistics_leave_out_what_the_reference_does_not_have():
     assert distance(6500.0, 8000.0, 6500.0, 6500.0) == pytest.approx(whole)  # of the row that is taken alone
 
 
+@pytest.mark.slow
 def test_an_untrained_model_is_not_validated(corpus_folder, tmp_path):
     with pytest.raises(ConfigurationError, match="not been trained yet"):
         small_trainer(tmp_path).validate(small_module(), small_data(corpus_folder), verbose=False)
@@ -598,6 +599,7 @@ END_TO_END = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_vocoder_learns_together_with_the_generator():
     module = converting(**END_TO_END)
     batch = crops()
