@@ -133,8 +133,8 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
 
     Args:
         part: that takes them.
-        pretrained: "default" for those that ship with the class's package, a path of a part's folder or of a
-            checkpoint of lvc fit, or None or "none" to leave the fresh ones.
+        pretrained: "default" for those that ship with the class's package, the name of others that ship beside them,
+            a path of a part's folder or of a checkpoint of lvc fit, or None or "none" to leave the fresh ones.
         trainable: whether they are trained further; otherwise they are frozen, and checkpoints refer to them by hash.
 
     Raises:
@@ -143,7 +143,7 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
     """
     if pretrained is None or pretrained == "none":
         return
-    path = _shipped(part) if pretrained == "default" else Path(pretrained)
+    path = _shipped(part) if pretrained == "default" else _named(part, pretrained)
     description, stored = read_part(path)
     ours, theirs = describe(part), description["part"]
     if ours["name"] != theirs["name"]:
@@ -187,3 +187,10 @@ def _shipped(part: Part) -> Path:
         )
     package, folder = part.shipped
     return Path(str(resources.files(package).joinpath(folder)))
+
+
+def _named(part: Part, pretrained: str) -> Path:
+    """A path, or weights of that name beside the default ones, where there is no such path."""
+    path = Path(pretrained)
+    beside = _shipped(part).with_name(pretrained) if part.shipped and path.name == pretrained else path
+    return beside if beside.is_dir() and not path.exists() else path

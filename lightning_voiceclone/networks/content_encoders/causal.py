@@ -96,7 +96,7 @@ class CausalContentEncoder(ContentEncoder):
         hidden: channels between the two dense layers of a block.
         layers: blocks.
         past: steps of 2 frames before each that a block attends to.
-        start: weights to begin from: folder or checkpoint of a TransformerContentEncoder of the same sizes; null for
+        start: weights to begin from, of a TransformerContentEncoder of the same sizes, as its ``pretrained``; null for
             fresh ones.
         pretrained: folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.

@@ -44,8 +44,9 @@ class TransformerContentEncoder(ContentEncoder):
         core: steps of 2 frames that a window gives.
         edge: steps on either side that it only sees.
         start: Whisper's weights to begin from: tiny.en, or a folder, as for WhisperContentEncoder; null for fresh ones.
-        pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160), a
-            folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
+        pretrained: "default" for the weights that ship with the package (80 mel bands at 16 kHz, hops of 160),
+            "content_wide" for larger ones that ship too (channels 192, layers 4), a folder or checkpoint of a trained
+            one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
 
     Raises:

@@ -266,3 +266,14 @@ def test_finetuned_weights_are_trained_and_fresh_ones_of_other_settings_refused(
     assert not any(weight.requires_grad for weight in make(**SMALL).parameters())
     with pytest.raises(ConfigurationError, match="core is 5 but 4 in the pretrained weights"):
         make(**{**SMALL, "core": 5})
+
+
+def test_other_weights_that_ship_are_loaded_by_name(tmp_path, monkeypatch):
+    encoder = TransformerContentEncoder(Dims(80, frame_rate=100.0), channels=192, layers=4, pretrained="content_wide")
+    assert encoder.weights_sha256
+    assert not any(weight.requires_grad for weight in encoder.parameters())
+    monkeypatch.chdir(tmp_path)
+    save_part(small(), MelSpectrogram(n_mels=20).spec, tmp_path / "content_wide")
+    assert small(pretrained="content_wide").core == SMALL["core"]  # a folder that is there comes first
+    with pytest.raises(LVCError, match="content_wider"):
+        small(pretrained="content_wider")
