@@ -1,13 +1,13 @@
 """Convert many recordings by one command: the model and each reference are loaded once in each process."""
 
 import functools
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightning_voiceclone.audio.checks import digest_of
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.inference.batch_jobs import CloneJob
 from lightning_voiceclone.inference.converter import Converter, Speaker, load_model
@@ -18,7 +18,6 @@ from lightning_voiceclone.utils.progress import progress_bar
 
 JOURNAL = ".lvc-clones.jsonl"  # in the output folder: what was made of what
 MOST_SPEAKERS = 64  # kept in each process
-BLOCK = 1 << 20
 PRELOAD = ("lightning_voiceclone.inference.batch",)
 
 
@@ -189,7 +188,4 @@ def _outcomes(jobs: Sequence[CloneJob], settings: BatchSettings, workers: int) -
 
 def _sha256(path: str) -> str:
     with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return digest_of(file.fileno())
