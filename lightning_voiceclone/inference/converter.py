@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,15 +109,13 @@ class Converter:
         parts = {"content": voice.content_encoder, "speaker": voice.speaker_encoder, "normalizer": voice.normalizer}
         weights = {f"{role}.{name}": tensor for role, part in parts.items() if part is not None
                    for name, tensor in all_weights(part).items()}  # fmt: skip
-        settings = json.dumps([voice.spec.fingerprint, sorted(voice.generator.needs)]).encode()
-        return weights_sha256(weights | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
+        return _sha256(weights, [voice.spec.fingerprint, sorted(voice.generator.needs)])
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of all on which a conversion depends beside source, speaker and options: all weights and settings."""
-        settings = json.dumps([self.model_sha256, self.voice.guidance, self.voice.noise, __version__]).encode()
-        weights = all_weights(self.voice)
-        return weights_sha256(weights | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
+        settings = [self.model_sha256, self.voice.guidance, self.voice.noise, __version__]
+        return _sha256(all_weights(self.voice), settings)
 
     def speaker(self, *references: Recording) -> Speaker:
         """Analyse recordings of one speaker, or read a file of :meth:`Speaker.save`.
@@ -297,6 +295,12 @@ class Converter:
         if speaker.model_sha256 != self.model_sha256:
             raise ConfigurationError("the speaker was made by another model; make it with this one's speaker()")
         return speaker.prompt.to(self.device)
+
+
+def _sha256(weights: Mapping[str, Tensor], settings: Sequence[object]) -> str:
+    """Hash of weights and settings together."""
+    stated = torch.frombuffer(bytearray(json.dumps(settings).encode()), dtype=torch.uint8)
+    return weights_sha256({**weights, "settings": stated})
 
 
 def moved(module: nn.Module, device: str | torch.device) -> Any:
