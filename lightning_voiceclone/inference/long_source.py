@@ -92,7 +92,7 @@ class LongSource:
         """What was found and done, a line each."""
         return self._judged[1]
 
-    @property
+    @functools.cached_property
     def _sample(self) -> Tensor:
         spans = self.survey.spans
         audio = torch.from_numpy(np.concatenate([self._read(*span) for span in spans])) * self.scale
@@ -102,7 +102,7 @@ class LongSource:
             begin += last - first
         return join(audio, places, self._spec.sample_rate)
 
-    @property
+    @functools.cached_property
     def sample(self) -> Tensor:
         """One minute of the source (N,), screened."""
         return denoised(self._sample, self._spec) if self._judged[0] else self._sample
