@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import lightning.pytorch as pl
 import pytest
 import torch
-from jsonargparse import ArgumentParser, get_loader, set_loader
+import yaml
+from jsonargparse import ArgumentParser, get_loader
+from jsonargparse._loaders_dumpers import get_loader_exceptions
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.demos.boring_classes import BoringModel
@@ -187,7 +189,8 @@ def test_a_loader_is_wrapped(mode):
         assert made.parse_args(["--given", "{a: 1}"]).given == {"a": 1}
         assert "{a: 1}" in texts
     finally:
-        set_loader(mode, kept)
+        internals.wrap_loader(mode, lambda load: kept)
+        assert get_loader_exceptions(mode) == get_loader_exceptions("yaml") == (yaml.YAMLError,)
 
 
 @pytest.mark.parametrize(("pattern", "arguments", "found"), [
