@@ -13,9 +13,11 @@ def parser() -> argparse.ArgumentParser:
     made = CommandParser("lvc clone", description="Convert recordings to the voice of reference recordings.")
     made.add_argument(
         "--checkpoint",
-        default="default",
+        nargs="+",
+        default=["default"],
         metavar="PATH",
-        help="a .ckpt of lvc fit, or a model folder of lvc save or lvc adapt (default: the bundled model)",
+        help="a .ckpt of lvc fit, or a model folder of lvc save or lvc adapt (default: the bundled model). Several of"
+        " the same features speak together: with the mean of what they generate, and the vocoder of the first",
     )
     made.add_argument("--source", required=True, nargs="+", metavar="PATH",
                       help="recording to convert; its words and melody are kept (WAV, FLAC, OGG, MP3; - for standard"
@@ -68,7 +70,7 @@ def _one(options: argparse.Namespace, source: str) -> int:
     if options.jobs != 1:
         raise ConfigurationError(f"--jobs is {options.jobs}, but there is one source, which one process converts")
     check_writable(options.output)
-    check_no_input(options.output, [source, *options.reference, options.checkpoint, options.vocoder or ""])
+    check_no_input(options.output, [source, *options.reference, *options.checkpoint, options.vocoder or ""])
     model = load_model(**_model(options), note=lambda line: _print(f"note: {line}"))
     speaker = model.speaker(*options.reference) if options.reference else None
     seconds = model.convert_file(source, speaker, options.output, progress=True, **_rendering(options))

@@ -40,6 +40,7 @@ from lightning_voiceclone.inference.speaker import SPEAKER_SUFFIX, Speaker
 from lightning_voiceclone.inference.stream import Stream
 from lightning_voiceclone.inference.unfinished import locked_output
 from lightning_voiceclone.voice.compatibility import check_can_convert, takes_guidance
+from lightning_voiceclone.voice.ensemble import ensemble
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 
@@ -349,7 +350,7 @@ def write(path: str | os.PathLike[str], audio: tuple[Tensor | np.ndarray, int]) 
 
 
 def load_model(
-    path: str | os.PathLike[str] = "default",
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = "default",
     *,
     vocoder: str | None = None,
     denoise: str = "auto",
@@ -360,7 +361,8 @@ def load_model(
 
     Args:
         path: a folder of ``lvc save`` or ``lvc adapt``, or a checkpoint of ``lvc fit``; "default" for the model that
-            ships.
+            ships. Several to convert with the mean of what they generate
+            (:func:`~lightning_voiceclone.voice.ensemble.ensemble`), with the vocoder of the first.
         vocoder: name or path of a vocoder to use instead of the model's own, as in ``lvc clone --vocoder``.
         denoise: "auto", "on" or "off", as in :class:`Converter`.
         device: where to compute.
@@ -369,7 +371,11 @@ def load_model(
     Raises:
         LVCError: if there is no model at the path, or its parts are not installed or do not fit.
     """
-    return Converter(load_voice(os.fspath(path), chosen(vocoder)), denoise=denoise, device=device, note=note)
+    paths = [os.fspath(one) for one in ([path] if isinstance(path, str | os.PathLike) else path)]
+    if not paths or len(set(paths)) < len(paths):
+        raise ConfigurationError(f"the models are {', '.join(paths) or 'none'}; name each once, and at least one")
+    voices = {one: load_voice(one, chosen(vocoder) if one == paths[0] else None) for one in paths}
+    return Converter(ensemble(voices), denoise=denoise, device=device, note=note)
 
 
 def _path(recording: Recording) -> str | os.PathLike[str] | None:

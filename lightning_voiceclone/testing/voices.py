@@ -68,11 +68,12 @@ def small_voice(
     return voice.eval()
 
 
-def small_streaming_voice(dims: Dims = STREAMER, **parts: Any) -> VoiceModel:
+def small_streaming_voice(dims: Dims = STREAMER, *, seed: int = 0, **parts: Any) -> VoiceModel:
     """As :func:`small_voice`, of parts whose contexts are finite, so that chunks give the samples of the whole."""
+    torch.manual_seed(seed)
     encoder = ConvContentEncoder(Dims(dims.features), channels=dims.content, width=8, hidden=8, layers=1)
 
     def vocoder(spec: AudioSpec) -> Vocos:
         return Vocos(spec, width=8, hidden=8, layers=1, pretrained="none")
 
-    return small_voice(dims, vocoder=vocoder, spread=0.3, content_encoder=encoder, **parts)
+    return small_voice(dims, vocoder=vocoder, spread=0.3, seed=seed, content_encoder=encoder, **parts)
