@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
+from lightning_voiceclone.core.registry import clash_of
 from lightning_voiceclone.utils.lightning_internals import imported, option_types
 
 ANYTHING = ("builtins", "typing", "collections.abc")  # modules of types that are too general to check against
@@ -32,6 +33,8 @@ def refusals(parser: ArgumentParser, config: Namespace) -> Iterator[tuple[str, s
         for name, value in _callables(config.get(option)):
             if not _is_of(value, kinds):
                 yield option, refusal(name, kinds)
+            elif inspect.isclass(value) and (clash := clash_of(getattr(value, "kind", None), value.__name__)):
+                yield option, str(clash)
 
 
 def refusal(name: str, kinds: Iterable[type]) -> str:

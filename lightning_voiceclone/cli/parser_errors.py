@@ -151,7 +151,11 @@ def _no_class(bases: Sequence[type], name: str) -> str:
     if "/" in name or name.endswith((".yaml", ".yml")):
         return f"there is no file {name}; a path in a recipe is relative to the recipe"
     names = sorted(set().union(*(_names(base) or {base.__name__} for base in bases)))
-    failed = "".join(f"; {failure}" for failure in registry.load_all())
+    failures = [str(failure) for failure in registry.load_all()]
+    beginnings = (f"plugin {name} ", f"two packages supply {name} ")
+    if own := [failure for failure in failures if failure.startswith(beginnings)]:  # installed, and cannot be used
+        return "; ".join(own)
+    failed = "".join(f"; {failure}" for failure in failures)
     return f"no {_class_names(bases)} is called {name!r}{nearest(name, names)}; installed: {', '.join(names)}{failed}"
 
 

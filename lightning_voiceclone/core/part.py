@@ -133,7 +133,7 @@ def describe(part: Part) -> dict[str, Any]:
                 raise ConfigurationError(f"{name} takes *{argument}, which a model cannot store; name its arguments")
             continue
         arguments[argument] = _encode(value, name)
-    known = next((plugin for plugin in registry.installed() if (plugin.kind, plugin.name) == (part.kind, name)), None)
+    known = registry.package_of(type(part))
     return {
         "kind": part.kind,
         "name": name,
@@ -169,7 +169,7 @@ def _resolve(kind: str, name: str, package: str | None) -> type[Part]:
     if package is None and len(imported) == 1:
         return imported[0]
     try:
-        return registry.find(kind, name).load()
+        return registry.find(kind, name, package).load()
     except PluginError as error:
         if package is None:
             remedy = f"the class {name} belongs to no package: import the module that defines it first"

@@ -7,113 +7,187 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from lightning_voiceclone import __version__
 from lightning_voiceclone.core.kinds import GROUP_PREFIX, KINDS
 from lightning_voiceclone.errors import ConfigurationError, PluginError, nearest
+
+OWN = "lightning-voiceclone"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: ``name`` is the class's name and the name in YAML, ``value`` is ``module:Class``."""
+    """One entry point: ``name`` is the class's name and the name in YAML, ``value`` is ``module:Class``.
+
+    ``requires`` is the range of versions of this package that the supplying one states as its dependency, such as
+    ``<0.2,>=0.1``; empty for this package itself.
+    """
 
     kind: str
     name: str
     package: str
     version: str
     value: str
+    requires: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """As a plain mapping with the keys kind, name, package, version and value."""
+        """As a plain mapping with the keys kind, name, package, version, value and requires."""
         return asdict(self)
 
     def load(self) -> type:
         """Import the class.
 
         Raises:
-            PluginError: if that fails; names the plugin, its package and the cause.
+            PluginError: if the package is for other versions of this one, the import fails, or what is imported is no
+                class of that kind and name; names the plugin, its package and the cause.
         """
+        if self.requires and not SpecifierSet(self.requires).contains(__version__, prereleases=True):
+            raise PluginError(
+                f"{self._whole} works with {OWN} {self.requires}, and this is {__version__}; install a version of"
+                f" {self.package} for it"
+            )
         module, _, attribute = self.value.partition(":")
         try:
-            loaded = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
-            raise PluginError(
-                f"plugin {self.name} of package {self.package} {self.version} fails to import:"
-                f" {type(error).__name__}: {error}"
-            ) from error
+            loaded = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{self._whole} fails to import: {type(error).__name__}: {error}") from error
+        if not inspect.isclass(loaded):
+            raise PluginError(f"{self._whole} is no class, but a {type(loaded).__name__}; name a class in {self.value}")
         if loaded.__name__ != self.name:
             raise PluginError(
-                f"plugin {self.name} of package {self.package} is registered for the class {loaded.__name__};"
+                f"{self._whole} is registered for the class {loaded.__name__};"
                 " the entry's name must be the class's name, by which configurations and checkpoints call it"
+            )
+        contract = KINDS[self.kind].load_contract()
+        if not issubclass(loaded, contract):
+            group = next((f"; it belongs to {kind.group}" for kind in KINDS.values() if kind.name == _kind(loaded)), "")
+            raise PluginError(
+                f"{self._whole} is registered under {KINDS[self.kind].group}, but is no {contract.__name__}{group}"
             )
         return loaded
 
-
-def _entries(distributions: Iterable[importlib.metadata.Distribution]) -> list[Plugin]:
-    found = {}  # one distribution may stand twice on the path, as an editable install does
-    for distribution in distributions:
-        for entry in distribution.entry_points:
-            kind = entry.group.removeprefix(GROUP_PREFIX)
-            if entry.group.startswith(GROUP_PREFIX) and kind in KINDS:
-                name = distribution.metadata["Name"]
-                found[kind, entry.name, name] = Plugin(kind, entry.name, name, distribution.version, entry.value)
-    return sorted(found.values(), key=lambda plugin: (list(KINDS).index(plugin.kind), plugin.name, plugin.package))
+    @property
+    def _whole(self) -> str:
+        return f"plugin {self.name} of package {self.package} {self.version}"
 
 
-def check_names(plugins: Iterable[Plugin]) -> None:
-    """Refuse two plugins of one name.
-
-    Raises:
-        PluginError: names both packages.
-    """
-    by_name: dict[tuple[str, str], Plugin] = {}
-    for plugin in plugins:
-        other = by_name.setdefault((plugin.kind, plugin.name), plugin)
-        if other is not plugin:
-            raise PluginError(
-                f"two packages supply {plugin.name} of the kind {plugin.kind}: {other.package} and {plugin.package};"
-                " uninstall one of them"
-            )
+def _kind(cls: type) -> str | None:
+    return getattr(cls, "kind", None)
 
 
 @functools.cache
+def _entries() -> tuple[tuple[Plugin, ...], tuple[PluginError, ...]]:
+    """Plugins of the installed packages, and what is wrong with their entries that belong to no kind."""
+    found, strays = {}, {}  # one distribution may stand twice on the path, as an editable install does
+    for distribution in importlib.metadata.distributions():
+        for entry in distribution.entry_points:
+            if not entry.group.startswith(GROUP_PREFIX):
+                continue
+            kind, package = entry.group.removeprefix(GROUP_PREFIX), distribution.metadata["Name"]
+            if kind in KINDS:
+                made = Plugin(kind, entry.name, package, distribution.version, entry.value, _range(distribution))
+                found[kind, entry.name, package] = made
+            else:
+                strays[entry.group, entry.name, package] = PluginError(
+                    f"plugin {entry.name} of package {package} {distribution.version} is registered under"
+                    f" {entry.group}, which is no group of a kind{nearest(kind, KINDS)}"
+                )
+    order = list(KINDS)
+    plugins = sorted(found.values(), key=lambda plugin: (order.index(plugin.kind), plugin.name, plugin.package))
+    return tuple(plugins), tuple(strays.values())
+
+
+def _range(distribution: importlib.metadata.Distribution) -> str:
+    """The versions of this package that one depends on."""
+    for text in distribution.requires or ():
+        if text.lower().startswith("lightning"):  # few are parsed: that takes time
+            with suppress(InvalidRequirement):
+                requirement = Requirement(text)
+                if canonicalize_name(requirement.name) == OWN:
+                    return str(requirement.specifier)
+    return ""
+
+
+def _called(kind: str | None, name: str) -> list[Plugin]:
+    return [plugin for plugin in installed() if (plugin.kind, plugin.name) == (kind, name)]
+
+
+def _clash(plugins: Sequence[Plugin]) -> PluginError:
+    first, second, *_ = plugins
+    return PluginError(
+        f"two packages supply {first.name} of the kind {first.kind}: {first.package} and {second.package};"
+        " uninstall one of them"
+    )
+
+
 def installed() -> tuple[Plugin, ...]:
-    """All plugins, by kind and name, from the metadata of the installed packages.
-
-    Raises:
-        PluginError: if two packages supply one name.
-    """
-    plugins = _entries(importlib.metadata.distributions())
-    check_names(plugins)
-    return tuple(plugins)
+    """All plugins, by kind and name, from the metadata of the installed packages; two may have one name."""
+    return _entries()[0]
 
 
-def find(kind: str, name: str) -> Plugin:
+def find(kind: str, name: str, package: str | None = None) -> Plugin:
     """The plugin of that kind and name.
 
+    Args:
+        kind: of the part.
+        name: of the class.
+        package: that supplies it, where that is known; it decides between two of one name.
+
     Raises:
-        PluginError: if there is none; names the nearest match and all that are installed.
+        PluginError: if there is none; names the nearest match and all that are installed. Or if two packages supply
+            it; names both.
     """
-    of_kind = {plugin.name: plugin for plugin in installed() if plugin.kind == kind}
-    if name not in of_kind:
+    of_kind = [plugin for plugin in installed() if plugin.kind == kind]
+    found = [plugin for plugin in of_kind if plugin.name == name]
+    if len(found) > 1:
+        found = [plugin for plugin in found if plugin.package == package] or found
+    if len(found) > 1:
+        raise _clash(found)
+    if not found:
+        names = [plugin.name for plugin in of_kind]
         raise PluginError(
-            f"no {KINDS[kind].singular} is called {name!r}{nearest(name, of_kind)};"
-            f" installed: {', '.join(of_kind) or 'none'}"
+            f"no {KINDS[kind].singular} is called {name!r}{nearest(name, names)};"
+            f" installed: {', '.join(names) or 'none'}"
         )
-    return of_kind[name]
+    return found[0]
+
+
+def package_of(cls: type) -> Plugin | None:
+    """The plugin that supplies a class, by its kind, its name and its module; None if no package does."""
+    found = _called(_kind(cls), cls.__name__)
+    if len(found) > 1:
+        top = cls.__module__.partition(".")[0]
+        found = [plugin for plugin in found if plugin.value.partition(":")[0].partition(".")[0] == top]
+    return found[0] if found else None
+
+
+def clash_of(kind: str | None, name: str) -> PluginError | None:
+    """The error for a name that two packages supply; None for any other."""
+    found = _called(kind, name)
+    return _clash(found) if len(found) > 1 else None
 
 
 @functools.cache
 def load_all() -> tuple[PluginError, ...]:
-    """Import every plugin, so that class names resolve; returns the errors of those that fail, which are left out.
+    """Import every plugin, so that class names resolve; returns the errors of those that are left out.
 
-    Raises:
-        PluginError: if two packages supply one name.
+    Left out are those that fail, and those whose name another package supplies too, but for this package's own.
     """
-    failures = []
+    failures = list(_entries()[1])
+    counts = Counter((plugin.kind, plugin.name) for plugin in installed())
+    failures += [_clash(_called(kind, name)) for (kind, name), count in counts.items() if count > 1]
     for plugin in installed():
+        if counts[plugin.kind, plugin.name] > 1 and plugin.package != OWN:
+            continue
         try:
             plugin.load()
         except PluginError as error:

@@ -24,7 +24,7 @@ def test_claims_are_those_of_the_classes(capsys):
 
 
 def test_claims_are_shown_only_when_asked_for(capsys):
-    assert set(rows_of(capsys)["GriffinLim"]) == {"kind", "name", "package", "version", "value"}
+    assert set(rows_of(capsys)["GriffinLim"]) == {"kind", "name", "package", "version", "value", "requires"}
     assert run(["--kind", "vocoders"]) == 0
     assert capsys.readouterr().out.splitlines()[0].split() == ["KIND", "NAME", "PACKAGE", "VERSION"]
 

@@ -1,11 +1,17 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from lightning_voiceclone.cli.parser_errors import ParsingError
+from lightning_voiceclone.cli.training import build_cli
 from lightning_voiceclone.core import registry
-from lightning_voiceclone.core.registry import Plugin
+from lightning_voiceclone.core.part import Dims, build, describe
 from lightning_voiceclone.errors import PluginError
+from lightning_voiceclone.networks.generators.conv import ConvGenerator
+
+RECIPE = Path(__file__).resolve().parents[2] / "recipes/librispeech.yaml"
 
 
 @pytest.fixture
@@ -13,15 +19,16 @@ def supply(tmp_path, monkeypatch):
     """Puts a package on the path, as pip would: its metadata with one entry point, and its module."""
 
     def clear():
-        registry.installed.cache_clear()
+        registry._entries.cache_clear()
         registry.load_all.cache_clear()
 
-    def add(package, name, value=None, source=None, kind="generators"):
+    def add(package, name, value=None, source=None, kind="generators", requires=None):
         module = package.replace("-", "_")
         folder = tmp_path / package
         info = folder / f"{module}-2.5.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.5\n")
+        needs = "" if requires is None else f"Requires-Dist: {requires}\n"
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.5\n{needs}")
         group = f"[lightning_voiceclone.{kind}]"
         (info / "entry_points.txt").write_text(f"{group}\n{name} = {value or f'{module}:{name}'}\n")
         if source is not None:
@@ -34,6 +41,13 @@ def supply(tmp_path, monkeypatch):
     clear()
 
 
+def refused(options):
+    """The error of ``lvc fit`` with these options."""
+    with pytest.raises(ParsingError) as raised:
+        build_cli(["fit", "--config", str(RECIPE), "--trainer.logger=false", *options], run=False)
+    return str(raised.value)
+
+
 def test_lists_kind_name_package_version_and_value(supply):
     supply("lvc-fancy", "FancyGenerator")
     assert registry.find("generators", "FancyGenerator").as_dict() == {
@@ -42,15 +56,40 @@ def test_lists_kind_name_package_version_and_value(supply):
         "package": "lvc-fancy",
         "version": "2.5",
         "value": "lvc_fancy:FancyGenerator",
+        "requires": "",
     }
     assert registry.find("generators", "ConvGenerator").package == "lightning-voiceclone"
 
 
-def test_two_packages_of_one_name_are_an_error_that_names_both(supply):
-    supply("lvc-first", "TwinGenerator")
-    supply("lvc-second", "TwinGenerator")
+TRANSFORM = "from lightning_voiceclone.core.interfaces import AudioTransform\nclass {}(AudioTransform):\n    pass\n"
+GENERATOR = "from lightning_voiceclone.core.interfaces import Generator\nclass {}(Generator):\n    forward = None\n"
+
+
+def test_two_packages_of_one_name_are_listed_and_refused_where_the_name_is_used(supply):
+    supply("lvc-first", "TwinGenerator", source=GENERATOR.format("TwinGenerator"))
+    supply("lvc-second", "TwinGenerator", source=GENERATOR.format("TwinGenerator"))
+    packages = [plugin.package for plugin in registry.installed() if plugin.name == "TwinGenerator"]
+    assert packages == ["lvc-first", "lvc-second"]
     with pytest.raises(PluginError, match=r"TwinGenerator.*generators.*lvc-first and lvc-second"):
-        registry.installed()
+        registry.find("generators", "TwinGenerator")
+    assert any("lvc-first and lvc-second" in str(failure) for failure in registry.load_all())
+    assert not {"lvc_first", "lvc_second"} & set(sys.modules)
+    assert "lvc-first and lvc-second" in refused(["--model.generator", "TwinGenerator"])
+    assert registry.find("generators", "TwinGenerator", "lvc-second").package == "lvc-second"
+
+
+def test_a_part_of_a_name_that_two_packages_have_is_of_the_package_of_its_module(supply):
+    for package in ("lvc-third", "lvc-fourth"):
+        supply(package, "Twin", kind="audio_transforms", source=TRANSFORM.format("Twin"))
+    loaded = registry.find("audio_transforms", "Twin", "lvc-fourth").load()
+    assert registry.package_of(loaded).package == "lvc-fourth"
+
+
+def test_a_package_with_a_name_of_ours_leaves_our_models_as_they_are(supply):
+    supply("lvc-twin", "ConvGenerator", source=GENERATOR.format("ConvGenerator"))
+    assert build(describe(ConvGenerator(Dims(4, noise=2)))).__class__ is ConvGenerator
+    assert "lightning-voiceclone and lvc-twin" in refused(["--model.generator", "ConvGenerator"])
+    assert "lvc_twin" not in sys.modules
 
 
 def test_one_name_in_two_kinds_is_no_error(supply):
@@ -64,13 +103,13 @@ def test_a_package_that_stands_twice_on_the_path_counts_once(supply, monkeypatch
     twice = tmp_path / "again"
     twice.symlink_to(tmp_path / "lvc-fancy")
     monkeypatch.syspath_prepend(twice)
-    registry.installed.cache_clear()
+    registry._entries.cache_clear()
     assert sum(plugin.name == "FancyGenerator" for plugin in registry.installed()) == 1
 
 
 def test_failing_import_is_reported_and_skipped(supply):
     supply("lvc-broken", "BrokenGenerator", source="import no_such_module_anywhere\n")
-    supply("lvc-sound", "SoundGenerator", source="class SoundGenerator: pass\n")
+    supply("lvc-sound", "SoundGenerator", source=GENERATOR.format("SoundGenerator"))
     told = [str(error) for error in registry.load_all() if "lvc-" in str(error)]
     assert len(told) == 1
     assert all(word in told[0] for word in ("BrokenGenerator", "lvc-broken", "2.5", "no_such_module_anywhere"))
@@ -96,16 +135,51 @@ def test_unknown_name_gives_the_nearest_and_what_is_installed():
         registry.find("generators", "TransfomerGenerator")
 
 
-def test_groups_of_no_kind_are_left_out(supply):
-    supply("lvc-odd", "Odd", kind="oddities")
+def test_a_group_of_no_kind_is_reported(supply):
+    supply("lvc-odd", "Odd", kind="generator")
     assert not any(plugin.name == "Odd" for plugin in registry.installed())
+    (failure,) = [str(error) for error in registry.load_all() if "lvc-odd" in str(error)]
+    assert "lightning_voiceclone.generator, which is no group of a kind (did you mean generators?)" in failure
 
 
-def test_check_names_takes_plugins_that_differ():
-    one = Plugin("generators", "A", "p", "1", "m:A")
-    registry.check_names([one, Plugin("generators", "B", "p", "1", "m:B"), Plugin("vocoders", "A", "p", "1", "m:A")])
-    with pytest.raises(PluginError, match="p and q"):
-        registry.check_names([one, Plugin("generators", "A", "q", "1", "m:A")])
+def test_a_class_of_another_kind_is_refused_with_its_group(supply):
+    supply("lvc-mixed", "Mixed", kind="vocoders", source=GENERATOR.format("Mixed"))
+    with pytest.raises(PluginError, match=r"but is no Vocoder; it belongs to lightning_voiceclone\.generators"):
+        registry.find("vocoders", "Mixed").load()
+
+
+def test_what_is_no_class_is_refused(supply):
+    supply("lvc-plain", "Plain", source="def Plain():\n    pass\n")
+    with pytest.raises(PluginError, match=r"Plain of package lvc-plain 2.5 is no class, but a function"):
+        registry.find("generators", "Plain").load()
+
+
+def test_an_import_that_ends_the_process_is_a_failure(supply):
+    supply("lvc-exit", "Exit", source="import sys\nsys.exit(3)\n")
+    with pytest.raises(PluginError, match=r"Exit of package lvc-exit 2.5 fails to import: SystemExit: 3"):
+        registry.find("generators", "Exit").load()
+
+
+@pytest.mark.parametrize(("requires", "works"), [
+    ("lightning-voiceclone>=0.1,<0.2", True), ("lightning_voiceclone >= 0.1", True),
+    ("Lightning-VoiceClone<0.1", False),
+    ("lightning-voiceclone[judges]>=9", False), ("lightning>=99", True),
+])  # fmt: skip
+def test_a_package_for_other_versions_is_refused_with_the_range(supply, requires, works):
+    supply("lvc-timely", "Timely", source=GENERATOR.format("Timely"), requires=requires)
+    plugin = registry.find("generators", "Timely")
+    if works:
+        assert plugin.load().__name__ == "Timely"
+    else:
+        with pytest.raises(PluginError, match=f"works with lightning-voiceclone {plugin.requires}, and this is"):
+            plugin.load()
+
+
+def test_a_plugin_that_is_there_and_fails_is_reported_first(supply):
+    supply("lvc-broken", "BrokenGenerator", source="import no_such_module_anywhere\n")
+    text = refused(["--model.generator", "BrokenGenerator"])
+    assert "plugin BrokenGenerator of package lvc-broken 2.5 fails to import: ModuleNotFoundError" in text
+    assert "did you mean" not in text
 
 
 @pytest.mark.slow
