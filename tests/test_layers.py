@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 # From the highest to the lowest. A module belongs to the longest name here that it begins with. Modules that keep parts
 # lie lower than those that keep voices, since parts take their trained weights by them.
 FLOORS = (
-    ("cli", "demo", "testing", "__main__"),
+    ("cli", "demo", "testing", "scaffold", "__main__"),
     ("training",),
     ("evaluation",),
     ("inference", "data"),

@@ -1,54 +1,87 @@
-"""``lvc plugins``."""
+"""``lvc plugins``: list, show, check and write parts."""
 
 import json
 import sys
+from collections.abc import Sequence
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.core.kinds import KINDS
-from lightning_voiceclone.core.registry import Plugin, installed
+from lightning_voiceclone.core.registry import Plugin, installed, strays
 from lightning_voiceclone.errors import PluginError
-from lightning_voiceclone.utils.terminal import printable
+from lightning_voiceclone.utils.terminal import printable, table
 
-COLUMNS = ("kind", "name", "package", "version")
+COLUMNS = ("kind", "name", "package", "version", "requires")
+MORE = (
+    "Also: lvc plugins show NAME, lvc plugins check PACKAGE, lvc plugins new PACKAGE --part KIND:ClassName; each has a"
+    " --help."
+)
 
 
 def run(argv: list[str]) -> int:
-    """List the installed parts, from the packages' metadata alone unless --claims is given."""
+    """List the installed parts, or run one of the subcommands."""
+    if argv and argv[0] in ("new", "show", "check"):
+        from lightning_voiceclone.cli import plugin_packages
+
+        return {"new": plugin_packages.new, "show": plugin_packages.show, "check": plugin_packages.check}[argv[0]](
+            argv[1:]
+        )
+    return _list(argv)
+
+
+def _list(argv: list[str]) -> int:
+    """List the installed parts, from the packages' metadata alone unless --claims or --check is given."""
     parser = CommandParser("lvc plugins", description="List the installed parts: their names in YAML and on"
-                                     " the command line, and the packages that supply them.")  # fmt: skip
+                                     " the command line, the packages that supply them, and the versions of this one"
+                                     " that those are for.", epilog=MORE)  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
     parser.add_argument("--kind", choices=KINDS, help="list this kind only")
     parser.add_argument("--claims", action="store_true", help="also show the capabilities that each class claims, which"
                         " the conformance tests check; imports every plugin")  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="also import every plugin, and show the cause where that"
+                        " fails; the exit status is then 1")  # fmt: skip
     options = parser.parse_args(argv)
     plugins = [plugin for plugin in installed() if options.kind in (None, plugin.kind)]
     rows: list[dict[str, str | list[str]]] = [{**plugin.as_dict()} for plugin in plugins]
+    columns = list(COLUMNS)
+    failures = [*strays(), *_clashes(plugins)]
+    if options.claims or options.check:
+        loaded = [_loaded(plugin) for plugin in plugins]
+        failures += [found for found in loaded if isinstance(found, PluginError)]
     if options.claims:
-        rows = [row | {"claims": _claims(plugin)} for row, plugin in zip(rows, plugins, strict=True)]
+        columns.append("claims")
+        rows = [row | {"claims": _claims(found)} for row, found in zip(rows, loaded, strict=True)]
+    if options.check:
+        columns.append("health")
+        rows = [row | {"health": "fails" if isinstance(found, PluginError) else "ok"}
+                for row, found in zip(rows, loaded, strict=True)]  # fmt: skip
     if options.json:
         print(json.dumps(rows, indent=1))
-        return 0
-    columns = (*COLUMNS, "claims") if options.claims else COLUMNS
-    _print_table(
-        [[column.upper() for column in columns], *([_text(row[column]) for column in columns] for row in rows)]
-    )
-    return 0
+    else:
+        heading = [column.upper() for column in columns]
+        print(table([heading, *([_text(row[column]) for column in columns] for row in rows)]))
+    for failure in failures:
+        print(f"lvc: warning: {printable(failure)}", file=sys.stderr)
+    return 1 if options.check and failures else 0
 
 
-def _claims(plugin: Plugin) -> list[str]:
-    """Capabilities, sorted; none for a plugin that fails to import, which prints a warning."""
+def _clashes(plugins: Sequence[Plugin]) -> list[PluginError]:
+    from lightning_voiceclone.core.registry import clash_of
+
+    names = dict.fromkeys((plugin.kind, plugin.name) for plugin in plugins)
+    return [clash for kind, name in names if (clash := clash_of(kind, name))]
+
+
+def _loaded(plugin: Plugin) -> type | PluginError:
     try:
-        return sorted(getattr(plugin.load(), "capabilities", ()))
+        return plugin.load()
     except PluginError as error:
-        print(f"lvc: warning: {printable(error)}", file=sys.stderr)
-        return []
+        return error
+
+
+def _claims(loaded: type | PluginError) -> list[str]:
+    """Capabilities, sorted; none for a plugin that fails to import."""
+    return [] if isinstance(loaded, PluginError) else sorted(getattr(loaded, "capabilities", ()))
 
 
 def _text(value: str | list[str]) -> str:
     return printable(value if isinstance(value, str) else ", ".join(value))
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

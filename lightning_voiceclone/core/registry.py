@@ -129,6 +129,11 @@ def _clash(plugins: Sequence[Plugin]) -> PluginError:
     )
 
 
+def strays() -> tuple[PluginError, ...]:
+    """What is wrong with entries under groups of no kind."""
+    return _entries()[1]
+
+
 def installed() -> tuple[Plugin, ...]:
     """All plugins, by kind and name, from the metadata of the installed packages; two may have one name."""
     return _entries()[0]
@@ -182,7 +187,7 @@ def load_all() -> tuple[PluginError, ...]:
 
     Left out are those that fail, and those whose name another package supplies too, but for this package's own.
     """
-    failures = list(_entries()[1])
+    failures = [*strays()]
     counts = Counter((plugin.kind, plugin.name) for plugin in installed())
     failures += [_clash(_called(kind, name)) for (kind, name), count in counts.items() if count > 1]
     for plugin in installed():
@@ -195,18 +200,16 @@ def load_all() -> tuple[PluginError, ...]:
     return tuple(failures)
 
 
-def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
-    """The part that ``NAME:setting=value,setting=value`` describes.
+def parse_part(text: str) -> tuple[str, dict[str, Any]]:
+    """The name and the settings of ``NAME:setting=value,setting=value``.
 
     Raises:
-        PluginError: if no part has that name.
-        ConfigurationError: if it has no such setting, or a value cannot be read.
+        ConfigurationError: if a setting has no value, or one that cannot be read.
     """
     import yaml
 
     name, _, settings = text.partition(":")
-    cls = find(kind, name).load()
-    given = dict(further)
+    given = {}
     for setting in filter(None, settings.split(",")):
         key, equals, value = setting.partition("=")
         if not equals:
@@ -219,6 +222,19 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
                 f"{text!r}: the value {value!r} of {key} cannot be read ({reason}); give a number, a word, true, false"
                 " or null, with no comma inside"
             ) from error
+    return name, given
+
+
+def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
+    """The part that ``NAME:setting=value,setting=value`` describes.
+
+    Raises:
+        PluginError: if no part has that name.
+        ConfigurationError: if it has no such setting, or a value cannot be read.
+    """
+    name, settings = parse_part(text)
+    cls = find(kind, name).load()
+    given = further | settings
     parameters = dict(list(inspect.signature(cls).parameters.items())[len(positional) :])
     if unknown := [key for key in given if key not in parameters]:
         raise ConfigurationError(

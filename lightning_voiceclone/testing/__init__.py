@@ -11,6 +11,7 @@ from lightning_voiceclone.core.kinds import KINDS
 
 _HOMES = {kind.conformance: "conformance" for kind in KINDS.values()} | {
     "band_features": "signals",
+    "check_part": "checking",
     "overfit": "overfitting",
     "random_condition": "conditions",
     "small_voice": "voices",

@@ -17,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("lvc_sample_rate", "sample rate in Hz of the speech_like fixture", default="16000")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of the conformance tests that take long."""
+    config.addinivalue_line("markers", "slow: takes more than some 0.15 seconds of CPU")
+
+
 @pytest.fixture
 def speech_like(pytestconfig: pytest.Config) -> "Callable[..., SpeechLike]":
     """A maker of synthetic speech: ``speech_like(seconds, speaker=0, seed=0).audio`` is (N,) float32."""

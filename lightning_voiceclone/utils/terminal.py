@@ -1,6 +1,7 @@
 """Text of files as a terminal, a table or a page may show it."""
 
 import re
+from collections.abc import Sequence
 
 # What moves a cursor, renames a window, ends a line or turns the direction of reading: C0 and C1 but the tab, marks of
 # direction, separators of lines and paragraphs, invisible tags, and halves of characters (bytes that are no UTF-8).
@@ -20,6 +21,13 @@ def printable(text: object, *, lines: bool = False) -> str:
         lines: whether line breaks stay.
     """
     return (_LINES if lines else _ONE_LINE).sub(_escape, str(text))
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+                     for row in rows)  # fmt: skip
 
 
 def _escape(match: re.Match[str]) -> str:

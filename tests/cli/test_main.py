@@ -52,7 +52,7 @@ def test_help_and_plugins_answer_at_once():
 @pytest.mark.slow
 def test_plugins_as_json():
     rows = json.loads(lvc("plugins", "--json").stdout)
-    assert all(set(row) == {"kind", "name", "package", "version", "value"} for row in rows)
+    assert all(set(row) == {"kind", "name", "package", "version", "value", "requires"} for row in rows)
     ours = {(row["kind"], row["name"]) for row in rows if row["package"] == "lightning-voiceclone"}
     assert {("generators", "ConvGenerator"), ("vocoders", "GriffinLim"), ("corpora", "LibriSpeech")} <= ours
 

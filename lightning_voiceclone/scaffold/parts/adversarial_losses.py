@@ -1,0 +1,22 @@
+"""The losses of discriminator and generator on the logits."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from lightning_voiceclone.core.interfaces import AdversarialLoss
+
+
+class ExampleAdversarialLoss(AdversarialLoss):
+    """Binary cross-entropy, non-saturating (Goodfellow et al. 2014): -ln sigmoid(D(x)) - ln(1 - sigmoid(D(G(z))))."""
+
+    def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
+        """softplus(-D(x)) + softplus(D(G(z)))."""
+        pairs = zip(real_logits, fake_logits, strict=True)
+        return torch.stack([softplus(-real).mean() + softplus(fake).mean() for real, fake in pairs]).mean()
+
+    def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
+        """softplus(-D(G(z)))."""
+        return torch.stack([softplus(-fake).mean() for fake in fake_logits]).mean()

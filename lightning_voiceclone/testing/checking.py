@@ -1,0 +1,135 @@
+"""The conformance tests of a class, without a test file: for ``lvc plugins check`` and for Python."""
+
+import itertools
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.kinds import KINDS
+from lightning_voiceclone.core.part import Part
+from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
+
+MOST_CHARACTERS = 400  # of a failure's message
+
+MODULE = """
+from lightning_voiceclone.testing.checking import UNDER_CHECK
+
+globals().update(UNDER_CHECK)
+"""
+NUMBERS = itertools.count()  # of the modules of tests, which Python imports once by a name
+UNDER_CHECK: dict[str, type] = {}  # the classes of tests of the run that is going on
+BY_HAND = {"corpora": "lay_out, which writes a small corpus"}  # kinds whose tests need a method of one's own
+
+
+@dataclass
+class PartCheck:
+    """What the conformance tests found of one part.
+
+    Args:
+        kind: of the part.
+        name: of the class.
+        claims: its capabilities, sorted.
+        passed: number of checks that passed.
+        failed: rules that do not hold, in words, and what was expected and what came.
+        skipped: rules that were not checked, and why.
+    """
+
+    kind: str
+    name: str
+    claims: list[str]
+    passed: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Collector:
+    """A pytest plugin that notes the outcome of each test."""
+
+    def __init__(self, check: PartCheck) -> None:
+        self.check = check
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        rule = rule_of(report.nodeid)
+        if report.skipped:
+            where = report.longrepr
+            reason = where[2] if isinstance(where, tuple) else str(where)
+            self.check.skipped.append((rule, reason.removeprefix("Skipped: ")))
+        elif report.failed:
+            self.check.failed.append((rule, _message(report)))
+        elif report.when == "call":
+            self.check.passed += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.check.failed.append(("the tests can be collected", _message(report)))
+
+
+def rule_of(nodeid: str) -> str:
+    """The rule that a test checks, in words: its name, with its parameters in brackets."""
+    name = nodeid.rpartition("::")[2].removeprefix("test_")
+    words, bracket, parameters = name.partition("[")
+    return words.replace("_", " ") + (f" ({parameters.rstrip(']')})" if bracket else "")
+
+
+def check_part(cls: type[Part], arguments: Mapping[str, Any] | None = None) -> PartCheck:
+    """Run the conformance tests of a class's kind on it.
+
+    Args:
+        cls: a part; it need not belong to a package.
+        arguments: with which it is built, besides the first that its kind prescribes; None for its defaults.
+
+    Raises:
+        ConfigurationError: if it is no part.
+    """
+    kind = KINDS.get(getattr(cls, "kind", ""))
+    if kind is None or not issubclass(cls, Part):
+        raise ConfigurationError(f"{cls.__name__} is no part; derive it from the contract of its kind")
+    check = PartCheck(kind.name, cls.__name__, sorted(getattr(cls, "capabilities", ())))
+    if kind.name in BY_HAND:
+        check.skipped.append(("all rules", f"a test of your own is needed, with {BY_HAND[kind.name]}"))
+        return check
+    members: dict[str, Any] = {"part": cls, "arguments": dict(arguments or {})}
+    if kind.name == "vocoders":
+        extractor = _extractor_for(cls, members["arguments"])
+        members["extractor"] = lambda self: extractor()
+    UNDER_CHECK.clear()
+    UNDER_CHECK[f"Test{cls.__name__}"] = type(f"Test{cls.__name__}", (kind.load_conformance(),), members)
+    with tempfile.TemporaryDirectory() as folder:
+        file, settings = Path(folder, f"test_of_{next(NUMBERS)}.py"), Path(folder, "pytest.ini")
+        file.write_text(MODULE)
+        settings.write_text("[pytest]\nmarkers = slow\n")
+        options = [f"--rootdir={folder}", f"-c={settings}", "--import-mode=importlib"]
+        off = [option for name in ("terminal", "cacheprovider", "xdist") for option in ("-p", f"no:{name}")]
+        pytest.main([str(file), *options, *off], plugins=[_Collector(check)])
+    UNDER_CHECK.clear()
+    if not (check.passed or check.failed or check.skipped):
+        check.failed.append(("the tests run", "no test was collected"))
+    return check
+
+
+def _extractor_for(cls: type[Part], arguments: Mapping[str, Any]) -> type[Part]:
+    """An installed extractor, with its own defaults, whose features the vocoder takes."""
+    first: LVCError | None = None
+    extractors = [plugin for plugin in registry.installed() if plugin.kind == "feature_extractors"]
+    for plugin in sorted(extractors, key=lambda plugin: plugin.name != "MelSpectrogram"):
+        try:
+            extractor: Any = plugin.load()
+            cls(extractor().spec, **arguments)
+        except (PluginError, TypeError):  # TypeError: an extractor that needs arguments
+            continue
+        except LVCError as error:
+            first = first or error
+            continue
+        return extractor
+    raise ConfigurationError(f"{cls.__name__} takes the features of no installed extractor: {first}")
+
+
+def _message(report: Any) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = " ".join((crash.message if crash else str(report.longrepr)).split())
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"
