@@ -37,6 +37,7 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.training import ranks
 from lightning_voiceclone.training.callbacks.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
+from lightning_voiceclone.training.callbacks.health import GANHealth
 from lightning_voiceclone.training.callbacks.run import ConfigWriter, Interruption, LastCheckpoint, SameOptimizers
 from lightning_voiceclone.training.callbacks.samples import SampleLogger, WavWriter
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
@@ -220,6 +221,7 @@ def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = N
         WavWriter(),
         LastCheckpoint(),
         SameOptimizers(),
+        GANHealth(),
     ]
     return TrainingCLI(
         AdversarialModule,

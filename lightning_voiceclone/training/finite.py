@@ -1,16 +1,18 @@
-"""Stop training at the first value that is not finite, before it spoils the weights and overwrites good checkpoints."""
+"""Notice values that are not finite before they spoil the weights and overwrite good checkpoints."""
 
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_voiceclone.errors import NotFiniteError, check_range
 
+MOST_TAKEN_BACK = 3
 GREATEST = 1e12  # of a setting of an optimizer
 
 
@@ -20,26 +22,41 @@ def clip(optimizer: Optimizer, most: float | None) -> Tensor:
     return torch.nn.utils.clip_grad_norm_(weights, math.inf if most is None else most)
 
 
-def check_step(network: str, losses: Mapping[str, Tensor], norm: Tensor | None, step: int) -> None:
-    """Refuse a step whose losses or gradient are not finite, before any weight is updated.
+def fault_of(network: str, losses: Mapping[str, Tensor], norm: Tensor | None) -> str | None:
+    """What is not finite in a step of a network, in words, before any of its weights is updated; None if all is.
 
     Args:
         network: generator or discriminator.
         losses: its losses by name, each a scalar.
         norm: of its gradient; None to check the losses alone.
-        step: index of the batch, from 0.
-
-    Raises:
-        NotFiniteError: names the first loss that is not finite, or the gradient.
     """
     values = [loss.detach() for loss in losses.values()] + ([] if norm is None else [norm])
     if bool(torch.stack(values).isfinite().all()):  # one synchronisation with the device for all
-        return
+        return None
     bad = [f"the loss {name} is {float(loss.detach())}" for name, loss in losses.items() if not loss.isfinite()]
-    what = bad[0] if bad else f"the norm of the {network}'s gradient is {float(values[-1])}"
+    return bad[0] if bad else f"the norm of the {network}'s gradient is {float(values[-1])}"
+
+
+def check_taken_back(count: int, step: int, fault: str) -> None:
+    """Warn of a step that was taken back; refuse to go on after the third in a row.
+
+    Args:
+        count: of steps in a row.
+        step: index of the step, from 0.
+        fault: what was not finite.
+
+    Raises:
+        NotFiniteError: for the third.
+    """
+    if count < MOST_TAKEN_BACK:
+        rank_zero_warn(
+            f"step {step + 1}: {fault}; the step was taken back and its batch left out ({count} in a row,"
+            f" {MOST_TAKEN_BACK} end the training)"
+        )
+        return
     raise NotFiniteError(
-        f"training stopped in step {step + 1}: {what}, and every weight would be lost. Checkpoints written before are"
-        " as they were: go on from one with --ckpt_path and a lower learning rate (model.generator_optimizer.lr,"
+        f"training stopped in step {step + 1}: {fault}, for the {MOST_TAKEN_BACK}rd time in a row. The weights are"
+        " those before: go on from last.ckpt with --ckpt_path and a lower learning rate (model.generator_optimizer.lr,"
         " model.discriminator_optimizer.lr) or smaller model.weights"
     )
 

@@ -453,6 +453,8 @@ def test_a_signal_leaves_a_checkpoint_from_which_training_goes_on(corpus_folder,
     step = int(re.search(r"interrupted after step (\d+)", printed)[1])
     checkpoint = folder / "runs/librispeech/version_0/checkpoints/interrupted.ckpt"
     assert torch.load(checkpoint, weights_only=True)["global_step"] == step
+    if number != signal.SIGINT:  # the checkpoint of another signal is written by the same lines
+        return
     assert main([*fit, "--ckpt_path", str(checkpoint), "--trainer.max_steps", str(step + 3)]) == 0
     last = folder / "runs/librispeech/version_1/checkpoints/last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == step + 3

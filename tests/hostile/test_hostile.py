@@ -13,6 +13,7 @@ from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 
 EVERY = 6  # of the configurations: a training takes a second to begin; benchmarks/hostile_files.py tries all
+EVERY_RECORDING = 3  # likewise
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and forks")
 
 
@@ -37,9 +38,9 @@ def test_altered_recordings(bench):
         harness.attempt(name, harness.command(
             "clone", "--checkpoint", bench / "voice", "--source", path, "--reference", bench / "good.wav",
             "--output", bench / "out.wav"), bench, mark)
-        for name, path in recordings.altered_recordings(bench / "recordings", 0)
+        for name, path in islice(recordings.altered_recordings(bench / "recordings", 0), 0, None, EVERY_RECORDING)
     ]  # fmt: skip
-    assert len(attempts) >= 170
+    assert len(attempts) >= 56
     assert not harness.report(attempts)
 
 

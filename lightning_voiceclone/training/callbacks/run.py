@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_voiceclone.checkpoints.compatibility import check_same_optimizers
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.utils.files import ENDING, UNNAMED, atomic_file
 from lightning_voiceclone.utils.leftovers import sweep
 from lightning_voiceclone.utils.lightning_internals import stop_without_validation
@@ -133,6 +133,11 @@ class LastCheckpoint(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it."""
         self._save(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Write it where values are not finite any more: the module has taken the step back."""
+        if isinstance(exception, NotFiniteError) and trainer.global_step and pl_module.between_steps:
+            self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         if not getattr(trainer, "fast_dev_run", False):

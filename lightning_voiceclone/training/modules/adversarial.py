@@ -16,14 +16,16 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator, FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.losses.reconstruction import feature_matching
 from lightning_voiceclone.training.ema import WeightAverage
-from lightning_voiceclone.training.finite import check_optimizer, check_step, clip
+from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import check_weights
+from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.trainer_checks import check_trainer
+from lightning_voiceclone.training.undo import Undo
 from lightning_voiceclone.utils.lightning_internals import count_batch, uncounted
 
 OptimizerFactory = Callable[[Any], Optimizer]
@@ -39,7 +41,8 @@ class AdversarialModule(pl.LightningModule):
     the generator trains by those losses alone. A batch counts as one step everywhere (``global_step``, ``max_steps``,
     schedulers, checkpoints), whether generator, discriminator or both are updated in it.
     All randomness of a step follows from the seed, the step's number and the process's rank, so that a resumed
-    training continues exactly like one that was never stopped.
+    training continues exactly like one that was never stopped. A step that meets a value that is not finite is taken
+    back, and its batch left out, as if it had never come; the third in a row ends the training.
 
     Args:
         generator_side: everything that trains with the generator; becomes the attribute that ``trained`` names.
@@ -78,6 +81,9 @@ class AdversarialModule(pl.LightningModule):
         self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, self.trained)
         setattr(self, self.trained, generator_side)
         self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
+        self._undo = Undo(self.discriminator, generator_side)
+        self._taken_back = 0  # steps in a row
+        self.report = StepReport(0)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
 
     @abstractmethod
@@ -174,12 +180,22 @@ class AdversarialModule(pl.LightningModule):
         steps = (batch + 1) % self.steps.accumulate == 0
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
         norm = clip(optimizer.optimizer, self.steps.gradient_clip) if steps and not scaled else None
-        check_step(NETWORKS[index], losses, norm, batch)
+        self._check(fault_of(NETWORKS[index], losses, norm))
+        if norm is not None:
+            self.report.gradient_norms[NETWORKS[index]] = norm.detach()
         if not steps:
             return
         with uncounted(optimizer):
             optimizer.step()
         optimizer.zero_grad()
+
+    def _check(self, fault: str | None) -> None:
+        """Refuse the step if something is not finite, in any process: all of them must take it back."""
+        if self.trainer.world_size > 1:
+            fine = self.trainer.strategy.reduce_boolean_decision(fault is None, all=True)
+            fault = fault or (None if fine else "a loss or gradient of another process is not finite")
+        if fault:
+            raise NotFiniteError(fault)
 
     def _count_batch(self) -> None:
         count_batch(self.trainer)
@@ -198,24 +214,52 @@ class AdversarialModule(pl.LightningModule):
     # The step --------------------------------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Derive the step's randomness from its number."""
+        """Derive the step's randomness from its number, also for the batch after a step that was taken back."""
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
 
-    def training_step(self, batch: Any, batch_idx: int) -> None:
-        """One batch: generate the fake once, update the discriminator with it detached, then the generator."""
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, StepReport]:
+        """One batch: generate the fake once, update the discriminator with it detached, then the generator.
+
+        Returns:
+            The step's report, under ``report``.
+
+        Raises:
+            NotFiniteError: if a loss or gradient is not finite in the third step in a row.
+        """
         step = self.global_step
+        self.report = StepReport(step)
+        begins = step % self.steps.accumulate == 0
+        for name, network in zip(NETWORKS, (self.generator_side, self.discriminator), strict=True):
+            if begins and network is not None and has_gradients(network):
+                self.report.stale.append(name)
+        optimizers = self.optimizers(use_pl_optimizer=False)
+        updated = optimizers[1] if self.playing and isinstance(optimizers, list) else None
+        self._undo.take(updated)
+        try:
+            self._step(batch, step)
+        except NotFiniteError as error:
+            self._undo.restore()
+            self._taken_back += 1
+            self.report.undone = str(error)
+            check_taken_back(self._taken_back, step, str(error))
+            return {"report": self.report}
+        self._taken_back = 0
+        self._count_batch()
+        return {"report": self.report}
+
+    def _step(self, batch: Any, step: int) -> None:
         adversarial = self.playing
         turn = step // self.steps.accumulate + 1
         updates_generator = not adversarial or turn % self.steps.discriminator_steps == 0
         with torch.set_grad_enabled(updates_generator):
             pair = self.make_pair(batch)
+        self.report.diversity = diversity_of(pair)
         if adversarial:
             assert self.discriminator is not None
             self.discriminator.begin_step()
             self._discriminator_step(pair, step)
         if updates_generator:
             self._generator_step(pair, step, adversarial)
-        self._count_batch()
 
     @property
     def playing(self) -> bool:
@@ -232,12 +276,17 @@ class AdversarialModule(pl.LightningModule):
             loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
             losses = {"discriminator": loss}
             self._log("discriminator", loss)
+            self.report.losses["discriminator"] = loss.detach()
+            self.report.accuracy = accuracy_of(real_logits, fake_logits)
             penalty = self.adversarial_loss.penalty(self.discriminator, pair.real, fake, condition)
             if penalty is not None:
                 self._log("penalty", penalty)
                 losses["penalty"] = penalty
                 loss = loss + penalty
+            before = has_gradients(self.generator_side)
             self._step_optimizer(1, loss, losses, step)
+        if not before and has_gradients(self.generator_side):
+            self.report.leaked.append("generator")
 
     def _generator_step(self, pair: TrainingPair, step: int, adversarial: bool) -> None:
         with self._only(0):
@@ -246,7 +295,11 @@ class AdversarialModule(pl.LightningModule):
                 losses |= self._adversarial_losses(pair)
             used = {name: losses[name] for name in self.weights if name in losses}
             total = torch.stack([self.weights[name] * loss for name, loss in used.items()]).sum()
+            before = self.discriminator is not None and has_gradients(self.discriminator)
             self._step_optimizer(0, total, used, step)
+        if self.discriminator is not None and not before and has_gradients(self.discriminator):
+            self.report.leaked.append("discriminator")
+        self.report.losses |= {name: loss.detach() for name, loss in losses.items()} | {"generator": total.detach()}
         if self.average is not None and (step + 1) % self.steps.accumulate == 0:
             self.average.update(self.generator_side)
         for name, loss in losses.items():
@@ -310,10 +363,11 @@ class AdversarialModule(pl.LightningModule):
         """Fit statistics, if there is a DataModule, and refuse settings and callbacks that cannot work.
 
         Raises:
-            ConfigurationError: if statistics that a part needs are not there, or for a precision under which clipping
-                would act on scaled gradients.
+            ConfigurationError: if statistics that a part needs are not there, a part has an argument that checkpoints
+                cannot store, or for a precision under which clipping would act on scaled gradients.
         """
         check_trainer(self.trainer, self.logged)
+        self.on_save_checkpoint({})  # an argument of a part that cannot be stored is refused now, not after an hour
         data: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(data, "calibration_audio"):
             self.fit_statistics(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))

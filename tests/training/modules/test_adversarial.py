@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import lightning.pytorch as pl
 import pytest
@@ -11,8 +12,10 @@ from torch.utils.data import DataLoader
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Discriminator
+from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
+from lightning_voiceclone.training.callbacks.run import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
@@ -34,10 +37,10 @@ class Tiny(AdversarialModule):
     advice = None
     trained = "generator"
 
-    def __init__(self, *, discriminator=True, weights=None, loss=None, scheduler=None, **steps):
+    def __init__(self, *, discriminator=True, generator=None, weights=None, loss=None, scheduler=None, **steps):
         torch.manual_seed(0)
         super().__init__(
-            nn.Linear(4, 4),
+            generator or nn.Linear(4, 4),
             OneLayer() if discriminator else None,
             loss or LeastSquaresLoss(),
             weights=weights or {"adversarial": 1.0},
@@ -73,6 +76,11 @@ def train(module, batches=6, size=3, data=None, **trainer):
              for name in ("generator", "discriminator") if getattr(module, name) is not None}  # fmt: skip
     made.fit(module, loader)
     return made, [start, *module.trace]
+
+
+def trained(module, data):
+    train(module, data=data)
+    return module
 
 
 def moves(trace, name):
@@ -227,6 +235,22 @@ def test_settings_that_cannot_work(settings, words):
         Tiny(**settings)
 
 
+def test_what_a_checkpoint_cannot_store_is_refused_before_the_first_step():
+    class Unstorable(Tiny):
+        def on_save_checkpoint(self, checkpoint):
+            checkpoint["part"] = describe(Weighted(torch.ones(2)))
+
+    module = Unstorable()
+    with pytest.raises(ConfigurationError, match="Weighted was made with an argument of type Tensor"):
+        train(module)
+    assert module.trace == []
+
+
+class Weighted(LeastSquaresLoss):
+    def __init__(self, weights):
+        super().__init__()
+
+
 def test_fp16_with_clipping_is_refused():
     module = Tiny(gradient_clip=1.0)
     module._trainer = type(
@@ -236,16 +260,104 @@ def test_fp16_with_clipping_is_refused():
         module.on_fit_start()
 
 
+def poisoned(*batches, count=8, size=3):
+    """Data of which some batches, from 0, have one number that is none; and the same without those batches."""
+    torch.manual_seed(2)
+    data = torch.randn(count, size, 4)
+    good = torch.stack([batch for number, batch in enumerate(data) if number not in batches])
+    for number in batches:
+        data[number, 0, 0] = torch.nan
+    return data.flatten(0, 1), good.flatten(0, 1)
+
+
+class Stateful(Tiny):
+    """With all that a step may change: batch norm, spectral norm, two optimizers with a state, an average."""
+
+    def __init__(self, **settings):
+        torch.manual_seed(0)
+        generator = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+        weights = {"adversarial": 1.0, "distance": 1.0}
+        super().__init__(
+            **{"generator": generator, "weights": weights, "average": 0.9, "gradient_clip": 1.0} | settings
+        )
+        torch.nn.utils.parametrizations.spectral_norm(self.discriminator.linear)
+        adam = partial(torch.optim.Adam, lr=0.1)
+        self._make_optimizers = (adam, adam, None)
+
+    def make_pair(self, batch):
+        pair = super().make_pair(batch)
+        return TrainingPair(pair.real + torch.randn_like(pair.real), pair.fake, pair.condition, pair.losses)
+
+
+@pytest.mark.filterwarnings("ignore:step")
+@pytest.mark.parametrize("batches", [(0,), (3,), (3, 4), (2, 5, 6)])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"discriminator_steps": 2}, {"warmup": 3}], ids=str)
+def test_a_step_that_is_not_finite_leaves_no_trace(settings, batches):
+    data, good = poisoned(*batches)
+    ours, theirs = (trained(Stateful(**settings), given) for given in (data, good))
+    expected = theirs.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
+    for one, other in zip(ours.optimizers(), theirs.optimizers(), strict=True):
+        states = [optimizer.state_dict()["state"] for optimizer in (one, other)]
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(value, states[1][key][name])
+                   for key, state in states[0].items() for name, value in state.items())  # fmt: skip
+
+
+def test_the_generators_loss_alone_takes_the_discriminators_update_back():
+    class Late(Stateful):
+        def make_pair(self, batch):
+            pair = super().make_pair(batch.nan_to_num())
+            bad = batch.isnan().any()
+            return TrainingPair(pair.real, pair.fake, pair.condition, {"distance": pair.losses["distance"] / ~bad})
+
+    data, good = poisoned(2)
+    with pytest.warns(UserWarning, match=r"step 3: the loss distance is (inf|nan); the step was taken back"):
+        ours = trained(Late(), data)
+    expected = trained(Late(), good).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:step")
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_training_stops_at_the_first_loss_that_is_not_finite_before_a_weight_moves(accumulate):
-    data = torch.randn(18, 4)
-    data[6] = torch.nan  # in the third batch, the first of two whose gradients are summed
+def test_training_stops_at_the_third_step_in_a_row_before_a_weight_moves(accumulate):
+    data, _ = poisoned(2, 3, 4)
     module = Tiny(discriminator=False, weights={"distance": 1.0}, accumulate=accumulate)
-    with pytest.raises(NotFiniteError, match=r"step 3: the loss distance is nan.*lower learning rate"):
+    with pytest.raises(NotFiniteError, match=r"step 3: the loss distance is nan, for the 3rd time.*lower learning"):
         train(module, data=data)
-    assert len(module.trace) == 2
     weights = torch.cat([value.flatten() for value in module.generator.state_dict().values()])
-    assert torch.equal(weights, module.trace[-1]["generator"])
+    assert torch.equal(weights, module.trace[1]["generator"])
+
+
+@pytest.mark.filterwarnings("ignore:step")
+def test_the_last_checkpoint_is_of_the_state_before_the_third(tmp_path):
+    data, good = poisoned(2, 3, 4)
+    with pytest.raises(NotFiniteError):
+        train(Stateful(), data=data, callbacks=[LastCheckpoint()], default_root_dir=tmp_path)
+    stored = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    assert stored["global_step"] == 2
+    expected = trained(Stateful(), good[:6]).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in stored["state_dict"].items())
+
+
+def test_a_report_has_the_figures_of_the_step():
+    reports = []
+
+    class Noting(Tiny):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            reports.append(outputs["report"])
+
+    train(Noting(weights={"adversarial": 1.0, "distance": 1.0}, warmup=2))
+    assert [report.step for report in reports] == list(range(6))
+    assert reports[0].accuracy is None
+    assert set(reports[0].losses) == {"distance", "generator"}
+    last = reports[-1]
+    assert set(last.losses) == {"distance", "generator", "adversarial", "discriminator"}
+    assert last.losses["generator"] == pytest.approx(float(last.losses["adversarial"] + last.losses["distance"]))
+    assert 0 <= float(last.accuracy) <= 1
+    assert set(last.gradient_norms) == {"generator", "discriminator"}
+    assert last.undone is None
+    assert last.stale == last.leaked == []
 
 
 def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
@@ -263,8 +375,7 @@ def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
 
 
 def test_the_networks_own_loss_is_named():
-    data = torch.randn(18, 4)
-    data[0] = torch.inf
+    data = torch.full((18, 4), torch.inf)
     with pytest.raises(NotFiniteError, match=r"step 1: the loss discriminator is (nan|inf)"):
         train(Tiny(), data=data)
 

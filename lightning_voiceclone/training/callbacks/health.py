@@ -1,0 +1,192 @@
+"""Watch an adversarial training for the ways in which such trainings fail."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+
+from lightning_voiceclone.errors import check_range
+from lightning_voiceclone.training.report import StepReport
+
+WINS = 0.995  # share of logits in the right order
+CHANCE = 0.001  # from one half, within which a discriminator tells nothing apart
+COLLAPSED = 0.1  # spread of generated rows over that of real ones
+EXPLODED = 20.0  # times the lowest median of the generator's loss so far
+LEAST_GRADIENT = 1e-8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Args:
+        cause: what it is called; each is reported once in a while.
+        text: the figure, the threshold, and what to try.
+    """
+
+    cause: str
+    text: str
+
+
+class GANHealth(Callback):
+    """Reports the likely cause in one line when a training fails, with the figure, its threshold and a remedy.
+
+    It watches means over the last ``window`` steps: the discriminator's accuracy (it wins, or is dead), the spread of
+    generated rows over that of real ones (all speakers sound alike), the generator's loss (it explodes), whether its
+    weights move at all; and in each step gradients that were not cleared or reach the other network. Steps that were
+    taken back because a value was not finite are counted. A healthy training prints nothing. The figures are logged as
+    ``health/NAME``.
+
+    Args:
+        window: steps over which figures are averaged.
+        every: steps between two looks.
+        repeat: steps before the same cause is reported again.
+
+    Raises:
+        ConfigurationError: if a number is below 1, or ``every`` above ``window``.
+    """
+
+    def __init__(self, window: int = 100, every: int = 20, repeat: int = 1000) -> None:
+        check_range("GANHealth: window", window, 2, 1_000_000)
+        check_range("GANHealth: every", every, 1, window)
+        check_range("GANHealth: repeat", repeat, 1, 1_000_000_000)
+        self.window, self.every, self.repeat = window, every, repeat
+        self.findings: list[tuple[int, Finding]] = []
+        self._reported: dict[str, int] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._figures: dict[str, deque[Tensor]] = {}
+        self._least_loss: float | None = None
+        self._weights: tuple[int, float] | None = None
+        self._undone = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with empty windows."""
+        self._reset()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Take the step's figures; every so many steps, look at them."""
+        report = outputs.get("report") if isinstance(outputs, dict) else None
+        if not isinstance(report, StepReport):
+            return
+        self._faults(report)
+        if report.undone is not None:
+            self._undone += 1
+            return
+        self._add("accuracy", report.accuracy)
+        self._add("diversity", report.diversity)
+        self._add("loss", report.losses.get("generator"))
+        self._add("discriminator", report.losses.get("discriminator"))
+        for name, norm in report.gradient_norms.items():
+            self._add(f"gradient_{name}", norm)
+        if (report.step + 1) % self.every == 0:
+            self._look(report.step, pl_module)
+
+    def _add(self, name: str, value: Tensor | None) -> None:
+        if value is not None:
+            self._figures.setdefault(name, deque(maxlen=self.window)).append(value)
+
+    def _values(self, name: str) -> Tensor:
+        """The window's values (n,), on the CPU."""
+        return torch.stack(list(self._figures[name])).float().cpu() if self._figures.get(name) else torch.empty(0)
+
+    def _full(self, name: str) -> bool:
+        return len(self._figures.get(name, ())) == self.window
+
+    def _faults(self, report: StepReport) -> None:
+        for network in report.stale:
+            text = f"the {network} has gradients of the step before: its optimizer's zero_grad is missing"
+            self._report(report.step, Finding("gradients not cleared", text))
+        for network in report.leaked:
+            text = f"the {network} got gradients in the other network's step: detach what it was given"
+            self._report(report.step, Finding("gradients leak", text))
+
+    def _look(self, step: int, module: Any) -> None:
+        means = {name: float(self._values(name).mean()) for name in self._figures}
+        shown = {name: value for name, value in means.items() if name not in ("loss", "discriminator")}
+        if "adversarial" in module.weights and "discriminator" in means:
+            shown["loss_ratio"] = means["discriminator"] / max(abs(means["loss"]), 1e-12)
+        shown["steps_taken_back"] = float(self._undone)
+        for name, value in shown.items():
+            module.log(f"health/{name}", value)
+        for finding in (
+            self._discriminator(means),
+            self._collapse(means),
+            self._explosion(),
+            self._stuck(step, module),
+        ):
+            if finding is not None:
+                self._report(step, finding)
+
+    def _discriminator(self, means: dict[str, float]) -> Finding | None:
+        if not self._full("accuracy"):
+            return None
+        accuracy = means["accuracy"]
+        right = f"{accuracy:.2%} of its logits are right over {self.window} steps"
+        if accuracy >= WINS:
+            return Finding(
+                "the discriminator wins",
+                f"{right} (threshold {WINS:.1%}): lower model.discriminator_optimizer.lr, raise"
+                " model.weights.feature_matching, or raise model.steps.warmup",
+            )
+        if abs(accuracy - 0.5) < CHANCE or means.get("gradient_discriminator", 1.0) < LEAST_GRADIENT:
+            return Finding(
+                "the discriminator is dead",
+                f"{right}, which is chance: raise model.discriminator_optimizer.lr, or begin it anew (--model.start"
+                " takes the voice alone)",
+            )
+        return None
+
+    def _collapse(self, means: dict[str, float]) -> Finding | None:
+        if not self._full("diversity") or means["diversity"] >= COLLAPSED:
+            return None
+        return Finding(
+            "collapse",
+            f"generated rows lie {means['diversity']:.3f} times as far apart as real ones over {self.window} steps"
+            f" (threshold {COLLAPSED:g}), so all speakers sound alike: raise model.weights.speaker, lower"
+            " model.weights.adversarial, or go on from an earlier checkpoint",
+        )
+
+    def _explosion(self) -> Finding | None:
+        values = self._values("loss").abs()
+        if len(values) < self.every:
+            return None
+        now = float(values[-self.every :].median())
+        least = self._least_loss = min(now, self._least_loss or now)
+        if now <= EXPLODED * least:
+            return None
+        return Finding(
+            "the generator's loss explodes",
+            f"it is {now:.3g}, {now / max(least, 1e-12):.0f} times its lowest (threshold {EXPLODED:g}, medians over"
+            f" {self.every} steps): lower the learning rates, set model.steps.gradient_clip, and go on from an earlier"
+            " checkpoint",
+        )
+
+    def _stuck(self, step: int, module: Any) -> Finding | None:
+        total = float(sum(weight.detach().double().sum() for weight in module.generator_side.parameters()
+                          if weight.requires_grad))  # fmt: skip
+        since, before = self._weights or (step, None)
+        if before != total:
+            self._weights = (step, total)
+            return None
+        if step - since < self.window:
+            return None
+        return Finding(
+            "the generator is stuck",
+            f"its weights have not moved for {step - since} steps: its learning rate may have decayed to nothing"
+            " (model.generator_optimizer.lr, model.scheduler), or no loss reaches it (model.weights)",
+        )
+
+    def _report(self, step: int, finding: Finding) -> None:
+        last = self._reported.get(finding.cause)
+        if last is not None and step - last < self.repeat:
+            return
+        self._reported[finding.cause] = step
+        self.findings.append((step, finding))
+        rank_zero_warn(f"step {step + 1}: {finding.cause}: {finding.text}")
