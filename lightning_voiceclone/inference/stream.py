@@ -12,7 +12,9 @@ from lightning_voiceclone.voice.compatibility import check_can_convert
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.segments import conversion_of
-from lightning_voiceclone.voice.statistics import RunningStatistics, Statistics, WholeStatistics
+from lightning_voiceclone.voice.statistics import NAME, RunningStatistics, Statistics, WholeStatistics
+
+KEPT = (NAME, "level.")  # beginnings of the names of what is known of the source
 
 
 class Stream:
@@ -116,9 +118,22 @@ class Stream:
         self._ended = True
         return made
 
-    def _checked(self, samples: Tensor | np.ndarray) -> Tensor:
+    def restart(self) -> None:
+        """Begin anew after a gap in the source: what is held is dropped; what is known of the source is kept.
+
+        Raises:
+            ConfigurationError: if the stream has ended.
+        """
+        self._check_open()
+        kept = {name: value for name, value in self.state.items() if name.startswith(KEPT)}
+        self.state = self._conversion.init_state(len(self._prompt.lengths), kept)
+
+    def _check_open(self) -> None:
         if self._ended:
             raise ConfigurationError("this stream has ended; begin another one with the model's stream()")
+
+    def _checked(self, samples: Tensor | np.ndarray) -> Tensor:
+        self._check_open()
         given = torch.from_numpy(samples) if isinstance(samples, np.ndarray) else samples
         rows = len(self._prompt.lengths)
         if not given.is_floating_point() or given.shape[:-1] not in ((rows,), () if rows == 1 else (rows,)):

@@ -103,6 +103,23 @@ def test_what_is_not_finite_is_refused_and_changes_nothing(model, speaker):
         torch.testing.assert_close(torch.cat(made), run(undisturbed, audio, 24000), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_after_a_gap_it_begins_anew_and_knows_the_source(model, speaker):
+    before, after = speech(2.5), speech(1.6, 2)
+    with model.stream(speaker) as stream:
+        stream.push(before)
+        known = {name: value for name, value in stream.state.items() if name.startswith(("statistics.", "level."))}
+        stream.restart()
+        made = run(stream, after, 4000)
+    with model.stream(speaker) as fresh:
+        fresh.state = fresh.state | known
+        assert torch.equal(made, run(fresh, after, 4000))
+        with pytest.raises(ConfigurationError, match="has ended"):
+            fresh.restart()
+    with model.stream(speaker) as unaware:
+        assert not torch.allclose(made, run(unaware, after, 4000), atol=1e-3)
+
+
 @pytest.mark.parametrize("samples", [torch.zeros(2, 100), torch.zeros(10, dtype=torch.int16), torch.zeros(1, 1, 5)])
 def test_other_shapes_and_types_are_refused(model, speaker, samples):
     with model.stream(speaker) as stream, pytest.raises(RecordingError, match=r"a stream of 1 row\(s\) was given"):
