@@ -16,6 +16,7 @@ def _home(tmp_path, monkeypatch):
     """Keep prepared manifests and runs of a test in the test's own folder."""
     monkeypatch.setenv("LVC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LVC_CORPORA", str(tmp_path / "corpora"))
+    monkeypatch.setenv("LVC_CONFIG", str(tmp_path / "config"))
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
 
 

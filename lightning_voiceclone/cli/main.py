@@ -25,6 +25,7 @@ COMMANDS = {
     "test": (TRAINING, "evaluate a checkpoint on the test split"),
     "predict": (TRAINING, "resynthesise crops of the test split and write them as WAV"),
     "clone": ("lightning_voiceclone.cli.clone", "convert a recording to the voice of a reference"),
+    "live": ("lightning_voiceclone.cli.live", "convert a microphone, or a file in its place, as it comes in"),
     "adapt": ("lightning_voiceclone.cli.adapt", "fine-tune a model on half a minute of one speaker"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a model folder, which loads without Lightning"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),

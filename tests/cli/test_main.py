@@ -24,6 +24,7 @@ def test_help_and_plugins_import_nothing_heavy():
         ["--help"],
         ["plugins", "--json"],
         ["clone", "--help"],
+        ["live", "--help"],
         ["prepare", "--help"],
         ["demo", "--help"],
         ["listen", "--help"],

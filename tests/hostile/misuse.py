@@ -16,7 +16,7 @@ from hostile import configurations
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.testing.reports import write_report
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
 
 NOBODY = 65534
 MISSPELT = 3  # options of each command that are misspelt: one function looks for all
@@ -70,6 +70,14 @@ COMMANDS = {
         output=("--output", "c.wav"),
         numbers=["--pitch-shift", "--speed", "--guidance", "--seed"],
         choices={"--denoise": "auto", "--device": "cpu"},
+    ),
+    "live": Command(
+        ["live", "--checkpoint", "{streamer}", "--reference", "{a}", "--input", "{a}", "--output", "{out}/c.wav"],
+        files=["--input", "--reference", "--checkpoint"],
+        folders=["--checkpoint", "--vocoder"],
+        output=("--output", "c.wav"),
+        numbers=["--pitch-shift", "--guidance", "--seed", "--chunk-ms", "--threads", "--gate"],
+        choices={"--device": "cpu"},
     ),
     "adapt": Command(
         ["adapt", "--checkpoint", "{voice}", "--data", "{speaker}", "--steps", "1", "--output", "{out}/m"],
@@ -195,6 +203,8 @@ def make_bench(folder: Path) -> dict[str, Path]:
 
     bench = {name: folder / name for name in ("voice", "speaker", "corpus", "converted", "report", "report2")}
     save_voice(small_voice(), bench["voice"])
+    bench["streamer"] = folder / "streamer"
+    save_voice(small_streaming_voice(), bench["streamer"])
     for speaker in range(3):
         for take in range(2):
             path = bench["corpus"] / f"speaker{speaker}" / f"take{take}.wav"

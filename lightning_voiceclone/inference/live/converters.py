@@ -50,6 +50,11 @@ class VoiceConverter:
         self._stream: Stream = model.stream(*([] if speaker is None else [speaker]), **options)
         self._changes: list[Callable[[], None]] = []
 
+    @property
+    def latency(self) -> float:
+        """Seconds of the source before which the model can give nothing."""
+        return self.model.voice.latency
+
     def change(self, speaker: Speaker | None = None, **options: Any) -> None:
         """Speak in another voice, or with other options, from the next chunk on.
 
@@ -124,15 +129,15 @@ def rehearse(
     times: list[float] = []
     least, most = (LEAST_REHEARSED_SECONDS + latency) * converter.sample_rate, (30 + 10 * latency) * (
         converter.sample_rate)  # fmt: skip
-    while pushed < least or conversions < CONVERSIONS:
+    while pushed < least or conversions < CONVERSIONS:  # the first chunk is a sample longer, as of the engine
         if pushed > most:
             raise ConfigurationError(f"nothing came out of the model in {pushed / converter.sample_rate:.0f} s")
-        begin = timer() if timer else 0.0
-        made = len(converter.push(0.01 * noise.standard_normal(size).astype(np.float32)))
+        begin, count = timer() if timer else 0.0, size + (pushed == 0)
+        made = len(converter.push(0.01 * noise.standard_normal(count).astype(np.float32)))
         times.append((timer() if timer else 0.0) - begin)
-        held = max(held, pushed - given) if made else held
+        held = max(held, pushed + count - given - size) if made else held
         conversions += made > 0
-        pushed, given = pushed + size, given + made
+        pushed, given = pushed + count, given + made
     converter.restart()
     return Rehearsal(held / converter.sample_rate, MARGIN * max(times[WARMING:], default=0.0))
 

@@ -62,6 +62,11 @@ class Delays:
         """Seconds of work for a chunk, whether or not anything came of it."""
         self._spent.append(seconds)
 
+    @property
+    def chunks(self) -> int:
+        """How many were computed."""
+        return len(self._spent)
+
     def clear(self) -> None:
         """Forget them."""
         self._delays.clear()

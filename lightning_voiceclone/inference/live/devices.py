@@ -106,7 +106,7 @@ class FileInput:
 
 
 class FileOutput:
-    """A file as an output device, in real time by the clock; written when it is closed.
+    """A file as an output device, in real time by the clock.
 
     Args:
         path: ends in .wav or .flac.
@@ -121,15 +121,16 @@ class FileOutput:
     alive = True
     finished = False
 
-    def __init__(self, path: str, clock: Clock, rate: int) -> None:
+    def __init__(self, path: str, clock: Clock, rate: int = 16000) -> None:
         check_writable(path)
         self.name, self._path, self._clock = path, Path(path), clock
-        self.rate, self.block = rate, max(round(BLOCK_SECONDS * rate), 1)
+        self.rate, self.block = rate, 0
         self._taken: list[NDArray[np.int16]] = []
         self._open = False
 
     def open(self) -> None:
         """As of :class:`Device`."""
+        self.block = max(round(BLOCK_SECONDS * self.rate), 1)
 
     def start(self, callback: Callback) -> None:
         """As of :class:`Device`."""
@@ -147,21 +148,19 @@ class FileOutput:
         self._taken.append(to_16_bits(self._memory))
         self._wait()
 
-    @property
-    def seconds(self) -> float:
-        """Length of what was taken."""
-        return len(self._taken) * self.block / self.rate
-
     def close(self) -> None:
-        """Write the file.
+        """As of :class:`Device`."""
+        self._open = False
+
+    def save(self) -> float:
+        """Write the file, and return its seconds.
 
         Raises:
             OSError: if it cannot be written.
         """
-        if self._open:
-            self._open = False
-            audio = np.concatenate([*self._taken, np.zeros(0, np.int16)]).astype(np.float32) / 32768
-            write_audio(self._path, audio, self.rate)
+        audio = np.concatenate([*self._taken, np.zeros(0, np.int16)]).astype(np.float32) / 32768
+        write_audio(self._path, audio, self.rate)
+        return len(audio) / self.rate
 
 
 def is_file(name: str) -> bool:

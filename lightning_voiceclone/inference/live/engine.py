@@ -22,6 +22,7 @@ SLACK_SECONDS = 0.003  # for the worker to notice a chunk
 RING_SECONDS = 2.0
 MOST_BACKLOG = 0.2  # seconds of source waiting for the worker, beyond a chunk and what it needs; more is dropped
 RAISE_SECONDS, MOST_RAISED = 0.01, 0.5  # of the target: at once, and in all
+MOST_ERROR = 0.05  # seconds of the delay, which a change of the rate corrects; beyond, output is dropped or waits
 GAIN = 10 ** (-3 / 20)  # of the output: a loop of microphone and loudspeaker then dies away
 MOST_FAULTS = 10  # one after another, after which the engine gives up
 
@@ -183,19 +184,20 @@ class Live:
         if source is None or sink is None:
             return False
         self._catch_up(source)
-        if source.ring.written - self._taken < self._chunk_size:
+        if source.ring.written - self._taken < self._wanted:
             return False
         begin, timer = self._clock.now(), self._timer()
-        block = source.ring.read(self._taken, self._chunk_size)
-        self._taken += self._chunk_size
+        block = source.ring.read(self._taken, self._wanted)
+        self._taken += self._wanted
+        self._wanted = self._chunk_size
         made = self._converted(block)
         self.delays.add_spent(self._timer() - timer)
         if made is not None:
             self._deliver(made, source, sink, begin)
         return True
 
-    def _begin(self, first: int | None = None) -> None:
-        """Begin a run, at a number of the input device's or at its newest sample; it does not follow what was before.
+    def _begin(self, waiting: int = 0) -> None:
+        """Begin a run, which does not follow what was before, with the newest ``waiting`` samples.
 
         What was captured before that and not converted is dropped.
         """
@@ -205,10 +207,13 @@ class Live:
         source, sink, rate = self._source, self._sink, self.converter.sample_rate
         if source is None:
             return
-        self._first = source.ring.written if first is None else first
-        self._drop((self._first - self._taken) / source.rate)
-        self._taken = self._first
+        self._drop(max(source.ring.written - waiting - self._taken, 0) / source.rate)
         self._incoming = Resampler(source.rate, rate)
+        # The first chunk begins with what the resampler looks ahead, so that it gives whole chunks, whose ends lie on
+        # the model's frames, for those of the device, whose ends lie on its blocks.
+        before = self._incoming.half + 1
+        self._taken = self._first = source.ring.written - waiting - before
+        self._wanted = self._chunk_size + before
         if sink is None:
             return
         self._outgoing = Resampler(rate, sink.rate)
@@ -220,7 +225,7 @@ class Live:
         """Drop what waits, but for the newest chunk, if it waits for too long."""
         most = max(MOST_BACKLOG, 2 * self.needs.compute) * source.rate + self._chunk_size
         if source.ring.written - self._taken > most:
-            self._begin(source.ring.written - self._chunk_size)
+            self._begin(self._chunk_size)
 
     def _converted(self, block: Samples) -> Samples | None:
         """Samples at the model's rate; None if the converter failed."""
@@ -276,12 +281,14 @@ class Live:
         if gap:
             self.counts.gaps += 1
             self._aligned = False
+        wanted = number + round((sounded + self.target - sounds) * sink.rate)
+        if self._aligned and abs(sink.ring.written - wanted) > MOST_ERROR * sink.rate:
+            self._aligned = False  # a device lost samples
         if self._aligned:
             first, late = sink.ring.written, 0
             sink.ring.add(samples)
         else:
-            first = number + round((sounded + self.target - sounds) * sink.rate)
-            late = self._align(samples, first, source, sink, gap)
+            first, late = wanted, self._align(samples, wanted, source, sink, gap)
         if self._aligned:
             at = sounds + (first + late - number) / sink.rate
             sounded += late / sink.rate

@@ -32,10 +32,19 @@ class Gate:
     """
 
     def __init__(self, sample_rate: int, threshold: float | None = OPEN_DB) -> None:
-        check_range("gate", threshold, LEAST_DB, MOST_DB, unset="no gate")
-        self.threshold, self.is_open = threshold, threshold is None
+        self.set(threshold)
+        self.is_open = threshold is None
         self._rate, self._gain, self._below = sample_rate, float(threshold is None), 0.0
         self._fast = self._slow = 0.0
+
+    def set(self, threshold: float | None) -> None:
+        """Go on with another threshold.
+
+        Raises:
+            ConfigurationError: if it is out of range.
+        """
+        check_range("gate", threshold, LEAST_DB, MOST_DB, unset="no gate")
+        self.threshold = threshold
 
     @property
     def level(self) -> float:
@@ -61,6 +70,7 @@ class Gate:
         self._fast += (power - self._fast) * -math.expm1(-seconds / FAST_SECONDS)
         self._slow += (power - self._slow) * -math.expm1(-seconds / SLOW_SECONDS)
         if self.threshold is None:
+            self.is_open = True
             return
         threshold = 10 ** (self.threshold / 10)
         quiet = max(self._fast, self._slow) < threshold * 10 ** (-HYSTERESIS_DB / 10)

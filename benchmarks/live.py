@@ -1,0 +1,117 @@
+"""Delay of lvc live, term by term, and its real-time factor on one core.
+
+    python benchmarks/live.py --speech ../shared/speech [--checkpoint VOICE] [--chunk-ms 20 40] [--seconds 30]
+
+A recording goes through the live engine between a microphone and a loudspeaker of simulated time, at 48 kHz with blocks
+of 10 ms and a latency of 5 ms each. Converting takes as long on that time as it takes on this computer, with one thread,
+so that a chunk that is slow is late. Prints each term of the delay (in ms: 50th, 95th and 99th percentile over the
+chunks), chunk + look-ahead + 95th percentile of compute, the work for a chunk, the real-time factor (work over the
+chunk's length, by wall and by CPU time: the latter is what the factor would be on a core that nothing else uses), and
+what was dropped. Without ``--speech`` the source is synthetic.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+from lightning_voiceclone.inference.converter import load_model
+from lightning_voiceclone.inference.live.clock import SimulatedClock
+from lightning_voiceclone.inference.live.converters import VoiceConverter, rehearse
+from lightning_voiceclone.inference.live.engine import Live
+from lightning_voiceclone.inference.live.session import Session
+from lightning_voiceclone.testing.live import FakeLoudspeaker, FakeMicrophone
+from lightning_voiceclone.testing.signals import speech_like
+
+CARD = {"rate": 48000, "block": 0.01, "latency": 0.005}
+WARM_SECONDS = 2.0  # after which figures are taken
+
+
+class Timed(VoiceConverter):
+    """Takes as long on simulated time as on the computer's, and counts the CPU time."""
+
+    clock: SimulatedClock
+    cpu = 0.0
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        begin, used = time.perf_counter(), time.process_time()
+        made = super().push(samples)
+        self.cpu += time.process_time() - used
+        self.clock.sleep(time.perf_counter() - begin)
+        return made
+
+
+def recording(speech: Path | None, seconds: float, rate: int, *, reference: bool = False) -> np.ndarray:
+    """So much speech of one speaker, from the beginning again where it ends; the reference's is another speaker's."""
+    if speech is None:
+        return speech_like(min(seconds, 10), sample_rate=rate, speaker=int(reference)).audio
+    folders = sorted({path.parent for path in (speech / "LibriSpeech").rglob("*.flac")})
+    audio, left = [], seconds
+    for path in sorted(folders[-1 if reference else 0].glob("*.flac")):
+        samples, own = soundfile.read(path, dtype="float32")
+        audio.append(soxr.resample(samples, own, rate))
+        left -= len(samples) / own
+        if left <= 0:
+            break
+    return np.concatenate(audio)
+
+
+def measure(arguments: argparse.Namespace, chunk: float) -> None:
+    """Print the figures for one length of chunks."""
+    model = load_model(arguments.checkpoint, note=lambda line: None)
+    speaker = None
+    if model.voice.needs_reference:
+        speaker = model.speaker((recording(arguments.speech, 8, model.sample_rate, reference=True), model.sample_rate))
+    audio = recording(arguments.speech, arguments.seconds, CARD["rate"])
+    clock = SimulatedClock()
+    converter = Timed(model, speaker)
+    converter.clock = clock
+    needs = rehearse(converter, chunk, time.perf_counter, latency=converter.latency)
+    live = Live(converter, clock, chunk=chunk, needs=needs)
+    source = FakeMicrophone(clock, lambda times: audio[np.round(times * CARD["rate"]).astype(int) % len(audio)], **CARD)
+    sink = FakeLoudspeaker(clock, keep=False, **CARD)
+    begun = clock.now() + WARM_SECONDS + 2 * needs.lookahead
+
+    def look() -> None:
+        nonlocal begun
+        if clock.now() >= begun:
+            live.delays.clear()
+            converter.cpu, begun = 0.0, np.inf
+
+    live.delays = type(live.delays)(kept=10**6)
+    Session(live, source, sink, clock, on_look=look).run(arguments.seconds + WARM_SECONDS + 2 * needs.lookahead)
+    report(live, converter, chunk)
+
+
+def report(live: Live, converter: Timed, chunk: float) -> None:
+    """Print what was measured."""
+    figures = live.delays.percentiles(50, 95, 99)
+    print(f"chunk of {1000 * chunk:g} ms, look-ahead of the model {1000 * live.needs.lookahead:.0f} ms, one thread")
+    for name, values in figures.items():
+        print(f"  {name:<10}" + "".join(f"{1000 * value:9.1f}" for value in values))
+    late = figures["chunk"][0] + figures["lookahead"][0] + figures["work"][1]
+    chunks = max(live.delays.chunks, 1)
+    print(f"  chunk + look-ahead + 95th percentile of work: {1000 * late:.0f} ms")
+    print(f"  real-time factor {live.delays.spent() / chunk:.3f}, by CPU time {converter.cpu / chunks / chunk:.3f};"
+          f" dropped {live.counts.dropped:.2f} s, {live.counts.gaps} gaps", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", type=Path)
+    parser.add_argument("--checkpoint", default="default")
+    parser.add_argument("--chunk-ms", type=float, nargs="+", default=[20.0, 40.0])
+    parser.add_argument("--seconds", type=float, default=30.0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(" " * 12 + "".join(f"{name:>9}" for name in ("p50", "p95", "p99")))
+    for milliseconds in arguments.chunk_ms:
+        measure(arguments, milliseconds / 1000)
+
+
+if __name__ == "__main__":
+    main()

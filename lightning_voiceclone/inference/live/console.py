@@ -1,0 +1,103 @@
+"""What is shown of a live conversion while it runs, and the commands that change it."""
+
+from collections.abc import Callable
+
+from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
+from lightning_voiceclone.inference.live.converters import VoiceConverter
+from lightning_voiceclone.inference.live.engine import Live
+from lightning_voiceclone.inference.speaker import Speaker
+from lightning_voiceclone.utils.files import explain_os_error
+
+COMMANDS = {
+    "pitch": "SEMITONES above the reference's pitch",
+    "guidance": "STRENGTH, 0 to 2",
+    "voice": "FILE ..., recordings of another speaker, or a .voice file",
+    "gate": "DB, the level below which nothing is converted, or off",
+    "mute": "and again to go on",
+    "quit": "",
+}
+
+
+class Console:
+    """Carries out commands, one a line.
+
+    Args:
+        live: the engine.
+        converter: its converter.
+        stop: ends the session.
+        say: called with a line on what came of a command, or what is wrong with it.
+    """
+
+    def __init__(
+        self, live: Live, converter: VoiceConverter, stop: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        self.live, self.converter, self._stop, self._say = live, converter, stop, say
+        self._speakers: dict[tuple[str, ...], Speaker] = {}
+
+    def run(self, line: str) -> None:
+        """Carry out a command."""
+        words = line.split()
+        if words:
+            try:
+                self._say(self._run(words[0], words[1:]))
+            except LVCError as error:
+                self._say(f"error: {' '.join(str(error).split())}")
+            except OSError as error:
+                self._say(f"error: {explain_os_error(error)}")
+
+    def _run(self, command: str, words: list[str]) -> str:
+        if command not in COMMANDS:
+            raise ConfigurationError(
+                f"no command is called {command!r}{nearest(command, COMMANDS)}; there are {', '.join(COMMANDS)}"
+            )
+        if command == "quit":
+            self._stop()
+            return "ends"
+        if command == "mute":
+            self.live.muted = not self.live.muted
+            return "muted" if self.live.muted else "not muted"
+        if not words:
+            raise ConfigurationError(f"{command} needs a value: {command} {COMMANDS[command]}")
+        if command == "voice":
+            self.converter.change(self._speaker(tuple(words)))
+        elif command == "gate":
+            self.live.gate.set(None if words[0] == "off" else _number(command, words[0]))
+        else:
+            self.converter.change(**{"pitch_shift" if command == "pitch" else command: _number(command, words[0])})
+        return f"{command}: {' '.join(words)}"
+
+    def _speaker(self, paths: tuple[str, ...]) -> Speaker:
+        """A speaker, analysed once."""
+        if paths not in self._speakers:
+            self._speakers[paths] = self.converter.model.speaker(*paths)
+        return self._speakers[paths]
+
+
+def _number(command: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ConfigurationError(f"{command} is {word!r}, but must be a number") from None
+
+
+def readout(live: Live) -> str:
+    """The delay and its terms in ms, level, and what went wrong, in one line."""
+    if live.silent and not len(live.delays):
+        return "nothing is played yet"
+    delay, counts = live.delays.mean(), live.counts
+    terms = zip(("capture", "chunk", "look-ahead", "compute", "queue", "output"), delay.terms, strict=True)
+    work = live.delays.percentiles(95)["work"][0]
+    state = "muted" if live.muted else "silent" if live.silent else "open" if live.gate.is_open else "closed"
+    parts = [
+        " + ".join(f"{name} {1000 * value:.0f}" for name, value in terms) + f" = {1000 * delay.total:.0f} ms",
+        f"work {1000 * work:.1f} ms (p95)",
+        f"level {live.gate.level:.0f} dB, {state}",
+        f"dropped {counts.dropped:.2f} s",
+    ]
+    if counts.gaps:
+        parts.append(f"{counts.gaps} gaps")
+    if counts.replaced:
+        parts.append(f"{counts.replaced} samples were not finite")
+    if counts.faults:
+        parts.append(f"{counts.faults} faults, the last: {counts.fault}")
+    return "; ".join(parts)

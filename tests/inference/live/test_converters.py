@@ -1,0 +1,160 @@
+"""A model as a live converter: changes while it runs, rehearsal, models that cannot stream; console and readout."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.inference.live.console import Console, readout
+from lightning_voiceclone.inference.live.converters import VoiceConverter, lookahead_note, rehearse
+from lightning_voiceclone.inference.live.engine import GAIN
+from lightning_voiceclone.testing.live import PassThrough
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
+
+RATE, CHUNK = 16000, 320
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return Converter(small_streaming_voice(), note=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def speakers(model):
+    return [model.speaker((speech_like(1.5, speaker=number).audio, RATE)) for number in (1, 3)]
+
+
+@pytest.fixture(scope="module")
+def needs(model, speakers):
+    return rehearse(VoiceConverter(model, speakers[0]), 0.1, latency=model.voice.latency)
+
+
+def voiced(times):
+    """Speech-like sound at moments."""
+    audio = speech_like(3.0).audio
+    return audio[np.round(times * RATE).astype(int) % len(audio)]
+
+
+@pytest.mark.slow
+def test_the_rehearsal_measures_the_look_ahead_with_the_grid_of_the_parts(model, needs):
+    grid = model.voice.context.grid / model.voice.spec.frame_rate
+    assert model.voice.latency <= needs.lookahead <= model.voice.latency + grid + 1 / model.voice.spec.frame_rate
+    assert needs.compute == 0
+    assert f"looks {needs.lookahead:.1f} s ahead" in lookahead_note(needs.lookahead)
+    assert lookahead_note(0.08) == ""
+
+
+def test_the_rehearsal_allows_for_the_slowest_chunk_and_leaves_no_trace():
+    converter, moments = PassThrough(lookahead=500), iter(np.arange(1000) ** 1.5)
+    needs = rehearse(converter, 0.02, lambda: next(moments))
+    assert needs.lookahead == pytest.approx(500 / RATE, abs=0.001)
+    assert needs.compute > 1
+    assert converter.restarts == 1
+    with pytest.raises(ConfigurationError, match="nothing came out of the model in 30 s"):
+        rehearse(PassThrough(lookahead=10**9), 0.1)
+
+
+@pytest.mark.slow
+def test_live_output_is_that_of_the_stream_and_the_delay_is_that_of_the_readout(begun, model, speakers, needs):
+    live = begun(voiced, converter=lambda clock: VoiceConverter(model, speakers[0]), needs=needs, gate=None,
+                 chunk=0.1)  # fmt: skip
+    live.run(0.9)
+    times, samples = live.sink.played()
+    times_in = (np.arange(round(0.9 * RATE)) - 17) / RATE  # the run begins with what the resampler looks ahead
+    source = np.where(times_in < 0, 0, voiced(np.maximum(times_in, 0)))
+    with model.stream(speakers[0]) as stream:
+        expected = torch.cat(stream.push(torch.from_numpy(source.astype(np.float32)))).numpy() * GAIN
+    place = np.argmax(samples != 0)
+    assert np.abs(samples[place + 100 : place + 2000] - expected[100:2000]).max() < 1e-5  # after the fade-in
+    assert times[place] - (live.source.begun - 17 / RATE) == pytest.approx(live.live.delays.mean().total, abs=1e-3)
+    assert live.live.counts.gaps == 0
+
+
+@pytest.mark.slow
+def test_voice_pitch_and_guidance_change_within_one_chunk_and_without_a_click(model, speakers):
+    audio = speech_like(2.4).audio
+
+    def run(**change):
+        converter = VoiceConverter(model, speakers[0])
+        chunks = []
+        for begin in range(0, len(audio), CHUNK):
+            if begin == 60 * CHUNK and change:
+                converter.change(change.pop("speaker", None), **change)
+            chunks.append(converter.push(audio[begin : begin + CHUNK]))
+        return np.concatenate(chunks), len(np.concatenate(chunks[:60])), len(np.concatenate(chunks[:61]))
+
+    usual, _, _ = run()
+    for change in ({"speaker": speakers[1]}, {"pitch_shift": 7.0}, {"speaker": speakers[1], "pitch_shift": -5.0}):
+        made, before, _ = run(**change)
+        assert np.array_equal(made[:before], usual[:before])
+        differs = np.argmax(np.abs(made - usual) > 1e-6)
+        context = round((model.voice.generator.context.right + model.voice.vocoder.context.right + 4) / 100 * RATE)
+        assert before <= differs < before + context + 2 * CHUNK
+        around = slice(before - 800, before + context + 2400)
+        assert np.abs(np.diff(made[around])).max() < 1.5 * np.abs(np.diff(usual)).max()
+
+
+@pytest.mark.slow
+def test_a_change_out_of_range_is_refused_at_once_and_changes_nothing(model, speakers):
+    converter = VoiceConverter(model, speakers[0])
+    with pytest.raises(ConfigurationError, match="pitch_shift is 99 semitones; it must be from -24 to 24"):
+        converter.change(pitch_shift=99.0)
+    other = Converter(small_streaming_voice(seed=5), note=lambda line: None)
+    foreign = other.speaker((speech_like(1.5).audio, RATE))
+    with pytest.raises(ConfigurationError, match="the speaker was made by another model"):
+        converter.change(foreign)
+    converter.push(np.zeros(CHUNK, np.float32))
+    assert len(converter.push(np.zeros(0, np.float32))) == 0
+
+
+def test_a_model_of_the_whole_recording_is_refused_and_the_parts_are_named():
+    model = Converter(small_voice(), note=lambda line: None)
+    with pytest.raises(ConfigurationError, match=r"cannot be used live: InstanceNormContentEncoder, GriffinLim need"):
+        VoiceConverter(model)
+
+
+@pytest.fixture
+def console(model, speakers, begun):
+    live = begun(converter=lambda clock: VoiceConverter(model, speakers[0]))
+    said = []
+    return SimpleNamespace(run=Console(live.live, live.converter, live.session.stop, said.append).run, said=said,
+                           live=live.live, session=live.session)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_commands_change_what_runs_and_a_mistake_is_one_line(console, tmp_path):
+    soundfile.write(tmp_path / "c.wav", speech_like(2.0, speaker=4).audio, RATE)
+    for line in ("pitch 2", "guidance 0.5", f"voice {tmp_path}/c.wav", "gate -50", "gate off", "mute", "mute", "\n",
+                 "quit"):  # fmt: skip
+        console.run(line)
+    assert console.said == ["pitch: 2", "guidance: 0.5", f"voice: {tmp_path}/c.wav", "gate: -50", "gate: off", "muted",
+                            "not muted", "ends"]  # fmt: skip
+    assert (console.live.gate.threshold, console.session.stopped) == (None, True)
+    console.said.clear()
+    for line in ("pitch high", "pitch 99", "pich 2", "gate", "gate 5", f"voice {tmp_path}/none.wav"):
+        console.run(line)
+    expected = ["pitch is 'high', but must be a number", "from -24 to 24", "(did you mean pitch?)",
+                "gate needs a value: gate DB", "gate is 5; it must be from -90", "there is no such file"]  # fmt: skip
+    for line, words in zip(console.said, expected, strict=True):
+        assert line.startswith("error: ")
+        assert words in line
+        assert "\n" not in line
+
+
+def test_the_readout_is_one_line_whose_terms_make_the_sum(begun):
+    live = begun(lambda times: np.where(times < 1, np.nan, 0.1 * np.sin(2000 * times)), gate=None)
+    assert readout(live.live) == "nothing is played yet"
+    live.run(3.0)
+    text = readout(live.live)
+    terms = [int(word.rsplit(" ", 1)[1]) for word in text.split(" = ")[0].split(" + ")]
+    assert sum(terms) == pytest.approx(int(text.split(" = ")[1].split()[0]), abs=3)
+    assert math.isclose(live.live.delays.mean().total, sum(live.live.delays.mean().terms))
+    assert f"{live.live.counts.replaced} samples were not finite" in text
+    assert "\n" not in text
