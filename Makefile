@@ -51,6 +51,7 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/memory.py $(RECIPE)
 	$(BENCH)/long.py --speech $(SPEECH)
 	$(BENCH)/many.py --speech $(SPEECH)
+	$(BENCH)/live.py --speech $(SPEECH)
 	$(BENCH)/overfitting.py $(RECIPE)
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
 	$(BENCH)/metrics.py --speech $(SPEECH) --time runs/metrics

@@ -3,11 +3,11 @@
     python benchmarks/live.py --speech ../shared/speech [--checkpoint VOICE] [--chunk-ms 20 40] [--seconds 30]
 
 A recording goes through the live engine between a microphone and a loudspeaker of simulated time, at 48 kHz with blocks
-of 10 ms and a latency of 5 ms each. Converting takes as long on that time as it takes on this computer, with one thread,
-so that a chunk that is slow is late. Prints each term of the delay (in ms: 50th, 95th and 99th percentile over the
-chunks), chunk + look-ahead + 95th percentile of compute, the work for a chunk, the real-time factor (work over the
-chunk's length, by wall and by CPU time: the latter is what the factor would be on a core that nothing else uses), and
-what was dropped. Without ``--speech`` the source is synthetic.
+of 10 ms and a latency of 5 ms each. Converting takes as long on that time as it takes on this computer, with one
+thread, so that a chunk that is slow is late. Prints each term of the delay (in ms: 50th, 95th and 99th percentile over
+the chunks), ``work`` (for a chunk, with resampling and the simulated card), chunk + look-ahead + 95th percentile of
+compute, the real-time factor (converting over the chunk's length, by wall and by CPU time: the latter is what it would
+be on a core that nothing else uses), and what was dropped. Without ``--speech`` the source is synthetic.
 """
 
 import argparse
@@ -35,13 +35,15 @@ class Timed(VoiceConverter):
     """Takes as long on simulated time as on the computer's, and counts the CPU time."""
 
     clock: SimulatedClock
-    cpu = 0.0
+    cpu = wall = 0.0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         begin, used = time.perf_counter(), time.process_time()
         made = super().push(samples)
         self.cpu += time.process_time() - used
-        self.clock.sleep(time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        self.wall += seconds
+        self.clock.sleep(seconds)
         return made
 
 
@@ -80,7 +82,8 @@ def measure(arguments: argparse.Namespace, chunk: float) -> None:
         nonlocal begun
         if clock.now() >= begun:
             live.delays.clear()
-            converter.cpu, begun = 0.0, np.inf
+            converter.cpu = converter.wall = 0.0
+            begun = np.inf
 
     live.delays = type(live.delays)(kept=10**6)
     Session(live, source, sink, clock, on_look=look).run(arguments.seconds + WARM_SECONDS + 2 * needs.lookahead)
@@ -91,12 +94,14 @@ def report(live: Live, converter: Timed, chunk: float) -> None:
     """Print what was measured."""
     figures = live.delays.percentiles(50, 95, 99)
     print(f"chunk of {1000 * chunk:g} ms, look-ahead of the model {1000 * live.needs.lookahead:.0f} ms, one thread")
+    if not len(live.delays):
+        print("  nothing was played: converting takes longer than the sound")
     for name, values in figures.items():
         print(f"  {name:<10}" + "".join(f"{1000 * value:9.1f}" for value in values))
-    late = figures["chunk"][0] + figures["lookahead"][0] + figures["work"][1]
+    late = figures["chunk"][0] + figures["lookahead"][0] + figures["compute"][1]
     chunks = max(live.delays.chunks, 1)
-    print(f"  chunk + look-ahead + 95th percentile of work: {1000 * late:.0f} ms")
-    print(f"  real-time factor {live.delays.spent() / chunk:.3f}, by CPU time {converter.cpu / chunks / chunk:.3f};"
+    print(f"  chunk + look-ahead + 95th percentile of compute: {1000 * late:.0f} ms")
+    print(f"  real-time factor {converter.wall / chunks / chunk:.3f}, by CPU time {converter.cpu / chunks / chunk:.3f};"
           f" dropped {live.counts.dropped:.2f} s, {live.counts.gaps} gaps", flush=True)  # fmt: skip
 
 

@@ -40,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
                       help="microphone, by its name, a part of it, or its number; or a recording, - for standard input"
                       " (default: the one of the last time, else the system's)")  # fmt: skip
     made.add_argument("--output", metavar="WHICH",
-                      help="loudspeaker, likewise; or a file to write (.wav, .flac). Both files: no sound card is needed,"
-                      " and time is simulated")  # fmt: skip
+                      help="loudspeaker, likewise; or a file to write (.wav, .flac). Both files: no sound card is"
+                      " needed, and time is simulated")  # fmt: skip
     made.add_argument("--list-devices", action="store_true", help="list microphones and loudspeakers")
     made.add_argument("--chunk-ms", type=float, default=20.0, metavar="MS",
                       help="converted at once, 5 to 1000: less is less delay and more work (default: 20)")  # fmt: skip
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--guidance", type=float, metavar="STRENGTH",
                       help="as of lvc clone, 0 to 2 (default: the model's own)")  # fmt: skip
     made.add_argument("--gate", default="-40", metavar="DB",
-                      help="level of full scale, -90 to -10, below which the output is silent, or off (default: -40)")  # fmt: skip
+                      help="level, -90 to -10, below which the output is silent, or off (default: -40)")  # fmt: skip
     made.add_argument("--vocoder", metavar="WHICH", help="as of lvc clone")
     made.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
     made.add_argument("--device", type=device, default="cpu", help="device to compute on (default: cpu)")
@@ -88,7 +88,7 @@ def _gate(text: str) -> float | None:
 
 def _convert(options: argparse.Namespace, gate: float | None) -> int:
     from lightning_voiceclone.inference.live.clock import Clock, SimulatedClock
-    from lightning_voiceclone.inference.live.console import Console, readout
+    from lightning_voiceclone.inference.live.console import Console
     from lightning_voiceclone.inference.live.converters import lookahead_note, rehearse
     from lightning_voiceclone.inference.live.devices import FileOutput
     from lightning_voiceclone.inference.live.engine import Live
@@ -105,26 +105,40 @@ def _convert(options: argparse.Namespace, gate: float | None) -> int:
         sink.rate = converter.sample_rate
     chunk = options.chunk_ms / 1000
     needs = rehearse(converter, chunk, None if simulated else time.perf_counter, latency=converter.latency)
-    if note := lookahead_note(needs.lookahead):
-        _print(f"note: {note}")
+    note = lookahead_note(needs.lookahead)
     live = Live(converter, clock, chunk=chunk, needs=needs, gate=gate)
     show = _Line(live)
     session = Session(live, source, sink, clock, note=_print, on_look=show)
-    if not simulated:
-        save_settings(SETTINGS, {side: name for side, name in names.items() if name and not _is_file(name)})
-        sys.setswitchinterval(SWITCH_SECONDS)
-        if options.input != "-":
-            console = Console(live, converter, session.stop, show.lines.put)
-            threading.Thread(target=_read_commands, args=(console,), daemon=True).start()
+    if simulated:
+        session.run()
+        _finish(live, sink, note)
+        return 0
+    if note:
+        _print(f"note: {note}")
+    save_settings(SETTINGS, known | {side: name for side, name in names.items() if name and not _is_file(name)})
+    sys.setswitchinterval(SWITCH_SECONDS)
+    if options.input != "-":
+        console = Console(live, converter, session.stop, show.lines.put)
+        threading.Thread(target=_read_commands, args=(console,), daemon=True).start()
     try:
         session.run()
-    except KeyboardInterrupt:
-        if simulated:
-            raise
-    _print(readout(live))
-    if isinstance(sink, FileOutput):
-        print(f"{printable(sink.name)}: {sink.save():.2f} s at {sink.rate} Hz")
+    except KeyboardInterrupt:  # the usual end
+        pass
+    finally:  # what a microphone gave is kept, whatever ended it
+        _finish(live, sink, "")
     return 0
+
+
+def _finish(live: Live, sink: Device, note: str) -> None:
+    """Write the output, if it is a file, and print a last readout."""
+    from lightning_voiceclone.inference.live.console import readout
+    from lightning_voiceclone.inference.live.devices import FileOutput
+
+    if isinstance(sink, FileOutput):
+        print(f"{printable(sink.name)}: {sink.save():.2f} s at {sink.rate} Hz", flush=True)
+    if note:
+        _print(f"note: {note}")
+    _print(readout(live))
 
 
 def _devices(options: argparse.Namespace, names: dict[str, str | None], clock: Clock) -> tuple[Device, Device]:
@@ -138,6 +152,7 @@ def _devices(options: argparse.Namespace, names: dict[str, str | None], clock: C
     made: list[Any] = []
     if source is not None and _is_file(source):
         made.append(FileInput(source, clock, lambda line: _print(f"note: {line}")))
+        made[0].open()  # what is wrong with it is known before the model is loaded
     else:
         assert card is not None
         made.append(card.device("input", source))

@@ -75,6 +75,7 @@ def error(capsys):
     return printed[-1]
 
 
+@pytest.mark.slow
 def test_what_cannot_work_is_one_line(folder, tmp_path, capsys):
     a, c = folder / "a.wav", tmp_path / "c.wav"
     assert live(folder, a, c, "--checkpoint", str(folder / "whole")) == 2

@@ -63,7 +63,8 @@ class Console:
         elif command == "gate":
             self.live.gate.set(None if words[0] == "off" else _number(command, words[0]))
         else:
-            self.converter.change(**{"pitch_shift" if command == "pitch" else command: _number(command, words[0])})
+            options = {"pitch_shift" if command == "pitch" else command: _number(command, words[0])}
+            self.converter.change(None, **options)
         return f"{command}: {' '.join(words)}"
 
     def _speaker(self, paths: tuple[str, ...]) -> Speaker:
@@ -82,18 +83,21 @@ def _number(command: str, word: str) -> float:
 
 def readout(live: Live) -> str:
     """The delay and its terms in ms, level, and what went wrong, in one line."""
+    work = live.delays.percentiles(50, 95)["work"]
+    slow = f"too slow: a chunk of {1000 * live.chunk:.0f} ms takes {1000 * work[0]:.0f} ms; use a longer one"
     if live.silent and not len(live.delays):
-        return "nothing is played yet"
+        return slow if work[0] > live.chunk else "nothing is played yet"
     delay, counts = live.delays.mean(), live.counts
     terms = zip(("capture", "chunk", "look-ahead", "compute", "queue", "output"), delay.terms, strict=True)
-    work = live.delays.percentiles(95)["work"][0]
     state = "muted" if live.muted else "silent" if live.silent else "open" if live.gate.is_open else "closed"
     parts = [
         " + ".join(f"{name} {1000 * value:.0f}" for name, value in terms) + f" = {1000 * delay.total:.0f} ms",
-        f"work {1000 * work:.1f} ms (p95)",
+        f"work {1000 * work[1]:.1f} ms (p95)",
         f"level {live.gate.level:.0f} dB, {state}",
         f"dropped {counts.dropped:.2f} s",
     ]
+    if work[0] > live.chunk:
+        parts.append(slow)
     if counts.gaps:
         parts.append(f"{counts.gaps} gaps")
     if counts.replaced:

@@ -83,7 +83,3 @@ class Delays:
         columns = dict(zip((*TERMS, "total"), np.array(values).T, strict=True))
         return {name: np.percentile(column, percents).tolist()
                 for name, column in {**columns, "work": np.array(list(self._spent) or [0.0])}.items()}  # fmt: skip
-
-    def spent(self) -> float:
-        """Mean seconds of work for a chunk."""
-        return float(np.mean(list(self._spent) or [0.0]))

@@ -70,11 +70,13 @@ class FileInput:
         self._stack = contextlib.ExitStack()
 
     def open(self) -> None:
-        """As of :class:`Device`.
+        """As of :class:`Device`; a second time it does nothing.
 
         Raises:
             RecordingError: if it cannot be decoded.
         """
+        if self.rate:
+            return
         file = self._stack.enter_context(opened(self._path))
         self.rate, self.block = file.rate, max(round(BLOCK_SECONDS * file.rate), 1)
         self._read = Pieces(file, file.rate)
@@ -164,8 +166,10 @@ class FileOutput:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name of a device is that of a file: it has a suffix of sound, exists, or is standard input."""
-    return name == STANDARD_INPUT or Path(name).suffix.lower() in SUFFIXES or "/" in name or Path(name).exists()
+    """Whether a name of a device is a path: it has a suffix of sound, begins as a path, is a file, or is "-"."""
+    path = Path(name)
+    return name == STANDARD_INPUT or path.suffix.lower() in SUFFIXES or name.startswith(("/", ".")) or (
+        path.exists() and not path.is_dir())  # fmt: skip
 
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".caf", ".w64"}

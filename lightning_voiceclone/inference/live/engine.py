@@ -104,7 +104,7 @@ class Live:
         self._source: _Source | None = None
         self._sink: _Sink | None = None
         self._nominal = self._raised = 0.0
-        self._faults = self._taken = 0
+        self._faults = self._taken = self._wanted = 0
         self._gain = GAIN
 
     # The devices' side -----------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ class Live:
         late = max((ring.played + ring.fade if ring.silent else ring.written) - first, 0)
         self._drop(min(late, len(samples)) / sink.rate)
         waits = source.ring.written - self._taken >= self._chunk_size
-        if late and (late < MOST_BACKLOG * sink.rate if gap else not waits):
+        if late and ring.silent and (late < MOST_BACKLOG * sink.rate if gap else not waits):
             self._raised = min(self._raised + min(late / sink.rate, RAISE_SECONDS), MOST_RAISED)
         if late < len(samples):
             ring.start(first + late, samples[late:])

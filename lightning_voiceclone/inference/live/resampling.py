@@ -46,6 +46,8 @@ class Resampler:
         step = self._step * (1 + adjustment)
         end = self._first + len(held) - self.half  # positions below it can be computed
         count = max(math.ceil((end - self.position) / step), 0)
+        if count and self.position + step * (count - 1) >= end:  # by rounding
+            count -= 1
         if step == 1 and self.position == int(self.position):
             begin = int(self.position) - self._first
             made = held[begin : begin + count].copy()

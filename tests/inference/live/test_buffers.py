@@ -103,6 +103,13 @@ def test_resampled_pieces_are_the_sine_at_their_positions(rate_in, rate_out):
     assert np.abs(made - np.sin(2 * np.pi * 700 * positions / rate_in))[inner].max() < 2e-4
 
 
+def test_positions_that_fall_on_the_end_by_rounding_are_left_for_the_next_piece():
+    resampler, count = Resampler(16000, 16000), 0
+    for number in range(3000):
+        count += len(resampler.push(np.ones(320, np.float32), adjustment=-5e-3 * np.sin(number / 7)))
+    assert count == pytest.approx(3000 * 320, rel=1e-4)
+
+
 def test_at_equal_rates_samples_stay_what_they_are():
     resampler, noise = Resampler(16000, 16000), np.random.default_rng(0).standard_normal(5000).astype(np.float32)
     made = np.concatenate([resampler.push(piece) for piece in np.split(noise, 50)])

@@ -51,6 +51,7 @@ def test_the_rehearsal_measures_the_look_ahead_with_the_grid_of_the_parts(model,
     assert lookahead_note(0.08) == ""
 
 
+@pytest.mark.slow
 def test_the_rehearsal_allows_for_the_slowest_chunk_and_leaves_no_trace():
     converter, moments = PassThrough(lookahead=500), iter(np.arange(1000) ** 1.5)
     needs = rehearse(converter, 0.02, lambda: next(moments))
@@ -114,6 +115,7 @@ def test_a_change_out_of_range_is_refused_at_once_and_changes_nothing(model, spe
     assert len(converter.push(np.zeros(0, np.float32))) == 0
 
 
+@pytest.mark.slow
 def test_a_model_of_the_whole_recording_is_refused_and_the_parts_are_named():
     model = Converter(small_voice(), note=lambda line: None)
     with pytest.raises(ConfigurationError, match=r"cannot be used live: InstanceNormContentEncoder, GriffinLim need"):
@@ -151,6 +153,9 @@ def test_commands_change_what_runs_and_a_mistake_is_one_line(console, tmp_path):
 def test_the_readout_is_one_line_whose_terms_make_the_sum(begun):
     live = begun(lambda times: np.where(times < 1, np.nan, 0.1 * np.sin(2000 * times)), gate=None)
     assert readout(live.live) == "nothing is played yet"
+    live.live.delays.add_spent(0.03)
+    assert readout(live.live) == "too slow: a chunk of 20 ms takes 30 ms; use a longer one"
+    live.live.delays.clear()
     live.run(3.0)
     text = readout(live.live)
     terms = [int(word.rsplit(" ", 1)[1]) for word in text.split(" = ")[0].split(" + ")]

@@ -1,11 +1,14 @@
 """Live conversion on simulated time and a fake sound card: delay, drift, stalls, faults, loops."""
 
 import math
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.inference.live.clock import SimulatedClock
 from lightning_voiceclone.inference.live.converters import Rehearsal
 from lightning_voiceclone.inference.live.engine import GAIN, Live
 from lightning_voiceclone.testing.live import PassThrough
@@ -127,8 +130,7 @@ def test_a_slow_chunk_now_and_then_raises_the_delay_until_there_are_no_gaps(begu
     assert 1 <= gaps <= 5
     assert np.abs(ages(live.sink, 20, 25) - live.live.target).max() < 0.01
     assert (live.sink.played()[1][-80000:] != 0).all()
-
-
+@pytest.mark.slow
 def test_a_worker_that_is_always_too_slow_drops_and_never_falls_behind(begun):
     live = begun(ramp, converter=lambda clock: Slow(clock, usual=0.03), gate=None)
     live.run(6.0)
@@ -191,6 +193,7 @@ def test_silence_and_a_fan_give_silence_even_if_the_model_babbles(begun, level):
     assert len(live.live.delays) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["source", "sink"])
 def test_a_device_that_is_unplugged_and_comes_back_goes_on_within_2_s(begun, side):
     live = begun(ramp, gate=None)
@@ -205,8 +208,7 @@ def test_a_device_that_is_unplugged_and_comes_back_goes_on_within_2_s(begun, sid
     name = "input" if side == "source" else "output"
     assert live.notes == [f"the {name} device fake is gone; silent until it is back",
                           f"the {name} device fake is back"]  # fmt: skip
-
-
+@pytest.mark.slow
 def test_a_device_that_comes_back_at_another_rate_goes_on(begun):
     live = begun(lambda times: 0.3 * np.sin(2 * np.pi * 440 * times), gate=None)
     live.clock.at(2.0, lambda: setattr(live.source, "plugged", False))
@@ -222,6 +224,43 @@ def test_a_device_that_comes_back_at_another_rate_goes_on(begun):
     assert np.argmax(np.abs(np.fft.rfft(late))) * 16000 / len(late) == pytest.approx(440, abs=2)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.2, -0.2])
+def test_after_a_device_lost_samples_the_delay_is_the_target_again(begun, seconds):
+    """0.2 s of the source, or of the output, vanish in the driver; nothing says so but the moments of the blocks."""
+    live = begun(ramp, gate=None)
+    device = live.source if seconds > 0 else live.sink
+    live.clock.at(2.0, lambda: setattr(device, "begun", device.begun + abs(seconds)))
+    live.run(4.0)
+    assert np.abs(ages(live.sink, 2.6, 4.0) - live.live.target).max() < 0.005
+    assert np.abs(ages(live.sink, 1.0, 1.9) - live.live.target).max() < 0.005
+
+
+def test_callbacks_allocate_no_samples_and_are_quick(begun):
+    """Of 10 ms: while playing, when the output falls silent, and while it is."""
+    live = Live(PassThrough(), SimulatedClock(), gate=None)
+    capture, play = live.open_input(48000, 480, 0.0), live.open_output(48000, 480, 0.0)
+    block, out = np.zeros(480, np.float32), np.zeros(480, np.float32)
+    peaks, times = [], []
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            tracemalloc.reset_peak()
+            before, begin = tracemalloc.get_traced_memory()[0], time.thread_time()
+            play(out, number * 0.01)
+            capture(block, (number + 1) * 0.01)
+            times.append(time.thread_time() - begin)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+            live._clock.sleep(0.01)
+            if number < 40:
+                live.work()
+    finally:
+        tracemalloc.stop()
+    assert live.silent
+    assert len(live.delays) > 10
+    assert max(peaks[5:]) < 1000
+    assert np.median(times) < 0.002
+@pytest.mark.slow
 def test_a_loop_of_0_db_does_not_build_up(begun):
     """A burst of 0.5 s goes round and dies away; with a source that stays on, the level has a limit."""
     random, path = np.random.default_rng(0), 0.01
