@@ -1,7 +1,10 @@
 """``lvc live`` between files, which takes the way of a sound card on simulated time."""
 
 import os
+import sys
 import threading
+import time
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.cli import main as cli
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
+from lightning_voiceclone.utils.user_settings import load_settings
 
 RATE = 16000
 
@@ -94,7 +98,50 @@ def test_what_cannot_work_is_one_line(folder, tmp_path, capsys):
 
 
 def test_without_a_sound_card_devices_are_one_line(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
     for arguments in (["--list-devices"], ["--reference", str(folder / "b.wav")]):
         assert cli.main(["live", *arguments]) == 2
         assert "pip install 'lightning-voiceclone[live]'" in error(capsys)
+
+
+@pytest.mark.slow
+def test_a_microphone_to_a_file_ends_by_quit_and_is_remembered(folder, tmp_path, capsys, monkeypatch):
+    """With a sounddevice whose microphone gives noise, and commands on standard input."""
+    library = ModuleType("sounddevice")
+    library.PortAudioError = type("PortAudioError", (Exception,), {})
+    library.query_devices = lambda: [{"name": "Fake Microphone", "max_input_channels": 1, "max_output_channels": 0,
+                                      "default_samplerate": 48000.0}]  # fmt: skip
+
+    class Microphone(threading.Thread):
+        latency, active = 0.01, True
+
+        def __init__(self, *, callback, blocksize, **settings):
+            super().__init__(daemon=True)
+            self.callback, self.size = callback, blocksize
+
+        def run(self):
+            moments = SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0)
+            while self.active:
+                self.callback(np.full((self.size, 1), 0.1, np.float32), self.size, moments, None)
+                time.sleep(0.01)
+
+        def close(self):
+            self.active = False
+
+    library.InputStream = Microphone
+    monkeypatch.setitem(sys.modules, "sounddevice", library)
+    reading, writing = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
+    with os.fdopen(writing, "w") as commands:
+        timers = [threading.Timer(delay, lambda text=text: print(text, file=commands, flush=True))
+                  for delay, text in ((0.1, "pitch 3"), (0.2, "pich 3"), (6.0, "quit"))]  # fmt: skip
+        for timer in timers:
+            timer.start()
+        assert live(folder, "fake", tmp_path / "c.wav") == 0
+        for timer in timers:
+            timer.join()
+    printed = capsys.readouterr()
+    assert "pitch: 3" in printed.err
+    assert "error: no command is called 'pich' (did you mean pitch?)" in printed.err
+    assert soundfile.info(tmp_path / "c.wav").samplerate == RATE
+    assert load_settings("live") == {"input": "fake"}

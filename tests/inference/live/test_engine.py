@@ -130,6 +130,8 @@ def test_a_slow_chunk_now_and_then_raises_the_delay_until_there_are_no_gaps(begu
     assert 1 <= gaps <= 5
     assert np.abs(ages(live.sink, 20, 25) - live.live.target).max() < 0.01
     assert (live.sink.played()[1][-80000:] != 0).all()
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_always_too_slow_drops_and_never_falls_behind(begun):
     live = begun(ramp, converter=lambda clock: Slow(clock, usual=0.03), gate=None)
@@ -208,6 +210,8 @@ def test_a_device_that_is_unplugged_and_comes_back_goes_on_within_2_s(begun, sid
     name = "input" if side == "source" else "output"
     assert live.notes == [f"the {name} device fake is gone; silent until it is back",
                           f"the {name} device fake is back"]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_device_that_comes_back_at_another_rate_goes_on(begun):
     live = begun(lambda times: 0.3 * np.sin(2 * np.pi * 440 * times), gate=None)
@@ -260,6 +264,8 @@ def test_callbacks_allocate_no_samples_and_are_quick(begun):
     assert len(live.delays) > 10
     assert max(peaks[5:]) < 1000
     assert np.median(times) < 0.002
+
+
 @pytest.mark.slow
 def test_a_loop_of_0_db_does_not_build_up(begun):
     """A burst of 0.5 s goes round and dies away; with a source that stays on, the level has a limit."""
