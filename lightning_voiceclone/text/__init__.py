@@ -1,0 +1,1 @@
+"""From text to phonemes: normalisation, dictionary, letters to sounds, markup."""

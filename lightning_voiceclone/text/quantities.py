@@ -1,0 +1,322 @@
+"""Rules for money, units, times, dates, phone numbers and all that is written in digits."""
+
+import re
+from collections.abc import Sequence
+
+from lightning_voiceclone.text import numbers
+from lightning_voiceclone.text.scanning import Item, Rule, Scanned, words
+from lightning_voiceclone.text.tables import (
+    CODES,
+    CURRENCIES,
+    DIRECTIONS,
+    FRACTIONS,
+    MONTH_NAMES,
+    MONTHS,
+    SCALES,
+    STATES,
+    STREETS,
+    UNITS,
+)
+
+Match = re.Match[str]
+NAMED_BY_NUMBER = set("Boeing Flight flight Route Highway Airbus Interstate".split())  # 747: seven forty seven
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
+END = r"(?![\w])"
+MONTH = r"(?P<month>(?i:" + "|".join(sorted(MONTH_NAMES, key=len, reverse=True)) + r"))\.?"
+BIG = r"thousand|million|billion|trillion"
+UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
+SIGN = "|".join(re.escape(sign) for sign in sorted(CURRENCIES, key=len, reverse=True))
+
+
+def _iso_date(match: Match, _: Scanned) -> Sequence[Item] | None:
+    return _date(match, int(match[2]), match[3], match[1], (2, 3, 1))
+
+
+def _slash_date(match: Match, _: Scanned) -> Sequence[Item] | None:
+    full = match[3] if len(match[3]) == 4 else ("20" if int(match[3]) < 50 else "19") + match[3]
+    return _date(match, int(match[1]), match[2], full, (1, 2, 3))
+
+
+def _date(match: Match, month: int, day: str, year: str, groups: tuple[int, int, int]) -> Sequence[Item] | None:
+    if not (1 <= month <= 12 and 1 <= int(day) <= 31):
+        return None
+    return [
+        *words(MONTHS[month - 1], match, groups[0]),
+        *words(numbers.ordinal(str(int(day))), match, groups[1]),
+        *words(numbers.year(year), match, groups[2]),
+    ]
+
+
+def _month_day(match: Match, _: Scanned) -> Sequence[Item] | None:
+    name = MONTH_NAMES[match["month"].lower()]
+    if match["month"].islower() or not 1 <= int(match["day"]) <= 31:
+        return None
+    found = [*words(name, match, "month"), *words(numbers.ordinal(match["day"]), match, "day")]
+    if match["year"]:
+        found += [Item(",", match.end("day"), match.end("day") + 1, "punctuation")] if match["comma"] else []
+        found += words(numbers.year(match["year"]), match, "year")
+    return found
+
+
+def _day_month(match: Match, _: Scanned) -> Sequence[Item] | None:
+    name = MONTH_NAMES[match["month"].lower()]
+    if match["month"].islower() or not 1 <= int(match["day"]) <= 31:
+        return None
+    year = words(numbers.year(match["year"]), match, "year") if match["year"] else []
+    day = words(["the", *numbers.ordinal(match["day"]), "of"], match, "day")
+    return [*day, *words(name, match, "month"), *year]
+
+
+def _month_year(match: Match, _: Scanned) -> Sequence[Item] | None:
+    if match["month"].islower():
+        return None
+    return words(MONTH_NAMES[match["month"].lower()], match, "month") + words(numbers.year(match["year"]), match, "year")
+
+
+def _time(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    hour, minute, half = int(match["hour"]), match["minute"], match["half"]
+    if hour > 24 or int(minute) > 59:
+        return None
+    found = words(numbers.cardinal(str(hour)), match, "hour")
+    if int(minute):
+        early = ["oh"] if minute[0] == "0" else []
+        found += words([*early, *numbers.cardinal(str(int(minute)))], match, "minute")
+    elif not half and hour != 0:
+        found += words("o'clock" if hour <= 12 else "hundred", match, "minute")
+    return found + (words(f"{half[0].lower()} m", match, "half") if half else [])
+
+
+def _hour(match: Match, _: Scanned) -> Sequence[Item] | None:
+    if int(match["hour"]) > 12:
+        return None
+    hour = words(numbers.cardinal(match["hour"]), match, "hour")
+    return hour + words(f"{match['half'][0].lower()} m", match, "half")
+
+
+def _duration(match: Match, _: Scanned) -> Sequence[Item] | None:
+    if int(match[2]) > 59 or int(match[3]) > 59:
+        return None
+    found: list[Item] = []
+    for group, name in ((1, "hour"), (2, "minute"), (3, "second")):
+        said = numbers.cardinal(str(int(match[group])))
+        joined = ["and"] if group == 3 else []
+        found += words([*joined, *said, name if said == ["one"] else f"{name}s"], match, group)
+    return found
+
+
+def _phone(match: Match, _: Scanned) -> Sequence[Item] | None:
+    found: list[Item] = []
+    for piece in re.finditer(r"\+|\d+", match[0]):
+        if piece[0] in ("800", "888", "877"):
+            said = [numbers.ONES[int(piece[0][0])], "hundred"] if piece[0] == "800" else numbers.spelled(piece[0])
+        else:
+            said = ["plus"] if piece[0] == "+" else numbers.spelled(piece[0])
+        start = match.start() + piece.start()
+        found += [Item(word, start, match.start() + piece.end()) for word in said]
+        found += [Item(",", match.start() + piece.end(), match.start() + piece.end(), "punctuation")]
+    found.pop()
+    return [item for at, item in enumerate(found) if item.text != "," or found[at - 1].text != "plus"]
+
+
+def _amount(number: str, scale: str | None, names: tuple[str, ...], single: bool) -> list[str]:
+    """Words of an amount of money without its sign."""
+    unit, units, *small = names
+    scaled = SCALES.get((scale or "").lower(), (scale or "").lower())
+    whole, _, cents = number.replace(",", "").partition(".")
+    if scaled or len(cents) not in (0, 2):
+        return [*numbers.decimal(number), *([scaled] if scaled else []), *(unit if single else units).split()]
+    said: list[str] = []
+    if int(whole or 0) or not int(cents or 0):
+        said = numbers.cardinal(whole) + (unit if single or int(whole) == 1 else units).split()
+    if int(cents or 0):
+        name = small[0] if int(cents) == 1 else small[1]
+        said += (["and"] if said else []) + [*numbers.cardinal(str(int(cents))), name]
+    return said
+
+
+def _money(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    names = CURRENCIES[match["sign"]]
+    single = scanned.attributive(match.start(), match.end()) and "." not in match["number"].rstrip("0")[-3:-2]
+    sign = ["minus"] if match["minus"] else []
+    if match["last"]:
+        named = match["again"] is not None
+        first = _amount(match["number"], None, names, False) if named else numbers.decimal(match["number"])
+        return words(first, match, "number") + words(["to", *_amount(match["last"], None, names, False)], match, "last")
+    return words(sign + _amount(match["number"], match["scale"], names, single), match)
+
+
+def _cents(match: Match, _: Scanned) -> Sequence[Item] | None:
+    return words([*numbers.decimal(match[1]), "cent" if match[1] == "1" else "cents"], match)
+
+
+def _code(match: Match, _: Scanned) -> Sequence[Item] | None:
+    one, many = CODES[match[2]]
+    return words(numbers.decimal(match[1]), match, 1) + words(one if match[1] == "1" else many, match, 2)
+
+
+def _measure(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    one, many = UNITS[match["unit"]]
+    if match["unit"] == "in." and scanned.after(match.end())[:1].isupper():
+        return None
+    single = match["number"] in ("1", "-1") or scanned.attributive(match.start(), match.end())
+    if match["unit"] == "mph" and scanned.after(match.end()) in ("zone", "limit", "wind", "winds", "gusts"):
+        single = True
+    found = words(numbers.decimal((match["minus"] or "") + match["number"]), match, "number")
+    if match["last"]:
+        found += words(["to", *numbers.decimal(match["last"])], match, "last")
+    return found + words(one if single and not match["last"] else many, match, "unit")
+
+
+def _feet(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    feet = words([*numbers.cardinal(match[1]), "foot" if match[1] == "1" else "feet"], match, 1)
+    return feet + words([*numbers.decimal(match[2]), "inch" if match[2] == "1" else "inches"], match, 2)
+
+
+def _inches(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    if scanned.text[: match.start()].count('"') % 2:  # it closes a quotation
+        return None
+    single = match[1] == "1" or scanned.attributive(match.start(), match.end())
+    return words([*numbers.decimal(match[1]), "inch" if single else "inches"], match)
+
+
+def _fraction(match: Match, _: Scanned) -> Sequence[Item] | None:
+    whole, top, bottom = match["whole"], match["top"], match["bottom"]
+    if not 2 <= int(bottom) <= 100 or not 0 < int(top) < int(bottom):
+        return None
+    if not whole:
+        return words(numbers.fraction(top, bottom), match)
+    part = ["a", *numbers.fraction(top, bottom)[1:]] if top == "1" else numbers.fraction(top, bottom)
+    return [*words(numbers.cardinal(whole), match, "whole"), *_article([*words(["and", *part], match, "top")])]
+
+
+def _article(items: list[Item]) -> list[Item]:
+    return [Item(item.text, item.start, item.end) for item in items]
+
+
+def _sign_fraction(match: Match, _: Scanned) -> Sequence[Item] | None:
+    top, bottom = FRACTIONS[match[2]].split("/")
+    if not match[1]:
+        return words(numbers.fraction(top, bottom), match)
+    part = ["a", *numbers.fraction(top, bottom)[1:]] if top == "1" else numbers.fraction(top, bottom)
+    return words(numbers.cardinal(match[1]), match, 1) + _article(words(["and", *part], match, 2))
+
+
+def _range(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    return words(numbers.plain(match[1]), match, 1) + words(["to", *numbers.plain(match[2])], match, 2)
+
+
+def _decade(match: Match, _: Scanned) -> Sequence[Item] | None:
+    digits = match[1]
+    if len(digits) == 4:
+        return words(numbers.plural(numbers.year(digits)), match) if digits.endswith("0") else None
+    return words(numbers.plural(numbers.cardinal(digits)), match)
+
+
+def _house(match: Match, _: Scanned) -> Sequence[Item] | None:
+    found = words(numbers.house(match["number"]), match, "number")
+    found += words(match["letter"].lower(), match, "letter") if match["letter"] else []
+    return found + (words(DIRECTIONS[match["side"]], match, "side") if match["side"] else [])
+
+
+def _state(match: Match, _: Scanned) -> Sequence[Item] | None:
+    if match[1] not in STATES:
+        return None
+    found = words(STATES[match[1]], match, 1) + words(numbers.spelled(match[2]), match, 2)
+    return found + (words(numbers.spelled(match[3]), match, 3) if match[3] else [])
+
+
+def _version(match: Match, _: Scanned) -> Sequence[Item] | None:
+    first, *rest = match[0].split(".")
+    said = numbers.cardinal(first)
+    for part in rest:
+        said += ["point", *numbers.cardinal(part)]
+    return words(said, match)
+
+
+def _power(match: Match, _: Scanned) -> Sequence[Item] | None:
+    power = match[2].lstrip("-−")
+    sign = ["minus"] if power != match[2] else []
+    return words(numbers.decimal(match[1]), match, 1) + words(["to", "the", *sign, *numbers.ordinal(power)], match, 2)
+
+
+def _letters(match: Match, _: Scanned) -> Sequence[Item] | None:
+    return words(numbers.plain(match[1]), match, 1) + words(" ".join(match[2].lower()), match, 2)
+
+
+def _number(match: Match, scanned: Scanned) -> Sequence[Item] | None:
+    minus = ["minus"] if match["minus"] else []
+    number = match["number"]
+    if "." in number or "," in number or minus:
+        said = numbers.decimal(number)
+    elif number in ("911", "411") and scanned.before(match.start()).lower() in ("dial", "call", "called", "calling"):
+        said = numbers.spelled(number)
+    elif len(number) == 3 and scanned.before(match.start()) in NAMED_BY_NUMBER:
+        said = numbers.house(number)
+    else:
+        said = numbers.plain(number)
+    scale = [match["big"].lower()] if match["big"] else []
+    return words(minus + said, match, "number") + (words(scale, match, "big") if scale else [])
+
+
+def _times(match: Match, _: Scanned) -> Sequence[Item] | None:
+    return words(numbers.decimal(match[1]), match, 1) + words("times", match, 2)
+
+
+def _by(match: Match, _: Scanned) -> Sequence[Item] | None:
+    return [
+        *words(numbers.decimal(match[1]), match, 1),
+        *words("by", match, 2),
+        *words(numbers.plural(numbers.decimal(match[3])) if match[4] else numbers.decimal(match[3]), match, 3),
+    ]
+
+
+def _ordinal(match: Match, _: Scanned) -> Sequence[Item] | None:
+    return words(numbers.ordinal(match[1]), match)
+
+
+HALF = r"(?P<half>[AaPp]\.?[Mm]\b\.?)"
+MINUS = r"(?:(?<![\w.)])(?P<minus>[-−]))?"
+DASH = r"\s?[-–—]\s?"
+
+RULES: list[Rule] = [
+    (re.compile(pattern), function)
+    for pattern, function in (
+        (rf"(\d{{4}})-(\d\d)-(\d\d){END}", _iso_date),
+        (rf"(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}|\d\d){END}", _slash_date),
+        (rf"{MONTH}\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?P<comma>,)?(?:\s+(?P<year>\d{{4}}))?(?![\w:%]|[.,]\d)", _month_day),
+        (rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+{MONTH}(?:,?\s+(?P<year>\d{{4}}))?{END}", _day_month),
+        (rf"{MONTH}\s+(?P<year>\d{{4}}){END}", _month_year),
+        (r"24/7" + END, lambda m, _: words("twenty four seven", m)),
+        (r"9/11" + END, lambda m, _: words("nine eleven", m)),
+        (r"(?:\+1[ .-]?|1-)?\(?\d{3}\)?[ .-]\d{3}[.-]?[ ]?\d{4}(?![\w-])", _phone),
+        (r"\+\d{1,3}(?:[ -]\d{2,4}){2,4}(?![\w-])", _phone),
+        (r"\d{3}-\d{4}(?![\w-])", _phone),
+        (rf"(\d{{1,2}}):(\d\d):(\d\d){END}", _duration),
+        (rf"(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?:\s?{HALF})?{END}", _time),
+        (rf"(?P<hour>\d{{1,2}})\s?{HALF}{END}", _hour),
+        (r"(?<=[\w.])\s?[-–—]\s?(?=\d{1,2}(?::\d\d|\s?[ap]\.?m))", lambda m, _: words("to", m)),
+        (rf"{MINUS}(?P<sign>{SIGN})\s?(?P<number>{NUMBER})"
+         rf"(?:{DASH}(?P<again>{SIGN})?(?P<last>{NUMBER}))?(?:\s?(?P<scale>{BIG}|(?i:mn|bn|tn|[kmbt])){END})?(?!\w)", _money),
+        (rf"({NUMBER})\s?¢", _cents),
+        (rf"({NUMBER})\s?({'|'.join(CODES)}){END}", _code),
+        (r"(\d{1,2})'\s?(\d{1,2}(?:\.\d+)?)\"", _feet),
+        (r"(\d+(?:\.\d+)?)\"", _inches),
+        (rf"['’]?(\d0|\d\d\d0)['’]?s{END}", _decade),
+        (rf"(?P<number>\d{{1,5}})(?P<letter>[A-Z])?(?:\s+(?P<side>NE|NW|SE|SW|[NSEW])\b\.?)?"
+         rf"(?=(?:\s+(?:[A-Z][\w'’]*|\d+(?:st|nd|rd|th))){{1,3}}\s+(?:{STREETS})\b)", _house),
+        (rf"{MINUS}(?P<number>{NUMBER})(?:{DASH}(?P<last>{NUMBER}))?\s?(?P<unit>{UNIT})(?![\w/²³])", _measure),
+        (rf"(?:(?P<whole>\d+)\s)?(?P<top>\d+)/(?P<bottom>\d+){END}", _fraction),
+        (rf"(\d*)\s?([{''.join(FRACTIONS)}])", _sign_fraction),
+        (rf"(\d[\d,]{{0,30}})(?:st|nd|rd|th){END}", _ordinal),
+        (rf"([A-Z]{{2}}),?\s+(\d{{5}})(?:-(\d{{4}}))?{END}", _state),
+        (rf"\d+(?:\.\d+){{2,5}}{END}", _version),
+        (r"ca?\.\s(?=\d{3,4}\b)", lambda m, _: words("circa", m)),
+        (rf"({NUMBER})\^([-−]?\d{{1,3}}){END}", _power),
+        (rf"(\d+(?:\.\d+)?)([x×]){END}", _times),
+        (rf"(\d+(?:\.\d+)?)\s?(x)\s?(\d+(?:\.\d+)?)(s)?{END}", _by),
+        (r"(\d{1,3}(?:,\d{3}){0,4}|\d{1,6})[-–—](\d{1,3}(?:,\d{3}){1,4}|\d{1,6})(?![\w-]|[.,]\d)", _range),
+        (rf"(\d+):(\d+){END}", _range),
+        (rf"(\d+)([A-Z]{{1,2}}){END}", _letters),
+        (rf"{MINUS}(?P<number>{NUMBER})(?:\s+(?P<big>{BIG}){END})?", _number),
+    )
+]  # fmt: skip
