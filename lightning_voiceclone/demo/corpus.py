@@ -31,7 +31,7 @@ MARKER = ".said.json"  # in each folder: what was said there, and how
 
 @dataclass(frozen=True)
 class EspeakVoice:
-    """A speaker: settings of espeak-ng, in the terms of :meth:`lightning_voiceclone.demo.espeak.Espeak.speak`."""
+    """A speaker: settings of espeak-ng, in the terms of :meth:`lightning_voiceclone.text.espeak.Espeak.speak`."""
 
     name: str
     voice: str
@@ -124,7 +124,7 @@ def _speak(folder: Path, said: Mapping[str, tuple[EspeakVoice, str]]) -> None:
         made = None
     if made == wanted and all((folder / name).is_file() for name in said):
         return
-    from lightning_voiceclone.demo.espeak import Espeak
+    from lightning_voiceclone.text.espeak import Espeak
 
     espeak = Espeak()  # one for each folder: its first sentence is then the same, whichever folders were kept
     with atomic_folder(folder) as temporary:

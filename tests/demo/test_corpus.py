@@ -14,7 +14,7 @@ from lightning_voiceclone.inference.screening import screen_references, screen_s
 
 needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None,
-    reason="espeakng-loader (the extra demo) is not installed",
+    reason="espeakng-loader (the extra espeak) is not installed",
 )
 
 

@@ -10,8 +10,8 @@ TEXT = "The family painted the gate."
 
 @pytest.fixture
 def espeak():
-    pytest.importorskip("espeakng_loader", reason="espeakng-loader (the extra demo) is not installed")
-    from lightning_voiceclone.demo.espeak import Espeak
+    pytest.importorskip("espeakng_loader", reason="espeakng-loader (the extra espeak) is not installed")
+    from lightning_voiceclone.text.espeak import Espeak
 
     return Espeak()
 
@@ -26,7 +26,7 @@ def test_speech_is_audible_and_within_range(espeak):
 
 
 def test_a_fresh_synthesiser_repeats_and_other_instances_do_not_disturb_it(espeak):
-    from lightning_voiceclone.demo.espeak import Espeak
+    from lightning_voiceclone.text.espeak import Espeak
 
     first = [espeak.speak(text, "en-us", "linda")[0] for text in (TEXT, "A dog sang.")]
     other = Espeak()
@@ -67,8 +67,8 @@ def test_what_cannot_be_spoken_is_refused(espeak, arguments, words):
 
 
 def test_a_missing_package_is_reported_with_its_remedy(monkeypatch):
-    from lightning_voiceclone.demo.espeak import speak
+    from lightning_voiceclone.text.espeak import speak
 
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(LVCError, match=r'pip install "lightning-voiceclone\[demo\]"'):
+    with pytest.raises(LVCError, match=r'pip install "lightning-voiceclone\[espeak\]"'):
         speak(TEXT)

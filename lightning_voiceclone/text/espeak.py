@@ -1,6 +1,7 @@
-"""Speech from text by espeak-ng, through the package ``espeakng-loader``, which carries the library and its data.
+"""Speech and phonemes from text by espeak-ng, through the package ``espeakng-loader``, which carries the library.
 
-espeak-ng is GPL-3.0: this module is imported by the demonstration alone, and loads the library only when asked to.
+espeak-ng is GPL-3.0: the library is loaded only for the demonstration's corpus, for texts in other languages than
+English, and to measure the aligner.
 """
 
 import ctypes
@@ -9,6 +10,7 @@ import tempfile
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +18,24 @@ from lightning_voiceclone.errors import LVCError, nearest
 
 # From espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_RETRIEVAL = 1
-INITIALIZE_DONT_EXIT = 0x8000
+INITIALIZE_PHONEME_EVENTS, INITIALIZE_PHONEME_IPA, INITIALIZE_DONT_EXIT = 0x0001, 0x0002, 0x8000
+EVENT_LIST_TERMINATED, EVENT_PHONEME = 0, 7
 POSITION_CHARACTER = 1
 CHARS_UTF8 = 1
+PHONEMES_IPA = 2
 RATE, PITCH = 1, 3
 BUFFER_MILLISECONDS = 500
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+class _Event(ctypes.Structure):
+    """``espeak_EVENT`` of speak_lib.h; ``name`` is the text of a phoneme, without a zero if it has 8 bytes."""
+
+    _fields_ = [("type", ctypes.c_int), ("identifier", ctypes.c_uint), ("position", ctypes.c_int),
+                ("length", ctypes.c_int), ("milliseconds", ctypes.c_int), ("sample", ctypes.c_int),
+                ("user", ctypes.c_void_p), ("name", ctypes.c_char * 8)]  # fmt: skip
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class Espeak:
@@ -41,8 +54,8 @@ class Espeak:
             import espeakng_loader
         except ImportError as error:
             raise LVCError(
-                "the demonstration's corpus needs the package espeakng-loader, which is not installed;"
-                ' pip install "lightning-voiceclone[demo]"'
+                "espeak-ng needs the package espeakng-loader, which is not installed;"
+                ' pip install "lightning-voiceclone[espeak]"'
             ) from error
         data = Path(espeakng_loader.get_data_path())
         library = Path(espeakng_loader.get_library_path())
@@ -51,6 +64,7 @@ class Espeak:
         self._variants = data / "voices" / "!v"
         self._lock = threading.Lock()
         self._heard: list[np.ndarray] = []
+        self._events: list[tuple[float, str]] = []
         self._callback = _CALLBACK(self._hear)  # kept, or it would be freed while the library still calls it
         # espeak-ng cuts the path of its data off after 160 characters, hence the link of a short name.
         home = _linked(data, folder / "data")
@@ -58,7 +72,10 @@ class Espeak:
         try:
             self._library = ctypes.CDLL(str(copy))
             self.sample_rate = self._library.espeak_Initialize(
-                AUDIO_OUTPUT_RETRIEVAL, BUFFER_MILLISECONDS, str(home).encode(), INITIALIZE_DONT_EXIT
+                AUDIO_OUTPUT_RETRIEVAL,
+                BUFFER_MILLISECONDS,
+                str(home).encode(),
+                INITIALIZE_PHONEME_EVENTS | INITIALIZE_PHONEME_IPA | INITIALIZE_DONT_EXIT,
             )
         except OSError as error:
             raise LVCError(f"espeak-ng at {library} does not load: {error}; reinstall espeakng-loader") from error
@@ -91,6 +108,7 @@ class Espeak:
             )
         with self._lock:
             self._heard.clear()
+            self._events.clear()
             name = f"{voice}+{variant}" if variant else voice
             if self._library.espeak_SetVoiceByName(name.encode()) != 0:
                 raise LVCError(f"espeak-ng has no voice {voice!r}; try en-us, en-gb-x-rp or en-gb-scotland")
@@ -106,13 +124,45 @@ class Espeak:
             raise LVCError(f"espeak-ng said nothing for the text {text!r} (status {failed}); give it some words")
         return samples.astype(np.float32) / 32768, self.sample_rate
 
+    def timed(self, text: str, **options: Any) -> tuple[np.ndarray, int, list[tuple[float, str]]]:
+        """As :meth:`speak`, with the second at which each phoneme begins, and its symbols of IPA; empty for a pause."""
+        audio, rate = self.speak(text, **options)
+        return audio, rate, list(self._events)
+
+    def phonemes(self, text: str, language: str) -> str:
+        """A text in IPA, its words separated by blanks, its clauses by line breaks.
+
+        Args:
+            text: to be spoken.
+            language: as espeak-ng names it, such as de or fr.
+
+        Raises:
+            LVCError: if there is no such language.
+        """
+        with self._lock:
+            if self._library.espeak_SetVoiceByName(language.encode()) != 0:
+                raise LVCError(f"espeak-ng has no language {language!r}; try de, fr, es, it, nl, pl, ru or ja")
+            self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+            buffer = ctypes.create_string_buffer(text.encode() + b"\0")
+            place = ctypes.c_void_p(ctypes.addressof(buffer))
+            clauses = []
+            while place.value:
+                said = self._library.espeak_TextToPhonemes(ctypes.byref(place), CHARS_UTF8, PHONEMES_IPA)
+                clauses.append((said or b"").decode())
+        return "\n".join(clause.strip() for clause in clauses if clause.strip())
+
     def variants(self) -> list[str]:
         """Names of the timbres that there are."""
         return sorted(path.name for path in self._variants.iterdir())
 
-    def _hear(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None) -> int:
+    def _hear(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]") -> int:
         if samples and count:
             self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        at = 0
+        while events and events[at].type != EVENT_LIST_TERMINATED:
+            if events[at].type == EVENT_PHONEME:
+                self._events.append((events[at].milliseconds / 1000, events[at].name.decode("utf-8", "replace")))
+            at += 1
         return 0
 
 
