@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -57,11 +57,13 @@ class Scanned:
         text: all of it.
         items: found so far.
         shouted: whether all words are in capitals, so that these mean nothing.
+        own: words in small letters that are spoken as one word, however they are written.
     """
 
     text: str
     items: list[Item]
     shouted: bool = False
+    own: Container[str] = ()
 
     def before(self, place: int) -> str:
         """The word before a place as it is written, with its period; empty after other punctuation."""
@@ -107,4 +109,6 @@ def is_letter(word: str) -> bool:
 def plain_word(text: str) -> str:
     """A written word in small letters a to z and apostrophes: without accents, with ligatures resolved."""
     lowered = "".join(LETTERS.get(letter, letter) for letter in text.translate(APOSTROPHE).lower())
-    return "".join(c for c in unicodedata.normalize("NFKD", lowered) if not unicodedata.combining(c)).translate(APOSTROPHE)
+    return "".join(c for c in unicodedata.normalize("NFKD", lowered) if not unicodedata.combining(c)).translate(
+        APOSTROPHE
+    )

@@ -19,15 +19,15 @@ ABBREVIATIONS = {
     "vol": "volume", "fig": "figure", "figs": "figures", "ch": "chapter", "sec": "section", "eq": "equation",
     "ed": "edition", "min": "minimum", "max": "maximum", "avg": "average", "misc": "miscellaneous",
     "ave": "avenue", "blvd": "boulevard", "rd": "road", "ln": "lane", "pl": "place", "sq": "square", "hwy": "highway",
-    "apt": "apartment", "mt": "mount", "ft": "fort", "ext": "extension", "tel": "telephone", "ave.": "avenue",
-    "i.e": "that is", "e.g": "for example", "cf": "compare", "al": "al",
+    "apt": "apartment", "mt": "mount", "ft": "fort", "ext": "extension", "tel": "telephone",
+    "cf": "compare", "al": "al",
 }  # fmt: skip
 # Those that are no abbreviation without the period, or only before a number or a name.
 NEEDS_PERIOD = set(
-    "co gen col sen gov rev hon sec ed min max pres ch ext tel fig pl ln sq al est inc est ave cf mt ft maj inst"
+    "co gen col sen gov rev hon sec ed min max pres ch ext tel fig pl ln sq al est ave cf mt ft maj inst"
     " vol eq approx".split()
 )
-BARE = set("mr mrs ms jr sr vs etc dept ltd corp blvd rd apt approx govt intl ave hwy prof inc ltd".split())
+BARE = set("mr mrs ms jr sr vs etc dept ltd corp blvd rd apt approx govt intl ave hwy prof inc".split())
 BEFORE_NUMBER = {"no": "number", "nos": "numbers", "p": "page", "pp": "pages", "art": "article", "par": "paragraph"}
 OTHER = {
     "w/o": "without", "w/": "with", "a.k.a.": "also known as", "phd": "p h d", "ph.d.": "p h d", "e.g.": "for example",

@@ -27,6 +27,7 @@ from lightning_voiceclone.text.tables import (
 
 Match = re.Match[str]
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+BEFORE_MORE = {"min", "max", "est", "al"}  # abbreviations only where something follows
 VOWELS = set("aeiouy")
 NET = {"www": "w w w", "http": "h t t p", "https": "h t t p s", "js": "j s", "io": "i o", "ai": "a i", "uk": "u k",
        "eu": "e u", "us": "u s", "py": "p y", "html": "h t m l", "pdf": "p d f"}  # fmt: skip
@@ -83,25 +84,28 @@ def _stop(match: Match, scanned: Scanned, ends: bool) -> list[Item]:
 
 
 def _abbreviation(match: Match, scanned: Scanned) -> Sequence[Item] | None:
-    written, period = match["word"], match["period"]
-    word = written.lower()
+    word, period = match["word"].lower(), match["period"]
     following = scanned.text[match.end() : match.end() + 4].lstrip(" \t")
-    if word in BEFORE_NUMBER and period and following[:1].isdecimal():
-        return words(BEFORE_NUMBER[word], match)
-    if word in DAY_NAMES and written[0].isupper() and period:
-        return words(DAY_NAMES[word], match) + _stop(match, scanned, False)
-    if word in MONTH_NAMES and written[0].isupper() and period and word != "may":
-        return words(MONTH_NAMES[word], match) + _stop(match, scanned, False)
-    if written in DIRECTIONS and period and re.match(rf"\s+[A-Z]\w+\s+(?:{STREETS})\b", scanned.text[match.end() :][:60]):
-        return words(DIRECTIONS[written], match)
-    said = ABBREVIATIONS.get(word)
-    if said is None or (not period and (word in NEEDS_PERIOD or word not in BARE)):
-        return None
-    if word in ("min", "max", "est", "no", "al", "in") and not re.match(r"[\dA-Za-z]", following):
-        return None
-    if word in ("ft", "mt") and not following[:1].isupper():
-        return None
-    return words(said, match) + _stop(match, scanned, word in ("jr", "sr", "inc", "ltd", "co", "corp", "etc"))
+    said = _with_period(match, scanned, following) if period else ""
+    if not said and word in ABBREVIATIONS and (word not in NEEDS_PERIOD if period else word in BARE - NEEDS_PERIOD):
+        said = ABBREVIATIONS[word]
+    ends = word in ("jr", "sr", "inc", "ltd", "co", "corp", "etc")
+    return words(said, match) + _stop(match, scanned, ends) if said else None
+
+
+def _with_period(match: Match, scanned: Scanned, following: str) -> str:
+    """What stands for a word with a period that is an abbreviation only here; empty where it is none."""
+    written, word = match["word"], match["word"].lower()
+    if word in BEFORE_NUMBER and following[:1].isdecimal():
+        return BEFORE_NUMBER[word]
+    if written[0].isupper() and word in DAY_NAMES:
+        return DAY_NAMES[word]
+    if written[0].isupper() and word in MONTH_NAMES and word != "may":
+        return MONTH_NAMES[word]
+    if written in DIRECTIONS and re.match(rf"\s+[A-Z]\w+\s+(?:{STREETS})\b", scanned.text[match.end() :][:60]):
+        return DIRECTIONS[written]
+    followed = following[:1].isupper() if word in ("ft", "mt") else following[:1].isalnum() or word not in BEFORE_MORE
+    return ABBREVIATIONS[word] if word in NEEDS_PERIOD & ABBREVIATIONS.keys() and followed else ""
 
 
 def _initials(match: Match, scanned: Scanned) -> Sequence[Item] | None:
