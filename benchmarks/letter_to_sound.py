@@ -52,8 +52,10 @@ def align(letters, phonemes, score):
 def aligned(pairs):
     """Each word's letters with their phonemes, by hard expectation maximisation from a flat start."""
     sample = random.Random(0).sample(pairs, min(SAMPLE, len(pairs)))
+
     def score(letter, phonemes):
         return -1.0 if len(phonemes) == 1 else -2.0 - 0.5 * len(phonemes)
+
     for iteration in range(ITERATIONS):
         chosen = pairs if iteration == ITERATIONS - 1 else sample
         counts, found = collections.Counter(), []
@@ -65,8 +67,10 @@ def aligned(pairs):
         totals = collections.Counter()
         for (letter, _), count in counts.items():
             totals[letter] += count
+
         def score(letter, phonemes, counts=counts, totals=totals):
             return math.log((counts[letter, phonemes] + 0.01) / (totals[letter] + 1))
+
         print(f"alignment {iteration + 1}: {len(found)} words, {len(counts)} pairs", flush=True)
     return found
 

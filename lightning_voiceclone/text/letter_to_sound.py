@@ -46,7 +46,9 @@ class Model:
             self._of_letter.setdefault(letter, []).append(number + 2)
 
     @classmethod
-    def from_counts(cls, symbols: Sequence[Pair], grams: Sequence[Mapping[tuple[int, ...], int]], least: int) -> "Model":
+    def from_counts(
+        cls, symbols: Sequence[Pair], grams: Sequence[Mapping[tuple[int, ...], int]], least: int
+    ) -> "Model":
         """A model by Witten and Bell's interpolation.
 
         Args:
@@ -108,7 +110,9 @@ class Model:
 
         Exactly one vowel has the primary stress, where there is a vowel.
         """
-        beam: list[tuple[float, tuple[int, ...], bool, tuple[int, ...]]] = [(0.0, (BEGIN,) * (self.order - 1), False, ())]
+        beam: list[tuple[float, tuple[int, ...], bool, tuple[int, ...]]] = [
+            (0.0, (BEGIN,) * (self.order - 1), False, ())
+        ]
         for letter in word:
             grown: dict[tuple[tuple[int, ...], bool], tuple[float, tuple[int, ...]]] = {}
             for cost, context, stressed, path in beam:
@@ -126,7 +130,7 @@ class Model:
         path = min(ended, key=lambda one: (not one[1], one[0]))[2]
         return [phoneme for number in path for phoneme in self.symbols[number - 2][1]]
 
-    @functools.lru_cache(maxsize=200_000)  # noqa: B019: a model lives as long as the process
+    @functools.lru_cache(maxsize=200_000)  # noqa: B019 - a model lives as long as the process
     def _cost(self, context: tuple[int, ...], number: int) -> int:
         spent = 0
         while True:
