@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": (TRAINING, "resynthesise crops of the test split and write them as WAV"),
     "clone": ("lightning_voiceclone.cli.clone", "convert a recording to the voice of a reference"),
     "live": ("lightning_voiceclone.cli.live", "convert a microphone, or a file in its place, as it comes in"),
+    "phonemes": ("lightning_voiceclone.cli.phonemes", "print how a text is to be spoken: words and phonemes"),
     "adapt": ("lightning_voiceclone.cli.adapt", "fine-tune a model on half a minute of one speaker"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a model folder, which loads without Lightning"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),

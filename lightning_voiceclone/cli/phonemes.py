@@ -1,0 +1,63 @@
+"""``lvc phonemes``."""
+
+import json
+import sys
+from pathlib import Path
+
+from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.utils.terminal import printable
+
+MOST_BYTES = 8 << 20
+COLUMNS = ("written", "spoken", "origin", "phonemes")
+
+
+def run(argv: list[str]) -> int:
+    """Print how a text is to be spoken: words, their phonemes, and where each came from."""
+    parser = CommandParser("lvc phonemes", description="Print how an English text is to be spoken: the words with their"
+                                     " phonemes (ARPAbet), and where these came from: markup, lexicon, dictionary,"
+                                     " letter (its name), rule (another form of a word of the dictionary), or letters"
+                                     " (guessed from the spelling).")  # fmt: skip
+    parser.add_argument(
+        "text", nargs="?", metavar="TEXT", help="what is to be said, perhaps with markup (docs/text.md)"
+    )
+    parser.add_argument("--text-file", metavar="FILE", help="read it from a file, UTF-8; - is standard input")
+    parser.add_argument("--lexicon", metavar="FILE", help="own pronunciations, which come first: lines of a word, a tab"
+                        " and its phonemes, in ARPAbet or /IPA/")  # fmt: skip
+    parser.add_argument("--language", default="en-us", help="another than English is pronounced by espeak-ng, with the"
+                        " nearest English phonemes: such as de (extra espeak)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print all of it, with places and tokens, as JSON")
+    options = parser.parse_args(argv)
+    if (options.text is None) == (options.text_file is None):
+        raise ConfigurationError("give either a text or --text-file FILE")
+    from lightning_voiceclone.text.frontend import FrontEnd, describe
+    from lightning_voiceclone.text.lexicon import read_lexicon
+
+    text = options.text if options.text is not None else _read(options.text_file)
+    lexicon = read_lexicon(options.lexicon) if options.lexicon else None
+    spoken = FrontEnd(lexicon, language=options.language).pronounce(text)
+    for one in spoken.skipped[:10]:
+        print(f"lvc: warning: {printable(describe(one.character, one.start))} is not spoken", file=sys.stderr)
+    if len(spoken.skipped) > 10:
+        print(f"lvc: warning: {len(spoken.skipped) - 10} more characters are not spoken", file=sys.stderr)
+    if options.json:
+        print(json.dumps(spoken.as_dict(), ensure_ascii=False))
+    else:
+        _print(spoken.explained())
+    return 0
+
+
+def _read(path: str) -> str:
+    from lightning_voiceclone.text.lexicon import decode
+    from lightning_voiceclone.utils.reading import bounded_bytes
+
+    if path == "-":
+        return decode(sys.stdin.buffer.read(MOST_BYTES), "standard input")
+    return decode(bounded_bytes(Path(path), MOST_BYTES, "split it into parts"), path)
+
+
+def _print(rows: list[tuple[str, str, str, str]]) -> None:
+    table = [tuple(column.upper() for column in COLUMNS), *(tuple(map(printable, row)) for row in rows)]
+    widths = [max(len(row[at]) for row in table) for at in range(3)]
+    for row in table:
+        print("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]).rstrip())
