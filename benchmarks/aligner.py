@@ -1,0 +1,118 @@
+"""Train the aligner on recordings with transcripts, and measure it by the event times of espeak-ng.
+
+    python benchmarks/aligner.py TABLE --output aligner.pt [--recordings 160] [--iterations 10]
+    python benchmarks/aligner.py --aligner aligner.pt
+
+TABLE is tab-separated, with the columns path, text and split, of which the rows "train" are used.
+"""
+
+import argparse
+import csv
+import random
+import time
+
+import numpy as np
+import soxr
+import torch
+
+from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.demo.sentences import compose
+from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.aligner import PhonemeAligner
+from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
+from lightning_voiceclone.text.espeak import Espeak
+from lightning_voiceclone.text.frontend import FrontEnd
+from lightning_voiceclone.text.inventory import parse_ipa
+
+RATE, CHANNELS = 16_000, 192
+VOICES = (("en-us", "m3"), ("en-us", "f2"), ("en-us", "m7"), ("en-us", "f4"), ("en-us", ""), ("en-gb-x-rp", "f3"))
+SPEED = 150  # words a minute
+
+
+class Content:
+    """Content frames of audio, (C, T) at 50 a second."""
+
+    def __init__(self):
+        self.mel = MelSpectrogram()
+        dims = Dims(features=80, frame_rate=100.0)
+        self.encoder = TransformerContentEncoder(dims, channels=CHANNELS, layers=4, pretrained="content_wide").eval()
+
+    @torch.inference_mode()
+    def __call__(self, audio):
+        return self.encoder(self.mel(torch.from_numpy(audio)[None]))[0].clone()
+
+
+def train(options, content):
+    with open(options.table, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row["split"] == "train"]
+    random.Random(0).shuffle(rows)
+    front, data = FrontEnd(), []
+    for row in rows[: options.recordings]:
+        try:
+            words = [word.phonemes for word in front.pronounce(row["text"].lower()).words]
+        except LVCError as error:
+            print(row["path"], error)
+            continue
+        data.append((content(read_audio(row["path"], RATE)[0]), words))
+    aligner = PhonemeAligner(CHANNELS, side=options.side)
+    start = time.process_time()
+    for iteration in range(options.iterations):
+        score = aligner.fit(data, even=iteration == 0)
+        print(f"iteration {iteration}: {score:.3f} nats a frame, {time.process_time() - start:.0f} s", flush=True)
+    torch.save(aligner.state_dict(), options.output)
+    return aligner
+
+
+def errors(aligner, content):
+    """Signed errors in seconds of each phoneme's beginning, by voice."""
+    found, texts = {}, compose(72, 20)
+    for number, (voice, variant) in enumerate(VOICES):
+        espeak, some = Espeak(), []
+        for text in texts[number :: len(VOICES)]:
+            audio, rate, events = espeak.timed(text, voice=voice, variant=variant, rate=SPEED)
+            words, times = [[]], []
+            for second, symbol in events:
+                if not symbol:
+                    words.append([])
+                    continue
+                phonemes = parse_ipa(symbol)
+                times += [second, *[None] * (len(phonemes) - 1)]
+                words[-1] += phonemes
+            words = [word for word in words if word]
+            frames = content(soxr.resample(audio, rate, RATE).astype(np.float32))
+            starts = [one.start for word in aligner.align(frames, words) for one in word]
+            some += [at - true for at, true in zip(starts, times, strict=True) if true is not None]
+        found[voice, variant] = np.array(some)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", nargs="?")
+    parser.add_argument("--aligner")
+    parser.add_argument("--output", default="aligner.pt")
+    parser.add_argument("--recordings", type=int, default=160)
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--side", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    content = Content()
+    if options.table:
+        aligner = train(options, content)
+    else:
+        aligner = PhonemeAligner(CHANNELS, side=options.side)
+        aligner.load_state_dict(torch.load(options.aligner, weights_only=True))
+    by_voice = errors(aligner, content)
+    for name, some in [*by_voice.items(), (("all", ""), np.concatenate(list(by_voice.values())))]:
+        off, middle = np.abs(some) * 1000, np.median(some) * 1000
+        print(
+            f"{'+'.join(filter(None, name))}: {len(some)} phonemes, median error {np.median(off):.0f} ms, 95% within"
+            f" {np.percentile(off, 95):.0f} ms; {np.mean(off <= 50):.1%} within 50 ms; median of the signed"
+            f" {middle:+.0f} ms"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""When each phoneme is spoken: a linear classifier of content frames, and the best path through a text's phonemes."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_voiceclone.core.validation import check_positive
+from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.text.inventory import CONSONANTS, VOWELS
+
+SILENCE = 0  # a class is silence, or a phoneme without its stress
+CLASSES = ("", *CONSONANTS, *VOWELS)
+RIDGE = 1e-2  # times the mean variance, added to the covariance
+
+
+@dataclass(frozen=True)
+class Interval:
+    """When a phoneme is spoken.
+
+    Args:
+        start: seconds.
+        end: seconds; a silence after it is not counted.
+        score: mean probability of the phoneme in its frames, 0 to 1.
+    """
+
+    start: float
+    end: float
+    score: float
+
+
+class PhonemeAligner(nn.Module):
+    """Times of a text's phonemes in a recording of it.
+
+    Each class is a normal distribution of content in a window of frames, with one covariance for all (linear
+    discriminant analysis). The most probable path goes through all phonemes in order, one frame or more each, with
+    silences between words and at both ends where they are probable.
+
+    It is trained as hidden Markov models are (Viterbi training; Rabiner 1989, section VI): from even times, the classes
+    and the paths are computed in turn. A network trained by CTC outputs peaks, whose edges are no times.
+
+    Args:
+        channels: C of the content.
+        frame_rate: of the content, in frames a second.
+        side: frames on either side in the window.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, channels: int, *, frame_rate: float = 50.0, side: int = 1):
+        super().__init__()
+        check_positive(type(self).__name__, channels=channels, frame_rate=frame_rate)
+        self.frame_rate, self.side = frame_rate, side
+        self.register_buffer("weight", torch.zeros(len(CLASSES), channels * (2 * side + 1)))
+        self.register_buffer("bias", torch.zeros(len(CLASSES)))
+
+    def forward(self, content: Tensor) -> Tensor:
+        """Logarithms of the classes' probabilities (T, 40), each class as probable before, of content (C, T)."""
+        return F.linear(self._windows(content), self.weight, self.bias).log_softmax(1)
+
+    def align(self, content: Tensor, words: Sequence[Sequence[str]]) -> list[list[Interval]]:
+        """When each phoneme of each word is spoken.
+
+        Args:
+            content: (C, T) of the recording.
+            words: phonemes of each word, with or without stress.
+
+        Returns:
+            An interval for each phoneme of each word; in order, without overlap, in steps of a frame.
+
+        Raises:
+            RecordingError: if there are more phonemes than frames, or none.
+        """
+        scores = self(content)
+        path = best_path(scores, words)
+        said = scores.exp()
+        found = iter(_interval(first, last, float(said[first:last, kind].mean()), self.frame_rate)
+                     for kind, first, last in path)  # fmt: skip
+        return [[next(found) for _ in word] for word in words]
+
+    @torch.no_grad()
+    def fit(self, recordings: Iterable[tuple[Tensor, Sequence[Sequence[str]]]], *, even: bool = False) -> float:
+        """One iteration of training: paths by the classes as they are, then the classes by these paths.
+
+        Args:
+            recordings: content (C, T), and the phonemes of each word.
+            even: phonemes of the same length instead of paths: the first iteration of all.
+
+        Returns:
+            Mean logarithm of the probability of a frame's class before the classes changed; 0 for even times.
+        """
+        width = self.weight.shape[1]
+        counts = torch.zeros(len(CLASSES), dtype=torch.float64)
+        sums = torch.zeros(len(CLASSES), width, dtype=torch.float64)
+        square = torch.zeros(width, width, dtype=torch.float64)
+        total = 0.0
+        for content, words in recordings:
+            labels = even_labels(content.shape[1], words) if even else self._labels(content, words)
+            x = self._windows(content)
+            total += 0.0 if even else float(self(content).gather(1, labels[:, None]).sum())
+            counts += torch.bincount(labels, minlength=len(CLASSES))
+            sums.index_add_(0, labels, x.double())
+            square += (x.T @ x).double()
+        self._solve(counts, sums, square)
+        return total / float(counts.sum())
+
+    def _solve(self, counts: Tensor, sums: Tensor, square: Tensor) -> None:
+        means = sums / counts.clamp_min(1)[:, None]
+        covariance = (square - (means * counts[:, None]).T @ means) / counts.sum()
+        covariance.diagonal().add_(RIDGE * covariance.diagonal().mean())
+        weight = torch.linalg.solve(covariance, means.T).T
+        self.weight.copy_(weight)
+        self.bias.copy_(torch.where(counts > 0, -(weight * means).sum(1) / 2, -math.inf))  # a class not seen: never
+
+    def _labels(self, content: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
+        labels = torch.full((content.shape[1],), SILENCE)
+        for kind, first, last in best_path(self(content), words):
+            labels[first:last] = kind
+        return labels
+
+    def _windows(self, content: Tensor) -> Tensor:
+        """(T, C * window) of content (C, T)."""
+        padded = F.pad(content[None], (self.side, self.side), mode="replicate")[0]
+        return padded.unfold(1, 2 * self.side + 1, 1).permute(1, 0, 2).flatten(1)
+
+
+def _interval(first: int, last: int, score: float, frame_rate: float) -> Interval:
+    return Interval(first / frame_rate, last / frame_rate, score)
+
+
+def classes(word: Sequence[str]) -> list[int]:
+    """Numbers of phonemes' classes."""
+    return [CLASSES.index(phoneme.rstrip("012")) for phoneme in word]
+
+
+def even_labels(frames: int, words: Sequence[Sequence[str]]) -> Tensor:
+    """Classes (T,) of phonemes of the same length, with a silence of the length of one at either end."""
+    kinds = torch.tensor([SILENCE, *(kind for word in words for kind in classes(word)), SILENCE])
+    return kinds[torch.arange(frames) * len(kinds) // frames]
+
+
+def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int, int, int]]:
+    """The most probable times of phonemes (Viterbi's algorithm).
+
+    Args:
+        scores: (T, 40) logarithms of the classes' probabilities.
+        words: phonemes of each word.
+
+    Returns:
+        For each phoneme its class, its first frame, and the frame after its last.
+
+    Raises:
+        RecordingError: if there are more phonemes than frames, or none.
+    """
+    kinds, optional = [SILENCE], [True]
+    for word in words:
+        kinds += [*classes(word), SILENCE]
+        optional += [*(False for _ in word), True]
+    needed = optional.count(False)
+    if not 0 < needed <= len(scores):
+        raise RecordingError(
+            f"the recording has {len(scores)} frames of content for {needed} phonemes; it must have one for each, and"
+            " there must be one at least: does it say this text?"
+        )
+    states = _states(scores[:, torch.tensor(kinds)].double().numpy(), np.array(optional))
+    found = []
+    for state in np.flatnonzero(~np.array(optional)):
+        frames = np.flatnonzero(states == state)
+        found.append((kinds[state], int(frames[0]), int(frames[-1]) + 1))
+    return found
+
+
+def _states(scores: np.ndarray, optional: np.ndarray) -> np.ndarray:
+    """State of each frame (T,) on the best path through states (T, S) in order; the optional may be left out."""
+    frames, count = scores.shape
+    leap = np.where(np.concatenate([[False, False], optional[1:-1]]), 0.0, -np.inf)  # over the state before
+    best = np.full(count, -np.inf)
+    best[:2] = scores[0, :2]
+    one, two = np.full(count, -np.inf), np.full(count, -np.inf)
+    back = np.zeros((frames, count), np.int8)
+    for frame in range(1, frames):
+        one[1:], two[2:] = best[:-1], best[:-2] + leap[2:]
+        further = np.maximum(one, two)
+        back[frame] = np.where(best >= further, 0, np.where(one >= two, 1, 2))
+        best = np.maximum(best, further) + scores[frame]
+    state = count - 1 if best[-1] >= best[-2] else count - 2
+    states = np.empty(frames, np.int64)
+    for frame in range(frames - 1, -1, -1):
+        states[frame] = state
+        state -= back[frame, state]
+    return states
