@@ -66,7 +66,7 @@ class FrontEnd:
     def _item(self, items: Sequence[Item], at: int) -> Word | Pause:
         item = items[at]
         if item.kind == "punctuation":
-            return Pause(item.text, item.start, item.end, _seconds(item))
+            return Pause(item.text, item.start, item.end, item.seconds)
         phonemes, origin = self._phonemes(items, at)
         return Word(item.text, item.start, item.end, phonemes, origin, item.rate, item.pitch)
 
@@ -78,7 +78,7 @@ class FrontEnd:
             return _letter_name(item.text), "letter"
         if self._foreign and item.text not in self.lexicon:
             return self._foreign.phonemes(item.text), "espeak"
-        meant = item.sense or (homographs.sense(items, at) if homographs.has_senses(item.text) else "")
+        meant = homographs.sense(items, at) if homographs.has_senses(item.text) else ""
         key = (item.text, meant)
         if key not in self._found:
             self._found[key] = self._look_up(*key)
@@ -156,10 +156,6 @@ def _spelled(word: str) -> tuple[str, ...]:
     return tuple(sound for letter in word if letter in LETTER_NAMES for sound in LETTER_NAMES[letter])
 
 
-def _seconds(item: Item) -> float | None:
-    return float(item.sense) if item.text == inventory.BREAK else None
-
-
 def _pauses(items: Sequence[Word | Pause]) -> list[Word | Pause]:
     """Without marks before the first word, and of several in a row the weightiest; breaks stay."""
     weight = {mark: at for at, mark in enumerate(("(", ")", '"', ",", "—", ":", ";", "…", ".", "!", "?"))}
@@ -228,7 +224,7 @@ def _run(pieces: Sequence[markup.Piece], scan: Scan) -> list[Item]:
 
 
 def _break(piece: markup.Piece) -> Item:
-    return Item(inventory.BREAK, piece.places[0], piece.places[0], "punctuation", sense=repr(piece.pause))
+    return Item(inventory.BREAK, piece.places[0], piece.places[0], "punctuation", seconds=piece.pause)
 
 
 def _special(piece: markup.Piece, scan: Scan) -> list[Item]:

@@ -68,9 +68,9 @@ class Model:
             backing.update({context: kinds / (count + kinds) for context, (count, kinds) in totals.items()})
             now = {}
             for gram, count in counts.items():
-                total, kinds = totals[gram[:-1]]
+                spent, kinds = totals[gram[:-1]]
                 below = lower[gram[1:]] if size else lower[()]
-                now[gram] = (count + kinds * below) / (total + kinds)
+                now[gram] = (count + kinds * below) / (spent + kinds)
             lower = now
             for gram, value in now.items():
                 if size < 3 or counts[gram] >= least:

@@ -105,7 +105,8 @@ class Pronounced:
 
         A text that several words stand for is only at the first of them.
         """
-        rows, last = [], (-1, -1)
+        rows: list[tuple[str, str, str, str]] = []
+        last = (-1, -1)
         for item in self.items:
             place = (item.start, item.end)
             written = "" if place == last else self.text[item.start : item.end]

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from lightning_voiceclone.text.tables import LETTERS
@@ -29,24 +29,20 @@ class Item:
         start: of the characters of the text that it stands for.
         end: after the last of them.
         kind: "letter" is a word that is the name of a letter, perhaps with ``'s``.
-        sense: of a word of several pronunciations: "verb", "noun", "past" and so on; empty where it is not known.
         rate: factor of the rate of speaking.
         pitch: factor of the pitch.
         phonemes: given in the markup, with their stress; empty where they are to be found.
+        seconds: of a break in the markup; None of all else.
     """
 
     text: str
     start: int
     end: int
     kind: ItemKind = "word"
-    sense: str = ""
     rate: float = 1.0
     pitch: float = 1.0
     phonemes: tuple[str, ...] = ()
-
-    def moved(self, by: int) -> "Item":
-        """The same at another place."""
-        return replace(self, start=self.start + by, end=self.end + by)
+    seconds: float | None = None
 
 
 @dataclass
