@@ -1,4 +1,4 @@
-"""When each phoneme is spoken: a linear classifier of content frames, and the best path through a text's phonemes."""
+"""When each phoneme is spoken: a linear classifier of frames, and the best path through a text's phonemes."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ class Interval:
 class PhonemeAligner(nn.Module):
     """Times of a text's phonemes in a recording of it.
 
-    Each class is a normal distribution of content in a window of frames, with one covariance for all (linear
+    Each class is a normal distribution of what a window of frames holds, with one covariance for all (linear
     discriminant analysis). The most probable path goes through all phonemes in order, one frame or more each, with
     silences between words and at both ends where they are probable.
 
@@ -44,30 +44,31 @@ class PhonemeAligner(nn.Module):
     and the paths are computed in turn. A network trained by CTC outputs peaks, whose edges are no times.
 
     Args:
-        channels: C of the content.
-        frame_rate: of the content, in frames a second.
+        channels: C of the frames: those of the content, and of the mel bands where they are joined to it. Content alone
+            knows the phonemes, but less well where they begin.
+        frame_rate: in frames a second.
         side: frames on either side in the window.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, channels: int, *, frame_rate: float = 50.0, side: int = 1):
+    def __init__(self, channels: int, *, frame_rate: float, side: int = 1):
         super().__init__()
         check_positive(type(self).__name__, channels=channels, frame_rate=frame_rate)
         self.frame_rate, self.side = frame_rate, side
         self.register_buffer("weight", torch.zeros(len(CLASSES), channels * (2 * side + 1)))
         self.register_buffer("bias", torch.zeros(len(CLASSES)))
 
-    def forward(self, content: Tensor) -> Tensor:
-        """Logarithms of the classes' probabilities (T, 40), each class as probable before, of content (C, T)."""
-        return F.linear(self._windows(content), self.weight, self.bias).log_softmax(1)
+    def forward(self, frames: Tensor) -> Tensor:
+        """Logarithms of the classes' probabilities (T, 40), each class as probable before, of frames (C, T)."""
+        return F.linear(self._windows(frames), self.weight, self.bias).log_softmax(1)
 
-    def align(self, content: Tensor, words: Sequence[Sequence[str]]) -> list[list[Interval]]:
+    def align(self, frames: Tensor, words: Sequence[Sequence[str]]) -> list[list[Interval]]:
         """When each phoneme of each word is spoken.
 
         Args:
-            content: (C, T) of the recording.
+            frames: (C, T) of the recording.
             words: phonemes of each word, with or without stress.
 
         Returns:
@@ -76,7 +77,7 @@ class PhonemeAligner(nn.Module):
         Raises:
             RecordingError: if there are more phonemes than frames, or none.
         """
-        scores = self(content)
+        scores = self(frames)
         path = best_path(scores, words)
         said = scores.exp()
         found = iter(_interval(first, last, float(said[first:last, kind].mean()), self.frame_rate)
@@ -88,7 +89,7 @@ class PhonemeAligner(nn.Module):
         """One iteration of training: paths by the classes as they are, then the classes by these paths.
 
         Args:
-            recordings: content (C, T), and the phonemes of each word.
+            recordings: frames (C, T), and the phonemes of each word.
             even: phonemes of the same length instead of paths: the first iteration of all.
 
         Returns:
@@ -99,10 +100,10 @@ class PhonemeAligner(nn.Module):
         sums = torch.zeros(len(CLASSES), width, dtype=torch.float64)
         square = torch.zeros(width, width, dtype=torch.float64)
         total = 0.0
-        for content, words in recordings:
-            labels = even_labels(content.shape[1], words) if even else self._labels(content, words)
-            x = self._windows(content)
-            total += 0.0 if even else float(self(content).gather(1, labels[:, None]).sum())
+        for frames, words in recordings:
+            labels = even_labels(frames.shape[1], words) if even else self._labels(frames, words)
+            x = self._windows(frames)
+            total += 0.0 if even else float(self(frames).gather(1, labels[:, None]).sum())
             counts += torch.bincount(labels, minlength=len(CLASSES))
             sums.index_add_(0, labels, x.double())
             square += (x.T @ x).double()
@@ -117,15 +118,15 @@ class PhonemeAligner(nn.Module):
         self.weight.copy_(weight)
         self.bias.copy_(torch.where(counts > 0, -(weight * means).sum(1) / 2, -math.inf))  # a class not seen: never
 
-    def _labels(self, content: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
-        labels = torch.full((content.shape[1],), SILENCE)
-        for kind, first, last in best_path(self(content), words):
+    def _labels(self, frames: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
+        labels = torch.full((frames.shape[1],), SILENCE)
+        for kind, first, last in best_path(self(frames), words):
             labels[first:last] = kind
         return labels
 
-    def _windows(self, content: Tensor) -> Tensor:
-        """(T, C * window) of content (C, T)."""
-        padded = F.pad(content[None], (self.side, self.side), mode="replicate")[0]
+    def _windows(self, frames: Tensor) -> Tensor:
+        """(T, C * window) of frames (C, T)."""
+        padded = F.pad(frames[None], (self.side, self.side), mode="replicate")[0]
         return padded.unfold(1, 2 * self.side + 1, 1).permute(1, 0, 2).flatten(1)
 
 
@@ -164,7 +165,7 @@ def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int,
     needed = optional.count(False)
     if not 0 < needed <= len(scores):
         raise RecordingError(
-            f"the recording has {len(scores)} frames of content for {needed} phonemes; it must have one for each, and"
+            f"the recording has {len(scores)} frames for {needed} phonemes; it must have one for each, and"
             " there must be one at least: does it say this text?"
         )
     states = _states(scores[:, torch.tensor(kinds)].double().numpy(), np.array(optional))

@@ -1,4 +1,4 @@
-"""Times of phonemes: the best path against all paths, and training from even times on frames made of known ones."""
+"""Times of phonemes: the best path against all paths, and training from even times on frames of known ones."""
 
 import itertools
 import math
@@ -36,7 +36,7 @@ def made(seed, count=12):
 
 @pytest.mark.slow
 def test_training_from_even_times_finds_the_true_ones():
-    aligner = PhonemeAligner(CHANNELS, side=1)
+    aligner = PhonemeAligner(CHANNELS, frame_rate=50, side=1)
     data = [(content, words) for content, words, _ in made(1)]
     scores = [aligner.fit(data, even=at == 0) for at in range(8)]
     assert scores[0] == 0
@@ -87,7 +87,7 @@ def test_no_silence_within_a_word():
 def test_as_many_frames_as_phonemes_are_enough_and_fewer_are_refused():
     scores = torch.zeros(3, len(CLASSES))
     assert [path[1:] for path in best_path(scores, [["B", "AA1", "B"]])] == [(0, 1), (1, 2), (2, 3)]
-    with pytest.raises(RecordingError, match="3 frames of content for 4 phonemes"):
+    with pytest.raises(RecordingError, match="3 frames for 4 phonemes"):
         best_path(scores, [["B", "AA1"], ["B", "B"]])
     with pytest.raises(RecordingError, match="for 0 phonemes"):
         best_path(scores, [])
@@ -95,7 +95,7 @@ def test_as_many_frames_as_phonemes_are_enough_and_fewer_are_refused():
 
 def test_a_class_that_was_never_seen_is_never_the_better_one():
     content = torch.randn(CHANNELS, 12, generator=torch.Generator().manual_seed(0))
-    aligner = PhonemeAligner(CHANNELS, side=0)
+    aligner = PhonemeAligner(CHANNELS, frame_rate=50, side=0)
     aligner.fit([(content, [["B", "AA1"]])], even=True)
     probabilities = aligner(content).exp()
     seen = [0, *classes(["B", "AA"])]
@@ -106,4 +106,4 @@ def test_a_class_that_was_never_seen_is_never_the_better_one():
 def test_even_labels_and_settings():
     assert even_labels(8, [["B"], ["N"]]).tolist() == [0, 0, *classes(["B", "B"]), *classes(["N", "N"]), 0, 0]
     with pytest.raises(ConfigurationError, match="channels is 0"):
-        PhonemeAligner(0)
+        PhonemeAligner(0, frame_rate=50)
