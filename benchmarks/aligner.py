@@ -1,7 +1,7 @@
 """Train the aligner on recordings with transcripts, and measure it by the event times of espeak-ng.
 
-    python benchmarks/aligner.py TABLE --output aligner.pt [--recordings 160] [--iterations 10]
-    python benchmarks/aligner.py --aligner aligner.pt
+    python benchmarks/aligner.py TABLE --output aligner.safetensors [--recordings 160] [--iterations 10]
+    python benchmarks/aligner.py --aligner aligner.safetensors
 
 TABLE is tab-separated, with the columns path, text and split, of which the rows "train" are used.
 """
@@ -14,6 +14,7 @@ import time
 import numpy as np
 import soxr
 import torch
+from safetensors.torch import load_file, save_file
 
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.core.part import Dims
@@ -26,7 +27,7 @@ from lightning_voiceclone.text.espeak import Espeak
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import parse_ipa
 
-RATE, FRAME_RATE, CHANNELS, BANDS = 16_000, 100.0, 192, 80
+RATE, FRAME_RATE, CHANNELS, BANDS, STRIDE = 16_000, 100.0, 192, 80, 3
 VOICES = (("en-us", "m3"), ("en-us", "f2"), ("en-us", "m7"), ("en-us", "f4"), ("en-us", ""), ("en-gb-x-rp", "f3"))
 SPEED = 150  # words a minute
 
@@ -49,8 +50,8 @@ class Frames:
         return torch.cat([content, mel[0] - mel[0].mean(1, keepdim=True)]).clone()
 
 
-def aligner_of(options):
-    return PhonemeAligner(CHANNELS + BANDS, frame_rate=FRAME_RATE, side=options.side)
+def new_aligner():
+    return PhonemeAligner(CHANNELS + BANDS, frame_rate=FRAME_RATE, side=1, stride=STRIDE)
 
 
 def train(options, frames_of):
@@ -65,18 +66,18 @@ def train(options, frames_of):
             print(row["path"], error)
             continue
         data.append((frames_of(read_audio(row["path"], RATE)[0]), words))
-    aligner = aligner_of(options)
+    aligner = new_aligner()
     start = time.process_time()
     for iteration in range(options.iterations):
         score = aligner.fit(data, even=iteration == 0)
         print(f"iteration {iteration}: {score:.3f} nats a frame, {time.process_time() - start:.0f} s", flush=True)
-    torch.save(aligner.state_dict(), options.output)
+    save_file(aligner.state_dict(), options.output)
     return aligner
 
 
 def errors(aligner, frames_of):
     """Signed errors in seconds of each phoneme's beginning, by voice."""
-    found, texts = {}, compose(72, 20)
+    found, texts = {}, compose(36, 20)
     for number, (voice, variant) in enumerate(VOICES):
         espeak, some = Espeak(), []
         for text in texts[number :: len(VOICES)]:
@@ -101,18 +102,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", nargs="?")
     parser.add_argument("--aligner")
-    parser.add_argument("--output", default="aligner.pt")
+    parser.add_argument("--output", default="aligner.safetensors")
     parser.add_argument("--recordings", type=int, default=160)
     parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--side", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
     frames_of = Frames()
     if options.table:
         aligner = train(options, frames_of)
     else:
-        aligner = aligner_of(options)
-        aligner.load_state_dict(torch.load(options.aligner, weights_only=True))
+        aligner = new_aligner()
+        aligner.load_state_dict(load_file(options.aligner))
     by_voice = errors(aligner, frames_of)
     for name, some in [*by_voice.items(), (("all", ""), np.concatenate(list(by_voice.values())))]:
         off, middle = np.abs(some) * 1000, np.median(some) * 1000

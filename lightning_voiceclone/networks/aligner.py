@@ -48,15 +48,16 @@ class PhonemeAligner(nn.Module):
             knows the phonemes, but less well where they begin.
         frame_rate: in frames a second.
         side: frames on either side in the window.
+        stride: frames from one of the window to the next.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, channels: int, *, frame_rate: float, side: int = 1):
+    def __init__(self, channels: int, *, frame_rate: float, side: int = 1, stride: int = 1):
         super().__init__()
-        check_positive(type(self).__name__, channels=channels, frame_rate=frame_rate)
-        self.frame_rate, self.side = frame_rate, side
+        check_positive(type(self).__name__, channels=channels, frame_rate=frame_rate, stride=stride)
+        self.frame_rate, self.side, self.stride = frame_rate, side, stride
         self.register_buffer("weight", torch.zeros(len(CLASSES), channels * (2 * side + 1)))
         self.register_buffer("bias", torch.zeros(len(CLASSES)))
 
@@ -126,8 +127,9 @@ class PhonemeAligner(nn.Module):
 
     def _windows(self, frames: Tensor) -> Tensor:
         """(T, C * window) of frames (C, T)."""
-        padded = F.pad(frames[None], (self.side, self.side), mode="replicate")[0]
-        return padded.unfold(1, 2 * self.side + 1, 1).permute(1, 0, 2).flatten(1)
+        reach = self.side * self.stride
+        padded = F.pad(frames[None], (reach, reach), mode="replicate")[0]
+        return torch.cat([padded[:, at : at + frames.shape[1]] for at in range(0, 2 * reach + 1, self.stride)]).T
 
 
 def _interval(first: int, last: int, score: float, frame_rate: float) -> Interval:
