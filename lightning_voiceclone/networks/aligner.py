@@ -1,6 +1,5 @@
 """When each phoneme is spoken: a linear classifier of frames, and the best path through a text's phonemes."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from lightning_voiceclone.text.inventory import CONSONANTS, VOWELS
 
 SILENCE = 0  # a class is silence, or a phoneme without its stress
 CLASSES = ("", *CONSONANTS, *VOWELS)
+UNSEEN = -1e4  # bias of a class that training had no frame of: it is taken only where the text demands it
 RIDGE = 1e-2  # times the mean variance, added to the covariance
 
 
@@ -117,7 +117,7 @@ class PhonemeAligner(nn.Module):
         covariance.diagonal().add_(RIDGE * covariance.diagonal().mean())
         weight = torch.linalg.solve(covariance, means.T).T
         self.weight.copy_(weight)
-        self.bias.copy_(torch.where(counts > 0, -(weight * means).sum(1) / 2, -math.inf))  # a class not seen: never
+        self.bias.copy_(torch.where(counts > 0, -(weight * means).sum(1) / 2, UNSEEN))
 
     def _labels(self, frames: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
         labels = torch.full((frames.shape[1],), SILENCE)
@@ -158,7 +158,7 @@ def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int,
         For each phoneme its class, its first frame, and the frame after its last.
 
     Raises:
-        RecordingError: if there are more phonemes than frames, or none.
+        RecordingError: if there are more phonemes than frames, or none, or scores that are not finite.
     """
     kinds, optional = [SILENCE], [True]
     for word in words:
@@ -170,6 +170,8 @@ def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int,
             f"the recording has {len(scores)} frames for {needed} phonemes; it must have one for each, and"
             " there must be one at least: does it say this text?"
         )
+    if not scores.isfinite().all():
+        raise RecordingError("the aligner's scores are not finite: its frames have values that are no numbers")
     states = _states(scores[:, torch.tensor(kinds)].double().numpy(), np.array(optional))
     found = []
     for state in np.flatnonzero(~np.array(optional)):

@@ -1,7 +1,6 @@
 """Times of phonemes: the best path against all paths, and training from even times on frames of known ones."""
 
 import itertools
-import math
 
 import pytest
 import torch
@@ -91,16 +90,20 @@ def test_as_many_frames_as_phonemes_are_enough_and_fewer_are_refused():
         best_path(scores, [["B", "AA1"], ["B", "B"]])
     with pytest.raises(RecordingError, match="for 0 phonemes"):
         best_path(scores, [])
+    with pytest.raises(RecordingError, match="not finite"):
+        best_path(scores * float("nan"), [["B"]])
 
 
-def test_a_class_that_was_never_seen_is_never_the_better_one():
+def test_a_class_that_was_never_seen_is_taken_only_where_the_text_demands_it():
     content = torch.randn(CHANNELS, 12, generator=torch.Generator().manual_seed(0))
     aligner = PhonemeAligner(CHANNELS, frame_rate=50, side=0)
     aligner.fit([(content, [["B", "AA1"]])], even=True)
     probabilities = aligner(content).exp()
     seen = [0, *classes(["B", "AA"])]
     assert torch.allclose(probabilities[:, seen].sum(1), torch.ones(12), atol=1e-5)
-    assert aligner.bias[classes(["ZH"])[0]] == -math.inf
+    ((b, zh),) = aligner.align(content, [["B", "ZH"]])
+    assert (zh.start, zh.score) == (b.end, 0)
+    assert zh.end - zh.start == pytest.approx(0.02)
 
 
 def test_even_labels_and_settings():
