@@ -99,7 +99,7 @@ def words(spoken: str | Sequence[str], match: re.Match[str], group: int | str = 
 
 def is_letter(word: str) -> bool:
     """Whether a spoken word of a rule is a letter's name: ``a`` too, since rules speak of no "a" otherwise."""
-    return len(word.removesuffix("'s")) == 1 and word[0].isalpha()
+    return re.fullmatch("[a-z](?:'s)?", word) is not None
 
 
 def plain_word(text: str) -> str:

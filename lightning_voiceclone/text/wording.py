@@ -45,8 +45,10 @@ SILENT = set("'’‘‚`´-‐‑/\\|*_^•·\u00ad\u200b\u200c\u200d\u2060\ufe
 def _net(match: Match, _: Scanned) -> Sequence[Item] | None:
     found: list[Item] = []
     text = match["address"]
-    for piece in re.finditer(r"[A-Za-z]+|\d+|[^A-Za-z\d]", text):
-        lower = piece[0].lower()
+    for piece in re.finditer(r"[^\W\d_]+|\d+|[^\w]|_", text):
+        lower = plain_word(piece[0])
+        if piece[0].isalpha() and not re.fullmatch("[a-z]+", lower):
+            return None  # no address, as far as it can be spoken
         if lower.isalpha():
             said = NET.get(lower) or (lower if VOWELS & set(lower) and len(lower) > 1 else " ".join(lower))
         else:
@@ -60,7 +62,8 @@ def _net(match: Match, _: Scanned) -> Sequence[Item] | None:
 def _hash(match: Match, _: Scanned) -> Sequence[Item] | None:
     if match[1].isdecimal():
         return words(["number", *numbers.cardinal(match[1])], match)
-    return words("hashtag", match)[:1] + words(plain_word(match[1]), match, 1) if match[1].isalpha() else None
+    tag = plain_word(match[1])
+    return [*words("hashtag", match), *words(tag, match, 1)] if re.fullmatch("[a-z]+", tag) else None
 
 
 def _other(match: Match, _: Scanned) -> Sequence[Item] | None:

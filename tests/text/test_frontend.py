@@ -1,5 +1,6 @@
 """Phonemes: where each came from, tokens, homographs, lexicon, other languages, and texts that cannot be spoken."""
 
+import random
 import sys
 import time
 
@@ -10,7 +11,7 @@ from lightning_voiceclone.text import dictionary, inventory, letter_to_sound
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inflection import inflected
 from lightning_voiceclone.text.lexicon import decode, read_lexicon
-from lightning_voiceclone.text.normalization import TextError
+from lightning_voiceclone.text.normalization import TextError, normalize
 from lightning_voiceclone.text.pronounced import Pause
 
 
@@ -142,6 +143,38 @@ def test_long_texts_end_soon(front, text):
     start = time.process_time()
     assert front.pronounce(text).words
     assert time.process_time() - start < 10
+
+
+PIECES = [
+    *"aeiou bcdst ABCIVX 0123456789 .,:;-–/'\"$€%°#@&()!?\n\t   é½²\u0301\x00😀٣５ⅷßºﬁ日\ud800",
+    *("St.", "Dr.", "Jan", "5 km", "1/2", "IV", "www.", "a@b.c", "<break/>", "<s>", "</s>", "&amp;", "<sub alias='x'>"),
+    *("</sub>", "<prosody rate='2'>", "</prosody>"),
+]
+
+
+@pytest.mark.slow
+def test_whatever_the_text_there_are_phonemes_and_places_or_one_line(front):
+    draw = random.Random(2)
+    refused = lines = 0
+    for _ in range(200):
+        text = "".join(draw.choice(PIECES) for _ in range(draw.randint(1, 30)))
+        try:
+            spoken = front.pronounce(text)
+        except LVCError as error:
+            refused += 1
+            lines += str(error).count("\n")
+            continue
+        assert all(0 <= item.start <= item.end <= len(text) for item in spoken.items), text
+        assert all(word.phonemes for word in spoken.words), text
+    assert 0 < refused < 200
+    assert lines == 0
+
+
+@pytest.mark.parametrize("text", ["//é?", "#日 a", "é@b.c", "www.º.com"])
+def test_letters_of_addresses_and_tags_are_those_that_can_be_spoken(text):
+    items = normalize(text)
+    assert all(item.kind == "unknown" or item.text[0] in "abcdefghijklmnopqrstuvwxyz" or item.kind == "punctuation"
+               for item in items)  # fmt: skip
 
 
 def test_of_several_marks_the_weightiest_counts_and_none_comes_first(front):
