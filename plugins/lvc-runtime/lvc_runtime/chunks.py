@@ -1,0 +1,156 @@
+"""A frame-wise computation, chunk by chunk, equal to that of the whole: ``core/chunks.py`` of the toolkit, in NumPy."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Frames = dict[str, Array]  # by name, batch first; the last axis is that of the frames, or of several values a frame
+State = dict[str, np.ndarray]
+Compute = Callable[[Frames, State, int], tuple[Frames, State]]
+FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
+
+
+@dataclass(frozen=True)
+class Context:
+    """Frames on which one output frame may depend, and the grid on which chunks may begin."""
+
+    left: float = math.inf
+    right: float = math.inf
+    grid: int = 1
+
+    @classmethod
+    def read(cls, stored: Mapping[str, float | None]) -> "Context":
+        """From the exported description, in which null is infinite."""
+        left, right = (math.inf if stored[side] is None else stored[side] for side in ("left", "right"))
+        return cls(left or 0, right or 0, int(stored["grid"] or 1))
+
+    def then(self, later: "Context", rate_ratio: float = 1.0) -> "Context":
+        """The context of this part followed by a later one, of which ``rate_ratio`` frames are one of this part's."""
+        ratio = Fraction(rate_ratio).limit_denominator(FINEST)
+        return Context(
+            self.left + _frames(later.left, ratio),
+            self.right + _frames(later.right, ratio),
+            math.lcm(self.grid, (later.grid / ratio).numerator),
+        )
+
+    def beside(self, other: "Context") -> "Context":
+        """The context of two parts with the same input, whose outputs are used together."""
+        return Context(max(self.left, other.left), max(self.right, other.right), math.lcm(self.grid, other.grid))
+
+    def around(self, begin: int, end: int, frames: int) -> tuple[int, int]:
+        """Range of input frames (first, after the last) from which frames ``begin`` to ``end`` are computed."""
+        start = 0 if math.isinf(self.left) else max(begin - math.ceil(self.left / self.grid) * self.grid, 0)
+        return start, frames if math.isinf(self.right) else min(end + math.ceil(self.right), frames)
+
+
+class Stage:
+    """Compute frames as they come in, each as soon as the frames after it that it depends on are there.
+
+    Args:
+        name: of the stage's arrays in the state.
+        context: of the computation, in frames.
+        per_frame: values to a frame on the last axis of a field, by the field's name; 1 where it is not named.
+        stateful: whether the computation keeps a state, and so needs no frames before the chunk.
+        most: each computation ends at a multiple of so many frames, rounded up to the grid.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        context: Context,
+        *,
+        per_frame: Mapping[str, int | Fraction],
+        stateful: bool = False,
+        most: int | None = None,
+    ) -> None:
+        self.name, self.context, self.stateful = name, context, stateful
+        self._per_frame = per_frame
+        self._most = None if most is None else math.ceil(most / context.grid) * context.grid
+
+    @property
+    def streams(self) -> bool:
+        """Whether chunks can be computed before the whole is there."""
+        return math.isfinite(self.context.right) and (self.stateful or math.isfinite(self.context.left))
+
+    def init_state(self, part: State | None = None) -> State:
+        """State before the first chunk; ``part`` is that of a part with a state."""
+        start: State = {f"{self.name}.{key}": np.zeros(1, np.int64) for key in ("first", "done")}
+        return start | {f"{self.name}.part.{key}": value for key, value in (part or {}).items()}
+
+    def push(self, new: Frames, state: State, compute: Compute, *, final: bool = False) -> tuple[Frames, State]:
+        """Frames that can be computed now, and the next state; the given state is not changed.
+
+        Args:
+            new: the frames after those of the chunk before; empty for none.
+            state: of :meth:`init_state`, or of the chunk before; what belongs to other stages is passed on.
+            compute: given fields, the part's state, and how many frames at their end are context only.
+            final: whether these frames are the last.
+        """
+        mine = {key: value for key, value in state.items() if key.startswith(f"{self.name}.")}
+        held, part = _below(mine, f"{self.name}.held."), _below(mine, f"{self.name}.part.")
+        if held and new:
+            held = {field: np.concatenate([held[field], value], -1) for field, value in new.items()}
+        held = held or new
+        first, done = (int(mine[f"{self.name}.{key}"][0]) for key in ("first", "done"))
+        total = first + self._count(held, final)
+        pieces = []
+        for end in self._ends(done, total, final):
+            start, stop = self._around(done, end, total)
+            last = final and stop == total
+            made, part = compute(self._cut(held, start - first, None if last else stop - first), part, stop - end)
+            if not self.stateful:
+                made = self._cut(made, done - start, None if last and end == total else end - start)
+            pieces.append(made)
+            done, needed = end, self._around(end, end, end)[0]
+            held, first = self._cut(held, needed - first, None), needed
+        after = {f"{self.name}.first": np.array([first]), f"{self.name}.done": np.array([done])}
+        if not final:
+            after |= {f"{self.name}.held.{field}": value.copy() for field, value in held.items()}
+            after |= {f"{self.name}.part.{key}": value for key, value in part.items()}
+        return concatenated(pieces), {key: value for key, value in state.items() if key not in mine} | after
+
+    def _count(self, fields: Frames, final: bool) -> int:
+        sizes = {name: Fraction(self._per_frame.get(name, 1)) for name in fields}
+        if final and 1 in sizes.values():
+            sizes = {name: size for name, size in sizes.items() if size == 1}
+        return min((int(fields[name].shape[-1] / size) for name, size in sizes.items()), default=0)
+
+    def _ends(self, done: int, total: int, final: bool) -> Iterator[int]:
+        last = total
+        if not final:
+            right = self.context.right
+            last = 0 if math.isinf(right) else (total - math.ceil(right)) // self.context.grid * self.context.grid
+        while done < last:
+            done = last if self._most is None else min(last, (done // self._most + 1) * self._most)
+            if self.stateful and final and total - done < self.context.right:
+                done = last  # a graph with a state is exported for all of its context at the end, and for none
+            yield done
+
+    def _around(self, begin: int, end: int, total: int) -> tuple[int, int]:
+        start, stop = self.context.around(begin, end, total)
+        return (begin if self.stateful else start), stop
+
+    def _cut(self, fields: Frames, begin: int, end: int | None) -> Frames:
+        sizes = {name: self._per_frame.get(name, 1) for name in fields}
+        return {name: value[..., int(begin * sizes[name]) : None if end is None else int(end * sizes[name])]
+                for name, value in fields.items()}  # fmt: skip
+
+
+def concatenated(pieces: list[Frames]) -> Frames:
+    """Fields of several chunks, one after the other; nothing of none."""
+    if len(pieces) < 2:
+        return pieces[0] if pieces else {}
+    return {field: np.concatenate([piece[field] for piece in pieces], -1) for field in pieces[0]}
+
+
+def _below(state: State, prefix: str) -> State:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _frames(side: float, ratio: Fraction) -> float:
+    return side if math.isinf(side) else math.ceil(Fraction(side) / ratio)
