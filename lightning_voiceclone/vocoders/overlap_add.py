@@ -2,7 +2,24 @@
 
 import math
 
+import numpy as np
+import torch
 from torch import Tensor
+
+
+def frames_of(real: Tensor, imaginary: Tensor, n_fft: int) -> Tensor:
+    """Frames (..., n_fft) of spectra (..., n_fft // 2 + 1), by the inverse transform of real signals.
+
+    In an export the transform is a product with its matrix, which ONNX Runtime computes several times as fast.
+    """
+    if not torch.compiler.is_exporting():
+        return torch.fft.irfft(torch.complex(real, imaginary), n=n_fft)
+    bins = n_fft // 2 + 1
+    even, odd = (torch.from_numpy(np.fft.irfft(unit * np.eye(bins), n_fft)[:, :bins].astype(np.float32)).to(real)
+                 for unit in (1, 1j))  # fmt: skip
+    symmetric, antisymmetric = real @ even, imaginary @ odd  # about the first sample: half of them gives the others
+    mirrored = (symmetric - antisymmetric)[..., 1 : (n_fft + 1) // 2].flip(-1)
+    return torch.cat([symmetric + antisymmetric, mirrored], -1)
 
 
 def overlap_add(frames: Tensor, window: Tensor, hop: int) -> Tensor:

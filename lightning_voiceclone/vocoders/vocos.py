@@ -17,7 +17,7 @@ from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
 from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
-from lightning_voiceclone.vocoders.overlap_add import overlap_add
+from lightning_voiceclone.vocoders.overlap_add import frames_of, overlap_add
 
 LOUDEST = 100.0  # magnitude of a bin; a full-scale sinusoid of 1,024 samples has 256
 HALVES = (torch.float16, torch.bfloat16)  # of which there are no complex numbers everywhere
@@ -134,7 +134,7 @@ class Vocos(Vocoder):
         signs = self.signs.to(phase.dtype)
         real, imaginary = magnitude * phase.cos() * signs, magnitude * phase.sin() * signs
         window = self.window.to(real.dtype)
-        frames = torch.fft.irfft(torch.complex(real, imaginary), n=self.n_fft) * window
+        frames = frames_of(real, imaginary, self.n_fft) * window
         audio = overlap_add(frames, window, self.spec.hop_length)
         if self.training:
             return audio.to(features.dtype)
