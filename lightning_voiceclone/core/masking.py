@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.utils.torch_internals import is_open_to_one
 
 # In squared units of the features: keeps the slope of the square root finite where a channel is constant.
 VARIANCE_FLOOR = 1e-5
@@ -42,6 +43,15 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """
     whole = (x.shape[-1] + multiple - 1) // multiple * multiple
     return F.pad(x, (0, multiple))[..., :whole]
+
+
+def one_differs() -> bool:
+    """Whether torch.export, now in progress, would take a length of 1 for another case: there must never be only one.
+
+    Elements of size 1 are broadcast, so that it asks. :func:`~lightning_voiceclone.utils.torch_internals.open_to_one`,
+    by which graphs are written for ONNX, makes it answer as for all other sizes.
+    """
+    return torch.compiler.is_exporting() and not is_open_to_one()
 
 
 def cut(x: Tensor, frames: int, dim: int = -1) -> Tensor:

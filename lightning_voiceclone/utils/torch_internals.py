@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as fx_config
 
 
 def lerp_all(values: Sequence[Tensor], targets: Sequence[Tensor], weight: float) -> None:
@@ -26,6 +27,16 @@ def is_persistent(owner: nn.Module, buffer: str) -> bool:
     ``state_dict`` does not show it: hooks leave weights out of it (``external_weights``).
     """
     return buffer not in owner._non_persistent_buffers_set
+
+
+def open_to_one() -> AbstractContextManager[Any]:
+    """A block in which torch.export leaves open whether a length that is left open is 1; a private setting."""
+    return fx_config.patch(backed_size_oblivious=True)
+
+
+def is_open_to_one() -> bool:
+    """Whether :func:`open_to_one` is in effect."""
+    return bool(fx_config.backed_size_oblivious)
 
 
 def without_function_modes() -> AbstractContextManager[Any]:

@@ -62,3 +62,11 @@ def test_bundles_state_whether_their_waveforms_are_normalised():
     assert torch_internals.normalizes_waveform(pipelines.HUBERT_LARGE)
     assert not torch_internals.normalizes_waveform(pipelines.WAV2VEC2_BASE)
     assert "_normalize_waveform" in type(pipelines.HUBERT_LARGE).__dataclass_fields__
+
+
+def test_a_length_of_one_can_be_left_open():
+    """``tests/inference/test_export.py`` has an encoder that needs it."""
+    assert not torch_internals.is_open_to_one()
+    with torch_internals.open_to_one():
+        assert torch_internals.is_open_to_one()
+    assert not torch_internals.is_open_to_one()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import ContentEncoder
-from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
+from lightning_voiceclone.core.masking import keep, one_differs, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_positive
@@ -144,7 +144,7 @@ class TransformerContentEncoder(ContentEncoder):
 
     def _windows(self, x: Tensor) -> Tensor:
         """(..., windows, core + 2 * edge) of x (..., T')."""
-        more = self.core if torch.compiler.is_exporting() else 0  # a single window would be broadcast: never only one
+        more = self.core if one_differs() else 0  # a single window would be broadcast: never only one
         x = F.pad(pad_to_multiple(x, self.core), (self.edge, self.edge + more))
         return x.unfold(-1, self.core + 2 * self.edge, self.core)
 

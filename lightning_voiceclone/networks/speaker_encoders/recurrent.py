@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import SpeakerEncoder
-from lightning_voiceclone.core.masking import keep, reach_mask
+from lightning_voiceclone.core.masking import keep, one_differs, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.validation import check_positive
@@ -108,7 +108,7 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
         """
         frames, hop = power.shape[1], self.piece // 2
         more = (torch.sym_max(frames - self.piece, 0) + hop - 1) // hop  # pieces after the first one
-        if torch.compiler.is_exporting():
+        if one_differs():
             # One more that is silent, so it counts nothing: at an open length there cannot be a single piece, which is
             # broadcast.
             more += 1
