@@ -29,6 +29,7 @@ COMMANDS = {
     "phonemes": ("lightning_voiceclone.cli.phonemes", "print how a text is to be spoken: words and phonemes"),
     "adapt": ("lightning_voiceclone.cli.adapt", "fine-tune a model on half a minute of one speaker"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a model folder, which loads without Lightning"),
+    "export": ("lightning_voiceclone.cli.export", "turn a model into ONNX graphs, which need no torch"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
     "evaluate": (
         "lightning_voiceclone.cli.evaluate",
