@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--output", required=True, metavar="PATH",
                       help="file to write (.wav or .flac, 16 bits, the model's sample rate); for several sources a"
                       " folder. What is there already, made of the same, is not made again")  # fmt: skip
+    made.add_argument("--engine", default="torch", choices=("torch", "onnx"),
+                      help="what computes: onnx takes a folder of lvc export as --checkpoint, and starts faster; it"
+                      " converts one recording, without denoising (default: torch)")  # fmt: skip
     made.add_argument("--jobs", type=int, default=1, metavar="N",
                       help="processes for several sources, each with a model in memory (default: 1)")  # fmt: skip
     made.add_argument("--vocoder", metavar="WHICH",
@@ -54,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Clone one recording, or many; the exit status is 1 if some of many could not be converted."""
     options = parser().parse_args(argv)
+    if options.engine == "onnx":
+        return _onnx(options)
     from lightning_voiceclone.inference.batch_jobs import is_many
     from lightning_voiceclone.inference.screening import check_denoise
 
@@ -75,6 +80,27 @@ def _one(options: argparse.Namespace, source: str) -> int:
     speaker = model.speaker(*options.reference) if options.reference else None
     seconds = model.convert_file(source, speaker, options.output, progress=True, **_rendering(options))
     print(f"{printable(options.output)}: {seconds:.2f} s at {model.sample_rate} Hz")
+    return 0
+
+
+def _onnx(options: argparse.Namespace) -> int:
+    from lightning_voiceclone.errors import ConfigurationError
+    from lightning_voiceclone.inference.onnx_engine import convert_file
+
+    for name, value in {"jobs": 1, "vocoder": None, "device": "cpu", "seed": 0}.items():
+        if (given := getattr(options, name)) != value:
+            raise ConfigurationError(f"--{name} is {given}, which --engine onnx cannot apply; leave it out")
+    if options.denoise == "on":
+        raise ConfigurationError("--denoise is on, but --engine onnx does not denoise; leave it out, or use torch")
+    for name, given in {"checkpoint": options.checkpoint, "source": options.source}.items():
+        if len(given) > 1:
+            raise ConfigurationError(
+                f"--{name} has {len(given)} values, but --engine onnx takes one; leave the others out"
+            )
+    manner = {"pitch_shift": options.pitch_shift, "speed": options.speed, "guidance": options.guidance}
+    seconds, rate = convert_file(options.checkpoint[0], options.source[0], options.reference, options.output,
+                                 note=lambda line: _print(f"note: {line}"), **manner)  # fmt: skip
+    print(f"{printable(options.output)}: {seconds:.2f} s at {rate} Hz")
     return 0
 
 
