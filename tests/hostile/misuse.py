@@ -69,7 +69,7 @@ COMMANDS = {
         folders=["--checkpoint", "--vocoder"],
         output=("--output", "c.wav"),
         numbers=["--pitch-shift", "--speed", "--guidance", "--seed"],
-        choices={"--denoise": "auto", "--device": "cpu"},
+        choices={"--denoise": "auto", "--device": "cpu", "--engine": "onnx"},
     ),
     "live": Command(
         ["live", "--checkpoint", "{streamer}", "--reference", "{a}", "--input", "{a}", "--output", "{out}/c.wav"],
@@ -94,6 +94,13 @@ COMMANDS = {
         output=("--output", "m"),
         numbers=["--bits", "--guidance"],
         choices={"--part": "vocoder", "--vocoder": "GriffinLim"},
+    ),
+    "export": Command(
+        ["export", "{voice}", "--output", "{out}/e"],
+        files=["1", "--check"],
+        folders=["1", "--vocoder"],
+        output=("--output", "e"),
+        choices={"--vocoder": "GriffinLim"},
     ),
     "prepare": Command(
         ["prepare", "SpeakerFolders", "{corpus}", "--features", "MelSpectrogram", "--output", "{out}/p", "--workers",
