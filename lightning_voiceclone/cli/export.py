@@ -41,9 +41,9 @@ def run(argv: list[str]) -> int:
     if options.check:
         source = read(options.check, rate).samples.numpy()
     reference = speech_like(SECONDS, sample_rate=rate, speaker=1, seed=1).audio
-    print(f"greatest differences from PyTorch, over {len(source) / rate:.1f} s:")
-    export_model(model, folder, source, reference, path=options.checkpoint,
-                 report=lambda name, difference: print(f"  {name:<21}  {difference:.1e}"))  # fmt: skip
+    seconds = len(source) / rate
+    export_model(model, folder, source, reference, path=options.checkpoint, report=lambda name, difference: print(
+        f"greatest difference from PyTorch over {seconds:.1f} s: {name:<21}  {difference:.1e}"))  # fmt: skip
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{printable(options.output)}: {size / 1e6:.1f} MB")
     return 0
