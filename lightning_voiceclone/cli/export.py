@@ -27,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Export a model, and print how far it differs from PyTorch."""
     options = parser().parse_args(argv)
+    import numpy as np
+
     from lightning_voiceclone.inference.converter import load_model, read
     from lightning_voiceclone.inference.export.folder import check_place, export_model
     from lightning_voiceclone.testing.signals import speech_like
@@ -39,7 +41,7 @@ def run(argv: list[str]) -> int:
     rate = model.sample_rate
     source = speech_like(SECONDS, sample_rate=rate).audio
     if options.check:
-        source = read(options.check, rate).samples.numpy()
+        source = np.asarray(read(options.check, rate).samples)
     reference = speech_like(SECONDS, sample_rate=rate, speaker=1, seed=1).audio
     seconds = len(source) / rate
     export_model(model, folder, source, reference, path=options.checkpoint, report=lambda name, difference: print(

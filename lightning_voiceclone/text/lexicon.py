@@ -18,7 +18,7 @@ def read_lexicon(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
     line that begins with # is a comment. The later of two lines for one word counts.
 
     Raises:
-        TextError: for a line that is no such line; names the file and the line.
+        TextError: for a line that is no such line, or if there is none; names the file and the line.
         OSError: if the file cannot be read.
     """
     name = os.fspath(path)
@@ -39,6 +39,8 @@ def read_lexicon(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
             found[word] = parse_ipa(said[1:-1]) if said[:1] == said[-1:] == "/" else parse_arpabet(said)
         except ValueError as error:
             raise TextError(f"{name}, line {number}: {excerpt(said, 60)!r}: {error}") from None
+    if not found:
+        raise TextError(f"{name} has no line of a word, a tab and its phonemes; leave it out, or write one")
     return found
 
 

@@ -31,7 +31,7 @@ def is_persistent(owner: nn.Module, buffer: str) -> bool:
 
 def open_to_one() -> AbstractContextManager[Any]:
     """A block in which torch.export leaves open whether a length that is left open is 1; a private setting."""
-    return fx_config.patch(backed_size_oblivious=True)
+    return fx_config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined, no-any-return]
 
 
 def is_open_to_one() -> bool:

@@ -102,6 +102,11 @@ COMMANDS = {
         output=("--output", "e"),
         choices={"--vocoder": "GriffinLim"},
     ),
+    "phonemes": Command(
+        ["phonemes", "Two words."],
+        files=["--lexicon"],
+        choices={"--language": "en-us"},
+    ),
     "prepare": Command(
         ["prepare", "SpeakerFolders", "{corpus}", "--features", "MelSpectrogram", "--output", "{out}/p", "--workers",
          "1"],
