@@ -115,7 +115,9 @@ def _convert(options: argparse.Namespace, gate: float | None) -> int:
         return 0
     if note:
         _print(f"note: {note}")
-    save_settings(SETTINGS, known | {side: name for side, name in names.items() if name and not _is_file(name)})
+    devices = {"input": source.name, "output": sink.name}  # their names: numbers change
+    save_settings(SETTINGS, known | {side: name if name == "default" else devices[side] for side, name in names.items()
+                                     if name and not _is_file(name)})  # fmt: skip
     sys.setswitchinterval(SWITCH_SECONDS)
     if options.input != "-":
         console = Console(live, converter, session.stop, show.lines.put)
@@ -125,6 +127,7 @@ def _convert(options: argparse.Namespace, gate: float | None) -> int:
     except KeyboardInterrupt:  # the usual end
         pass
     finally:  # what a microphone gave is kept, whatever ended it
+        show()
         _finish(live, sink, "")
     return 0
 
@@ -134,7 +137,7 @@ def _finish(live: Live, sink: Device, note: str) -> None:
     from lightning_voiceclone.inference.live.console import readout
     from lightning_voiceclone.inference.live.devices import FileOutput
 
-    if isinstance(sink, FileOutput):
+    if isinstance(sink, FileOutput) and sink.begun:  # else a device could not be opened
         print(f"{printable(sink.name)}: {sink.save():.2f} s at {sink.rate} Hz", flush=True)
     if note:
         _print(f"note: {note}")

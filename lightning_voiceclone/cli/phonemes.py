@@ -52,7 +52,10 @@ def _read(path: str) -> str:
     from lightning_voiceclone.utils.reading import bounded_bytes
 
     if path == "-":
-        return decode(sys.stdin.buffer.read(MOST_BYTES), "standard input")
+        data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ConfigurationError(f"standard input has more than {MOST_BYTES >> 20} MiB; split it into parts")
+        return decode(data, "standard input")
     return decode(bounded_bytes(Path(path), MOST_BYTES, "split it into parts"), path)
 
 

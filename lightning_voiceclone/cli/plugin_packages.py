@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,13 @@ def _targets(text: str) -> list[tuple[Any, dict[str, Any]]]:
     module, _, rest = text.partition(":")
     if rest and not any(plugin.name == module for plugin in installed()):
         name, settings = parse_part(rest)
+        sys.path.insert(0, os.getcwd())  # as python -m does
         try:
             return [(getattr(importlib.import_module(module), name), settings)]
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigurationError(f"{text}: {error}; name an installed package, a class or module:Class") from error
+        except (Exception, SystemExit) as error:  # whatever the module raises
+            raise ConfigurationError(
+                f"{text}: {type(error).__name__}: {error}; name an installed package, a class or module:Class"
+            ) from error
     name, settings = parse_part(text)
     return [(plugin.load(), settings) for plugin in _called(name, packages=True)]
 

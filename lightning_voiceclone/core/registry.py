@@ -87,15 +87,16 @@ def _kind(cls: type) -> str | None:
 @functools.cache
 def _entries() -> tuple[tuple[Plugin, ...], tuple[PluginError, ...]]:
     """Plugins of the installed packages, and what is wrong with their entries that belong to no kind."""
-    found, strays = {}, {}  # one distribution may stand twice on the path, as an editable install does
-    for distribution in importlib.metadata.distributions():
+    found: dict[tuple[str, str, str], Plugin] = {}
+    strays: dict[tuple[str, str, str], PluginError] = {}
+    for distribution in importlib.metadata.distributions():  # one may stand twice, as an editable install does
         for entry in distribution.entry_points:
             if not entry.group.startswith(GROUP_PREFIX):
                 continue
             kind, package = entry.group.removeprefix(GROUP_PREFIX), distribution.metadata["Name"]
             if kind in KINDS:
                 made = Plugin(kind, entry.name, package, distribution.version, entry.value, _range(distribution))
-                found[kind, entry.name, package] = made
+                found.setdefault((kind, entry.name, package), made)  # the first on the path, which Python imports
             else:
                 strays[entry.group, entry.name, package] = PluginError(
                     f"plugin {entry.name} of package {package} {distribution.version} is registered under"
@@ -112,7 +113,8 @@ def _range(distribution: importlib.metadata.Distribution) -> str:
         if text.lower().startswith("lightning"):  # few are parsed: that takes time
             with suppress(InvalidRequirement):
                 requirement = Requirement(text)
-                if canonicalize_name(requirement.name) == OWN:
+                of_extra = requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})
+                if canonicalize_name(requirement.name) == OWN and not of_extra:
                     return str(requirement.specifier)
     return ""
 

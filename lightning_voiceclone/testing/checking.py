@@ -1,6 +1,7 @@
 """The conformance tests of a class, without a test file: for ``lvc plugins check`` and for Python."""
 
 import itertools
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,7 +96,11 @@ def check_part(cls: type[Part], arguments: Mapping[str, Any] | None = None) -> P
         return check
     members: dict[str, Any] = {"part": cls, "arguments": dict(arguments or {})}
     if kind.name == "vocoders":
-        extractor = _extractor_for(cls, members["arguments"])
+        try:
+            extractor = _extractor_for(cls, members["arguments"])
+        except ConfigurationError as error:
+            check.failed.append(("an extractor fits", str(error)))
+            return check
         members["extractor"] = lambda self: extractor()
     UNDER_CHECK.clear()
     UNDER_CHECK[f"Test{cls.__name__}"] = type(f"Test{cls.__name__}", (kind.load_conformance(),), members)
@@ -105,10 +110,15 @@ def check_part(cls: type[Part], arguments: Mapping[str, Any] | None = None) -> P
         settings.write_text("[pytest]\nmarkers = slow\n")
         options = [f"--rootdir={folder}", f"-c={settings}", "--import-mode=importlib"]
         off = [option for name in ("terminal", "cacheprovider", "xdist") for option in ("-p", f"no:{name}")]
-        pytest.main([str(file), *options, *off], plugins=[_Collector(check)])
+        given = os.environ.pop("PYTEST_ADDOPTS", None)  # which are for other tests
+        try:
+            status = pytest.main([str(file), *options, *off], plugins=[_Collector(check)])
+        finally:
+            if given is not None:
+                os.environ["PYTEST_ADDOPTS"] = given
     UNDER_CHECK.clear()
     if not (check.passed or check.failed or check.skipped):
-        check.failed.append(("the tests run", "no test was collected"))
+        check.failed.append(("the tests run", f"no test was collected; pytest ended with {status!r}"))
     return check
 
 

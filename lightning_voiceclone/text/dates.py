@@ -36,7 +36,7 @@ def _month_day(match: Match, _: Scanned) -> Sequence[Item] | None:
     name = MONTH_NAMES[match["month"].lower()]
     if match["month"].islower() or not 1 <= int(match["day"]) <= 31:
         return None
-    found = [*words(name, match, "month"), *words(numbers.ordinal(match["day"]), match, "day")]
+    found = [*words(name, match, "month"), *words(numbers.ordinal(str(int(match["day"]))), match, "day")]
     if match["year"]:
         found += [Item(",", match.end("day"), match.end("day") + 1, "punctuation")] if match["comma"] else []
         found += words(numbers.year(match["year"]), match, "year")
@@ -48,7 +48,7 @@ def _day_month(match: Match, _: Scanned) -> Sequence[Item] | None:
     if match["month"].islower() or not 1 <= int(match["day"]) <= 31:
         return None
     year = words(numbers.year(match["year"]), match, "year") if match["year"] else []
-    day = words(["the", *numbers.ordinal(match["day"]), "of"], match, "day")
+    day = words(["the", *numbers.ordinal(str(int(match["day"]))), "of"], match, "day")
     return [*day, *words(name, match, "month"), *year]
 
 
@@ -76,7 +76,7 @@ def _time(match: Match, scanned: Scanned) -> Sequence[Item] | None:
 def _hour(match: Match, _: Scanned) -> Sequence[Item] | None:
     if int(match["hour"]) > 12:
         return None
-    hour = words(numbers.cardinal(match["hour"]), match, "hour")
+    hour = words(numbers.cardinal(str(int(match["hour"]))), match, "hour")
     return hour + words(f"{match['half'][0].lower()} m", match, "half")
 
 

@@ -63,9 +63,9 @@ class Espeak:
         self._tidy = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._variants = data / "voices" / "!v"
         self._lock = threading.Lock()
-        self._heard: list[np.ndarray] = []
+        self._chunks: list[np.ndarray] = []
         self._events: list[tuple[float, str]] = []
-        self._callback = _CALLBACK(self._hear)  # kept, or it would be freed while the library still calls it
+        self._callback = _CALLBACK(self._receive)  # kept, or it would be freed while the library still calls it
         # espeak-ng cuts the path of its data off after 160 characters, hence the link of a short name.
         home = _linked(data, folder / "data")
         copy = Path(shutil.copy(library, folder / library.name))
@@ -107,7 +107,7 @@ class Espeak:
                 f" it has {', '.join(self.variants())}"
             )
         with self._lock:
-            self._heard.clear()
+            self._chunks.clear()
             self._events.clear()
             name = f"{voice}+{variant}" if variant else voice
             if self._library.espeak_SetVoiceByName(name.encode()) != 0:
@@ -119,7 +119,7 @@ class Espeak:
                 data, ctypes.c_size_t(len(data)), 0, POSITION_CHARACTER, 0, CHARS_UTF8, None, None
             )
             failed = failed or self._library.espeak_Synchronize()
-            samples = np.concatenate(self._heard) if self._heard else np.zeros(0, np.int16)
+            samples = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
         if failed or not samples.any():
             raise LVCError(f"espeak-ng said nothing for the text {text!r} (status {failed}); give it some words")
         return samples.astype(np.float32) / 32768, self.sample_rate
@@ -155,9 +155,11 @@ class Espeak:
         """Names of the timbres that there are."""
         return sorted(path.name for path in self._variants.iterdir())
 
-    def _hear(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]") -> int:
+    def _receive(
+        self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
+    ) -> int:
         if samples and count:
-            self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         at = 0
         while events and events[at].type != EVENT_LIST_TERMINATED:
             if events[at].type == EVENT_PHONEME:

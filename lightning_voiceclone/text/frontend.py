@@ -1,5 +1,6 @@
 """The front end of speech from text: ``FrontEnd().pronounce(text) -> Pronounced``. It needs no torch."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 from lightning_voiceclone.text import dictionary, homographs, inventory, letter_to_sound, markup, numbers
 from lightning_voiceclone.text.inflection import inflected, plural_sound
 from lightning_voiceclone.text.letter_names import LETTER_NAMES
-from lightning_voiceclone.text.normalization import TextError, normalize
+from lightning_voiceclone.text.normalization import TextError, check_length, normalize
 from lightning_voiceclone.text.pronounced import Origin, Pause, Pronounced, Skipped, Word
 from lightning_voiceclone.text.scanning import Item, plain_word
 
 LONGEST_WORD = 60  # letters; a longer one is no word, and is spelled
 ENGLISH = "en-us"
+WHOLE = re.compile(r"[\d,]+(?:st|nd|rd|th)?", re.ASCII)  # what is said as a cardinal or an ordinal
 MOST_NAMED = 5  # characters in a message
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class FrontEnd:
             TextError: if there is no word, if there are letters of another script, or for markup that is wrong; names
                 the characters and the place.
         """
+        check_length(text)
         scan = self._foreign.scan if self._foreign else partial(normalize, own=self.lexicon)
         items = _marked(text, scan) if markup.is_markup(text) else scan(text)
         skipped = [item for item in items if item.kind == "unknown"]
@@ -157,7 +160,7 @@ def _spelled(word: str) -> tuple[str, ...]:
 
 
 def _pauses(items: Sequence[Word | Pause]) -> list[Word | Pause]:
-    """Without marks before the first word, and of several in a row the weightiest; breaks stay."""
+    """Without marks before the first word, and of several in a row the strongest; breaks stay."""
     weight = {mark: at for at, mark in enumerate(("(", ")", '"', ",", "—", ":", ";", "…", ".", "!", "?"))}
     kept: list[Word | Pause] = []
     for item in items:
@@ -244,12 +247,24 @@ def _special(piece: markup.Piece, scan: Scan) -> list[Item]:
 def _said_as(piece: markup.Piece) -> list[Item]:
     text = piece.text.strip()
     if piece.say_as in ("characters", "spell-out"):
-        spaced = [normalize(character) if not character.isalpha() else
-                  [Item(plain_word(character), 0, 0, "letter" if plain_word(character) in LETTER_NAMES else "unknown")]
+        spaced = [_letters(character) if character.isalpha() else normalize(character)
                   for character in text if not character.isspace()]  # fmt: skip
         return [item for some in spaced for item in some if item.kind != "punctuation"]
     digits = "".join(character for character in text if character.isdecimal() and character.isascii())
     if not digits:
         raise TextError(f"character {piece.places[0] + 1}: <say-as interpret-as={piece.say_as!r}> needs a number")
     speak = {"cardinal": numbers.cardinal, "ordinal": numbers.ordinal}.get(piece.say_as, numbers.spelled)
+    if speak is not numbers.spelled and not WHOLE.fullmatch(text):
+        raise TextError(
+            f"character {piece.places[0] + 1}: <say-as interpret-as={piece.say_as!r}> needs a whole number, not"
+            f" {text[:40]!r}; without the element it is read as it is written"
+        )
     return [Item(word, 0, 0) for word in speak(digits)]
+
+
+def _letters(character: str) -> list[Item]:
+    """The name of a letter, or of those that it is written with in English: two for an ß."""
+    letters = plain_word(character)
+    if not letters or any(letter not in LETTER_NAMES for letter in letters):
+        return [Item(character, 0, 0, "unknown")]
+    return [Item(letter, 0, 0, "letter") for letter in letters]

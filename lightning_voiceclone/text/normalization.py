@@ -31,10 +31,7 @@ def normalize(text: str, own: Container[str] = ()) -> list[Item]:
     Raises:
         TextError: if it is longer.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise TextError(
-            f"the text has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read at once: split it into parts"
-        )
+    check_length(text)
     capitals = re.findall(r"[^\W\d_]{2,}", text[:2000])
     scanned = Scanned(text, [], shouted=len(capitals) > 2 and all(word.isupper() for word in capitals), own=own)
     place = 0
@@ -51,6 +48,18 @@ def normalize(text: str, own: Container[str] = ()) -> list[Item]:
             continue
         place = _step(scanned, place)
     return scanned.items
+
+
+def check_length(text: str) -> None:
+    """Refuse a text that is too long to be read at once.
+
+    Raises:
+        TextError: if it has more than ``MOST_CHARACTERS``.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise TextError(
+            f"the text has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read at once: split it into parts"
+        )
 
 
 def _step(scanned: Scanned, place: int) -> int:

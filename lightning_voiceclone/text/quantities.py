@@ -44,11 +44,12 @@ def _amount(number: str, scale: str | None, names: tuple[str, ...], single: bool
     unit, units, *small = names
     scaled = SCALES.get((scale or "").lower(), (scale or "").lower())
     whole, _, cents = number.replace(",", "").partition(".")
+    whole = whole or "0"
     if scaled or len(cents) not in (0, 2):
         return [*numbers.decimal(number), *([scaled] if scaled else []), *(unit if single else units).split()]
     said: list[str] = []
-    if int(whole or 0) or not int(cents or 0):
-        said = numbers.cardinal(whole) + (unit if single or int(whole) == 1 else units).split()
+    if whole.strip("0") or not int(cents or 0):
+        said = numbers.cardinal(whole) + (unit if single or whole == "1" else units).split()
     if int(cents or 0):
         name = small[0] if int(cents) == 1 else small[1]
         said += (["and"] if said else []) + [*numbers.cardinal(str(int(cents))), name]
@@ -94,7 +95,7 @@ def _feet(match: Match, scanned: Scanned) -> Sequence[Item] | None:
 
 
 def _inches(match: Match, scanned: Scanned) -> Sequence[Item] | None:
-    if scanned.text[: match.start()].count('"') % 2:  # it closes a quotation
+    if scanned.quotes_before(match.start()) % 2:  # it closes a quotation
         return None
     single = match[1] == "1" or scanned.attributive(match.start(), match.end())
     return words([*numbers.decimal(match[1]), "inch" if single else "inches"], match)
@@ -102,7 +103,7 @@ def _inches(match: Match, scanned: Scanned) -> Sequence[Item] | None:
 
 def _fraction(match: Match, _: Scanned) -> Sequence[Item] | None:
     whole, top, bottom = match["whole"], match["top"], match["bottom"]
-    if not 2 <= int(bottom) <= 100 or not 0 < int(top) < int(bottom):
+    if len(top) > 3 or len(bottom) > 3 or not 2 <= int(bottom) <= 100 or not 0 < int(top) < int(bottom):
         return None
     if not whole:
         return words(numbers.fraction(top, bottom), match)

@@ -61,6 +61,14 @@ class Scanned:
     shouted: bool = False
     own: Container[str] = ()
 
+    counted: tuple[int, int] = (0, 0)  # place, and the quotation marks before it
+
+    def quotes_before(self, place: int) -> int:
+        """Number of quotation marks before a place, counted on from the last time: places only grow."""
+        last, count = self.counted if self.counted[0] <= place else (0, 0)
+        self.counted = (place, count + self.text.count('"', last, place))
+        return self.counted[1]
+
     def before(self, place: int) -> str:
         """The word before a place as it is written, with its period; empty after other punctuation."""
         found = re.search(r"([\w'’.&]+),?[ \t]*$", self.text[max(0, place - 60) : place])
@@ -98,7 +106,7 @@ def words(spoken: str | Sequence[str], match: re.Match[str], group: int | str = 
 
 
 def is_letter(word: str) -> bool:
-    """Whether a spoken word of a rule is a letter's name: ``a`` too, since rules speak of no "a" otherwise."""
+    """Whether a spoken word of a rule is a letter's name: ``a`` too, since no rule gives the article."""
     return re.fullmatch("[a-z](?:'s)?", word) is not None
 
 

@@ -54,10 +54,12 @@ def check_taken_back(count: int, step: int, fault: str) -> None:
             f" {MOST_TAKEN_BACK} end the training)"
         )
         return
+    stopped = f"training stopped in step {step + 1}: {fault}, for the {MOST_TAKEN_BACK}rd time in a row"
+    if not step:
+        raise NotFiniteError(f"{stopped}, and no step was made: look at the recordings, and at the model's settings")
     raise NotFiniteError(
-        f"training stopped in step {step + 1}: {fault}, for the {MOST_TAKEN_BACK}rd time in a row. The weights are"
-        " those before: go on from last.ckpt with --ckpt_path and a lower learning rate (model.generator_optimizer.lr,"
-        " model.discriminator_optimizer.lr) or smaller model.weights"
+        f"{stopped}. The weights are those before: go on from the newest checkpoint with --ckpt_path and a lower"
+        " learning rate (model.generator_optimizer.lr, model.discriminator_optimizer.lr) or smaller model.weights"
     )
 
 

@@ -1,6 +1,8 @@
 """Take back a training step that met a value that is not finite."""
 
+import copy
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ class Undo:
         self._gradients: list[tuple[nn.Parameter, Tensor | None]] = []
         self._optimizer: Optimizer | None = None
         self._without_state: list[nn.Parameter] = []
+        self._numbers: list[tuple[dict[str, Any], dict[str, Any]]] = []  # of the optimizer, which are no tensors
 
     @torch.no_grad()
     def take(self, optimizer: Optimizer | None) -> None:
@@ -39,7 +42,7 @@ class Undo:
         """
         self._optimizer = optimizer
         live = [*_buffers(self._modules)]
-        self._without_state = []
+        self._without_state, self._numbers = [], []
         if self._updated is not None and optimizer is not None:
             weights = [weight for weight in self._updated.parameters() if weight.requires_grad]
             live += weights
@@ -49,6 +52,8 @@ class Undo:
                     self._without_state.append(weight)
                     continue
                 live += [value for value in state.values() if isinstance(value, Tensor)]
+                self._numbers.append((state, _plain(state)))
+            self._numbers += [(group, _plain(group)) for group in optimizer.param_groups]
         self._places = _copied(live, self._places)
         trained = (weight for module in self._modules for weight in module.parameters() if weight.requires_grad)
         self._gradients = [(weight, None if weight.grad is None else weight.grad.clone()) for weight in trained]
@@ -56,21 +61,29 @@ class Undo:
     @torch.no_grad()
     def restore(self) -> None:
         """Put everything back."""
-        for live, before in self._places:
-            live.copy_(before)
+        for live, copied in self._places:
+            live.copy_(copied)
         for weight, gradient in self._gradients:
             weight.grad = gradient
+        for values, before in self._numbers:
+            values.update(before)
         if self._optimizer is not None:
             for weight in self._without_state:
                 self._optimizer.state.pop(weight, None)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The values that are no tensors or weights, copied."""
+    return {name: copy.deepcopy(value) for name, value in values.items()
+            if name != "params" and not isinstance(value, Tensor)}  # fmt: skip
 
 
 def _copied(live: list[Tensor], before: list[Place]) -> list[Place]:
     """Copies of tensors, in the memory of the last ones where those are of the same tensors."""
     if len(before) != len(live) or any(old is not new for (old, _), new in zip(before, live, strict=True)):
         return [(tensor, tensor.detach().clone()) for tensor in live]
-    for tensor, copy in before:
-        copy.copy_(tensor)
+    for tensor, copied in before:
+        copied.copy_(tensor)
     return before
 
 

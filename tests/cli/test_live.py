@@ -144,4 +144,4 @@ def test_a_microphone_to_a_file_ends_by_quit_and_is_remembered(folder, tmp_path,
     assert "pitch: 3" in printed.err
     assert "error: no command is called 'pich' (did you mean pitch?)" in printed.err
     assert soundfile.info(tmp_path / "c.wav").samplerate == RATE
-    assert load_settings("live") == {"input": "fake"}
+    assert load_settings("live") == {"input": "Fake Microphone"}

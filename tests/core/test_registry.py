@@ -190,3 +190,13 @@ def test_listing_imports_no_torch():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.strip() == "False"
+
+
+def test_the_first_of_two_copies_on_the_path_counts_and_an_extra_is_no_range(supply):
+    supply("lvc-copied", "Copied", requires="lightning-voiceclone>=99")
+    later = sys.path.pop(0)
+    supply("lvc-copied-new", "Copied", source=GENERATOR.format("Copied"))
+    sys.path.append(later)
+    assert registry.find("generators", "Copied", "lvc-copied-new").requires == ""
+    supply("lvc-optional", "Optional", requires='lightning-voiceclone>=99; extra == "more"')
+    assert registry.find("generators", "Optional").requires == ""

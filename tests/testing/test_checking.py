@@ -1,5 +1,7 @@
 """Conformance without a test file: counts, rules in words, what is not claimed."""
 
+import sys
+
 import pytest
 from torch import nn
 
@@ -114,3 +116,11 @@ class Crooked(HingeLoss):
 def test_targets_that_are_not_there_are_refused(capsys, target, words):
     assert main(["plugins", "check", target]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_module_of_the_working_folder_is_found_and_its_fault_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "broken_module_here.py").write_text("1 / 0\n")
+    assert main(["plugins", "check", "broken_module_here:Part"]) == 2
+    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err

@@ -110,3 +110,14 @@ def test_a_doctype_before_speak_is_refused():
 def test_signs_of_plain_text_are_no_markup(text):
     assert not is_markup(text)
     assert FrontEnd().pronounce(text).words
+
+
+def test_characters_that_are_no_single_english_letter():
+    spoken = FrontEnd().pronounce('<say-as interpret-as="characters">aß1</say-as>')
+    assert [word.spoken for word in spoken.words] == ["a", "s", "s", "one"]
+
+
+@pytest.mark.parametrize("number", ["3.5", "-5", "12 apples"])
+def test_what_is_no_whole_number_is_not_read_as_another_one(number):
+    with pytest.raises(TextError, match="needs a whole number, not"):
+        FrontEnd().pronounce(f'<say-as interpret-as="cardinal">{number}</say-as>')

@@ -93,3 +93,32 @@ def test_time_grows_with_the_length_alone(unit):
 def test_a_text_that_is_too_long_is_refused():
     with pytest.raises(TextError, match=r"2,000,001 characters; at most 2,000,000"):
         normalize("a" * (MOST_CHARACTERS + 1))
+
+
+@pytest.mark.parametrize(("text", "spoken"), [
+    ("$.00", "zero dollars"), ("€.50", "fifty cents"), ("May 05, 2021", "may fifth , twenty twenty one"),
+    ("05 May 2021", "the fifth of may twenty twenty one"), ("09 am", "nine a m"),
+])  # fmt: skip
+def test_zeros_in_front_are_not_spoken(text, spoken):
+    assert " ".join(item.text for item in normalize(text)) == spoken
+
+
+@pytest.mark.parametrize("text", ["1/" + "1" * 5000, "1" * 5000 + "/3", "$" + "9" * 5000])
+def test_numbers_beyond_pythons_limit_of_digits_are_read(text):
+    assert len(normalize(text)) > 4999
+
+
+def test_an_inch_mark_within_a_quotation_ends_it_and_the_marks_are_counted_once():
+    assert [item.text for item in normalize('a 5" nail')] == ["a", "five", "inch", "nail"]
+    assert [item.text for item in normalize('He said "take 5" twice')] == [
+        "he",
+        "said",
+        '"',
+        "take",
+        "five",
+        '"',
+        "twice",
+    ]
+    start = time.process_time()
+    normalize('5" ' * 100_000)
+    assert time.process_time() - start < 20

@@ -1,5 +1,7 @@
 """What is shown of a live conversion while it runs, and the commands that change it."""
 
+import os
+import shlex
 from collections.abc import Callable
 
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
@@ -25,25 +27,27 @@ class Console:
         live: the engine.
         converter: its converter.
         stop: ends the session.
-        say: called with a line on what came of a command, or what is wrong with it.
+        report: called with a line on what came of a command, or what is wrong with it.
     """
 
     def __init__(
-        self, live: Live, converter: VoiceConverter, stop: Callable[[], None], say: Callable[[str], None]
+        self, live: Live, converter: VoiceConverter, stop: Callable[[], None], report: Callable[[str], None]
     ) -> None:
-        self.live, self.converter, self._stop, self._say = live, converter, stop, say
+        self.live, self.converter, self._stop, self._report = live, converter, stop, report
         self._speakers: dict[tuple[str, ...], Speaker] = {}
 
     def run(self, line: str) -> None:
         """Carry out a command."""
-        words = line.split()
-        if words:
-            try:
-                self._say(self._run(words[0], words[1:]))
-            except LVCError as error:
-                self._say(f"error: {' '.join(str(error).split())}")
-            except OSError as error:
-                self._say(f"error: {explain_os_error(error)}")
+        try:
+            words = shlex.split(line, posix=os.name != "nt")
+            if words:
+                self._report(self._run(words[0], words[1:]))
+        except (LVCError, ValueError) as error:  # ValueError: a quotation that does not end
+            self._report(f"error: {' '.join(str(error).split())}")
+        except OSError as error:
+            self._report(f"error: {explain_os_error(error)}")
+        except Exception as error:  # a plugin's, for example: the next command is carried out
+            self._report(f"error: {type(error).__name__}: {' '.join(str(error).split())}")
 
     def _run(self, command: str, words: list[str]) -> str:
         if command not in COMMANDS:

@@ -154,6 +154,11 @@ class FileOutput:
         """As of :class:`Device`."""
         self._open = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was played."""
+        return bool(self._taken)
+
     def save(self) -> float:
         """Write the file, and return its seconds.
 

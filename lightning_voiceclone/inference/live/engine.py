@@ -120,7 +120,7 @@ class Live:
         Returns:
             What its callback is to call, with samples (n,), which it may reuse, and when the last of them sounded.
         """
-        ring = CaptureRing(round((RING_SECONDS + 2 * self.chunk + self.needs.compute) * rate))
+        ring = CaptureRing(round((RING_SECONDS + 2 * self.chunk + 2 * self.needs.compute) * rate))
         now = self._clock.now()
         source = _Source(rate, ring, (0, now - latency, now))
         self._source, self._capture_latency, self._taken = source, latency, 0

@@ -95,7 +95,7 @@ class CardDevice:
 
     def __init__(self, card: SoundCard, side: Side, name: str | None) -> None:
         self._card, self._side, self._wanted = card, side, name
-        _, properties = card.find(side, name)
+        self._number, properties = card.find(side, name)
         self.name = str(properties["name"])
         self.rate = self.block = 0
         self.latency = 0.0
@@ -119,7 +119,7 @@ class CardDevice:
             self._open()
 
     def _open(self) -> None:
-        number, properties = self._card.find(self._side, self.name if self._wanted is not None else None)
+        number, properties = self._place()
         library = self._card.library
         self.name, self.rate = str(properties["name"]), round(properties["default_samplerate"])
         self.block = round(BLOCK_SECONDS * self.rate)
@@ -135,6 +135,16 @@ class CardDevice:
             raise self._refused(error) from error
         self.latency = float(self._stream.latency)
         self._card.open_devices.append(self)
+
+    def _place(self) -> tuple[int, dict[str, Any]]:
+        """Number and properties of the device that was chosen: several may have one name."""
+        if self._wanted is None:
+            return self._card.find(self._side, None)
+        devices = list(self._card.library.query_devices())
+        if self._number < len(devices) and str(devices[self._number]["name"]) == self.name:
+            return self._number, devices[self._number]
+        self._number, properties = self._card.find(self._side, self.name)
+        return self._number, properties
 
     def _refused(self, error: Exception) -> ConfigurationError:
         reason = " ".join(str(error).split())
@@ -167,7 +177,12 @@ class CardDevice:
     @property
     def alive(self) -> bool:
         """As of ``Device``."""
-        return self._stream is not None and self._stream.active and time.monotonic() - self._called < QUIET_SECONDS
+        if self._stream is None or time.monotonic() - self._called >= QUIET_SECONDS:
+            return False
+        try:
+            return bool(self._stream.active)
+        except self._card.library.PortAudioError:  # of a device that was pulled out
+            return False
 
     def close(self) -> None:
         """As of ``Device``."""

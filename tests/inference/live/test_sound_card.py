@@ -157,3 +157,24 @@ def test_settings_are_remembered_and_a_damaged_file_is_none(monkeypatch, tmp_pat
     monkeypatch.delenv("LVC_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert tmp_path in settings_folder().parents or sys.platform != "linux"
+
+
+def test_of_two_devices_of_one_name_the_chosen_one_is_opened(library):
+    library.devices.append(dict(DEVICES[0], default_samplerate=96000.0))
+    device = SoundCard().device("input", "3")
+    device.open()
+    assert library.streams[-1].settings["device"] == 3
+    assert device.rate == 96000
+
+
+def test_a_device_that_was_pulled_out_is_not_alive(library):
+    device = SoundCard().device("input", "webcam")
+    device.open()
+    device.start(lambda samples, sounded: None)
+    assert device.alive
+
+    def pulled(stream):
+        raise PortAudioError("Invalid stream pointer")
+
+    library.streams[-1].__class__ = type("Pulled", (FakeStream,), {"active": property(pulled)})
+    assert not device.alive

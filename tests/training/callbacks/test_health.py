@@ -124,7 +124,7 @@ class NeverLearns(Healthy):
     (Collapsed, "collapse", "all speakers sound alike"),
     (lambda: Healthy(scheduler=partial(ExponentialLR, gamma=1.12), gradient_clip=None), "the generator's loss explodes",
      "lower the learning rates"),
-    (lambda: Healthy(generator_lr=0.0), "the generator is stuck", "have not moved for"),
+    (lambda: Healthy(generator_lr=0.0), "the generator is stuck", "have not moved in"),
     (lambda: Healthy(optimizer=Forgetful), "gradients not cleared", "zero_grad is missing"),
 ], ids=lambda value: value if isinstance(value, str) and "." not in value else "")  # fmt: skip
 def test_a_planted_fault_is_named_within_90_steps(module, cause, words):
@@ -178,3 +178,21 @@ def test_steps_that_were_taken_back_are_counted():
 def test_settings_that_cannot_work_are_refused(settings, words):
     with pytest.raises(ConfigurationError, match=words):
         GANHealth(**settings)
+
+
+@pytest.mark.slow
+def test_a_look_before_the_generators_first_step_is_no_fault():
+    found, trainer = findings(Healthy(discriminator_steps=30), steps=25)
+    assert found == {}
+    assert "health/loss_ratio" not in trainer.callback_metrics
+
+
+@pytest.mark.slow
+def test_a_loss_that_changes_its_sign_does_not_explode():
+    class Signed(LeastSquaresLoss):
+        def generator(self, fake_logits):
+            return super().generator(fake_logits) - 0.5
+
+    module = Healthy()
+    module.adversarial_loss = Signed()
+    assert findings(module)[0] == {}

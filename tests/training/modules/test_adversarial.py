@@ -402,3 +402,37 @@ def test_settings_of_optimizers_are_finite(rate, gamma, words):
     module._make_optimizers = (lambda p: torch.optim.SGD(p, lr=rate), *module._make_optimizers[1:])
     with pytest.raises(ConfigurationError, match=words):
         module.configure_optimizers()
+
+
+class Counting(torch.optim.SGD):
+    """Keeps numbers that are no tensors, as schedule-free optimizers do."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["k"] = group.get("k", 0) + 1
+            for weight in group["params"]:
+                self.state[weight]["count"] = self.state[weight].get("count", 0) + 1
+        return super().step(closure)
+
+
+@pytest.mark.filterwarnings("ignore:step")
+def test_numbers_of_an_optimizer_are_taken_back_too():
+    class Late(Tiny):
+        def make_pair(self, batch):
+            pair = super().make_pair(batch.nan_to_num())
+            return TrainingPair(pair.real, pair.fake, pair.condition,
+                                {"distance": pair.losses["distance"] / ~batch.isnan().any()})  # fmt: skip
+
+    data, _ = poisoned(3)
+    module = Late(weights={"adversarial": 1.0, "distance": 1.0})
+    module._make_optimizers = (partial(Counting, lr=0.1),) * 2 + (None,)
+    train(module, data=data)
+    for optimizer in module.optimizers(use_pl_optimizer=False):
+        assert optimizer.param_groups[0]["k"] == 7
+        assert {state["count"] for state in optimizer.state.values()} == {7}
+
+
+@pytest.mark.filterwarnings("ignore:step")
+def test_a_training_without_a_step_names_the_data():
+    with pytest.raises(NotFiniteError, match="no step was made: look at the recordings"):
+        train(Tiny(), data=torch.full((18, 4), torch.nan))
