@@ -64,6 +64,9 @@ def distributes_samplers(trainer: pl.Trainer) -> bool:
     return bool(trainer._accelerator_connector.use_distributed_sampler)
 
 
+LAUNCH_OBSERVER = subprocess_script._launch_process_observer  # Lightning's own, before another takes its place
+
+
 def watch_children_with(observer: Callable[[list["subprocess.Popen[bytes]"]], None]) -> None:
     """Let ``observer`` take the place of Lightning's watch over the processes that it starts.
 

@@ -99,7 +99,7 @@ def test_the_trainer_states_whether_it_distributes_samplers(value):
 
 def test_the_launcher_calls_the_observer_by_its_name_in_the_module(monkeypatch):
     monkeypatch.setattr(subprocess_script, "_launch_process_observer", subprocess_script._launch_process_observer)
-    assert list(inspect.signature(subprocess_script._launch_process_observer).parameters) == ["child_processes"]
+    assert list(inspect.signature(internals.LAUNCH_OBSERVER).parameters) == ["child_processes"]
     assert "_launch_process_observer" in subprocess_script._SubprocessScriptLauncher.launch.__code__.co_names
     seen = []
     internals.watch_children_with(seen.append)
