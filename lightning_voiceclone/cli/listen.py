@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError, nearest
-from lightning_voiceclone.utils.terminal import printable
+from lightning_voiceclone.utils.terminal import printable, table
 
 if TYPE_CHECKING:
     import socket
@@ -85,9 +85,7 @@ def _table(name: str, result: Mapping[str, Any]) -> str:
         if name == "abx":
             row.append(f"{summary['p_value']:.3g}")
         rows.append(tuple(row))
-    rows = [tuple(printable(cell) for cell in row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [table([[printable(cell) for cell in row] for row in rows])]
     unreliable = result.get("unreliable_listeners")
     if unreliable:
         lines.append(f"{len(unreliable)} listeners rated the hidden reference below 90 in more than 15% of their"

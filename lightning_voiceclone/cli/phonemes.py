@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.terminal import printable
+from lightning_voiceclone.utils.terminal import printable, table
 
 MOST_BYTES = 8 << 20
 COLUMNS = ("written", "spoken", "origin", "phonemes")
@@ -43,7 +43,8 @@ def run(argv: list[str]) -> int:
     if options.json:
         print(json.dumps(spoken.as_dict(), ensure_ascii=False))
     else:
-        _print(spoken.explained())
+        heading = [column.upper() for column in COLUMNS]
+        print(table([heading, *([printable(cell) for cell in row] for row in spoken.explained())]))
     return 0
 
 
@@ -57,10 +58,3 @@ def _read(path: str) -> str:
             raise ConfigurationError(f"standard input has more than {MOST_BYTES >> 20} MiB; split it into parts")
         return decode(data, "standard input")
     return decode(bounded_bytes(Path(path), MOST_BYTES, "split it into parts"), path)
-
-
-def _print(rows: list[tuple[str, str, str, str]]) -> None:
-    table = [tuple(column.upper() for column in COLUMNS), *(tuple(map(printable, row)) for row in rows)]
-    widths = [max(len(row[at]) for row in table) for at in range(3)]
-    for row in table:
-        print("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]).rstrip())

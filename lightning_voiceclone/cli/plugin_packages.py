@@ -20,7 +20,7 @@ def new(argv: list[str]) -> int:
     """Write a package."""
     from lightning_voiceclone.scaffold.package import NewPart, write_package
 
-    kinds = ", ".join(kind.singular.replace(" ", "_") for kind in KINDS.values())
+    kinds = ", ".join(kind.word for kind in KINDS.values())
     parser = CommandParser("lvc plugins new", description="Write a plugin package that installs, passes its tests,"
                            " trains and converts as it stands; then make its parts your own.")  # fmt: skip
     parser.add_argument("package", metavar="PACKAGE", help="name of the distribution, such as lvc-mine")
@@ -127,9 +127,7 @@ def _shown(plugin: Plugin) -> str:
     described = {parameter.arg_name: parameter.description or "" for parameter in documentation.params}
     kind = KINDS[plugin.kind]
     lines = [f"{plugin.name}, a {kind.singular} of {plugin.package} {plugin.version} ({plugin.value})", ""]
-    lines += [
-        text for text in (documentation.short_description, "", documentation.long_description) if text is not None
-    ]
+    lines.append(documentation.description or "")
     claims = sorted(getattr(cls, "capabilities", ()))
     lines += ["", f"claims: {', '.join(claims) or 'none'}", ""]
     settings = _settings(cls, kind.first_argument)
@@ -152,7 +150,7 @@ def _settings(cls: type, first: str | None) -> dict[str, inspect.Parameter]:
 def _snippet(plugin: Plugin, settings: dict[str, inspect.Parameter]) -> list[str]:
     import yaml
 
-    role = ROLES.get(plugin.kind, KINDS[plugin.kind].singular.replace(" ", "_"))
+    role = ROLES.get(plugin.kind, KINDS[plugin.kind].word)
     simple = {name: list(p.default) if isinstance(p.default, tuple) else p.default for name, p in settings.items()
               if p.default is None or isinstance(p.default, bool | int | float | str | tuple)}  # fmt: skip
     value: dict[str, Any] = {"class_path": plugin.name} | ({"init_args": simple} if simple else {})

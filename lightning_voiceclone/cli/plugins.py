@@ -2,11 +2,10 @@
 
 import json
 import sys
-from collections.abc import Sequence
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.core.kinds import KINDS
-from lightning_voiceclone.core.registry import Plugin, installed, strays
+from lightning_voiceclone.core.registry import Plugin, clashes, installed, strays
 from lightning_voiceclone.errors import PluginError
 from lightning_voiceclone.utils.terminal import printable, table
 
@@ -43,7 +42,7 @@ def _list(argv: list[str]) -> int:
     plugins = [plugin for plugin in installed() if options.kind in (None, plugin.kind)]
     rows: list[dict[str, str | list[str]]] = [{**plugin.as_dict()} for plugin in plugins]
     columns = list(COLUMNS)
-    failures = [*strays(), *_clashes(plugins)]
+    failures = [*strays(), *clashes(plugins)]
     if options.claims or options.check:
         loaded = [_loaded(plugin) for plugin in plugins]
         failures += [found for found in loaded if isinstance(found, PluginError)]
@@ -62,13 +61,6 @@ def _list(argv: list[str]) -> int:
     for failure in failures:
         print(f"lvc: warning: {printable(failure)}", file=sys.stderr)
     return 1 if options.check and failures else 0
-
-
-def _clashes(plugins: Sequence[Plugin]) -> list[PluginError]:
-    from lightning_voiceclone.core.registry import clash_of
-
-    names = dict.fromkeys((plugin.kind, plugin.name) for plugin in plugins)
-    return [clash for kind, name in names if (clash := clash_of(kind, name))]
 
 
 def _loaded(plugin: Plugin) -> type | PluginError:

@@ -33,6 +33,11 @@ class Kind:
     stored: bool = True
 
     @property
+    def word(self) -> str:
+        """What one part is called, as one word: the name of its option in recipes and of ``lvc plugins new``."""
+        return self.singular.replace(" ", "_")
+
+    @property
     def group(self) -> str:
         """The group of entry points."""
         return GROUP_PREFIX + self.name

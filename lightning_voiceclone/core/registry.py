@@ -7,7 +7,6 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -177,6 +176,12 @@ def package_of(cls: type) -> Plugin | None:
     return found[0] if found else None
 
 
+def clashes(plugins: Sequence[Plugin]) -> list[PluginError]:
+    """The errors for those of the plugins' names that two packages supply."""
+    names = dict.fromkeys((plugin.kind, plugin.name) for plugin in plugins)
+    return [clash for kind, name in names if (clash := clash_of(kind, name))]
+
+
 def clash_of(kind: str | None, name: str) -> PluginError | None:
     """The error for a name that two packages supply; None for any other."""
     found = _called(kind, name)
@@ -189,11 +194,9 @@ def load_all() -> tuple[PluginError, ...]:
 
     Left out are those that fail, and those whose name another package supplies too, but for this package's own.
     """
-    failures = [*strays()]
-    counts = Counter((plugin.kind, plugin.name) for plugin in installed())
-    failures += [_clash(_called(kind, name)) for (kind, name), count in counts.items() if count > 1]
+    failures = [*strays(), *clashes(installed())]
     for plugin in installed():
-        if counts[plugin.kind, plugin.name] > 1 and plugin.package != OWN:
+        if plugin.package != OWN and clash_of(plugin.kind, plugin.name):
             continue
         try:
             plugin.load()

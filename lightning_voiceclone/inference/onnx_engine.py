@@ -8,8 +8,6 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.utils.files import check_no_input
 from lightning_voiceclone.utils.optional import need
 
-SPEAKER_SUFFIX = ".voice"
-
 
 def convert_file(
     folder: str,
@@ -51,7 +49,7 @@ def convert_file(
         model = runtime.load(folder, note=note)
 
         def read(path: str) -> object:
-            if Path(path).suffix == SPEAKER_SUFFIX:
+            if Path(path).suffix == runtime.speaker.SUFFIX:
                 return path
             samples, rate, notes = read_with_notes(path, model.sample_rate)
             for line in notes:

@@ -18,16 +18,10 @@ PACKAGE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CLASS = re.compile(r"[A-Z][A-Za-z0-9]*")
 WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # where one word of a class's name ends
 
-# What a recipe for voices says to use a part of a kind, below model.init_args; {} is its name.
-MODEL = {
-    "feature_extractors": "feature_extractor: {}",
-    "content_encoders": "content_encoder: {}",
-    "speaker_encoders": "speaker_encoder: {}",
-    "generators": "generator: {}",
-    "discriminators": "discriminator: {}",
-    "adversarial_losses": "adversarial_loss: {}",
-    "feature_transforms": "content_transforms: [{{class_path: {}}}]",
-}
+# Kinds of which a recipe for voices names a part; feature transforms are a list there.
+OF_VOICES = ("feature_extractors", "content_encoders", "speaker_encoders", "generators", "discriminators",
+             "adversarial_losses")  # fmt: skip
+TRANSFORMS = "feature_transforms"
 NO_WARPING = "content_transforms: null  # warping mel bands has no meaning for other channels"
 GRIFFIN_LIM = "vocoder: {class_path: GriffinLim, init_args: {iterations: 32}}"  # takes any spectrum, without training
 # Arguments with which the checks run in little time.
@@ -69,7 +63,7 @@ class NewPart:
             ConfigurationError: if there is no such kind, or the name is no class's, is a keyword's or is taken.
         """
         word, _, name = text.partition(":")
-        singular = {kind.singular.replace(" ", "_"): kind for kind in KINDS.values()}
+        singular = {kind.word: kind for kind in KINDS.values()}
         kind = (singular | KINDS).get(word.replace("-", "_").replace(" ", "_"))
         if kind is None:
             raise ConfigurationError(
@@ -202,9 +196,11 @@ packages = ["{module}"]
 def _recipes(parts: Sequence[NewPart]) -> dict[str, str]:
     """Overlays on the recipes that ship, by name: of the parts of a voice, and of a vocoder, which is trained alone."""
     used = {part.kind.name: part for part in reversed(parts)}
-    entries = [MODEL[kind].format(used[kind].name) for kind in KINDS if kind in used and kind in MODEL]
+    entries = [f"{used[kind].kind.word}: {used[kind].name}" for kind in OF_VOICES if kind in used]
+    if TRANSFORMS in used:
+        entries.append(f"content_transforms: [{{class_path: {used[TRANSFORMS].name}}}]")
     if "feature_extractors" in used:
-        entries += [GRIFFIN_LIM] if "feature_transforms" in used else [NO_WARPING, GRIFFIN_LIM]
+        entries += [GRIFFIN_LIM] if TRANSFORMS in used else [NO_WARPING, GRIFFIN_LIM]
     made = {}
     if entries:
         kind = "stft" if "feature_extractors" in used else "mel"
