@@ -3,7 +3,7 @@
     python benchmarks/aligner.py TABLE --output aligner.safetensors [--recordings 160] [--iterations 10]
     python benchmarks/aligner.py --aligner aligner.safetensors
 
-TABLE is tab-separated, with the columns path, text and split, of which the rows "train" are used.
+TABLE is tab-separated, with the columns path, text and split; rows with the split "train" are used.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 Both convert the same ten seconds of LibriSpeech in turn, to the speaker of the same eight, with as many threads;
 speakers are analysed before. Prints wall and CPU time (best of the rounds), their ratios, and the greatest difference.
-Commands are whole processes, of which the best counts too, since other processes can only make one slower.
+Commands are whole processes. The best of them counts too: other processes can only make one slower.
 """
 
 import argparse

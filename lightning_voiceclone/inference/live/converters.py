@@ -21,7 +21,7 @@ LONG_SECONDS = 0.3  # a look-ahead beyond it makes talking hard
 
 
 class LiveConverter(Protocol):
-    """Samples at ``sample_rate`` to samples at the same rate, of which the k-th belongs to the k-th of the source."""
+    """Samples at ``sample_rate`` to samples at the same rate; the k-th belongs to the k-th of the source."""
 
     sample_rate: int
 

@@ -93,11 +93,6 @@ class PlaybackRing(_Ring):
                 self.ended += 1
         self.played = last
 
-    @property
-    def room(self) -> int:
-        """How many samples may be added."""
-        return self.capacity - max(self.written - self.played, 0)
-
     def start(self, first: int, samples: Samples) -> None:
         """Go on with samples (n,), the first of which has the number ``first``; silence until then, and a fade-in.
 
