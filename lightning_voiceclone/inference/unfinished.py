@@ -115,6 +115,17 @@ class Unfinished:
             sync(self.path.parent)
         self._journal.unlink(missing_ok=True)
 
+    def interrupted(self, note: Callable[[str], None]) -> None:
+        """Keep what the journal names, with a note, or remove what no journal names.
+
+        The journal on the disk decides, not ``samples``: Ctrl-C may come between the two.
+        """
+        found = self._read_journal()
+        if found is not None and found[0]["identity"] == self._identity:
+            note(f"{self.path}: {int(found[0]['done'])} blocks are kept; the same command goes on from there")
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """Remove what was written."""
         self._partial.unlink(missing_ok=True)
@@ -187,10 +198,7 @@ def unfinished(
         try:
             yield made
         except BaseException:
-            if made.samples:
-                note(f"{path}: {made.done} blocks are kept; the same command goes on from there")
-            else:
-                made.drop()
+            made.interrupted(note)
             raise
 
 

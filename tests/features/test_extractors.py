@@ -117,13 +117,16 @@ def test_chunks_find_the_memory_of_those_before():
         with torch.inference_mode():
             for _ in range(5):
                 extractor(audio)
-            before = faults()
-            for _ in range(10):
+            each = []
+            for _ in range(11):
+                before = faults()
                 extractor(audio)
-        print((faults() - before) / 10)
+                each.append(faults() - before)
+        print(sorted(each)[5])
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 100  # of thousands, each of some tenths of a microsecond
+    # The median: one call may still find more memory for its second thread. Without, each call has thousands.
+    assert float(done.stdout) < 100
 
 
 @each_extractor

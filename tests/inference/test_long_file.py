@@ -1,5 +1,6 @@
 """Files of any length: memory, journals, locks, headers."""
 
+import contextlib
 import multiprocessing
 import os
 import struct
@@ -19,6 +20,7 @@ from lightning_voiceclone.inference.long_source import LongSource
 from lightning_voiceclone.inference.unfinished import wav_header
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
+from lightning_voiceclone.utils.files import atomic_file
 
 SECONDS = 6.5
 
@@ -126,6 +128,27 @@ def test_another_command_begins_anew_with_a_line(model, speaker, files, tmp_path
     assert sum("an unfinished output of another options is dropped" in note for note in notes) == 1
     expected = model.convert(files / "a.wav", speaker, pitch_shift=2.0).samples.numpy()
     assert np.abs(soundfile.read(output, dtype="float32")[0] - expected).max() <= 2**-16 + 1e-6
+
+
+def test_ctrl_c_after_the_journal_is_renamed_keeps_its_block(tmp_path, monkeypatch):
+    notes = []
+
+    def renamed_then_interrupted(path):
+        with atomic_file(path) as temporary:
+            yield temporary
+        raise KeyboardInterrupt
+
+    def write():
+        with unfinished.unfinished(tmp_path / "c.wav", {"options": "a"}, 1000, notes.append) as begun:
+            begun.append(np.zeros(500, np.float32), 1, {"state": torch.zeros(3)})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished, "atomic_file", contextlib.contextmanager(renamed_then_interrupted))
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    assert notes == [f"{tmp_path}/c.wav: 1 blocks are kept; the same command goes on from there"]
+    with unfinished.unfinished(tmp_path / "c.wav", {"options": "a"}, 1000, notes.append) as begun:
+        assert (begun.done, begun.samples) == (1, 500)
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: b"", lambda data: data[:-9] + b"x" * 9])
