@@ -29,6 +29,10 @@ COMMANDS = {
     "phonemes": ("lightning_voiceclone.cli.phonemes", "print how a text is to be spoken: words and phonemes"),
     "adapt": ("lightning_voiceclone.cli.adapt", "fine-tune a model on half a minute of one speaker"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a model folder, which loads without Lightning"),
+    "checkpoint": (
+        "lightning_voiceclone.cli.checkpoint",
+        "show what a checkpoint holds, or where two of them differ",
+    ),
     "export": ("lightning_voiceclone.cli.export", "turn a model into ONNX graphs, which need no torch"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
     "evaluate": (
@@ -48,7 +52,7 @@ COMMANDS = {
 
 def usage() -> str:
     """What ``lvc --help`` prints."""
-    lines = [f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join([
         "usage: lvc COMMAND [OPTIONS]",
         "",
