@@ -4,7 +4,8 @@
     python benchmarks/training_step.py --config recipes/vocoder_vocos.yaml --data.root ../shared/speech/index.tsv
 
 Both take the same batches, already in memory, with the same losses, clipping and moving average; they run in turns,
-and the median of the rounds' ratios is printed (goal: at most 1.05). Whatever follows is passed on to the recipe.
+and the median of the rounds' ratios is printed (goal: at most 1.05). Whatever follows is passed on to the recipe. With
+--model.steps.balance 0.9 the same recipe without it is the rival (goal: at most 1.10).
 """
 
 import statistics
@@ -124,11 +125,13 @@ def main() -> None:
     ours, bare = [], []
     module, data = made(arguments)
     batches = batches_of(data)
+    unbalanced = None if module.balancer is None else made([*arguments, "--model.steps.balance=null"])[0]
     for _ in range(ROUNDS):
         ours.append(lightning_seconds(module, batches))
-        bare.append(bare_seconds(module, batches))
+        bare.append(bare_seconds(module, batches) if unbalanced is None else lightning_seconds(unbalanced, batches))
     ratios = [left / right for left, right in zip(ours, bare, strict=True)]
-    print(f"training step: {statistics.median(ours) * 1e3:.1f} ms, bare loop {statistics.median(bare) * 1e3:.1f} ms,"
+    rival = "bare loop" if unbalanced is None else "not balanced"
+    print(f"training step: {statistics.median(ours) * 1e3:.1f} ms, {rival} {statistics.median(bare) * 1e3:.1f} ms,"
           f" ratio {statistics.median(ratios):.3f} (median of {ROUNDS}, from {min(ratios):.3f} to {max(ratios):.3f};"
           f" {torch.get_num_threads()} threads)")  # fmt: skip
 

@@ -19,6 +19,8 @@ class StepSettings:
         gradient_clip: maximum norm of the gradient, for generator and discriminator apart; null for none.
         accumulate: batches whose gradients are summed before a step.
         average: decay of the moving average of the generator's weights; null for none.
+        balance: makes the weights of the losses shares of the gradient at the generator's output, whatever the scale of
+            each loss: decay of the moving average of the gradients' norms, 0.9 for some 100 steps; null for factors.
     """
 
     discriminator_steps: int = 1
@@ -26,6 +28,7 @@ class StepSettings:
     gradient_clip: float | None = 5.0
     accumulate: int = 1
     average: float | None = 0.999
+    balance: float | None = None
 
     def __post_init__(self) -> None:
         check_range("steps.discriminator_steps", self.discriminator_steps, 1, 1_000_000)
@@ -33,6 +36,7 @@ class StepSettings:
         check_range("steps.warmup", self.warmup, 0, 1e12)
         check_range("steps.gradient_clip", self.gradient_clip, 1e-9, 1e9, unset="none")
         check_range("steps.average", self.average, 0, 0.999999, unset="none")
+        check_range("steps.balance", self.balance, 0, 0.999999, unset="none")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class TrainingPair:
         fake: the generator's output, of the same shape, with gradients.
         condition: input of the generator.
         losses: the generator's own losses by name, each a scalar, not weighted yet.
+        output: (B, F, T) of the generator, where gradients of losses are compared; None if it is ``fake``.
         unpaired: number of first rows whose fake has no matching real, so that no distance between them is a loss.
     """
 
@@ -52,3 +57,4 @@ class TrainingPair:
     condition: Condition
     losses: Mapping[str, Tensor] = field(default_factory=dict)
     unpaired: int = 0
+    output: Tensor | None = None

@@ -19,6 +19,7 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.losses.reconstruction import feature_matching
+from lightning_voiceclone.training.balance import LossBalancer
 from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import check_weights
@@ -80,6 +81,7 @@ class AdversarialModule(pl.LightningModule):
         self.steps = steps
         self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, self.trained)
         setattr(self, self.trained, generator_side)
+        self.balancer = None if steps.balance is None else LossBalancer(self.weights, steps.balance)
         self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
         self._undo = Undo(self.discriminator, generator_side)
         self._taken_back = 0  # steps in a row
@@ -294,9 +296,13 @@ class AdversarialModule(pl.LightningModule):
             if adversarial:
                 losses |= self._adversarial_losses(pair)
             used = {name: losses[name] for name in self.weights if name in losses}
-            total = torch.stack([self.weights[name] * loss for name, loss in used.items()]).sum()
+            factors = self._factors(used, pair, step)
+            total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()
             before = self.discriminator is not None and has_gradients(self.discriminator)
             self._step_optimizer(0, total, used, step)
+        if self.balancer is not None:
+            self.balancer.accept()
+            self.report.shares = self.balancer.shares
         if self.discriminator is not None and not before and has_gradients(self.discriminator):
             self.report.leaked.append("discriminator")
         self.report.losses |= {name: loss.detach() for name, loss in losses.items()} | {"generator": total.detach()}
@@ -305,6 +311,19 @@ class AdversarialModule(pl.LightningModule):
         for name, loss in losses.items():
             self._log(name, loss)
         self._log("generator", total, prog_bar=True)
+
+    def _factors(self, used: Mapping[str, Tensor], pair: TrainingPair, step: int) -> Mapping[str, Any]:
+        """By what each loss is multiplied: its weight, or what gives it the weight's share of the gradient."""
+        if self.balancer is None:
+            return self.weights
+        mean = None
+        if self.trainer.world_size > 1:
+
+            def mean(norms: Tensor) -> Tensor:
+                reduced: Tensor = self.trainer.strategy.reduce(norms, reduce_op="mean")
+                return reduced
+
+        return self.balancer.scales(used, pair.fake if pair.output is None else pair.output, step, mean)
 
     def _adversarial_losses(self, pair: TrainingPair) -> dict[str, Tensor]:
         """The generator's losses that the discriminator computes."""

@@ -182,7 +182,7 @@ class VoiceTraining(AdversarialModule):
                 real = transform(real) * mask
         in_band = self._in_band(batch, cross_speaker)
         real = torch.where(in_band, real, fake.detach())
-        waveform = self.voice.vocode(fake) if self._vocodes else None
+        waveform, output = self.voice.vocode(fake) if self._vocodes else None, fake
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
                     converting=self.training and self.swap > 0, waveform=waveform)  # fmt: skip
         losses = dict(losses) | self.losses(self.voice, made)
@@ -190,7 +190,7 @@ class VoiceTraining(AdversarialModule):
             assert waveform is not None
             kept = mask.repeat_interleave(self.spec.hop_length, 2)  # real and fake are padded differently
             real, fake = (audio[:, None] * kept for audio in (cross_speaker.audio(source, reference), waveform))
-        return TrainingPair(real, fake, condition, losses, cross_speaker.swapped)
+        return TrainingPair(real, fake, condition, losses, cross_speaker.swapped, output)
 
     @property
     def _discriminates_audio(self) -> bool:

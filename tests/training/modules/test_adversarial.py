@@ -291,7 +291,8 @@ class Stateful(Tiny):
 
 @pytest.mark.filterwarnings("ignore:step")
 @pytest.mark.parametrize("batches", [(0,), (3,), (3, 4), (2, 5, 6)])
-@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"discriminator_steps": 2}, {"warmup": 3}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"discriminator_steps": 2}, {"warmup": 3},
+                                      {"balance": 0.9}], ids=str)  # fmt: skip
 def test_a_step_that_is_not_finite_leaves_no_trace(settings, batches):
     data, good = poisoned(*batches)
     ours, theirs = (trained(Stateful(**settings), given) for given in (data, good))
@@ -358,6 +359,23 @@ def test_a_report_has_the_figures_of_the_step():
     assert set(last.gradient_norms) == {"generator", "discriminator"}
     assert last.undone is None
     assert last.stale == last.leaked == []
+
+
+def test_weights_are_shares_where_losses_are_balanced():
+    reports = []
+
+    class Noting(Tiny):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            reports.append(outputs["report"])
+
+    module = Noting(weights={"adversarial": 1.0, "distance": 4.0}, balance=0.9, warmup=2)
+    train(module, batches=12)
+    assert set(reports[0].shares) == {"distance"}
+    assert {name: round(float(share), 4) for name, share in reports[2].shares.items()} == {
+        "adversarial": 0.2, "distance": 0.8,
+    }  # fmt: skip
+    assert reports[3].shares == {}
+    assert {"balancer.norms", "balancer.counts"} <= set(module.state_dict())
 
 
 def test_training_stops_at_a_gradient_that_is_not_finite_though_the_loss_is():
