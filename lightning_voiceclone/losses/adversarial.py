@@ -14,6 +14,29 @@ from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
 from lightning_voiceclone.errors import ConfigurationError
 
 
+def r1_penalty(discriminator: Discriminator, real: Tensor, condition: Condition | None) -> Tensor:
+    """Half the squared gradient of the logits at real data, a mean over the batch (Mescheder et al. 2018, equation 9).
+
+    The logit of an example is the mean over sub-discriminators of the mean over their logits; the gradient's norm is
+    taken over all numbers of the example.
+
+    Args:
+        discriminator: whose logits they are.
+        real: (B, F, T) features or (B, 1, N) audio.
+        condition: of them.
+    """
+    real = real.detach().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(_critic(discriminator, real, condition), real, create_graph=True)
+        return gradient.flatten(1).square().sum(1).mean() / 2
+
+
+def _critic(discriminator: Discriminator, x: Tensor, condition: Condition | None) -> Tensor:
+    """The sum over the batch of each example's mean logit."""
+    logits = [maps[-1].flatten(1).mean(1) for maps in discriminator(x, condition)]
+    return torch.stack(logits).mean(0).sum()
+
+
 def _mean_over_sub_discriminators(of_one: Callable[..., Tensor], *logits: Sequence[Tensor]) -> Tensor:
     if len({len(sequence) for sequence in logits}) != 1 or not logits[0]:
         counts = " and ".join(str(len(sequence)) for sequence in logits)
@@ -132,8 +155,6 @@ class WassersteinLoss(AdversarialLoss):
         with torch.enable_grad():  # a validation step computes the penalty too
             share = torch.rand(real.shape[0], *(1,) * (real.ndim - 1), dtype=real.dtype, device=real.device)
             between = torch.lerp(real.detach(), fake.detach(), share).requires_grad_()
-            logits = [maps[-1].flatten(1).mean(1) for maps in discriminator(between, condition)]
-            critic = torch.stack(logits).mean(0).sum()
-            (gradient,) = torch.autograd.grad(critic, between, create_graph=True)
+            (gradient,) = torch.autograd.grad(_critic(discriminator, between, condition), between, create_graph=True)
             length = gradient.flatten(1).norm(dim=1)
             return self.penalty_weight * (length - 1).square().mean()

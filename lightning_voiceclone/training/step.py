@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Condition
-from lightning_voiceclone.errors import check_range
+from lightning_voiceclone.errors import ConfigurationError, check_range
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,12 @@ class StepSettings:
         gradient_clip: maximum norm of the gradient, for generator and discriminator apart; null for none.
         accumulate: batches whose gradients are summed before a step.
         average: decay of the moving average of the generator's weights; null for none.
+        instance_noise: standard deviation of the noise that is added to all that the discriminator gets, real and
+            generated, in its inputs' units (normalised features have about 1): the two overlap from the first step on
+            (Sønderby et al. 2016); 0 for none.
+        noise_steps: batches until the instance noise has fallen to 0, in a line; null if it stays.
+        r1: weight of the squared gradient of the logits of real data at that data, halved, in the discriminator's loss
+            (Mescheder et al. 2018, equation 9), with any adversarial loss; 0 for none.
         balance: makes the weights of the losses shares of the gradient at the generator's output, whatever the scale of
             each loss: decay of the moving average of the gradients' norms, 0.9 for some 100 steps; null for factors.
     """
@@ -28,6 +34,9 @@ class StepSettings:
     gradient_clip: float | None = 5.0
     accumulate: int = 1
     average: float | None = 0.999
+    instance_noise: float = 0.0
+    noise_steps: int | None = None
+    r1: float = 0.0
     balance: float | None = None
 
     def __post_init__(self) -> None:
@@ -36,7 +45,18 @@ class StepSettings:
         check_range("steps.warmup", self.warmup, 0, 1e12)
         check_range("steps.gradient_clip", self.gradient_clip, 1e-9, 1e9, unset="none")
         check_range("steps.average", self.average, 0, 0.999999, unset="none")
+        check_range("steps.instance_noise", self.instance_noise, 0, 1e3)
+        check_range("steps.noise_steps", self.noise_steps, 1, 1e12, unset="noise that stays")
+        check_range("steps.r1", self.r1, 0, 1e9)
         check_range("steps.balance", self.balance, 0, 0.999999, unset="none")
+        if self.noise_steps is not None and not self.instance_noise:
+            raise ConfigurationError(
+                f"steps.noise_steps is {self.noise_steps}, but there is no noise; set steps.instance_noise too"
+            )
+
+    def noise_at(self, step: int) -> float:
+        """Standard deviation of the instance noise in that step."""
+        return self.instance_noise * (1.0 if self.noise_steps is None else max(0.0, 1 - step / self.noise_steps))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,13 @@ from torch import nn
 
 from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.losses.adversarial import HingeLoss, LeastSquaresLoss, MinMaxLoss, WassersteinLoss
+from lightning_voiceclone.losses.adversarial import (
+    HingeLoss,
+    LeastSquaresLoss,
+    MinMaxLoss,
+    WassersteinLoss,
+    r1_penalty,
+)
 from lightning_voiceclone.testing.conformance import AdversarialLossConformance
 
 
@@ -120,3 +126,17 @@ def test_bad_values_are_named():
         HingeLoss().discriminator(REAL, FAKE * 2)
     with pytest.raises(ConfigurationError, match="0 sub-discriminators"):
         HingeLoss().generator([])
+
+
+def test_r1_by_hand():
+    """Of logits w . x, whatever x is: the gradient is w, and half its squared length the penalty."""
+
+    class Linear(Discriminator):
+        def forward(self, x, condition=None):
+            return [[(x * weight).sum((1, 2))[:, None]], [(3 * x * weight).sum((1, 2))[:, None]]]
+
+    weight = torch.tensor([[1.0, 2.0], [0.0, -1.0]], requires_grad=True)
+    penalty = r1_penalty(Linear(), torch.randn(3, 2, 2), None)
+    assert penalty.item() == pytest.approx((2 * 2) * (1 + 4 + 1) / 2)  # the mean of 1 and 3 sub-discriminators is 2
+    penalty.backward()
+    torch.testing.assert_close(weight.grad, 4 * weight.detach())

@@ -14,7 +14,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
-from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, WassersteinLoss
+from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, MinMaxLoss, WassersteinLoss
 from lightning_voiceclone.training.callbacks.run import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
@@ -201,6 +201,39 @@ def test_the_penalty_moves_the_discriminator():
 
 
 @pytest.mark.slow
+def reports_of(module, **settings):
+    """The report of each step of a training."""
+    made = []
+    module.on_train_batch_end = lambda outputs, batch, batch_idx: made.append(outputs["report"])
+    train(module, **settings)
+    return made
+
+
+def test_instance_noise_keeps_the_discriminator_from_being_sure():
+    """Real is 2 and fake near 0: without noise it is right at once; with noise of 4 it cannot be, and then it falls."""
+    still = reports_of(Tiny(loss=MinMaxLoss()), batches=60, size=32)
+    noisy = reports_of(Tiny(loss=MinMaxLoss(), instance_noise=4.0), batches=60, size=32)
+    falling = reports_of(Tiny(loss=MinMaxLoss(), instance_noise=4.0, noise_steps=30), batches=60, size=32)
+
+    def accuracy(reports, part):
+        return sum(float(report.accuracy) for report in reports[part]) / len(reports[part])
+
+    first = slice(2, 12)
+    assert accuracy(still, first) > 0.95
+    assert accuracy(noisy, first) < 0.8
+    assert accuracy(falling, first) < 0.85 < accuracy(falling, slice(45, 60))
+    assert [StepSettings(instance_noise=4.0, noise_steps=30).noise_at(step) for step in (0, 15, 30, 90)] == [4, 2, 0, 0]
+    assert StepSettings(instance_noise=4.0).noise_at(10_000) == 4
+
+
+def test_r1_flattens_the_discriminator_at_real_data():
+    def slope(module):
+        train(module, batches=60, size=32)
+        return float(module.discriminator.linear.weight.detach().norm())
+
+    assert slope(Tiny(loss=MinMaxLoss(), r1=2.0)) < 0.6 * slope(Tiny(loss=MinMaxLoss()))
+
+
 def test_without_a_discriminator():
     module = Tiny(discriminator=False, weights={"distance": 1.0})
     trainer, trace = train(module, batches=50)
@@ -292,7 +325,7 @@ class Stateful(Tiny):
 @pytest.mark.filterwarnings("ignore:step")
 @pytest.mark.parametrize("batches", [(0,), (3,), (3, 4), (2, 5, 6)])
 @pytest.mark.parametrize("settings", [{}, {"accumulate": 2}, {"discriminator_steps": 2}, {"warmup": 3},
-                                      {"balance": 0.9}], ids=str)  # fmt: skip
+                                      {"balance": 0.9}, {"instance_noise": 0.5, "r1": 1.0}], ids=str)  # fmt: skip
 def test_a_step_that_is_not_finite_leaves_no_trace(settings, batches):
     data, good = poisoned(*batches)
     ours, theirs = (trained(Stateful(**settings), given) for given in (data, good))
