@@ -13,14 +13,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Audio", "Converter", "LVCError", "Speaker", "__version__", "load_model", "read", "write"]
+__all__ = [
+    "Audio",
+    "Converter",
+    "LVCError",
+    "RunResult",
+    "Speaker",
+    "__version__",
+    "load_model",
+    "read",
+    "train",
+    "write",
+]
 
 if TYPE_CHECKING:
+    from lightning_voiceclone.cli.train import RunResult, train
     from lightning_voiceclone.errors import LVCError
     from lightning_voiceclone.inference.converter import Audio, Converter, load_model, read, write
     from lightning_voiceclone.inference.speaker import Speaker
 
 _HOMES = dict.fromkeys(["Audio", "Converter", "load_model", "read", "write"], "inference.converter")
+_HOMES |= dict.fromkeys(["RunResult", "train"], "cli.train")
 _HOMES["Speaker"] = "inference.speaker"
 _HOMES["LVCError"] = "errors"
 

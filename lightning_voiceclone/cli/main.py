@@ -24,6 +24,7 @@ COMMANDS = {
     "validate": (TRAINING, "evaluate a checkpoint on the validation split"),
     "test": (TRAINING, "evaluate a checkpoint on the test split"),
     "predict": (TRAINING, "resynthesise crops of the test split and write them as WAV"),
+    "tune": ("lightning_voiceclone.cli.tune", "search settings of a recipe, one training a trial"),
     "clone": ("lightning_voiceclone.cli.clone", "convert a recording to the voice of a reference"),
     "live": ("lightning_voiceclone.cli.live", "convert a microphone, or a file in its place, as it comes in"),
     "phonemes": ("lightning_voiceclone.cli.phonemes", "print how a text is to be spoken: words and phonemes"),

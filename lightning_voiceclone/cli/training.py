@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 from jsonargparse import set_parsing_settings
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
@@ -208,21 +209,23 @@ def _processes(settings: Any) -> int:
     return max(count, 1) * settings.num_nodes
 
 
-def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = None) -> TrainingCLI:
-    """The command line, parsed, with model, data and trainer made; and run, if asked (``claimed``: of TrainingCLI)."""
+def build_cli(
+    arguments: list[str], *, run: bool, claimed: list[Path] | None = None, callbacks: Sequence[Callback] = ()
+) -> TrainingCLI:
+    """The command line, parsed, with model, data and trainer made; and run, if asked.
+
+    Args:
+        arguments: of ``lvc``, from the subcommand on.
+        run: whether to run the subcommand.
+        claimed: of TrainingCLI.
+        callbacks: for the Trainer, beside those that every training has and those of the recipe.
+    """
     for failure in registry.load_all():
         print(f"lvc: warning: {printable(failure)}; it is left out", file=sys.stderr)
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     bound_recipes()
     _keep_quiet()
-    callbacks = [
-        Interruption(),
-        SampleLogger(),
-        WavWriter(),
-        LastCheckpoint(),
-        SameOptimizers(),
-        GANHealth(),
-    ]
+    every = [Interruption(), SampleLogger(), WavWriter(), LastCheckpoint(), SameOptimizers(), GANHealth(), *callbacks]
     return TrainingCLI(
         AdversarialModule,
         VoiceDataModule,
@@ -238,14 +241,20 @@ def build_cli(arguments: list[str], *, run: bool, claimed: list[Path] | None = N
         save_config_callback=ConfigWriter,
         seed_everything_default=0,
         trainer_defaults={
-            "callbacks": callbacks, "use_distributed_sampler": False, "log_every_n_steps": 10, "max_epochs": 1000,
+            "callbacks": every, "use_distributed_sampler": False, "log_every_n_steps": 10, "max_epochs": 1000,
             "num_sanity_val_steps": 0,
         },
     )  # fmt: skip
 
 
 def run(arguments: list[str]) -> int:
-    """Run a subcommand of the Trainer.
+    """Run a subcommand of the Trainer, and return its exit status."""
+    cli = run_cli(arguments)
+    return SIGNALLED + cli.interrupted if cli.interrupted else 0
+
+
+def run_cli(arguments: list[str], callbacks: Sequence[Callback] = ()) -> TrainingCLI:
+    """Run a subcommand of the Trainer; ``callbacks`` as of :func:`build_cli`.
 
     Raises:
         LVCError: for what a user can fix, such as a part's error about its settings, without the parser's text around.
@@ -253,7 +262,8 @@ def run(arguments: list[str]) -> int:
     claimed: list[Path] = []
     ranks.watch()
     try:
-        cli = build_cli(with_own_config(recipes_first(with_named_recipes(arguments))), run=True, claimed=claimed)
+        words = with_own_config(recipes_first(with_named_recipes(arguments)))
+        return build_cli(words, run=True, claimed=claimed, callbacks=callbacks)
     except LVCError:
         raise
     except Exception as error:
@@ -268,7 +278,6 @@ def run(arguments: list[str]) -> int:
         for folder in claimed:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
-    return SIGNALLED + cli.interrupted if cli.interrupted else 0
 
 
 def _keep_quiet() -> None:
