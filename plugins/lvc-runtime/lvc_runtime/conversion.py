@@ -8,6 +8,7 @@ import numpy as np
 
 from lvc_runtime import features, tempo
 from lvc_runtime.chunks import FINEST, Array, Context, Frames, Stage, State
+from lvc_runtime.errors import RuntimeFailure
 from lvc_runtime.folder import Folder
 from lvc_runtime.speaker import Speaker
 from lvc_runtime.statistics import NAME, Statistics, WholeStatistics
@@ -42,6 +43,32 @@ class Parts:
     def takes_guidance(self) -> bool:
         """Whether the generator depends on a speaker embedding, and the source's can be computed."""
         return "speaker_encoder" in self.encoders and "speaker" in self.needs
+
+    @property
+    def model_sha256(self) -> str:
+        """Hash of everything a speaker depends on, as the toolkit's."""
+        return str(self.folder.description["model_sha256"])
+
+    @property
+    def latency(self) -> float:
+        """Seconds of the source that must follow a moment before it can be converted."""
+        contexts, ratio = self.contexts, float(self.ratio)
+        analysis, content = contexts["analysis"], contexts["content_encoder"]
+        content = ALONE.then(content, ratio) if self.takes_audio("content_encoder") else analysis.then(content)
+        content = content if ratio == 1 else content.then(RESAMPLING, ratio)
+        whole = analysis.beside(content).then(contexts["generator"]).then(contexts["vocoder"])
+        return whole.right / self.frame_rate
+
+    def checked(self, speaker: Speaker, name: str) -> Speaker:
+        """The speaker.
+
+        Raises:
+            RuntimeFailure: if another model made it.
+        """
+        if speaker.model_sha256 != self.model_sha256:
+            raise RuntimeFailure(f"{name} was made with other encoders than this model's; make it again from the"
+                                 " recordings")  # fmt: skip
+        return speaker
 
     def stateful(self, name: str) -> bool:
         """Whether a part keeps a state between chunks."""

@@ -54,9 +54,9 @@ class Runtime:
         return self.parts.rate
 
     @property
-    def model_sha256(self) -> str:
-        """Hash of everything a speaker depends on, as the toolkit's."""
-        return str(self.folder.description["model_sha256"])
+    def latency(self) -> float:
+        """Seconds of the source that must follow a moment before it can be converted; infinite if all of it must."""
+        return self.parts.latency
 
     def own_speaker(self) -> Speaker:
         """The speaker to whom the model was adapted.
@@ -68,7 +68,7 @@ class Runtime:
                if name.startswith("own.")}  # fmt: skip
         if not own:
             raise RuntimeFailure("no reference given; pass one, or export a model of `lvc adapt`, which stores one")
-        return Speaker(int(own.pop("lengths")[0]), self.model_sha256, **own)
+        return Speaker(int(own.pop("lengths")[0]), self.parts.model_sha256, **own)
 
     def speaker(self, references: Recording | Sequence[Recording]) -> Speaker:
         """Analyse recordings of one speaker, or read a ``.voice`` file.
@@ -87,7 +87,7 @@ class Runtime:
         if saved:
             if len(given) > 1:
                 raise RuntimeFailure(f"{saved[0]} is a speaker already; give it alone, or recordings alone")
-            return self._mine(Speaker.load(saved[0]), str(saved[0]))
+            return self.parts.checked(Speaker.load(saved[0]), str(saved[0]))
         audio = [recordings.reference(one, self.sample_rate, f"reference {number}", self.note)
                  for number, one in enumerate(given, 1)]  # fmt: skip
         return self.analysed(self._limited(audio))
@@ -106,7 +106,7 @@ class Runtime:
         Raises:
             RuntimeFailure: if the source cannot be used, or there is no speaker.
         """
-        target = self.own_speaker() if speaker is None else self._mine(speaker, "the speaker")
+        target = self.own_speaker() if speaker is None else self.parts.checked(speaker, "the speaker")
         chosen = (options or Options()).of(self.parts)
         name, audio = recordings.read(source, self.sample_rate, "the source")
         recordings.check(audio, self.sample_rate, name, self.parts.hop / self.sample_rate)
@@ -123,7 +123,7 @@ class Runtime:
         Raises:
             RuntimeFailure: if there is no speaker, or a part needs the whole recording.
         """
-        target = self.own_speaker() if speaker is None else self._mine(speaker, "the speaker")
+        target = self.own_speaker() if speaker is None else self.parts.checked(speaker, "the speaker")
         return Stream(self.parts, target, options or Options())
 
     def write(self, path: str | os.PathLike[str], samples: Array) -> None:
@@ -163,7 +163,7 @@ class Runtime:
         if "f0" in rows[0][0]:
             registers = np.array([median_f0(frames["f0"][0]) for frames, _ in rows])
             made["register"] = np.array([_weighted_median(registers, counts)], np.float32)
-        return Speaker(int(counts.sum()), self.model_sha256, **made)
+        return Speaker(int(counts.sum()), self.parts.model_sha256, **made)
 
     def _content(self, frames: Frames) -> tuple[Array, State]:
         start = self.parts.init_state("content_encoder") or {}
@@ -199,12 +199,6 @@ class Runtime:
         size = round(BLOCK_SECONDS * self.sample_rate)
         made = [stream.push(audio[begin : begin + size]) for begin in range(0, len(audio), size)]
         return np.concatenate([*made, stream.flush()])
-
-    def _mine(self, speaker: Speaker, name: str) -> Speaker:
-        if speaker.model_sha256 != self.model_sha256:
-            raise RuntimeFailure(f"{name} was made with other encoders than this model's; make it again from the"
-                                 " recordings")  # fmt: skip
-        return speaker
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

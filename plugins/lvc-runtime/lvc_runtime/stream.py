@@ -9,8 +9,9 @@ from lvc_runtime.conversion import Conversion, Parts
 from lvc_runtime.errors import RuntimeFailure
 from lvc_runtime.level import RunningLevel
 from lvc_runtime.speaker import Speaker
-from lvc_runtime.statistics import RunningStatistics, WholeStatistics
+from lvc_runtime.statistics import NAME, RunningStatistics, WholeStatistics
 
+KEPT = (NAME, "level.")  # beginnings of the names of what is known of the source
 RANGES = {"pitch_shift": (-24.0, 24.0), "speed": (0.25, 4.0), "guidance": (0.0, 2.0)}
 
 
@@ -118,9 +119,22 @@ class Stream:
         self._ended = True
         return made
 
-    def _checked(self, samples: Array) -> Array:
+    def restart(self) -> None:
+        """Begin anew after a gap in the source: what is held is dropped; what is known of the source is kept.
+
+        Raises:
+            RuntimeFailure: if the stream has ended.
+        """
+        self._check_open()
+        kept = {name: value for name, value in self.state.items() if name.startswith(KEPT)}
+        self.state = self._conversion.init_state(kept)
+
+    def _check_open(self) -> None:
         if self._ended:
             raise RuntimeFailure("this stream has ended; begin another one with the model's stream()")
+
+    def _checked(self, samples: Array) -> Array:
+        self._check_open()
         if not np.issubdtype(samples.dtype, np.floating) or samples.ndim != 1:
             raise RuntimeFailure(f"a stream was given {samples.shape} of {samples.dtype}; push floating-point samples"
                                  " (N,) in [-1, 1]")  # fmt: skip
