@@ -21,9 +21,10 @@ import torch
 
 from lightning_voiceclone.inference.converter import load_model
 from lightning_voiceclone.inference.live.clock import SimulatedClock
-from lightning_voiceclone.inference.live.converters import VoiceConverter, rehearse
+from lightning_voiceclone.inference.live.converters import rehearse
 from lightning_voiceclone.inference.live.engine import Live
 from lightning_voiceclone.inference.live.session import Session
+from lightning_voiceclone.inference.live.voice_converter import VoiceConverter
 from lightning_voiceclone.testing.live import FakeLoudspeaker, FakeMicrophone
 from lightning_voiceclone.testing.signals import speech_like
 

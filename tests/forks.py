@@ -68,7 +68,7 @@ class Fork:
         self._process.join(timeout)
         return self.returncode
 
-    def communicate(self, timeout: float = 240.0) -> tuple[str, str]:
+    def communicate(self, timeout: float = 600.0) -> tuple[str, str]:
         """Both outputs, once it has ended and nothing holds them open."""
         texts = ["", ""]
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from lightning_voiceclone.cli.options import CommandParser, device
+from lightning_voiceclone.cli.options import CommandParser, check_for_onnx, device
 from lightning_voiceclone.utils.terminal import printable
 
 
@@ -87,16 +87,9 @@ def _onnx(options: argparse.Namespace) -> int:
     from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.inference.onnx_engine import convert_file
 
-    for name, value in {"jobs": 1, "vocoder": None, "device": "cpu", "seed": 0}.items():
-        if (given := getattr(options, name)) != value:
-            raise ConfigurationError(f"--{name} is {given}, which --engine onnx cannot apply; leave it out")
+    check_for_onnx(options, checkpoint=1, source=1)
     if options.denoise == "on":
         raise ConfigurationError("--denoise is on, but --engine onnx does not denoise; leave it out, or use torch")
-    for name, given in {"checkpoint": options.checkpoint, "source": options.source}.items():
-        if len(given) > 1:
-            raise ConfigurationError(
-                f"--{name} has {len(given)} values, but --engine onnx takes one; leave the others out"
-            )
     manner = {"pitch_shift": options.pitch_shift, "speed": options.speed, "guidance": options.guidance}
     seconds, rate = convert_file(options.checkpoint[0], options.source[0], options.reference, options.output,
                                  note=lambda line: _print(f"note: {line}"), **manner)  # fmt: skip

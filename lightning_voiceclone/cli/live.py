@@ -9,12 +9,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from lightning_voiceclone.cli.options import CommandParser, device
+from lightning_voiceclone.cli.options import CommandParser, check_for_onnx, device
 from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.inference.live.clock import Clock
-    from lightning_voiceclone.inference.live.converters import VoiceConverter
+    from lightning_voiceclone.inference.live.converters import ModelConverter
     from lightning_voiceclone.inference.live.devices import Device
     from lightning_voiceclone.inference.live.engine import Live
     from lightning_voiceclone.inference.live.sound_card import SoundCard
@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
                       help="as of lvc clone, 0 to 2 (default: the model's own)")  # fmt: skip
     made.add_argument("--gate", default="-40", metavar="DB",
                       help="level, -90 to -10, below which the output is silent, or off (default: -40)")  # fmt: skip
+    made.add_argument("--engine", default="torch", choices=("torch", "onnx"),
+                      help="what computes: onnx takes a folder of lvc export as --checkpoint, and starts faster"
+                      " (default: torch)")  # fmt: skip
     made.add_argument("--vocoder", metavar="WHICH", help="as of lvc clone")
     made.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
     made.add_argument("--device", type=device, default="cpu", help="device to compute on (default: cpu)")
@@ -71,6 +74,8 @@ def run(argv: list[str]) -> int:
 
     check_range("--chunk-ms", options.chunk_ms, 5, 1000)
     check_range("--threads", options.threads, 1, 256)
+    if options.engine == "onnx":
+        check_for_onnx(options, checkpoint=1)
     gate = _gate(options.gate)
     return _convert(options, gate)
 
@@ -100,7 +105,7 @@ def _convert(options: argparse.Namespace, gate: float | None) -> int:
     simulated = all(map(_is_file, names.values()))
     clock = SimulatedClock() if simulated else Clock()
     source, sink = _devices(options, names, clock)
-    converter = _converter(options)
+    converter = (_onnx_converter if options.engine == "onnx" else _torch_converter)(options)
     if isinstance(sink, FileOutput):
         sink.rate = converter.sample_rate
     chunk = options.chunk_ms / 1000
@@ -169,11 +174,20 @@ def _devices(options: argparse.Namespace, names: dict[str, str | None], clock: C
     return made[0], made[1]
 
 
-def _converter(options: argparse.Namespace) -> VoiceConverter:
+def _onnx_converter(options: argparse.Namespace) -> ModelConverter:
+    from lightning_voiceclone.inference.live.onnx_converter import OnnxConverter
+    from lightning_voiceclone.inference.onnx_engine import OnnxModel
+
+    model = OnnxModel(options.checkpoint[0], note=lambda line: _print(f"note: {line}"), threads=options.threads)
+    return OnnxConverter(model, model.speaker(*options.reference), pitch_shift=options.pitch_shift,
+                         guidance=options.guidance)  # fmt: skip
+
+
+def _torch_converter(options: argparse.Namespace) -> ModelConverter:
     import torch
 
     from lightning_voiceclone.inference.converter import load_model
-    from lightning_voiceclone.inference.live.converters import VoiceConverter
+    from lightning_voiceclone.inference.live.voice_converter import VoiceConverter
 
     torch.set_num_threads(options.threads)
     model = load_model(options.checkpoint, vocoder=options.vocoder, device=options.device,

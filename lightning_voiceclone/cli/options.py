@@ -25,6 +25,21 @@ def device(name: str) -> str:
     return name
 
 
+def check_for_onnx(options: argparse.Namespace, **most: int) -> None:
+    """Refuse options that ``--engine onnx`` cannot apply; ``most`` are the greatest numbers of values of lists.
+
+    Raises:
+        ConfigurationError: names the option and its value.
+    """
+    for name, usual in {"jobs": 1, "vocoder": None, "device": "cpu", "seed": 0}.items():
+        if (given := getattr(options, name, usual)) != usual:
+            raise ConfigurationError(f"--{name} is {given}, which --engine onnx cannot apply; leave it out")
+    for name, number in most.items():
+        if (count := len(getattr(options, name))) > number:
+            raise ConfigurationError(f"--{name} has {count} values, but --engine onnx takes {number}; leave the others"
+                                     " out")  # fmt: skip
+
+
 class CommandParser(argparse.ArgumentParser):
     """Reports errors in one line, with the nearest option for a misspelt one."""
 

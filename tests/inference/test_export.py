@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from forks import completed
 
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.cli import main as cli
@@ -23,13 +22,10 @@ from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.inference import converter, long_source
 from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.inference.export import folder as exporting
-from lightning_voiceclone.networks.content_encoders.causal import CausalContentEncoder
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
-from lightning_voiceclone.networks.speaker_encoders.recurrent import RecurrentSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice, small_voice
+from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
 from lightning_voiceclone.utils.torch_internals import open_to_one
-from lightning_voiceclone.vocoders.vocos import Vocos
 
 runtime = pytest.importorskip("lvc_runtime", reason="lvc-runtime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -39,36 +35,9 @@ RATE, LIMIT = 16000, 1e-4
 SOURCE, REFERENCE = speech_like(4.0).audio, speech_like(2.0, speaker=1, seed=1).audio
 
 
-def voice():
-    """A small model with guidance, whose content encoder keeps a state; the rest has finite contexts."""
-    inputs = Dims(STREAMER.features)
-    torch.manual_seed(0)
-    content = CausalContentEncoder(inputs, channels=STREAMER.content, width=64, hidden=8, layers=1, past=8)
-    speaker = RecurrentSpeakerEncoder(inputs, channels=STREAMER.speaker, width=8, layers=1, bands=8, piece=40)
-    return small_voice(
-        STREAMER, spread=0.3, content_encoder=content, speaker_encoder=speaker, guidance=0.5,
-        vocoder=lambda spec: Vocos(spec, width=8, hidden=8, layers=1, pretrained="none"),
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def model():
-    return Converter(voice(), denoise="off", note=lambda line: None)
-
-
-@pytest.fixture(scope="module")
-def export(model, tmp_path_factory):
-    """The exported folder, and what its check reported. Costs half a minute and 400 MB: made once, in a fork."""
-    folder = tmp_path_factory.mktemp("export")
-
-    def run():
-        found = {}
-        exporting.export_model(model, folder / "small", SOURCE, REFERENCE, report=found.__setitem__)
-        (folder / "found.json").write_text(json.dumps(found))
-
-    ended = completed(run, folder)
-    assert ended.returncode == 0, ended.stderr
-    return folder / "small", json.loads((folder / "found.json").read_text())
+def model(exportable):
+    return exportable
 
 
 @pytest.fixture
@@ -345,7 +314,7 @@ def test_an_export_that_differs_is_not_written(model, export, tmp_path, monkeypa
 
 @pytest.mark.slow
 def test_the_command_exports_a_folder(model, export, tmp_path, monkeypatch, capsys):
-    save_voice(voice(), tmp_path / "voice")
+    save_voice(model.voice, tmp_path / "voice")
     (tmp_path / "voice" / "MODEL_CARD.md").write_text("Licence: any\n")
     made = []
     monkeypatch.setattr(exporting, "graphs_of", lambda voice: made.append(voice) or [])

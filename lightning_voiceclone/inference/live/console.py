@@ -3,11 +3,11 @@
 import os
 import shlex
 from collections.abc import Callable
+from typing import Any
 
 from lightning_voiceclone.errors import ConfigurationError, LVCError, nearest
-from lightning_voiceclone.inference.live.converters import VoiceConverter
+from lightning_voiceclone.inference.live.converters import ModelConverter
 from lightning_voiceclone.inference.live.engine import Live
-from lightning_voiceclone.inference.speaker import Speaker
 from lightning_voiceclone.utils.files import explain_os_error
 
 COMMANDS = {
@@ -31,10 +31,10 @@ class Console:
     """
 
     def __init__(
-        self, live: Live, converter: VoiceConverter, stop: Callable[[], None], report: Callable[[str], None]
+        self, live: Live, converter: ModelConverter, stop: Callable[[], None], report: Callable[[str], None]
     ) -> None:
         self.live, self.converter, self._stop, self._report = live, converter, stop, report
-        self._speakers: dict[tuple[str, ...], Speaker] = {}
+        self._speakers: dict[tuple[str, ...], Any] = {}
 
     def run(self, line: str) -> None:
         """Carry out a command."""
@@ -71,10 +71,10 @@ class Console:
             self.converter.change(None, **options)
         return f"{command}: {' '.join(words)}"
 
-    def _speaker(self, paths: tuple[str, ...]) -> Speaker:
+    def _speaker(self, paths: tuple[str, ...]) -> Any:
         """A speaker, analysed once."""
         if paths not in self._speakers:
-            self._speakers[paths] = self.converter.model.speaker(*paths)
+            self._speakers[paths] = self.converter.speaker(*paths)
         return self._speakers[paths]
 
 

@@ -1,16 +1,14 @@
-"""What converts the chunks of a live source: a model, or anything that gives samples for samples."""
+"""What converts the chunks of a live source: a model, or anything that gives samples for samples. Imports no torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.inference.converter import Converter
-from lightning_voiceclone.inference.speaker import Speaker
-from lightning_voiceclone.inference.stream import Stream
 
 Samples = NDArray[np.float32]
 LEAST_REHEARSED_SECONDS = 1.0
@@ -32,69 +30,47 @@ class LiveConverter(Protocol):
         """Begin anew after a gap: the next samples do not follow those before."""
 
 
-class VoiceConverter:
+class ModelConverter(ABC):
     """A model that speaks in a speaker's voice. Options and speaker may be changed from another thread.
 
-    Args:
-        model: the model.
-        speaker: of whom the voice is; None for the one to whom the model was adapted.
-        options: seed, pitch_shift and guidance, as of :class:`~lightning_voiceclone.voice.options.RenderOptions`.
-
-    Raises:
-        ConfigurationError: if the model needs the whole recording, or an option is out of range.
+    ``latency`` is how many seconds of the source must have come before the model can give anything.
     """
 
-    def __init__(self, model: Converter, speaker: Speaker | None = None, **options: Any) -> None:
-        check_can_stream(model)
-        self.model, self.sample_rate = model, model.sample_rate
-        self._stream: Stream = model.stream(*([] if speaker is None else [speaker]), **options)
+    sample_rate: int
+    latency: float
+
+    def __init__(self) -> None:
         self._changes: list[Callable[[], None]] = []
 
-    @property
-    def latency(self) -> float:
-        """Seconds of the source before which the model can give nothing."""
-        return self.model.voice.latency
+    @abstractmethod
+    def speaker(self, *paths: str) -> Any:
+        """Analyse recordings of one speaker, or read a ``.voice`` file, for :meth:`change`.
 
-    def change(self, speaker: Speaker | None = None, **options: Any) -> None:
+        Raises:
+            LVCError: if one cannot be used.
+        """
+
+    @abstractmethod
+    def change(self, speaker: Any = None, **options: Any) -> None:
         """Speak in another voice, or with other options, from the next chunk on.
 
         Raises:
-            ConfigurationError: if the speaker is of another model, or an option is out of range.
+            LVCError: if the speaker is of another model, or an option is out of range.
         """
-        if speaker is not None:
-            prompt = self.model.prompt_of(speaker)
-            self._changes.append(lambda: setattr(self._stream, "prompt", prompt))
-        if options:
-            replace(self._stream.options, **options)
-            self._changes.append(lambda: setattr(self._stream, "options", replace(self._stream.options, **options)))
+
+    @abstractmethod
+    def _converted(self, samples: Samples) -> Samples:
+        """As of :meth:`push`."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """As of :class:`LiveConverter`; what is known of the source's register, level and voice is kept."""
 
     def push(self, samples: Samples) -> Samples:
         """As of :class:`LiveConverter`."""
         while self._changes:
             self._changes.pop(0)()
-        made = self._stream.push(samples)
-        return np.concatenate([np.asarray(chunk) for chunk in made]) if made else np.zeros(0, np.float32)
-
-    def restart(self) -> None:
-        """As of :class:`LiveConverter`; what is known of the source's register, level and voice is kept."""
-        self._stream.restart()
-
-
-def check_can_stream(model: Converter) -> None:
-    """Reject a model that needs the whole recording.
-
-    Raises:
-        ConfigurationError: names the parts.
-    """
-    if np.isfinite(model.voice.latency):
-        return
-    voice = model.voice
-    parts = [part for part in (*voice.extractors, voice.content_encoder, voice.generator, voice.vocoder) if part]
-    whole = [type(part).__name__ for part in parts if not np.isfinite(part.context.right)]
-    raise ConfigurationError(
-        f"this model cannot be used live: {', '.join(whole)} need(s) the whole recording; use a model of parts with a"
-        " finite context, such as CausalContentEncoder, ConvGenerator and Vocos"
-    )
+        return self._converted(samples)
 
 
 @dataclass(frozen=True)

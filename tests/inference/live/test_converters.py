@@ -12,8 +12,9 @@ import torch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.inference.live.console import Console, readout
-from lightning_voiceclone.inference.live.converters import VoiceConverter, lookahead_note, rehearse
+from lightning_voiceclone.inference.live.converters import lookahead_note, rehearse
 from lightning_voiceclone.inference.live.engine import GAIN
+from lightning_voiceclone.inference.live.voice_converter import VoiceConverter
 from lightning_voiceclone.testing.live import PassThrough
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
