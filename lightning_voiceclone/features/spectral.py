@@ -4,7 +4,6 @@ import math
 from typing import Literal
 
 import torch
-import torchaudio
 from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import FeatureExtractor
@@ -286,9 +285,9 @@ class MFCC(_Mel):
             raise ConfigurationError(
                 f"MFCC: n_mfcc is {n_mfcc}, but must be from 1 to n_mels ({n_mels}); lower it or raise n_mels"
             )
-        self.register_buffer(
-            "cosines", 10 * torchaudio.functional.create_dct(n_mfcc, n_mels, "ortho"), persistent=False
-        )
+        from torchaudio.functional import create_dct
+
+        self.register_buffer("cosines", 10 * create_dct(n_mfcc, n_mels, "ortho"), persistent=False)
 
     def _of_frames(self, frames: Tensor) -> Tensor:
         bels = self._log(self._mel(frames))
