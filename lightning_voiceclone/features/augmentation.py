@@ -65,32 +65,52 @@ class WarpFrequency(FeatureTransform):
         low: least factor; below 1 formants move down, as in a longer tract.
         high: greatest factor.
         p: probability that a row is stretched.
+        groups: of stacked features, the channels of each part, from the first on, that is stretched by itself; what
+            comes after them stays as it is. null for one group of all channels.
 
     Raises:
-        ConfigurationError: unless 0 < low <= high, and p is within 0 to 1.
+        ConfigurationError: unless 0 < low <= high, p is within 0 to 1, and each group has channels.
     """
 
-    def __init__(self, *, low: float = 0.85, high: float = 1.2, p: float = 1.0):
+    def __init__(self, *, low: float = 0.85, high: float = 1.2, p: float = 1.0, groups: list[int] | None = None):
         super().__init__()
         if not 0 < low <= high:
             raise ConfigurationError(f"WarpFrequency: low is {low} and high is {high}, but 0 < low <= high must hold")
         _check_share("WarpFrequency", "p", p)
-        self.low, self.high, self.p = low, high, p
+        if groups is not None and (not groups or min(groups) < 1):
+            raise ConfigurationError(f"WarpFrequency: groups is {groups}, but each group must have 1 channel or more")
+        self.low, self.high, self.p, self.groups = low, high, p, groups
 
     def forward(self, features: Tensor) -> Tensor:
-        """Stretched features (B, F, T)."""
-        rows, channels, frames = features.shape
+        """Stretched features (B, F, T).
+
+        Raises:
+            ConfigurationError: if the groups have more channels than the features.
+        """
+        rows, channels, _ = features.shape
         factors = self.low + (self.high - self.low) * torch.rand(rows)
         factors = torch.where(torch.rand(rows) < self.p, factors, torch.ones(rows))
-        places = (torch.arange(channels) / factors[:, None]).clamp(max=channels - 1)
-        below = places.long()
-        above = (below + 1).clamp(max=channels - 1)
-        share = (places - below).to(features)[:, :, None]
+        groups = self.groups or [channels]
+        if (left := channels - sum(groups)) < 0:
+            raise ConfigurationError(
+                f"WarpFrequency: groups {groups} have {sum(groups)} channels, but the features have {channels}"
+            )
+        *parts, rest = features.split([*groups, left], 1)
+        return torch.cat([*(_stretched(part, factors) for part in parts), rest], 1)
 
-        def at(indices: Tensor) -> Tensor:
-            return features.gather(1, indices.to(features.device)[:, :, None].expand(-1, -1, frames))
 
-        return torch.lerp(at(below), at(above), share)
+def _stretched(features: Tensor, factors: Tensor) -> Tensor:
+    """Features (B, F, T) whose channel f is channel f / factor of the given ones; a factor (B,) for each row."""
+    _, channels, frames = features.shape
+    places = (torch.arange(channels) / factors[:, None]).clamp(max=channels - 1)
+    below = places.long()
+    above = (below + 1).clamp(max=channels - 1)
+    share = (places - below).to(features)[:, :, None]
+
+    def at(indices: Tensor) -> Tensor:
+        return features.gather(1, indices.to(features.device)[:, :, None].expand(-1, -1, frames))
+
+    return torch.lerp(at(below), at(above), share)
 
 
 def _masks(rows: int, length: int, count: int, greatest: int) -> Tensor:

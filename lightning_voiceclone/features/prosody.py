@@ -195,6 +195,17 @@ class Energy(FeatureExtractor):
         return energy.to(audio.dtype)
 
 
+def median_f0(f0: Tensor) -> Tensor:
+    """Median over voiced frames (B,) of f0 (B, T) in Hz, the lower of the two in the middle; NaN if none is voiced.
+
+    f0 is 0 where a frame is not voiced. Computed by sorting, which is deterministic on a GPU too; ``torch.nanmedian``
+    is not.
+    """
+    ordered = torch.where(f0 > 0, f0, torch.nan).sort(dim=-1).values  # NaN comes last
+    middle = ((f0 > 0).sum(-1, keepdim=True) - 1).clamp_min(0) // 2
+    return ordered.gather(-1, middle)[..., 0]
+
+
 def _fast_size(least: int) -> int:
     """The least product of a power of two and 1, 3 or 5 that is at least ``least``: such transforms are fast."""
     sizes = (factor << power for factor in (1, 3, 5) for power in range(least.bit_length() + 1))

@@ -21,7 +21,7 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
-from lightning_voiceclone.features.prosody import VOICED
+from lightning_voiceclone.features.prosody import VOICED, median_f0
 from lightning_voiceclone.voice.analysis import Analysis, pad_together
 from lightning_voiceclone.voice.compatibility import (
     check_can_convert,
@@ -32,7 +32,6 @@ from lightning_voiceclone.voice.compatibility import (
     takes_guidance,
 )
 from lightning_voiceclone.voice.options import RenderOptions
-from lightning_voiceclone.voice.prosody import median_f0
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 from lightning_voiceclone.voice.streaming import ChunkedConversion, frames_of
 

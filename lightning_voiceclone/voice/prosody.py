@@ -1,4 +1,4 @@
-"""Register: the median of f0."""
+"""Register, the median of f0: moving a script to another one."""
 
 from dataclasses import replace
 
@@ -6,16 +6,6 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
-
-
-def median_f0(f0: Tensor) -> Tensor:
-    """Median over voiced frames (B,) of f0 (B, T) in Hz, the lower of the two in the middle; NaN if none is voiced.
-
-    Computed by sorting, which is deterministic on a GPU too; ``torch.nanmedian`` is not.
-    """
-    ordered = torch.where(f0 > 0, f0, torch.nan).sort(dim=-1).values  # NaN comes last
-    middle = ((f0 > 0).sum(-1, keepdim=True) - 1).clamp_min(0) // 2
-    return ordered.gather(-1, middle)[..., 0]
 
 
 def move_register(script: Script, register: Tensor | None) -> Script:

@@ -15,10 +15,9 @@ from torch import Tensor
 from lightning_voiceclone.core.chunks import Frames, concatenated
 from lightning_voiceclone.core.interfaces import SpeakerEncoder
 from lightning_voiceclone.core.streaming import State
-from lightning_voiceclone.features.prosody import VOICED
+from lightning_voiceclone.features.prosody import VOICED, median_f0
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.guidance import extrapolate, moments_of
-from lightning_voiceclone.voice.prosody import median_f0
 
 NAME = "statistics."
 BLOCK_SECONDS = 2.0  # of speech, for one embedding of its speaker

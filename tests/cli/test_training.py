@@ -28,7 +28,11 @@ from lightning_voiceclone.core import registry
 from lightning_voiceclone.testing.signals import speech_like
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-OVERLAYS = {"librispeech_stft": "librispeech.yaml", "clone_base": "clone_small.yaml"}  # each on top of the other
+OVERLAYS = {
+    "librispeech_stft": "librispeech.yaml",
+    "librispeech_multi_scale": "librispeech.yaml",
+    "clone_base": "clone_small.yaml",
+}  # each on top of the other
 RECIPES = sorted(path for path in (REPOSITORY / "recipes").glob("*.yaml"))
 SMALL = [
     "--config", str(REPOSITORY / "recipes/librispeech.yaml"), "--data.corpus", "SpeakerFolders",

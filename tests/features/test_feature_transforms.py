@@ -79,3 +79,15 @@ def test_frames_of_a_row_share_a_factor():
 def test_bad_settings_are_reported(make, told):
     with pytest.raises(ConfigurationError, match=told):
         make()
+
+
+def test_groups_are_warped_each_by_itself_and_the_rest_is_kept():
+    torch.manual_seed(0)
+    parts = torch.randn(2, 30, 5), torch.randn(2, 20, 5), torch.randn(2, 3, 5)
+    warp = WarpFrequency(low=1.2, high=1.2, groups=[30, 20])
+    expected = [WarpFrequency(low=1.2, high=1.2)(part) for part in parts[:2]]
+    assert torch.equal(warp(torch.cat(parts, 1)), torch.cat([*expected, parts[2]], 1))
+    with pytest.raises(ConfigurationError, match=r"groups \[30, 20\] have 50 channels, but the features have 40"):
+        warp(torch.randn(1, 40, 5))
+    with pytest.raises(ConfigurationError, match="each group must have 1 channel"):
+        WarpFrequency(groups=[0])

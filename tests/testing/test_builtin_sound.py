@@ -13,6 +13,7 @@ from lightning_voiceclone.features.augmentation import SpecAugment, WarpFrequenc
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, STFT, MelSpectrogram
 from lightning_voiceclone.features.stack import Stack
+from lightning_voiceclone.features.utterance import Utterance
 from lightning_voiceclone.features.waveform import Waveform
 from lightning_voiceclone.testing.conformance import (
     AudioTransformConformance,
@@ -21,6 +22,7 @@ from lightning_voiceclone.testing.conformance import (
     VocoderConformance,
 )
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
+from lightning_voiceclone.vocoders.stacked import StackVocoder
 from lightning_voiceclone.vocoders.unframe import Unframe
 from lightning_voiceclone.vocoders.vocos import Vocos
 
@@ -53,6 +55,18 @@ class TestStack(FeatureExtractorConformance):
     part = Stack
 
     def make(self):
+        return Stack([MelSpectrogram(), Energy()])
+
+
+class TestUtterance(FeatureExtractorConformance):
+    part = Utterance
+
+
+class TestStackVocoder(VocoderConformance):
+    part = StackVocoder
+    arguments = {"vocoder": "Vocos:width=8,hidden=8,layers=1"}
+
+    def extractor(self):
         return Stack([MelSpectrogram(), Energy()])
 
 

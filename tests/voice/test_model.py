@@ -10,6 +10,7 @@ from lightning_voiceclone.checkpoints.voice_folder import describe_voice, load_v
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, RecordingError, SpecMismatchError
 from lightning_voiceclone.features.normalizer import Normalizer
+from lightning_voiceclone.features.prosody import median_f0
 from lightning_voiceclone.features.spectral import MFCC, MelSpectrogram
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.testing.signals import speech_like
@@ -17,7 +18,7 @@ from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.voice.analysis import pad_together
 from lightning_voiceclone.voice.model import VoiceModel
-from lightning_voiceclone.voice.prosody import median_f0, move_register
+from lightning_voiceclone.voice.prosody import move_register
 
 HOP = 160
 

@@ -5,10 +5,10 @@ import torch
 
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.prosody import median_f0
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.voice.options import RenderOptions
-from lightning_voiceclone.voice.prosody import median_f0
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 

@@ -8,11 +8,11 @@ import torch
 from lightning_voiceclone.core.conditions import Script
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.features.prosody import median_f0
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.voice.options import RenderOptions
-from lightning_voiceclone.voice.prosody import median_f0
 
 RATE = 16000
 

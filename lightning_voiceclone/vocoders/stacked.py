@@ -1,0 +1,55 @@
+"""The vocoder for several kinds of features, one after the other, of which one is enough for the sound."""
+
+from torch import Tensor
+
+from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.registry import make_part
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+
+
+class StackVocoder(Vocoder):
+    """Audio (B, T * hop) of one part of stacked features (B, F, T), by a vocoder for that part alone.
+
+    So a trained vocoder of mel bands speaks with features that have more beside them. Its claims, context and weights
+    are the inner vocoder's.
+
+    Args:
+        spec: of the features; of the kind stack.
+        vocoder: the inner one, NAME:setting=value,setting=value.
+        part: which of the stack's parts it takes, from 0.
+
+    Raises:
+        SpecMismatchError: if the features are no stack, or the inner vocoder cannot take that part.
+        ConfigurationError: if there is no such part.
+        PluginError: if no vocoder has that name.
+    """
+
+    def __init__(self, spec: AudioSpec, *, vocoder: str = "Vocos:pretrained=default", part: int = 0):
+        super().__init__()
+        if spec.kind != "stack":
+            raise SpecMismatchError(
+                f"StackVocoder understands stacked features, but these are of the kind {spec.kind!r}; use the vocoder"
+                f" itself ({vocoder.partition(':')[0]})"
+            )
+        if not 0 <= part < len(spec.parts):
+            raise ConfigurationError(
+                f"StackVocoder: part is {part}, but the features have {len(spec.parts)} parts; give 0 to"
+                f" {len(spec.parts) - 1}"
+            )
+        self.spec, self.inner = spec, make_part("vocoders", vocoder, spec.parts[part])
+        self.capabilities = self.inner.capabilities - {"likelihood"}
+        self.context, self.weights_sha256 = self.inner.context, self.inner.weights_sha256
+        begin = sum(before.channels for before in spec.parts[:part])
+        self._channels = slice(begin, begin + spec.parts[part].channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Audio (B, T * hop) of features (B, F, T).
+
+        Raises:
+            SpecMismatchError: if there are not as many channels as the spec has.
+            ConfigurationError: if there are no frames, or values that are not finite.
+        """
+        self.check(features)
+        audio: Tensor = self.inner(features[:, self._channels])
+        return audio
