@@ -545,7 +545,7 @@ def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
     from lightning_voiceclone.cli.training import build_cli
 
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    variants = importlib.import_module("ablations").VARIANTS
+    variants = importlib.import_module("ablations").VARIANTS["clone_small"]
     found = {}
     for name, settings in variants.items():  # one at a time: all of them take 450 MB
         options = ["--config", str(REPOSITORY / "recipes/clone_small.yaml"), "--model.steps.warmup", "0", *settings]
@@ -568,6 +568,20 @@ def test_each_ablation_is_a_recipe_that_builds_a_voice(monkeypatch):
     assert not found["no perturbation"]["perturbed"]
     assert whole["retrieval"]
     assert not found["no retrieval"]["retrieval"]
+
+
+@pytest.mark.slow
+def test_the_ablation_of_time_scales_changes_features_and_vocoder_alone(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    variants = importlib.import_module("ablations").VARIANTS["librispeech"]
+    recipe = ["--config", str(REPOSITORY / "recipes/librispeech.yaml")]
+    whole, scales = (printed_config(capsys, *recipe, *variants[name])["model"]["init_args"]
+                     for name in ("the recipe", "several time scales"))  # fmt: skip
+    assert {name for name in whole if whole[name] != scales[name]} == {
+        "feature_extractor", "vocoder", "content_transforms"}  # fmt: skip
+    assert len(scales["feature_extractor"]["init_args"]["extractors"]) == 4
+    assert scales["feature_extractor"]["init_args"]["extractors"][0] == whole["feature_extractor"]
+    assert [transform["init_args"]["groups"] for transform in scales["content_transforms"]] == [[80, 20, 40]]
 
 
 @pytest.mark.slow
