@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,68 @@ def test_clone_by_the_engine(model, export, tmp_path, capsys):
         printed = capsys.readouterr().err
         assert words in printed
         assert printed.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_bad_input_of_the_engine_is_one_line_and_the_rest_is_read(export, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    silent, broken = np.zeros_like(SOURCE), SOURCE.copy()
+    broken[len(broken) // 2] = np.nan
+    converter.write("b.wav", (REFERENCE, RATE))
+    converter.write("a.wav", (SOURCE, RATE))
+    data = Path("a.wav").read_bytes()
+    Path("cut.wav").write_bytes(data[:-3])  # within a sample
+    samples = soundfile.read("a.wav", dtype="int16")[0]
+    for name, kind in (("long.wav", "RF64"), ("long.w64", "W64")):
+        soundfile.write(name, samples, RATE, "PCM_16", format=kind)
+    for name, audio in {"silent.wav": silent, "nan.wav": broken}.items():
+        soundfile.write(name, audio, RATE, "FLOAT")
+    soundfile.write("joined.wav", SOURCE[:8000], 8000)
+    Path("joined.wav").write_bytes(Path("joined.wav").read_bytes() + data)  # two files, of different rates
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_bytes(data))
+    writer.start()
+
+    def clone(source, output="c.wav"):
+        Path("c.wav").unlink(missing_ok=True)
+        status = cli.main(["clone", "--engine", "onnx", "--checkpoint", str(export[0]), "--source", source,
+                           "--reference", "b.wav", "--output", output])  # fmt: skip
+        return status, capsys.readouterr().err
+
+    made = {}
+    for source in ("a.wav", "pipe", "long.wav", "long.w64", "cut.wav"):
+        status, printed = clone(source)
+        assert status == 0
+        assert ("is truncated" in printed) == (source == "cut.wav")
+        made[source] = Path("c.wav").read_bytes()
+    writer.join()
+    assert made["a.wav"] == made["pipe"] == made["long.wav"] == made["long.w64"]
+    for source, output, words in (
+        ("silent.wav", "c.wav", "silent"), ("nan.wav", "c.wav", "not finite"), ("joined.wav", "c.wav", "8000"),
+        ("none.wav", "c.wav", "none.wav"), ("a.wav", "c.mp3", "c.mp3"),
+        ("a.wav", "b.wav", "is the same file as the input"),
+    ):  # fmt: skip
+        status, printed = clone(source, output)
+        assert status == 2
+        assert words in printed
+        assert printed.count("\n") == 1
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.name.startswith(("c.", "."))) == []
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_nothing_half_written(export, tmp_path, capsys, monkeypatch):
+    for name, audio in {"a.wav": SOURCE, "b.wav": REFERENCE}.items():
+        converter.write(tmp_path / name, (audio, RATE))
+
+    def full(source, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(os, "replace", full)
+    given = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
+    assert cli.main(["clone", "--engine", "onnx", "--checkpoint", str(export[0]), "--source", given[0], "--reference",
+                     given[1], "--output", given[2]]) == 2  # fmt: skip
+    assert "c.wav: the disk is full" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
 
 
 @pytest.mark.slow
