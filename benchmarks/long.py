@@ -8,11 +8,11 @@ from the beginning where they end. Prints the peak of the process's resident set
 real-time factor (wall time over the source's length), and CPU time over the source's length and the threads, which is
 what the factor would be on cores that nothing else uses.
 
-With ``--stream``, the source is pushed through ``model.stream`` in pieces of 0.5 s instead. Prints the resident set at
-each tenth, how much more it is at the end than after the first tenth (goal: at most 5%), and how many times as fast as
-real time it went, by wall and by CPU time. ``--voice small`` is an untrained model of a few thousand weights with the
-same parts in their small sizes, through which hours pass in minutes; ``--seconds`` ends the run after that much wall
-time, and prints how far it came.
+With ``--stream``, the source is pushed through ``model.stream`` in pieces (``--piece``) instead. Prints the resident
+set at each tenth, how much more it is at the end than after the first tenth (goal: at most 5%), and how many times as
+fast as real time it went, by wall and by CPU time. ``--voice small`` is an untrained model of a few thousand weights
+with the same parts in their small sizes, which is faster; ``--seconds`` ends the run after that much wall time, and
+prints how far it came.
 """
 
 import argparse
@@ -27,7 +27,6 @@ import numpy as np
 import soundfile
 
 RATE = 16000
-PIECE_SECONDS = 0.5
 COMMAND = """
 import resource, sys, time
 from pathlib import Path
@@ -85,7 +84,7 @@ def stream(arguments: argparse.Namespace, minutes: float, folder: Path) -> None:
     write_source(arguments.speech, folder / "source.wav", min(minutes, 10))
     audio, _ = soundfile.read(folder / "source.wav", dtype="float32")
     model = lvc.Converter(small_streaming_voice()) if arguments.voice == "small" else lvc.load_model(arguments.voice)
-    piece, total, end, weighed = round(PIECE_SECONDS * RATE), round(minutes * 60 * RATE), 0, [0.0]
+    piece, total, end, weighed = round(arguments.piece * RATE), round(minutes * 60 * RATE), 0, [0.0]
     speaker = model.speaker(folder / "reference.wav")
     begun, used = time.perf_counter(), time.process_time()
     with model.stream(speaker) as running:
@@ -115,6 +114,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stream", action="store_true")
     parser.add_argument("--voice", default="default", help="with --stream: checkpoint, voice folder, default or small")
+    parser.add_argument("--piece", type=float, default=0.5, help="with --stream: seconds of a push (default: 0.5)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="with --stream: most wall time")
     arguments = parser.parse_args()
     for minutes in arguments.minutes:

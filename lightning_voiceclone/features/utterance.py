@@ -1,5 +1,7 @@
 """What the whole utterance says: register, level, long-term spectrum."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -47,7 +49,7 @@ class Utterance(FeatureExtractor):
         super().__init__()
         if not floor > 0:
             raise ConfigurationError(f"Utterance: floor is {floor}, but must be above 0")
-        grid = {"sample_rate": sample_rate, "hop_length": hop_length, "n_fft": n_fft}
+        grid: dict[str, Any] = {"sample_rate": sample_rate, "hop_length": hop_length, "n_fft": n_fft}
         self.pitch, self.energy = Pitch(**grid), Energy(**grid)
         self.bands = MelSpectrogram(**grid, n_mels=n_mels, power=2.0, log=None)
         self.floor = floor

@@ -38,7 +38,7 @@ class StackVocoder(Vocoder):
                 f" {len(spec.parts) - 1}"
             )
         self.spec, self.inner = spec, make_part("vocoders", vocoder, spec.parts[part])
-        self.capabilities = self.inner.capabilities - {"likelihood"}
+        self.capabilities = self.inner.capabilities - {"likelihood"}  # type: ignore[misc]  # those of this one alone
         self.context, self.weights_sha256 = self.inner.context, self.inner.weights_sha256
         begin = sum(before.channels for before in spec.parts[:part])
         self._channels = slice(begin, begin + spec.parts[part].channels)
