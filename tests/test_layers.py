@@ -15,7 +15,7 @@ FLOORS = (
     ("training",),
     ("evaluation",),
     ("inference", "data"),
-    ("checkpoints.voice_folder", "checkpoints.weight_average", "checkpoints.vocoder_choice"),
+    ("checkpoints.voice_folder", "checkpoints.weight_average", "checkpoints.vocoder_choice", "checkpoints.contents"),
     ("voice",),
     ("networks", "vocoders", "losses"),
     ("features", "audio", "text"),

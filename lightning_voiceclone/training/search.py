@@ -49,7 +49,9 @@ class Watch(Callback):
             stop_without_validation(trainer)
 
     def _reported(self) -> Mapping[int, float]:
-        reported: Mapping[int, float] = self.trial.storage.get_trial(self.trial._trial_id).intermediate_values
+        reported: Mapping[int, float] = self.trial.study.get_trials(deepcopy=False)[
+            self.trial.number
+        ].intermediate_values
         return reported
 
 

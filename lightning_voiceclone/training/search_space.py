@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from lightning_voiceclone.core.description_checks import DescriptionError, read_yaml
 from lightning_voiceclone.errors import ConfigurationError, nearest
@@ -80,6 +80,10 @@ def read_space(path: Path) -> SearchSpace:
     return SearchSpace(made, metric.get("name"), goal)
 
 
+def _number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def _parameter(place: str, given: Any) -> Parameter:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"{place} must have values, a value, or min and max")
@@ -99,7 +103,7 @@ def _parameter(place: str, given: Any) -> Parameter:
             f"{place}: the distribution {kind!r} is not known{nearest(str(kind), DISTRIBUTIONS)}; lvc tune takes"
             f" {', '.join(DISTRIBUTIONS[1:-1])}, values or a value"
         )
-    if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in (low, high)) or not low < high:
+    if not _number(low) or not _number(high) or not low < high:
         raise ConfigurationError(f"{place}: min is {low!r} and max is {high!r}; give two numbers, the lower one first")
     if kind == "log_uniform_values" and low <= 0:
         raise ConfigurationError(f"{place}: min is {low}, but log_uniform_values needs more than 0")
