@@ -198,6 +198,8 @@ def check_spec(spec: Any, place: str) -> None:
                 raise DescriptionError(f"{inner} is {_shown(value)}, not a list")
             for index, part in enumerate(value):
                 check_spec(part, f"{inner}[{index}]")
+        elif name == "settings":
+            _check_settings(value, inner)
         elif name in ("kind", "framing") and not isinstance(value, str):
             raise DescriptionError(f"{inner} is {_shown(value)}, not a name")
         elif name in ("channels", "sample_rate", "hop_length") or (
@@ -215,6 +217,13 @@ def check_spec(spec: Any, place: str) -> None:
     for name in ("hop_length", "n_fft", "win_length"):
         if (fields.get(name) or 0) > GREATEST_FRAME:
             raise DescriptionError(f"{place}.{name} is {fields[name]}, but must be at most {GREATEST_FRAME}")
+
+
+def _check_settings(settings: Any, place: str) -> None:
+    for name, value in _mapping(settings, place).items():
+        _check_name(name, place)
+        if not (value is None or isinstance(value, bool | str)):
+            _number(value, f"{place}.{name}")
 
 
 def shown_package(package: Any) -> str | None:

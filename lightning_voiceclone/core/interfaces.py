@@ -62,6 +62,13 @@ class FeatureExtractor(Part):
         furthest = max(self.context.left, self.context.right)
         return math.ceil(self.spec.frame_rate / 2) if math.isinf(furthest) else int(furthest)
 
+    def channel_frequencies(self) -> Tensor | None:
+        """Centre frequency (F,) of each channel in Hz, in rising order; None where channels are not frequencies.
+
+        Recordings of a lower sample rate have no sound in the upper channels, which losses then leave out.
+        """
+        return None
+
     @abstractmethod
     def forward(self, audio: Tensor) -> Tensor:
         """Features (B, F, T) of audio (B, N)."""

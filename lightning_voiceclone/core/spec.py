@@ -10,6 +10,7 @@ from lightning_voiceclone.errors import SpecMismatchError
 
 # Fields of older files, each with the only value that it ever had. Read, not written.
 REMOVED: dict[str, str | None] = {"framing": "centred", "normalization": None}
+Setting = bool | int | float | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class AudioSpec:
     of different extractors with one hop line up.
 
     Args:
-        kind: the extractor's name: mel, mfcc, stft, waveform, pitch, energy or stack.
+        kind: the extractor's name: mel, mfcc, stft, waveform, pitch, energy or stack. One of another package has a
+            name of its own, unless it computes the same features.
         channels: F, numbers a frame.
         sample_rate: in Hz.
         hop_length: samples from one frame to the next.
@@ -37,6 +39,8 @@ class AudioSpec:
         log: base of the logarithm (e or 10), or None for a linear scale.
         floor: the least value, before the logarithm.
         parts: of a stack, the specs of its parts, in order.
+        settings: further settings that define the features, by name, for extractors of other packages: numbers,
+            strings, truth values or None. Given as a mapping, kept as pairs in the order of their names.
     """
 
     kind: str
@@ -55,6 +59,29 @@ class AudioSpec:
     log: str | None = None
     floor: float | None = None
     parts: tuple["AudioSpec", ...] = ()
+    settings: Mapping[str, Setting] | tuple[tuple[str, Setting], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep the settings as pairs, so that equal specs are equal and can be hashed."""
+        pairs = sorted(dict(self.settings).items())
+        for name, value in pairs:
+            if not name.isidentifier() or not (value is None or isinstance(value, bool | int | float | str)):
+                raise SpecMismatchError(
+                    f"the setting {name!r} of a spec is {value!r:.60}; give it the name of an argument, and a number, a"
+                    " string, a truth value or None"
+                )
+        object.__setattr__(self, "settings", tuple(pairs))
+
+    def setting(self, name: str) -> Setting:
+        """One of ``settings``.
+
+        Raises:
+            SpecMismatchError: if the spec has no such setting.
+        """
+        settings = dict(self.settings)
+        if name not in settings:
+            raise SpecMismatchError(f"the spec of {self.kind} features has no setting {name!r}, only {[*settings]}")
+        return settings[name]
 
     @property
     def frame_rate(self) -> float:
@@ -72,7 +99,10 @@ class AudioSpec:
 
     def to_mapping(self) -> dict[str, Any]:
         """As a plain mapping, for YAML, JSON and checkpoints."""
-        return asdict(self) | {"parts": [part.to_mapping() for part in self.parts]}
+        plain = asdict(self) | {"parts": [part.to_mapping() for part in self.parts], "settings": dict(self.settings)}
+        if not self.settings:
+            del plain["settings"]
+        return plain
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "AudioSpec":
@@ -101,7 +131,10 @@ class AudioSpec:
 
     def differences(self, other: "AudioSpec") -> list[tuple[str, Any, Any]]:
         """Fields in which the two differ, each with this spec's value and the other's."""
-        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "parts"]
+        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
+                 if f.name not in ("parts", "settings")]  # fmt: skip
+        left, right = dict(self.settings), dict(other.settings)
+        pairs += [(f"settings.{name}", left.get(name), right.get(name)) for name in sorted({**left, **right})]
         found = [pair for pair in pairs if pair[1] != pair[2]]
         if len(self.parts) != len(other.parts):
             return [*found, ("number of parts", len(self.parts), len(other.parts))]

@@ -43,16 +43,17 @@ def mel_filterbank(spec: AudioSpec) -> Tensor:
     return filters.float()
 
 
-def channel_frequencies(spec: AudioSpec) -> Tensor | None:
-    """Centre frequency (F,) of each channel in Hz; None where channels are not frequencies, as in MFCC."""
-    if spec.kind == "stft":
-        assert spec.n_fft is not None, "a spectral spec has all of its fields"
-        return torch.arange(spec.channels) * (spec.sample_rate / spec.n_fft)
-    if spec.kind == "mel":
-        filters = mel_filterbank(spec)
-        hertz = torch.linspace(0, spec.sample_rate / 2, len(filters))
-        return (hertz @ filters) / filters.sum(0).clamp(min=1e-12)
-    return None
+def bin_frequencies(spec: AudioSpec) -> Tensor:
+    """Frequencies (n_fft // 2 + 1,) of the spec's Fourier transform, in Hz."""
+    assert spec.n_fft is not None, "a spectral spec has all of its fields"
+    return torch.arange(spec.n_fft // 2 + 1) * (spec.sample_rate / spec.n_fft)
+
+
+def mel_frequencies(spec: AudioSpec) -> Tensor:
+    """Centroids (n_mels,) of the spec's mel filters, in Hz."""
+    filters = mel_filterbank(spec)
+    hertz = torch.linspace(0, spec.sample_rate / 2, len(filters))
+    return (hertz @ filters) / filters.sum(0).clamp(min=1e-12)
 
 
 # Slaney's scale (Auditory Toolbox, 1998): 3 mel for 200 Hz up to 1 kHz, above it 27 mel for a factor of 6.4.

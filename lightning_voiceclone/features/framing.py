@@ -56,6 +56,30 @@ def by_chunks(frames: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat([some[0] if len(some) == 1 else torch.cat(some, 2) for some in chunks])
 
 
+def framed_features(
+    name: str, audio: Tensor, n_fft: int, hop_length: int, function: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Features (B, F, T) of audio (B, N), T = N // hop_length: the whole ``forward`` of an extractor of frames.
+
+    Half-precision audio is computed in single precision, autocast or not: its three digits are too few for a target.
+
+    Args:
+        name: of the extractor, for errors.
+        audio: (B, N) in [-1, 1].
+        n_fft: samples of a frame.
+        hop_length: samples from one frame to the next.
+        function: from frames (B, T, n_fft) to features (B, T, F).
+
+    Raises:
+        ConfigurationError: if audio is not (B, N) of floating-point numbers.
+        RecordingError: if it is shorter than one hop.
+    """
+    check_audio(name, audio, hop_length)
+    with torch.autocast(audio.device.type, enabled=False):
+        features = by_chunks(frame(at_least_single(audio), n_fft, hop_length), function)
+    return features.to(audio.dtype)
+
+
 @functools.cache
 def _keep_freed_memory() -> None:
     """Make the C library keep the memory that a chunk frees, for the next one.

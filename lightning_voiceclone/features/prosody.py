@@ -10,11 +10,11 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import (
     at_least_single,
-    by_chunks,
     check_audio,
     check_grid,
     frame,
     frame_context,
+    framed_features,
 )
 
 SILENCE = 1e-9  # mean square, -90 dB of full scale: the step of 16-bit samples
@@ -94,11 +94,7 @@ class Pitch(FeatureExtractor):
             ConfigurationError: if audio is not (B, N) of floating-point numbers.
             RecordingError: if it is shorter than one hop.
         """
-        check_audio("Pitch", audio, self.spec.hop_length)
-        frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
-        with torch.autocast(audio.device.type, enabled=False):
-            tracks = by_chunks(frames, self._track)
-        return tracks.to(audio.dtype)
+        return framed_features("Pitch", audio, self.n_fft, self.spec.hop_length, self._track)
 
     def _track(self, frames: Tensor) -> Tensor:
         """f0 in Hz and voicing, (B, T, 2), of frames (B, T, n_fft)."""

@@ -9,14 +9,20 @@ from torch import Tensor
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.filterbank import WINDOWS, analysis_window, mel_filterbank
+from lightning_voiceclone.features.filterbank import (
+    WINDOWS,
+    analysis_window,
+    bin_frequencies,
+    mel_filterbank,
+    mel_frequencies,
+)
 from lightning_voiceclone.features.framing import (
     at_least_single,
-    by_chunks,
     check_audio,
     check_grid,
     frame,
     frame_context,
+    framed_features,
 )
 
 WindowName = Literal["hann", "hamming", "blackman"]
@@ -88,11 +94,7 @@ class _Spectral(FeatureExtractor):
             ConfigurationError: if audio is not (B, N) of floating-point numbers.
             RecordingError: if it is shorter than one hop.
         """
-        check_audio(type(self).__name__, audio, self.spec.hop_length)
-        with torch.autocast(audio.device.type, enabled=False):  # bf16 has three digits: too few for a target
-            frames = frame(at_least_single(audio), self.n_fft, self.spec.hop_length)
-            features = by_chunks(frames, self._of_frames)
-        return features.to(audio.dtype)
+        return framed_features(type(self).__name__, audio, self.n_fft, self.spec.hop_length, self._of_frames)
 
 
 class STFT(_Spectral):
@@ -130,6 +132,10 @@ class STFT(_Spectral):
             kind="stft", channels=n_fft // 2 + 1, sample_rate=sample_rate, hop_length=hop_length, n_fft=n_fft,
             win_length=win_length or n_fft, window=window, power=float(power), log=log, floor=floor if log else None,
         ))  # fmt: skip
+
+    def channel_frequencies(self) -> Tensor:
+        """(F,) Hz: those of the transform."""
+        return bin_frequencies(self.spec)
 
     def _of_frames(self, frames: Tensor) -> Tensor:
         return self._log(self._power(frames))
@@ -227,6 +233,10 @@ class MelSpectrogram(_Mel):
             fmax=float(sample_rate / 2 if fmax is None else fmax), mel_scale=mel_scale, mel_norm=mel_norm,
             power=float(power), log=log, floor=floor if log else None,
         ))  # fmt: skip
+
+    def channel_frequencies(self) -> Tensor:
+        """(F,) Hz: the centroids of the filters."""
+        return mel_frequencies(self.spec)
 
     def _of_frames(self, frames: Tensor) -> Tensor:
         return self._log(self._mel(frames))

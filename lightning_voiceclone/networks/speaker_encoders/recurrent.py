@@ -14,7 +14,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.filterbank import channel_frequencies, mel_filterbank
+from lightning_voiceclone.features.filterbank import mel_filterbank, mel_frequencies
 
 RATE, N_FFT = 16000, 1024
 POWER = 1.0  # sum over Resemblyzer's bands in speech of -30 dB, the level to which it brings recordings
@@ -139,8 +139,7 @@ class RecurrentSpeakerEncoder(SpeakerEncoder):
 
 def _merged(features: int, bands: int) -> Tensor:
     """(bands, features): the power in Resemblyzer's bands of that in ours, both evenly spaced in mel up to 8 kHz."""
-    ours = channel_frequencies(_mel(features))
-    assert ours is not None
+    ours = mel_frequencies(_mel(features))
     theirs = mel_filterbank(_mel(bands))
     bins = (ours / (RATE / N_FFT)).round().long().clamp(max=len(theirs) - 1)
     widths = torch.gradient(ours)[0]

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.features.framing import by_chunks, check_audio, check_grid, frame, frame_context
+from lightning_voiceclone.features.framing import check_grid, frame_context, framed_features
 
 
 class ExampleFeatures(FeatureExtractor):
@@ -30,8 +30,11 @@ class ExampleFeatures(FeatureExtractor):
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, n_fft // 2 + 1, T) of audio (B, N), T = N // hop_length."""
-        check_audio(type(self).__name__, audio, self.spec.hop_length)
-        return by_chunks(frame(audio, len(self.window), self.spec.hop_length), self._of_frames)
+        return framed_features(type(self).__name__, audio, len(self.window), self.spec.hop_length, self._of_frames)
+
+    def channel_frequencies(self) -> Tensor:
+        """(F,) Hz of the channels, so that nothing is learnt above what a recording has."""
+        return torch.arange(self.spec.channels) * (self.spec.sample_rate / len(self.window))
 
     def _of_frames(self, frames: Tensor) -> Tensor:
         return torch.fft.rfft(frames * self.window.to(frames.dtype)).abs().clamp_min(1e-5).log()

@@ -23,7 +23,6 @@ from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.evaluation.metrics.moments import ChannelMoments
-from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.reconstruction import masked_l1
 from lightning_voiceclone.training.checks import (
@@ -122,7 +121,7 @@ class VoiceTraining(AdversarialModule):
         check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = swap, speaker_noise
         self.losses = VoiceLosses(self.weights, spec.sample_rate)
-        self.register_buffer("frequencies", channel_frequencies(spec), persistent=False)
+        self.register_buffer("frequencies", model.feature_extractor.channel_frequencies(), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])
         self.target_transforms = nn.ModuleList(target_transforms or [])

@@ -21,7 +21,6 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.data.prepare import prepare
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.augmentation import WarpFrequency
-from lightning_voiceclone.features.filterbank import channel_frequencies
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MFCC, MelSpectrogram
 from lightning_voiceclone.features.waveform import Waveform
@@ -459,7 +458,7 @@ def test_nothing_is_learnt_where_a_recording_has_nothing():
         weights={"reconstruction": 1.0, "adversarial": 1.0, "feature_matching": 1.0, "speaker": 1.0, "content": 1.0},
         generator=partial(ConvGenerator, width=8, layers=2), noise=0,
     ).train()  # fmt: skip
-    high = channel_frequencies(module.spec) > 6500
+    high = module.feature_extractor.channel_frequencies() > 6500
     assert high.tolist() == [False] * 19 + [True]
     batch = crops(rows=2)
     batch.features = torch.randn(2, 20, 50)
