@@ -1,8 +1,10 @@
 """Base class of all parts: it records its arguments, so that a model can be stored and built again."""
 
+import functools
 import inspect
+import logging
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +18,7 @@ from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.errors import ConfigurationError, PluginError
 
 GREATEST = 2**63 - 1  # of whole numbers
+logger = logging.getLogger("lightning_voiceclone")
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ def describe(part: Part) -> dict[str, Any]:
 def build(description: Mapping[str, Any]) -> Part:
     """Build a part from :func:`describe`'s mapping, if its class is an installed plugin or already imported.
 
+    A line is logged, once, where another version of the part's package wrote the mapping.
+
     Raises:
         PluginError: if the class is not installed; names the package to install.
         ConfigurationError: if an argument has another type than in the class's signature.
@@ -153,6 +158,9 @@ def build(description: Mapping[str, Any]) -> Part:
     cls = _resolve(description["kind"], description["name"], description.get("package"))
     arguments = {name: _decode(value) for name, value in description["arguments"].items()}
     check_arguments(cls.__init__, arguments, description["name"])
+    known = registry.package_of(cls)
+    if known is not None and known.package != registry.OWN and description.get("version") not in (None, known.version):
+        _log_version(known.name, known.package, str(description["version"]), known.version)
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     positional = [arguments.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in arguments]
     try:
@@ -162,6 +170,26 @@ def build(description: Mapping[str, Any]) -> Part:
             f"{description['name']} cannot be built as it was stored by {description.get('package')}"
             f" {description.get('version')}: {error}; install that version"
         ) from error
+
+
+@functools.cache  # once for each part
+def _log_version(name: str, package: str, stored: str, installed: str) -> None:
+    logger.warning(
+        "%s was stored by %s %s, and %s is installed: what it computes may differ; for the same, pip install %s==%s",
+        name, package, stored, installed, package, stored,
+    )  # fmt: skip
+
+
+def parts_in(description: Any) -> Iterator[Mapping[str, Any]]:
+    """A description of :func:`describe`, and those of the parts among its arguments."""
+    if isinstance(description, list):
+        for item in description:
+            yield from parts_in(item)
+    elif isinstance(description, Mapping):
+        if "package" in description and "arguments" in description:
+            yield description
+        for item in description.values():
+            yield from parts_in(item)
 
 
 def _resolve(kind: str, name: str, package: str | None) -> type[Part]:

@@ -191,7 +191,7 @@ class VoiceDataModule(pl.LightningDataModule):
             reference=max(round(self.reference_seconds * rate), 1) if module.needs_reference else 0,
             margin=module.margin,
         )
-        stored = cached_features(self._prepared, spec) if self.cached_features else None
+        stored = cached_features(self._prepared, module.feature_extractor) if self.cached_features else None
         found, store = self._found()
         self.datasets = {name: self._dataset(name, found, store, stored) for name in SPLITS}
         if module.needs_transcripts and stage == "fit":

@@ -54,7 +54,9 @@ class Settings:
     @property
     def feature_folder(self) -> str:
         """Folder of the features, relative to the output; empty without an extractor."""
-        return "" if self.features is None else f"features/{self.features.spec.fingerprint}"
+        from lightning_voiceclone.data.stored_features import features_key
+
+        return "" if self.features is None else f"features/{features_key(self.features)}"
 
 
 def run_jobs(jobs: Sequence[PrepareJob], settings: Settings, workers: int) -> Iterator[list[Result]]:

@@ -77,7 +77,7 @@ def prepare(
         corpus: of the recordings.
         output: folder; created if missing.
         transforms: of the stage "prepare", in order. The result is written to audio/ as mono FLAC.
-        features: extractor whose features of every utterance are kept in features/FINGERPRINT/ as (F, T) arrays.
+        features: extractor whose features of every utterance are kept in features/KEY/ as (F, T) arrays.
         sample_rate: in Hz, to which recordings are resampled and written to audio/; None leaves them as they are.
         feature_type: float32, or float16 for half the space.
         min_seconds: shorter recordings are rejected.

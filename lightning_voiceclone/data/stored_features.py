@@ -1,9 +1,12 @@
 """Features that ``lvc prepare --features`` stored, read as memory maps."""
 
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -13,21 +16,41 @@ from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
+if TYPE_CHECKING:
+    from lightning_voiceclone.core.interfaces import FeatureExtractor
+
 SPEC_NAME = "spec.yaml"
 SPEC_BYTES = 1 << 16
 
 
-def cached_features(output: str | os.PathLike[str], spec: AudioSpec) -> Callable[[Utterance], np.ndarray]:
+def features_key(extractor: "FeatureExtractor") -> str:
+    """Name of the folder of an extractor's stored features: twelve hexadecimal digits.
+
+    Of this package's extractors it is the spec's fingerprint, since the spec has all of their settings. Of others it
+    depends on their package, its version and all settings too.
+    """
+    from lightning_voiceclone.core import registry
+    from lightning_voiceclone.core.part import describe, parts_in
+
+    foreign = [part for part in parts_in(describe(extractor)) if part["package"] != registry.OWN]
+    if not foreign:
+        return extractor.spec.fingerprint
+    text = json.dumps([extractor.spec.to_mapping(), foreign], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def cached_features(output: str | os.PathLike[str], extractor: "FeatureExtractor") -> Callable[[Utterance], np.ndarray]:
     """A function that returns the stored features (F, T) of an utterance as a memory map.
 
     Raises:
-        ConfigurationError: if features of that spec were not prepared; names the nearest that were.
+        ConfigurationError: if features of that extractor were not prepared; names the nearest spec that was.
     """
+    spec, key = extractor.spec, features_key(extractor)
     base = Path(output) / "features"
-    folder = base / spec.fingerprint
+    folder = base / key
     if not (folder / SPEC_NAME).is_file():
         raise ConfigurationError(
-            f"{base} has no features of the spec {spec.kind} ({spec.fingerprint}){_differences(base, spec)};"
+            f"{base} has no features of the spec {spec.kind} ({key}){_differences(base, spec)};"
             " prepare them: lvc prepare … --features NAME"
         )
 
@@ -72,4 +95,6 @@ def _differences(base: Path, spec: AudioSpec) -> str:
     if not found:
         return ""
     closest = min((other.differences(spec) for other in found), key=len)
+    if not closest:
+        return ": those there are of another version of the extractor's package, or of other settings"
     return ": " + "; ".join(f"{name} is {theirs!r} there, {ours!r} asked for" for name, theirs, ours in closest)

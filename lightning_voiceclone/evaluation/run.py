@@ -9,6 +9,7 @@ from typing import Any
 from lightning_voiceclone.core.interfaces import MetricSource
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation.figures import write_metrics
+from lightning_voiceclone.evaluation.metrics.sources import provenance
 from lightning_voiceclone.evaluation.pairs import Pairs, read_pairs
 from lightning_voiceclone.evaluation.panel import (
     RECOGNIZER,
@@ -123,7 +124,7 @@ def _sources(settings: PanelSettings, requested: Sequence[str], *, by_name: bool
         raise ConfigurationError(f"--{idle[0]} has no effect, since none of the metrics uses it; leave it out")
     if not panel.metrics:
         raise PluginError(f"nothing can be measured: {'; '.join(sorted(set(panel.absent.values())))}")
-    return Sources({name: metric.source for name, metric in panel.metrics.items()}, panel.absent)
+    return Sources({name: provenance(metric) for name, metric in panel.metrics.items()}, panel.absent)
 
 
 def _check_identity(journal: Journal, output: Path, pairs: Pairs, system: Mapping[str, Any], sources: Sources) -> None:

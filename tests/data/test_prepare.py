@@ -24,7 +24,7 @@ from lightning_voiceclone.data import jobs
 from lightning_voiceclone.data.corpora import SpeakerFolders, Table
 from lightning_voiceclone.data.manifest import Manifest, check_unchanged
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, prepare
-from lightning_voiceclone.data.stored_features import cached_features
+from lightning_voiceclone.data.stored_features import cached_features, features_key
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.utils.journal import Journal
@@ -135,7 +135,7 @@ def test_segments_of_one_file(corpus, tmp_path):
     assert (summary.accepted, summary.rejected) == (2, 1)
     manifest = Manifest.read(summary.manifest_path)
     assert [(u.start, u.end) for u in manifest.utterances] == [(0.0, 0.9), (1.1, pytest.approx(2.0))]
-    stored = cached_features(tmp_path / "out", FrameEnergy().spec)
+    stored = cached_features(tmp_path / "out", FrameEnergy())
     assert [stored(u).shape for u in manifest.utterances] == [(2, 90), (2, 90)]
 
 
@@ -152,7 +152,7 @@ def test_transforms_are_written_as_mono_flac(corpus, tmp_path):
     assert summary.accepted == 12
     manifest = Manifest.read(summary.manifest_path)
     assert manifest.root == tmp_path / "out"
-    stored = cached_features(tmp_path / "out", FrameEnergy().spec)
+    stored = cached_features(tmp_path / "out", FrameEnergy())
     for utterance in manifest.utterances:
         assert utterance.path.startswith(f"audio/{utterance.speaker}/")
         audio, rate = read_audio(manifest.root / utterance.path)
@@ -181,10 +181,10 @@ def test_features_are_those_of_the_recording(corpus, tmp_path, feature_type):
     extractor = FrameEnergy()
     summary = run(corpus, tmp_path / "out", features=extractor, feature_type=feature_type)
     manifest = Manifest.read(summary.manifest_path)
-    folder = tmp_path / "out" / "features" / extractor.spec.fingerprint
+    folder = tmp_path / "out" / "features" / features_key(extractor)
     assert AudioSpec.from_mapping(yaml.safe_load((folder / "spec.yaml").read_text())) == extractor.spec
     assert len(list(folder.rglob("*.npy"))) == 12
-    stored = cached_features(tmp_path / "out", extractor.spec)
+    stored = cached_features(tmp_path / "out", extractor)
     for utterance in manifest.utterances:
         audio, _ = read_audio(corpus / utterance.path, RATE)
         assert stored(utterance).dtype == feature_type
@@ -196,9 +196,9 @@ def test_features_are_those_of_the_recording(corpus, tmp_path, feature_type):
 def test_features_of_another_spec_are_refused_with_the_difference(corpus, tmp_path):
     run(corpus, tmp_path / "out", features=FrameEnergy(160))
     with pytest.raises(ConfigurationError, match="hop_length is 160 there, 200 asked for"):
-        cached_features(tmp_path / "out", FrameEnergy(200).spec)
+        cached_features(tmp_path / "out", FrameEnergy(200))
     with pytest.raises(ConfigurationError, match="--features"):
-        cached_features(tmp_path / "elsewhere", FrameEnergy().spec)
+        cached_features(tmp_path / "elsewhere", FrameEnergy())
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.corpora import Table
 from lightning_voiceclone.data.manifest import Manifest, Utterance
 from lightning_voiceclone.data.manifest_file import ADDED, COLUMNS, METADATA_KEY
@@ -30,10 +29,12 @@ from lightning_voiceclone.evaluation.listening.statistics import results
 from lightning_voiceclone.evaluation.listening.store import Store
 from lightning_voiceclone.evaluation.pairs import read_pairs
 from lightning_voiceclone.evaluation.report import read_report
+from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.testing.reports import write_report
 
 WAS_HERE = Path("/tmp/lvc-was-here")  # what code in a file would make
-SPEC = AudioSpec(kind="mel", channels=80, sample_rate=16000, hop_length=256)
+EXTRACTOR = MelSpectrogram(hop_length=256)
+SPEC = EXTRACTOR.spec
 NOT_NUMBERS = (float("nan"), float("inf"), -float("inf"), -1.0, 1e300)
 STRANGE: tuple[Any, ...] = (
     None,
@@ -392,7 +393,7 @@ def _features(folder: Path, rng: random.Random) -> Iterator[Altered]:
     }
 
     def use() -> Any:
-        return cached_features(folder, SPEC)(utterance)[:, :1]
+        return cached_features(folder, EXTRACTOR)(utterance)[:, :1]
 
     for name, array in arrays.items():
         np.save(path, array)
@@ -422,7 +423,7 @@ def _features(folder: Path, rng: random.Random) -> Iterator[Altered]:
     yield Altered("features: missing", path, use)
     path.mkdir()
     yield Altered("features: a folder", path, use)
-    other = AudioSpec(kind="mel", channels=80, sample_rate=16000, hop_length=320)
+    other = MelSpectrogram(hop_length=320)
     bomb = "a: &a [x, x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
     )

@@ -47,7 +47,7 @@ class Metric(Part, torchmetrics.Metric):
 
     @property
     def source(self) -> MetricSource | None:
-        """The model that measures; None for a formula of this package."""
+        """The model that measures; None for a formula. Reports add the package and version of a plugin."""
         return None
 
     @abstractmethod

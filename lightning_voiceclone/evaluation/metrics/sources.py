@@ -4,15 +4,19 @@ import collections
 import hashlib
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.interfaces import MetricSource, Recognizer, SpeakerEncoder
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lightning_voiceclone.evaluation.metrics.metric import Metric
 
 CACHED = 512  # outputs of a model: those of a source or a reference are used in many pairs
 _outputs: "weakref.WeakKeyDictionary[Part, collections.OrderedDict[bytes, Any]]" = weakref.WeakKeyDictionary()
@@ -53,6 +57,21 @@ def metric_source(part: Part) -> MetricSource:
     description = describe(part)
     # Not state_dict(), which leaves out a frozen part's weights.
     return MetricSource(description["name"], description["version"] or "unpackaged", weights_sha256(all_weights(part)))
+
+
+def provenance(metric: "Metric") -> MetricSource | None:
+    """What computes a metric: its own ``source``, and the package and version of one that another package supplies.
+
+    None for a formula of this package.
+    """
+    own, plugin = metric.source, registry.package_of(type(metric))
+    if plugin is None or plugin.package == registry.OWN:
+        return own
+    if own is None:
+        return MetricSource(f"{plugin.name}, package {plugin.package}", plugin.version)
+    return MetricSource(
+        f"{own.name}, by {plugin.name} of the package {plugin.package}", f"{own.version}, {plugin.version}", own.sha256
+    )
 
 
 def check_speaker_encoder(encoder: Part) -> SpeakerEncoder:
