@@ -24,7 +24,8 @@ globals().update(UNDER_CHECK)
 """
 NUMBERS = itertools.count()  # of the modules of tests, which Python imports once by a name
 UNDER_CHECK: dict[str, type] = {}  # the classes of tests of the run that is going on
-BY_HAND = {"corpora": "lay_out, which writes a small corpus"}  # kinds whose tests need a method of one's own
+BY_HAND = {"corpora": "lay_out"}  # kinds whose tests need a method of one's own: lay_out writes a small corpus
+OFF = ("terminal", "cacheprovider", "xdist", "unraisableexception", "threadexception", "logging", "doctest", "junitxml")
 
 
 @dataclass
@@ -77,12 +78,16 @@ def rule_of(nodeid: str) -> str:
     return words.replace("_", " ") + (f" ({parameters.rstrip(']')})" if bracket else "")
 
 
-def check_part(cls: type[Part], arguments: Mapping[str, Any] | None = None) -> PartCheck:
+def check_part(
+    cls: type[Part], arguments: Mapping[str, Any] | None = None, methods: Mapping[str, Any] | None = None
+) -> PartCheck:
     """Run the conformance tests of a class's kind on it.
 
     Args:
         cls: a part; it need not belong to a package.
         arguments: with which it is built, besides the first that its kind prescribes; None for its defaults.
+        methods: that the class of tests is to have in place of its own, by name, as a test file would override them:
+            ``lay_out`` of a corpus, ``extractor`` of a vocoder, ``graded`` of a metric.
 
     Raises:
         ConfigurationError: if it is no part.
@@ -91,11 +96,12 @@ def check_part(cls: type[Part], arguments: Mapping[str, Any] | None = None) -> P
     if kind is None or not issubclass(cls, Part):
         raise ConfigurationError(f"{cls.__name__} is no part; derive it from the contract of its kind")
     check = PartCheck(kind.name, cls.__name__, sorted(getattr(cls, "capabilities", ())))
-    if kind.name in BY_HAND:
-        check.skipped.append(("all rules", f"a test of your own is needed, with {BY_HAND[kind.name]}"))
+    members: dict[str, Any] = {"part": cls, "arguments": dict(arguments or {}), **(methods or {})}
+    needed = BY_HAND.get(kind.name)
+    if needed is not None and needed not in members:
+        check.skipped.append(("all rules", f"a test of your own is needed, with {needed}"))
         return check
-    members: dict[str, Any] = {"part": cls, "arguments": dict(arguments or {})}
-    if kind.name == "vocoders":
+    if kind.name == "vocoders" and "extractor" not in members:
         try:
             extractor = _extractor_for(cls, members["arguments"])
         except ConfigurationError as error:
@@ -109,7 +115,7 @@ def check_part(cls: type[Part], arguments: Mapping[str, Any] | None = None) -> P
         file.write_text(MODULE)
         settings.write_text("[pytest]\nmarkers = slow\n")
         options = [f"--rootdir={folder}", f"-c={settings}", "--import-mode=importlib"]
-        off = [option for name in ("terminal", "cacheprovider", "xdist") for option in ("-p", f"no:{name}")]
+        off = [option for name in OFF for option in ("-p", f"no:{name}")]
         given = os.environ.pop("PYTEST_ADDOPTS", None)  # which are for other tests
         try:
             status = pytest.main([str(file), *options, *off], plugins=[_Collector(check)])
@@ -140,6 +146,11 @@ def _extractor_for(cls: type[Part], arguments: Mapping[str, Any]) -> type[Part]:
 
 
 def _message(report: Any) -> str:
+    """What was expected and what came; an exception of the part's own, with its place, where it ended the test."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = " ".join((crash.message if crash else str(report.longrepr)).split())
+    if text.startswith("AssertionError: "):
+        text = text.removeprefix("AssertionError: ")
+    elif crash:
+        text = f"expected no error; got {text} ({Path(crash.path).name}, line {crash.lineno})"
     return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"

@@ -8,76 +8,24 @@ from typing import ClassVar
 
 import pytest
 import torch
-from torch import nn
 
 from lightning_voiceclone import testing
-from lightning_voiceclone.core.interfaces import (
-    AdversarialLoss,
-    Discriminator,
-    FeatureTransform,
-    Generator,
-    SpeakerEncoder,
-    Vocoder,
-)
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
-from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
 from lightning_voiceclone.testing.conditions import CLONING, frame_fields, random_condition, row, scramble_padding
 from lightning_voiceclone.testing.conformance import (
-    AdversarialLossConformance,
     ContentEncoderConformance,
-    DiscriminatorConformance,
     FeatureExtractorConformance,
-    FeatureTransformConformance,
     GeneratorConformance,
-    SpeakerEncoderConformance,
     VocoderConformance,
 )
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 FAILURE = (AssertionError, pytest.fail.Exception)
-
-
-class LeakyGenerator(Generator):
-    """Takes the mean over padding too, claims to see one frame, and has a weight that nothing uses."""
-
-    context = Context(0, 0)
-
-    def __init__(self, dims):
-        super().__init__()
-        self.needs = needed_fields(dims)
-        self.inputs = FrameInputs(dims)
-        self.leave = nn.Conv1d(self.inputs.channels, dims.features, 1)
-        self.unused = nn.Linear(2, 2)
-
-    def forward(self, condition):
-        x = self.inputs(condition) + condition.content.mean((1, 2), keepdim=True)
-        return self.leave(x) + 0.01 * torch.randn(1)
-
-
-class Leaky(GeneratorConformance):
-    part = LeakyGenerator
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "check",
-    [
-        "test_padding_does_not_leak",
-        "test_batch_equals_one_by_one",
-        "test_context_is_honest",
-        "test_gradients_reach_weights_and_inputs",
-        "test_deterministic_in_eval",
-        "test_checkpoint_round_trip",
-    ],
-)
-def test_faulty_generator_is_caught(check):
-    with pytest.raises(FAILURE):
-        getattr(Leaky(), check)(CLONING)
 
 
 class ForgetfulGenerator(MLPGenerator):
@@ -98,136 +46,9 @@ def test_generator_that_is_not_made_the_same_again_is_caught():
         Forgetful().test_checkpoint_round_trip(CLONING)
 
 
-class BatchJudge(Discriminator):
-    """Compares each row with the others, and yields no gradient."""
-
-    def __init__(self, dims):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, x, condition=None):
-        return [[(x - x.mean(0, keepdim=True)).mean((1, 2)).detach() * self.scale]]
-
-
-@pytest.mark.parametrize("check", ["test_rows_are_independent", "test_gradients_reach_weights_and_input"])
-def test_faulty_discriminator_is_caught(check):
-    class Faulty(DiscriminatorConformance):
-        part = BatchJudge
-
-    with pytest.raises(FAILURE):
-        getattr(Faulty(), check)()
-
-
-class SumLoss(AdversarialLoss):
-    """Adds judges up, and pulls the generator the wrong way."""
-
-    def discriminator(self, real_logits, fake_logits):
-        return sum(fake.mean() - real.mean() for real, fake in zip(real_logits, fake_logits, strict=True))
-
-    def generator(self, fake_logits):
-        return sum(fake.mean() for fake in fake_logits)
-
-
-@pytest.mark.parametrize("check", ["test_mean_over_sub_discriminators", "test_gradients_have_the_right_sign"])
-def test_faulty_loss_is_caught(check):
-    class Faulty(AdversarialLossConformance):
-        part = SumLoss
-
-    with pytest.raises(FAILURE):
-        getattr(Faulty(), check)()
-
-
-class CarelessEncoder(SpeakerEncoder):
-    """Averages over the padding."""
-
-    def __init__(self, dims):
-        super().__init__()
-        self.channels = dims.features
-
-    def forward(self, x, lengths=None):
-        return x.mean(-1)
-
-
-@pytest.mark.parametrize("check", ["test_padding_does_not_leak", "test_batch_equals_one_by_one"])
-def test_careless_encoder_is_caught(check):
-    class Careless(SpeakerEncoderConformance):
-        part = CarelessEncoder
-
-    with pytest.raises(FAILURE):
-        getattr(Careless(), check)([60, 17])
-
-
-class InPlace(FeatureTransform):
-    """Changes its input, all rows alike, and by numpy's random state."""
-
-    def forward(self, features):
-        return features.mul_(float(__import__("numpy").random.rand()))
-
-
-@pytest.mark.parametrize("check", ["test_input_is_untouched", "test_drawn_from_torchs_random_state"])
-def test_faulty_transform_is_caught(check):
-    class Faulty(FeatureTransformConformance):
-        part = InPlace
-
-    with pytest.raises(FAILURE):
-        getattr(Faulty(), check)()
-
-
-class BoastfulVocoder(Vocoder):
-    """Claims everything and keeps none of it: rows and chunks leak, and preparing it changes what it says for good."""
-
-    capabilities = frozenset({"deterministic", "differentiable", "streamable", "likelihood"})
-    context = Context(1, 1)
-
-    def __init__(self, spec):
-        super().__init__()
-        self.spec = spec
-        self.gain = nn.Parameter(torch.tensor(0.5))
-        self.unused = nn.Parameter(torch.ones(()))
-        self.shift = 0.0
-
-    def fuse(self):
-        self.shift = 0.1
-
-    def forward(self, features):
-        level = features.detach().mean() + self.shift
-        return (self.gain * level.sigmoid()).expand(len(features), features.shape[-1] * self.spec.hop_length)
-
-    def likelihood(self, features, audio):
-        return self.gain * audio.square().mean()
-
-
-class DicedVocoder(BoastfulVocoder):
-    """Says another thing every time."""
-
-    def forward(self, features):
-        return super().forward(features) * torch.rand(())
-
-
-class Boastful(VocoderConformance):
-    part = BoastfulVocoder
-
+class OfMel(VocoderConformance):
     def extractor(self):
         return MelSpectrogram()
-
-
-class Diced(Boastful):
-    part = DicedVocoder
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        "test_bad_features_are_told_in_one_line",
-        "test_batch_equals_one_by_one",
-        "test_likelihood",
-        "test_preparing_changes_rounding_alone",
-        "test_streamable",
-    ],
-)
-def test_faulty_vocoder_is_caught(check):
-    with pytest.raises(FAILURE):
-        getattr(Boastful(), check)()
 
 
 class Mistaken:
@@ -272,7 +93,7 @@ class OfContentEncoder(ContentEncoderConformance):
         self.test_streamable()
 
 
-class OfVocoder(Boastful):
+class OfVocoder(OfMel):
     part = MistakenVocoder
     arguments: ClassVar = {"width": 8, "hidden": 8, "layers": 1}
     real = Context(15, 15, grid=2)
@@ -355,7 +176,7 @@ class ChangingVocoder(RememberingVocoder):
         return super().after(frames, state)
 
 
-class Remembering(Boastful):
+class Remembering(OfMel):
     part = RememberingVocoder
     arguments = OfVocoder.arguments
 
@@ -363,7 +184,10 @@ class Remembering(Boastful):
 @pytest.mark.slow
 def test_state_that_forgets_or_is_written_over_is_caught():
     Remembering().test_streamable()
-    for part, told in ((ForgetfulVocoder, "state of those before differ by"), (ChangingVocoder, "changed its state")):
+    for part, told in (
+        (ForgetfulVocoder, "state of those before .* differ by"),
+        (ChangingVocoder, "changed its state"),
+    ):
         checks = Remembering()
         checks.part = part
         with pytest.raises(AssertionError, match=told):
@@ -373,16 +197,6 @@ def test_state_that_forgets_or_is_written_over_is_caught():
 def test_a_part_without_a_state_refuses_chunks():
     with pytest.raises(ConfigurationError, match="MLPGenerator keeps no state; give forward a chunk"):
         MLPGenerator(CLONING).forward_chunk(random_condition(CLONING, [4]), {})
-
-
-def test_vocoder_that_draws_is_caught():
-    with pytest.raises(FAILURE):
-        Diced().test_deterministic()
-
-
-def test_vocoder_without_a_gradient_is_caught():
-    with pytest.raises((AssertionError, RuntimeError)):
-        Boastful().test_differentiable()
 
 
 def test_random_conditions_have_what_the_widths_promise():

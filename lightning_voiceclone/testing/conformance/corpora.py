@@ -4,10 +4,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from lightning_voiceclone.core.interfaces import Corpus, Recording
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.testing.conformance.expect import expect, expect_refusal
 from lightning_voiceclone.testing.conformance.part import PartConformance
 
 SPLITS = {"", "train", "validation", "test"}
@@ -35,29 +34,29 @@ class CorpusConformance(PartConformance):
 
     def test_the_same_order_each_time(self, tmp_path: Path) -> None:
         corpus, recordings = self.listed(tmp_path / "corpus")
-        assert recordings
-        assert list(corpus.recordings()) == recordings
-        assert list(self.make(tmp_path / "corpus").recordings()) == recordings
+        expect(bool(recordings), "the recordings of lay_out", "none")
+        for again in (corpus, self.make(tmp_path / "corpus")):
+            listed = list(again.recordings())
+            same = listed == recordings
+            expect(same, f"the same {len(recordings)} recordings in the same order", [item.path for item in listed][:6])
 
     def test_paths_are_below_the_root(self, tmp_path: Path) -> None:
         corpus, recordings = self.listed(tmp_path / "corpus")
         for recording in recordings:
             path = Path(recording.path)
-            assert not path.is_absolute(), f"{path} is not relative to the root"
-            assert ".." not in path.parts
-            assert (corpus.root / path).is_file(), f"there is no {path} below {corpus.root}"
+            inside = not path.is_absolute() and ".." not in path.parts
+            expect(inside, "paths relative to the root", path)
+            expect((corpus.root / path).is_file(), f"a file {path} below the root", "none")
 
     def test_each_recording_has_a_speaker_a_split_and_a_span(self, tmp_path: Path) -> None:
         for recording in self.listed(tmp_path / "corpus")[1]:
-            assert isinstance(recording.speaker, str)
-            assert recording.speaker
-            assert isinstance(recording.text, str)
-            assert recording.split in SPLITS
-            assert recording.start >= 0
-            assert recording.end is None or recording.end > recording.start
+            named = isinstance(recording.speaker, str) and bool(recording.speaker)
+            expect(named, "the name of a speaker", repr(recording.speaker))
+            expect(isinstance(recording.text, str), "a transcript, or an empty one", repr(recording.text))
+            expect(recording.split in SPLITS, f"a split among {sorted(SPLITS)}", repr(recording.split))
+            ends = recording.start >= 0 and (recording.end is None or recording.end > recording.start)
+            expect(ends, "a span that begins at 0 or later and ends after it", (recording.start, recording.end))
 
     def test_a_wrong_root_is_one_line_that_names_it(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError) as caught:
-            list(self.make(tmp_path / "nowhere").recordings())
-        assert str(tmp_path / "nowhere") in str(caught.value)
-        assert "\n" not in str(caught.value)
+        nowhere = tmp_path / "nowhere"
+        expect_refusal(lambda: list(self.make(nowhere).recordings()), ConfigurationError, str(nowhere))

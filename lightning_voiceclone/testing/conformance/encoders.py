@@ -2,16 +2,19 @@
 
 # ruff: noqa: D102 - a check's name describes it
 
+import math
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
-from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.part import Dims, Part
+from lightning_voiceclone.testing.conformance.expect import expect, expect_close, expect_same, expect_shape
 from lightning_voiceclone.testing.conformance.export import OTHERS, check_export
 from lightning_voiceclone.testing.conformance.part import (
-    PartConformance,
-    assert_close,
+    NetworkConformance,
     assert_gradients_reach,
     rebuilt,
     seeded,
@@ -19,8 +22,10 @@ from lightning_voiceclone.testing.conformance.part import (
 from lightning_voiceclone.testing.conformance.streaming import check_chunks, streamed_frames
 
 
-class _EncoderConformance(PartConformance):
-    """``sizes`` are lengths of x, in frames or samples; ``unit`` is how many of them give a frame of features."""
+class _EncoderConformance(NetworkConformance):
+    """``sizes`` are lengths of x, in frames or samples."""
+
+    claims = frozenset({"deterministic", "differentiable", "exportable"})
 
     sizes = (1, 2, 17, 60)
     dims = Dims(20)
@@ -32,6 +37,13 @@ class _EncoderConformance(PartConformance):
         part = self.part(dims, **self.arguments)
         assert isinstance(part, ContentEncoder | SpeakerEncoder)
         return part
+
+    def used(self) -> ContentEncoder | SpeakerEncoder:
+        return self.make(self.dims).eval()
+
+    def example(self, part: Part, variant: int = 0) -> tuple[Any, ...]:
+        x, _ = self.heard([self.sizes[-1]] * 2)
+        return (x.flip(-1) if variant else x,)
 
     def heard(self, sizes: list[int]) -> tuple[Tensor, Tensor]:
         """x, padded at random to the longest of ``sizes``, and the lengths."""
@@ -57,7 +69,8 @@ class _EncoderConformance(PartConformance):
         scrambled[1, ..., pair[1] :] = 10.0
         ours, theirs = encoder(x, lengths), encoder(scrambled, lengths)
         for index, size in enumerate(pair):
-            assert_close(self.kept(encoder, theirs[index], size), self.kept(encoder, ours[index], size), 1e-5)
+            expect_close(self.kept(encoder, theirs[index], size), self.kept(encoder, ours[index], size), 1e-5,
+                         f"row {index} to be the same whatever its padding holds")  # fmt: skip
 
     def test_batch_equals_one_by_one(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).eval()
@@ -65,12 +78,14 @@ class _EncoderConformance(PartConformance):
         together = encoder(x, lengths)
         for index, size in enumerate(pair):
             alone = encoder(x[index : index + 1, ..., :size])[0]
-            assert_close(self.kept(encoder, together[index], size), self.kept(encoder, alone, size))
+            expect_close(self.kept(encoder, together[index], size), self.kept(encoder, alone, size), 1e-4,
+                         f"row {index} of a batch to be as it is alone")  # fmt: skip
 
     def test_no_lengths_means_all(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).eval()
         x, _ = self.heard(pair[:1] * 2)
-        assert_close(encoder(x), encoder(x, torch.tensor(pair[:1] * 2)))
+        all_of_it = encoder(x, torch.tensor(pair[:1] * 2))
+        expect_close(encoder(x), all_of_it, 1e-4, "without lengths the output with the whole as lengths")
 
     def test_gradients_reach_weights_and_input(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).train()
@@ -81,29 +96,21 @@ class _EncoderConformance(PartConformance):
             pytest.skip("frozen")
         (encoded - torch.randn(encoded.shape)).square().mean().backward()
         assert_gradients_reach(encoder)
+        expect(x.grad is not None and bool(x.grad.any()), "a gradient of the input", "none")
         assert x.grad is not None
-        assert x.grad.isfinite().all()
-        assert x.grad.any()
+        expect(bool(x.grad.isfinite().all()), "a finite gradient of the input", "one that is not")
 
     def test_deterministic_in_eval(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).eval()
         x, lengths = self.heard(pair)
-        assert torch.equal(encoder(x, lengths), encoder(x, lengths))
-
-    def test_double_precision(self, pair: list[int]) -> None:
-        encoder = self.make(self.dims).eval()
-        x, lengths = self.heard(pair)
-        single = encoder(x, lengths)
-        double = encoder.double()(x.double(), lengths)
-        assert double.dtype == torch.float64
-        assert_close(double.float(), single, 1e-3)
+        expect_same(encoder(x, lengths), encoder(x, lengths), 0, "the same output again, out of training")
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     def test_cuda(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).eval()
         x, lengths = self.heard(pair)
         on_cpu = encoder(x, lengths)
-        assert_close(encoder.cuda()(x.cuda(), lengths.cuda()).cpu(), on_cpu, 1e-2)
+        expect_close(encoder.cuda()(x.cuda(), lengths.cuda()).cpu(), on_cpu, 1e-2, "the same on a GPU")
 
     @pytest.mark.slow
     def test_export(self) -> None:
@@ -113,17 +120,19 @@ class _EncoderConformance(PartConformance):
         check_export(
             encoder,
             lambda frames: (x[..., : frames * unit].clone(), torch.tensor([frames, frames - 7]) * unit),
-            assert_close,
+            lambda ours, theirs: expect_close(ours, theirs, 1e-4, "what the part itself gives"),
         )
 
     def test_checkpoint_round_trip(self, pair: list[int]) -> None:
         encoder = self.make(self.dims).eval()
         x, lengths = self.heard(pair)
-        assert torch.equal(rebuilt(encoder)(x, lengths), encoder(x, lengths))
+        expect_same(rebuilt(encoder)(x, lengths), encoder(x, lengths), 0, "the same output after a checkpoint")
 
 
 class ContentEncoderConformance(_EncoderConformance):
-    """Shapes at the encoder's own frame rate, padding, gradients, determinism, moves, checkpoints."""
+    """Shapes at the encoder's own frame rate, padding, context, gradients, determinism, moves, checkpoints."""
+
+    claims = frozenset({"deterministic", "differentiable", "exportable", "streamable"})
 
     def frames(self, encoder: ContentEncoder, size: int) -> int:
         """Frames of content for x of that length: every begun one."""
@@ -142,11 +151,36 @@ class ContentEncoderConformance(_EncoderConformance):
         for size in self.sizes:
             x, lengths = self.heard([size, max(size - 1, 1)])
             content = encoder(x, lengths)
-            assert content.shape[:2] == (2, encoder.channels)
-            assert content.isfinite().all()
             # An encoder of audio may lose a frame at the end to its windows.
-            short = self.frames(encoder, size) - content.shape[-1]
-            assert short == 0 if encoder.takes == "features" else short in (0, 1)
+            frames = self.frames(encoder, size)
+            if encoder.takes == "audio" and content.shape[-1] == frames - 1:
+                frames -= 1
+            expect_shape(content, (2, encoder.channels, frames), f"content of {size} {self._units(encoder)}")
+
+    def _units(self, encoder: ContentEncoder) -> str:
+        return "frames" if encoder.takes == "features" else "samples"
+
+    def test_context_is_honest(self) -> None:
+        encoder = self.make(self.dims).eval()
+        assert isinstance(encoder, ContentEncoder)
+        left, right = encoder.context.left, encoder.context.right
+        if math.isinf(left) or math.isinf(right):
+            pytest.skip("context is the whole utterance")
+        # Of features the context counts frames of x, of audio frames of content.
+        unit = 1.0 if encoder.takes == "features" else self.sample_rate / encoder.frame_rate
+        changed = int(right) + 4
+        x, _ = self.heard([round((changed + int(left) + 10) * unit)])
+        other = x.clone()
+        other[..., round(changed * unit) : round((changed + 1) * unit)] += 1
+        ours, theirs = encoder(x), encoder(other)
+        change = (theirs - ours).abs().amax((0, 1))
+        rate = encoder.frame_rate / self.dims.frame_rate if encoder.takes == "features" else 1.0
+        first, last = math.floor((changed - right - 1) * rate), math.ceil((changed + left + 2) * rate)
+        seen = (change > 1e-5 * ours.abs().max()).nonzero()[:, 0].tolist()
+        expect(bool(seen), f"other content where frame {changed} changes", "the same")
+        outside = [frame for frame in seen if not first <= frame <= last]
+        expect(not outside, f"a change of frame {changed} in content frames {first} to {last} alone, by the context of"
+               f" {left:g} and {right:g} frames", f"one in {outside[:6]}")  # fmt: skip
 
     def test_streamable(self) -> None:
         encoder = self.make(self.dims).eval().double()
@@ -170,7 +204,10 @@ class SpeakerEncoderConformance(_EncoderConformance):
         for size in self.sizes:
             x, lengths = self.heard([size, max(size - 1, 1)])
             embedding = encoder(x, lengths)
-            assert embedding.shape == (2, encoder.channels)
-            assert embedding.isfinite().all()
-            assert isinstance(encoder, SpeakerEncoder)
-            assert encoder.one_speaker is None or -1 < encoder.one_speaker < 1
+            expect_shape(embedding, (2, encoder.channels), f"embeddings of {size} of x")
+
+    def test_one_speaker_is_a_cosine(self) -> None:
+        encoder = self.make(self.dims)
+        assert isinstance(encoder, SpeakerEncoder)
+        least = encoder.one_speaker
+        expect(least is None or -1 < least < 1, "one_speaker between -1 and 1, or None", least)

@@ -4,13 +4,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
-from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.part import Dims, Part
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.testing.conditions import (
     CLONING,
@@ -24,10 +25,16 @@ from lightning_voiceclone.testing.conditions import (
     row,
     scramble_padding,
 )
+from lightning_voiceclone.testing.conformance.expect import (
+    expect,
+    expect_close,
+    expect_refusal,
+    expect_same,
+    expect_shape,
+)
 from lightning_voiceclone.testing.conformance.export import check_export
 from lightning_voiceclone.testing.conformance.part import (
-    PartConformance,
-    assert_close,
+    NetworkConformance,
     assert_gradients_reach,
     rebuilt,
     seeded,
@@ -40,8 +47,10 @@ all_dims = pytest.mark.parametrize(
 )
 
 
-class GeneratorConformance(PartConformance):
-    """Shapes, gradients, padding, context, determinism, dtype and device moves, checkpoints, export."""
+class GeneratorConformance(NetworkConformance):
+    """Shapes, needs, gradients, padding, context, determinism, dtype and device moves, checkpoints, export."""
+
+    claims = frozenset({"deterministic", "differentiable", "exportable", "streamable"})
 
     def make(self, dims: Dims) -> Generator:
         """The generator for these widths."""
@@ -50,33 +59,51 @@ class GeneratorConformance(PartConformance):
         assert isinstance(part, Generator)
         return part
 
+    def used(self) -> Generator:
+        return self.make(EVERYTHING).eval()
+
+    def example(self, part: Part, variant: int = 0) -> tuple[Any, ...]:
+        return (random_condition(EVERYTHING, [13, 8], seed=variant),)
+
     @all_dims
     @pytest.mark.parametrize("frames", [1, 2, 7, 40])
     def test_shape(self, dims: Dims, frames: int) -> None:
         features = self.make(dims)(random_condition(dims, [frames, max(frames - 1, 1)]))
-        assert features.shape == (2, dims.features, frames)
-        assert features.isfinite().all()
+        expect_shape(features, (2, dims.features, frames), f"features of {frames} frames")
 
     def test_noise_of_an_utterance(self) -> None:
         features = self.make(NOISE_ONLY)(random_condition(NOISE_ONLY, [9, 5], noise_per_frame=False))
-        assert features.shape == (2, NOISE_ONLY.features, 9)
+        expect_shape(features, (2, NOISE_ONLY.features, 9), "features from noise (B, Z)")
 
     @all_dims
     def test_missing_need_is_named(self, dims: Dims) -> None:
         generator = self.make(dims)
-        assert generator.needs <= random_condition(dims, [4]).tensors().keys()
+        there = random_condition(dims, [4]).tensors().keys()
+        expect(generator.needs <= there, f"needs among {sorted(there)}", sorted(generator.needs))
         for name in sorted(generator.needs):
-            with pytest.raises(ConfigurationError, match=name):
-                generator(replace(random_condition(dims, [4]), **{name: None}))  # type: ignore[arg-type]
+            without = change(random_condition(dims, [4]), **{name: None})
+            expect_refusal(lambda without=without: generator(without), ConfigurationError, name)  # type: ignore[misc]
+
+    @all_dims
+    def test_needs_are_complete(self, dims: Dims) -> None:
+        generator = self.make(dims).eval()
+        whole = random_condition(dims, [13, 8])
+        unneeded = dict.fromkeys(whole.tensors().keys() - generator.needs - {"lengths"})
+        try:
+            features = generator(change(whole, **unneeded))
+        except Exception as error:
+            found = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+            raise AssertionError(f"expected features from its needs, {sorted(generator.needs)}; got {found}") from error
+        expect_same(features, generator(whole), 0, f"no use of {sorted(unneeded)}, which are not among its needs")
 
     def test_other_width_is_named(self) -> None:
         wrong = random_condition(replace(CLONING, content=CLONING.content + 1), [4])
-        with pytest.raises(ConfigurationError, match=rf"content.*{CLONING.content}.*{CLONING.content + 1}"):
-            self.make(CLONING)(wrong)
+        generator = self.make(CLONING)
+        widths = str(CLONING.content), str(CLONING.content + 1)
+        expect_refusal(lambda: generator(wrong), ConfigurationError, "content", *widths)
 
     def test_no_input_at_all_is_an_error(self) -> None:
-        with pytest.raises(ConfigurationError, match="input"):
-            self.make(Dims(20))
+        expect_refusal(lambda: self.make(Dims(20)), ConfigurationError, "input")
 
     @all_dims
     def test_gradients_reach_weights_and_inputs(self, dims: Dims) -> None:
@@ -89,7 +116,7 @@ class GeneratorConformance(PartConformance):
         ((features - target).square().mean() + sum(losses.values())).backward()  # type: ignore[union-attr]
         assert_gradients_reach(generator)
         unused = [name for name, value in wanted.items() if value.grad is None or not value.grad.any()]
-        assert not unused, f"the output does not depend on {unused}"
+        expect(not unused, f"a gradient of each of its needs, {sorted(wanted)}", f"none of {unused}")
 
     @all_dims
     def test_padding_does_not_leak(self, dims: Dims) -> None:
@@ -97,7 +124,8 @@ class GeneratorConformance(PartConformance):
         condition = random_condition(dims, [20, 11])
         kept = condition.mask(20) > 0
         features, scrambled = generator(condition), generator(scramble_padding(condition))
-        assert_close(torch.where(kept, scrambled, 0.0), torch.where(kept, features, 0.0), 1e-6)
+        expect_close(torch.where(kept, scrambled, 0.0), torch.where(kept, features, 0.0), 1e-6,
+                     "the same real frames whatever the padding holds")  # fmt: skip
 
     @all_dims
     def test_batch_equals_one_by_one(self, dims: Dims) -> None:
@@ -105,7 +133,8 @@ class GeneratorConformance(PartConformance):
         condition = random_condition(dims, [21, 10, 1])
         together = generator(condition)
         for index, length in enumerate(condition.lengths.tolist()):
-            assert_close(together[index : index + 1, :, :length], generator(row(condition, index)))
+            expect_close(together[index : index + 1, :, :length], generator(row(condition, index)), 1e-4,
+                         f"row {index} of a batch to be as it is alone")  # fmt: skip
 
     @all_dims
     def test_context_is_honest(self, dims: Dims) -> None:
@@ -122,9 +151,11 @@ class GeneratorConformance(PartConformance):
         # A frame sees ``left`` frames before it, so a change is seen by as many after the changed one.
         difference = (generator(replace(condition, **moved)) - generator(condition)).abs()  # type: ignore[arg-type]
         seen = difference.amax(dim=(0, 1))
-        assert seen[: changed - int(right)].max() == 0
-        assert seen[changed + int(left) + 1 :].max() == 0
-        assert seen[changed] > 0
+        expect(float(seen[changed]) > 0, f"other features at frame {changed}, which changes", "the same")
+        outside = [*range(changed - int(right)), *range(changed + int(left) + 1, len(seen))]
+        found = [frame - changed for frame in outside if seen[frame] > 0]
+        expect(not found, f"no change beyond the declared context of {left:g} and {right:g} frames",
+               f"changes {found[:6]} frames away")  # fmt: skip
 
     @all_dims
     def test_streamable(self, dims: Dims) -> None:
@@ -135,37 +166,31 @@ class GeneratorConformance(PartConformance):
     @all_dims
     def test_deterministic_in_eval(self, dims: Dims) -> None:
         generator, condition = self.make(dims).eval(), random_condition(dims, [13, 8])
-        assert torch.equal(generator(condition), generator(condition))
+        expect_same(generator(condition), generator(condition), 0, "the same features again, out of training")
 
     def test_own_losses_are_those_it_names(self) -> None:
         generator = self.make(CLONING).eval()
         condition = random_condition(CLONING, [13, 8])
         features, losses = generator.forward_with_losses(condition)
-        assert losses.keys() == generator.loss_names
-        assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
-        assert_close(features, generator(condition))
-
-    def test_double_precision(self) -> None:
-        generator, condition = self.make(EVERYTHING).eval(), random_condition(EVERYTHING, [13, 8])
-        single = generator(condition)
-        double = generator.double()(move(condition, dtype=torch.float64))
-        assert double.dtype == torch.float64
-        assert_close(double.float(), single, 1e-3)
+        names = sorted(generator.loss_names)
+        expect(sorted(losses) == names, f"the losses that loss_names lists, {names}", sorted(losses))
+        for name, loss in losses.items():
+            expect_shape(loss, (), f"the loss {name}")
+        expect_close(features, generator(condition), 1e-4, "the features of forward beside the losses")
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     def test_cuda(self) -> None:
         generator, condition = self.make(EVERYTHING).eval(), random_condition(EVERYTHING, [13, 8])
         on_cpu = generator(condition)
         on_cuda = generator.cuda()(move(condition, device="cuda"))
-        assert on_cuda.is_cuda
-        assert_close(on_cuda.cpu(), on_cpu, 1e-2)
+        expect_close(on_cuda.cpu(), on_cpu, 1e-2, "the same on a GPU")
 
     @all_dims
     def test_checkpoint_round_trip(self, dims: Dims) -> None:
         generator, condition = self.make(dims).eval(), random_condition(dims, [13, 8])
         copy = rebuilt(generator)
-        assert copy.needs == generator.needs
-        assert torch.equal(copy(condition), generator(condition))
+        expect(copy.needs == generator.needs, f"the needs {sorted(generator.needs)} after a checkpoint", copy.needs)
+        expect_same(copy(condition), generator(condition), 0, "the same features after a checkpoint")
 
     @pytest.mark.slow
     def test_export(self) -> None:
@@ -180,4 +205,5 @@ class GeneratorConformance(PartConformance):
             }
             return (change(random_condition(dims, [frames, frames - 7]), **references),)
 
-        check_export(self.make(dims).eval(), given, assert_close)
+        check_export(self.make(dims).eval(), given,
+                     lambda ours, theirs: expect_close(ours, theirs, 1e-4, "what the part itself gives"))  # fmt: skip

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.testing.conformance.expect import expect
 from lightning_voiceclone.testing.conformance.part import has_capability
 
 Take = Callable[[int, int], Any]  # what the part is given of the frames from one to another
@@ -23,8 +24,9 @@ def streamed_frames(part: Part) -> int:
     claimed = has_capability(part, "streamable")
     if not claimed and part.init_state(1) is None:
         pytest.skip("does not claim to be streamable, and keeps no state")
-    assert part.context is not None, "a part that works frame by frame must declare its context"
-    assert _finite(part.context) or part.init_state(1) is not None, "an infinite context cannot be streamed"
+    assert part.context is not None
+    ends = _finite(part.context) or part.init_state(1) is not None
+    expect(ends, "a declared context, or a state, of what can be streamed", "an infinite context")
     left, right = _sides(part.context)
     return left + 8 * part.context.grid + right + part.context.grid // 2 + 1
 
@@ -40,7 +42,7 @@ def check_chunks(part: Part, take: Take, per_frame: float = 1) -> None:
     assert part.context is not None
     frames = streamed_frames(part)
     whole = part(take(0, frames))
-    assert whole.abs().max() > 0, "nothing equals nothing: the check would show nothing"
+    expect(float(whole.detach().abs().max()) > 0, "an output, of which a check can show something", "zeros")
     if _finite(part.context):
         _check_context(part, part.context, take, per_frame, whole)
     if part.init_state(2) is not None:
@@ -79,11 +81,15 @@ def _check_state(part: Part, context: Context, take: Take, whole: Tensor) -> Non
     edges = [0, context.grid, 4 * context.grid, frames // 2 // context.grid * context.grid, frames]
     for begin, end in itertools.pairwise(edges):
         assert state is not None
-        assert all(value.shape[0] == 2 for value in state.values()), "the first axis of a state must be the batch"
+        by_rows = all(value.shape[0] == 2 for value in state.values())
+        expect(
+            by_rows, "states whose first axis is the batch, of 2 rows", {n: tuple(v.shape) for n, v in state.items()}
+        )
         kept = {name: value.clone() for name, value in state.items()}
         stop = min(end + math.ceil(context.right), frames)
         output, following = part.forward_chunk(take(begin, stop), state, ahead=stop - end)
-        assert all(torch.equal(state[name], value) for name, value in kept.items()), "forward_chunk changed its state"
+        same = all(torch.equal(state[name], value) for name, value in kept.items())
+        expect(same, "forward_chunk to leave the state that it is given", "forward_chunk changed its state")
         outputs.append(output)
         state = following
     _assert_same(torch.cat(outputs, -1), whole, "chunks with the state of those before")
@@ -92,11 +98,18 @@ def _check_state(part: Part, context: Context, take: Take, whole: Tensor) -> Non
 def _place(frames: int, per_frame: float) -> int:
     """Where frame ``frames`` lies in the output."""
     place = frames * per_frame
-    assert math.isclose(place, round(place), abs_tol=1e-6), f"frame {frames} is {place:g} of the output: a wrong grid"
+    whole = math.isclose(place, round(place), abs_tol=1e-6)
+    expect(
+        whole,
+        "a grid on which chunks begin at whole numbers of the output",
+        f"a wrong grid: frame {frames} is {place:g}",
+    )
     return round(place)
 
 
 def _assert_same(actual: Tensor, expected: Tensor, which: str) -> None:
-    assert actual.shape == expected.shape, f"{which}: {tuple(actual.shape)}, and of the whole {tuple(expected.shape)}"
-    difference = (actual - expected).abs().max()
-    assert difference <= TOLERANCE * expected.abs().max(), f"{which} differ by {difference:.3g} from the whole's"
+    what = f"{which} to be those of the whole"
+    expect(actual.shape == expected.shape, what, f"{tuple(actual.shape)}, and of the whole {tuple(expected.shape)}")
+    difference = float((actual - expected).detach().abs().max())
+    bound = TOLERANCE * float(expected.detach().abs().max())
+    expect(difference <= bound, what, f"numbers that differ by {difference:.3g}")

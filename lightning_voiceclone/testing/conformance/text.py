@@ -2,15 +2,18 @@
 
 # ruff: noqa: D102 - a check's name describes it
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Script
 from lightning_voiceclone.core.interfaces import TextEncoder
-from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.part import Dims, Part
+from lightning_voiceclone.testing.conformance.expect import expect, expect_close, expect_shape
 from lightning_voiceclone.testing.conformance.part import (
-    PartConformance,
-    assert_close,
+    NetworkConformance,
     assert_gradients_reach,
     rebuilt,
     seeded,
@@ -19,13 +22,14 @@ from lightning_voiceclone.testing.conformance.part import (
 PER_FRAME = ("content", "f0", "voicing", "energy")
 
 
-class TextEncoderConformance(PartConformance):
+class TextEncoderConformance(NetworkConformance):
     """Scripts of the promised fields and rate, padding, speed, losses by row, gradients, determinism, checkpoints.
 
     ``vocabulary`` is how many tokens there are; those drawn are from 1 to ``vocabulary`` - 1, and padding is 0.
     """
 
     dims = Dims(20, content=6, pitch=True, energy=True)
+    claims = frozenset({"deterministic"})
     vocabulary = 20
     sizes = (12, 7)
 
@@ -43,6 +47,17 @@ class TextEncoderConformance(PartConformance):
         drawn = torch.randint(1, self.vocabulary, (len(self.sizes), max(self.sizes)))
         return torch.where(torch.arange(max(self.sizes)) < lengths[:, None], drawn, 0), lengths
 
+    def used(self) -> TextEncoder:
+        return self.make()
+
+    def example(self, part: Part, variant: int = 0) -> tuple[Any, ...]:
+        tokens, lengths = self.tokens()
+        return torch.where(tokens > 0, self.vocabulary - tokens, 0) if variant else tokens, lengths
+
+    def outcome(self, part: Any, *arguments: Any) -> Any:
+        script = part(*arguments)
+        return replace(script, register=None)  # which may be NaN
+
     def target(self, frames: tuple[int, int] = (40, 23)) -> Script:
         """The script of recordings of two rows of so many frames; its padding is random."""
         seeded()
@@ -54,22 +69,23 @@ class TextEncoderConformance(PartConformance):
     def test_a_script_of_what_it_states(self) -> None:
         encoder = self.make()
         script = encoder(*self.tokens())
-        assert encoder.frame_rate == self.dims.frame_rate
-        assert script.content.shape[:2] == (len(self.sizes), encoder.channels)
-        assert encoder.channels == self.dims.content
-        frames = script.content.shape[2]
-        assert 1 <= int(script.lengths.min()) <= int(script.lengths.max()) == frames
-        assert script.speaker is None, "text has no speaker of its own"
+        expect(
+            encoder.frame_rate == self.dims.frame_rate, f"{self.dims.frame_rate} frames a second", encoder.frame_rate
+        )
+        expect(encoder.channels == self.dims.content, f"{self.dims.content} channels of content", encoder.channels)
+        rows, frames = len(self.sizes), int(script.lengths.max())
+        expect(int(script.lengths.min()) >= 1, "at least a frame of each row", script.lengths.tolist())
+        expect_shape(script.content, (rows, encoder.channels, frames), "content")
+        expect(script.speaker is None, "no speaker: text has none of its own", "one")
         for name in PER_FRAME[1:]:
-            assert getattr(script, name).shape == (len(self.sizes), frames)
-        assert script.register is not None
-        assert script.register.shape == (len(self.sizes),)
-        for name in PER_FRAME:
-            assert getattr(script, name).isfinite().all()
+            expect_shape(getattr(script, name), (rows, frames), name)
         assert script.voicing is not None
-        assert 0 <= float(script.voicing.min()) <= float(script.voicing.max()) <= 1
         assert script.f0 is not None
-        assert script.f0.min() >= 0
+        register = tuple(script.register.shape) if script.register is not None else None
+        expect(register == (rows,), f"a register of the shape ({rows},)", register)
+        least, most = float(script.voicing.min()), float(script.voicing.max())
+        expect(0 <= least <= most <= 1, "voicing from 0 to 1", f"{least:.3g} to {most:.3g}")
+        expect(float(script.f0.min()) >= 0, "f0 of at least 0", float(script.f0.min()))
 
     def test_batch_equals_one_by_one(self) -> None:
         encoder, (tokens, lengths) = self.make(), self.tokens()
@@ -77,37 +93,40 @@ class TextEncoderConformance(PartConformance):
         for index, size in enumerate(self.sizes):
             alone = encoder(tokens[index : index + 1, :size], lengths[index : index + 1])
             frames = int(alone.lengths[0])
-            assert int(together.lengths[index]) == frames
+            batch = int(together.lengths[index])
+            expect(batch == frames, f"{frames} frames of row {index} of a batch, as of it alone", batch)
             for name in PER_FRAME:
-                assert_close(getattr(together, name)[index, ..., :frames], getattr(alone, name)[0])
+                expect_close(getattr(together, name)[index, ..., :frames], getattr(alone, name)[0], 1e-4,
+                             f"{name} of row {index} of a batch to be as alone")  # fmt: skip
 
     def test_padding_does_not_leak(self) -> None:
         encoder, (tokens, lengths) = self.make(), self.tokens()
         other = torch.where(tokens == 0, self.vocabulary - 1, tokens)
         ours, theirs = encoder(tokens, lengths), encoder(other, lengths)
-        assert torch.equal(ours.lengths, theirs.lengths)
+        lengths_same = torch.equal(ours.lengths, theirs.lengths)
+        expect(lengths_same, f"lengths {ours.lengths.tolist()} whatever the padding holds", theirs.lengths.tolist())
         for index, frames in enumerate(ours.lengths.tolist()):
-            assert_close(theirs.content[index, :, :frames], ours.content[index, :, :frames], 1e-5)
+            expect_close(theirs.content[index, :, :frames], ours.content[index, :, :frames], 1e-5,
+                         "the same content whatever the padding holds")  # fmt: skip
 
     def test_faster_is_shorter(self) -> None:
         encoder, inputs = self.make(), self.tokens()
         slow, fast = (encoder(*inputs, speed=speed).lengths for speed in (0.5, 2.0))
-        assert (fast < slow).all(), f"{fast.tolist()} frames at speed 2, {slow.tolist()} at 0.5"
+        expect(bool((fast < slow).all()), f"fewer frames at speed 2 than {slow.tolist()} at 0.5", fast.tolist())
 
     def test_losses_are_one_value_a_row(self) -> None:
         encoder, (tokens, lengths), target = self.make(), self.tokens(), self.target()
         together = encoder.losses(tokens, lengths, target)
-        assert together
+        expect(bool(together), "at least one loss", "none")
         for name, loss in together.items():
-            assert loss.shape == (len(self.sizes),), f"{name} is {tuple(loss.shape)}"
-            assert loss.isfinite().all()
+            expect_shape(loss, (len(self.sizes),), f"the loss {name}, a value a row,")
         for index, size in enumerate(self.sizes):
             row = target.rows(slice(index, index + 1))
             frames = int(row.lengths[0])
             cut = row.map(lambda value, frames=frames: value if value.ndim == 1 else value[..., :frames])  # type: ignore[misc]
             alone = encoder.losses(tokens[index : index + 1, :size], lengths[index : index + 1], cut)
             for name, loss in alone.items():
-                assert_close(together[name][index], loss[0])
+                expect_close(together[name][index], loss[0], 1e-4, f"{name} of row {index} of a batch to be as alone")
 
     def test_gradients_reach_weights(self) -> None:
         encoder = self.make().train()
@@ -120,4 +139,4 @@ class TextEncoderConformance(PartConformance):
         script = encoder(*inputs)
         for other in (encoder, rebuilt(encoder)):
             for name, value in other(*inputs).tensors().items():
-                torch.testing.assert_close(value, getattr(script, name), rtol=0, atol=0, equal_nan=True)
+                expect_close(value, getattr(script, name), 0, f"the same {name} again, and after a checkpoint")

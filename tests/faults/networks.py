@@ -1,0 +1,577 @@
+"""Faults of encoders, generators, discriminators and adversarial losses."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from faults import GOOD, fault
+from lightning_voiceclone.core.masking import keep
+from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.scaffold.parts.adversarial_losses import ExampleAdversarialLoss
+from lightning_voiceclone.scaffold.parts.content_encoders import ExampleContentEncoder
+from lightning_voiceclone.scaffold.parts.discriminators import ExampleDiscriminator
+from lightning_voiceclone.scaffold.parts.generators import ExampleGenerator
+from lightning_voiceclone.scaffold.parts.speaker_encoders import ExampleSpeakerEncoder
+from lightning_voiceclone.scaffold.parts.text_encoders import ExampleTextEncoder
+
+# Content encoders -----------------------------------------------------------------------------------------------------
+
+
+class GoodContent(ExampleContentEncoder):
+    """Small; claims nothing."""
+
+    capabilities = frozenset()
+
+    def __init__(self, dims, *, channels: int = 4, width: int = 8):
+        super().__init__(dims, channels=channels, width=width)
+
+
+GOOD[GoodContent] = {}
+
+
+@fault("batch equals one by one", "row 0 of a batch to be as it is alone")
+class MixingContent(GoodContent):
+    """Less the first frame of all rows, on average."""
+
+    def forward(self, x, lengths=None):
+        content = super().forward(x, lengths)
+        shared = content[..., :1].mean(0, keepdim=True) / 2
+        return content - torch.cat([shared, 0 * content[:1, :, 1:]], -1)
+
+
+@fault("padding does not leak", "whatever its padding holds", alone=False)
+class ForgettingContent(GoodContent):
+    """Forgets the lengths."""
+
+    def forward(self, x, lengths=None):
+        return super().forward(x)
+
+
+@fault("claim deterministic", "whatever torch's seed", alone=False)
+class DroppingContent(GoodContent):
+    """Dropout that is never switched off, against its claim."""
+
+    capabilities = frozenset({"deterministic"})
+
+    def forward(self, x, lengths=None):
+        return super().forward(nn.functional.dropout(x, 0.1), lengths)
+
+
+@fault("claim differentiable", "a gradient of the output with respect to the input", alone=False)
+class DetachedContent(GoodContent):
+    """No gradient, against its claim."""
+
+    capabilities = frozenset({"differentiable"})
+
+    @torch.no_grad()
+    def forward(self, x, lengths=None):
+        return super().forward(x, lengths)
+
+
+@fault("streamable", "numbers that differ by")
+class ShortContent(GoodContent):
+    """A claim that small far effects break."""
+
+    capabilities = frozenset({"streamable"})
+
+    def forward(self, x, lengths=None):
+        content = super().forward(x, lengths)
+        if lengths is not None:
+            return content
+        return content + 1e-6 * content.mean(-1, keepdim=True)  # which rounding hides in single precision
+
+
+@fault("shape", "content of 2 frames of the shape", alone=False)
+class HalvedContent(GoodContent):
+    """Every other frame, at the full rate."""
+
+    def forward(self, x, lengths=None):
+        content = super().forward(x, lengths)
+        return content[..., ::2]
+
+
+@fault("double precision", "an output in double precision")
+class SingleContent(GoodContent):
+    """Single precision, always."""
+
+    def forward(self, x, lengths=None):
+        return super().forward(x, lengths).float()
+
+
+@fault("context is honest", "by the context of 0 and 0 frames; got one in")
+class LateContent(GoodContent):
+    """Six frames late; claims nothing."""
+
+    def __init__(self, dims, *, channels: int = 4):
+        super().__init__(dims, channels=channels)
+        self.context = Context(0, 0)
+
+    def forward(self, x, lengths=None):
+        late = torch.cat([torch.zeros_like(x[..., :6]), x], -1)[..., : x.shape[-1]]
+        return super().forward(late, lengths)
+
+
+@fault("a copy shares nothing", "the copy's own weights in its output")
+class BoundContent(GoodContent):
+    """A function that keeps the original's weights, as an average of weights would find out."""
+
+    def __init__(self, dims, *, channels: int = 4):
+        super().__init__(dims, channels=channels)
+        self.run = lambda x, lengths: ExampleContentEncoder.forward(self, x, lengths)
+
+    def forward(self, x, lengths=None):
+        return self.run(x, lengths)
+
+
+@fault("gradients reach weights and input", "none of ['unused.weight', 'unused.bias']")
+class UnusedContent(GoodContent):
+    """A layer that nothing uses."""
+
+    def __init__(self, dims, *, channels: int = 4):
+        super().__init__(dims, channels=channels)
+        self.unused = nn.Linear(2, 2)
+
+
+# Speaker encoders -----------------------------------------------------------------------------------------------------
+
+
+class GoodSpeaker(ExampleSpeakerEncoder):
+    """Small."""
+
+    def __init__(self, dims, *, channels: int = 4):
+        super().__init__(dims, channels=channels)
+
+
+GOOD[GoodSpeaker] = {}
+
+
+@fault("padding does not leak", "whatever its padding holds", alone=False)
+class AveragingSpeaker(GoodSpeaker):
+    """Averages over the padding too."""
+
+    def forward(self, x, lengths=None):
+        return super().forward(x)
+
+
+@fault("claims are checked", "nothing checks others; got ['streamable']")
+class StreamableSpeaker(GoodSpeaker):
+    """A claim that means nothing of an embedding."""
+
+    capabilities = frozenset({"streamable"})
+
+
+@fault("claim differentiable", "a gradient of the output with respect to the input", alone=False)
+class DetachedSpeaker(GoodSpeaker):
+    """No gradient to the input, against its claim."""
+
+    capabilities = frozenset({"differentiable"})
+
+    def forward(self, x, lengths=None):
+        with torch.no_grad():
+            return super().forward(x, lengths)
+
+
+@fault("a call leaves no trace in the next", "outputs that differ", alone=False)
+class CentredSpeaker(GoodSpeaker):
+    """Less a running mean, which use goes on moving."""
+
+    mean = 0.0
+
+    def forward(self, x, lengths=None):
+        embedding = super().forward(x, lengths)
+        shifted, self.mean = embedding - self.mean, 0.1 * x.detach()[0, 0, 0]
+        return shifted
+
+
+@fault("one speaker is a cosine", "one_speaker between -1 and 1, or None; got 3.0")
+class CertainSpeaker(GoodSpeaker):
+    """A cosine of 3."""
+
+    one_speaker = 3.0
+
+
+@fault("batch equals one by one", "row 0 of a batch to be as it is alone")
+class NormalisingSpeaker(GoodSpeaker):
+    """Less the mean over the batch."""
+
+    def forward(self, x, lengths=None):
+        embedding = super().forward(x, lengths)
+        return embedding - 0.1 * embedding.mean(0, keepdim=True)
+
+
+@fault("shape", "embeddings of 1 of x of finite numbers")
+class UnbiasedSpeaker(GoodSpeaker):
+    """No deviation of a single frame."""
+
+    def forward(self, x, lengths=None):
+        embedding = super().forward(x, lengths)
+        return embedding if x.shape[-1] > 1 else embedding / 0
+
+
+# Text encoders --------------------------------------------------------------------------------------------------------
+
+
+class GoodText(ExampleTextEncoder):
+    """Small."""
+
+    def __init__(self, dims, *, vocabulary: int = 20):
+        super().__init__(dims, vocabulary=vocabulary)
+
+
+GOOD[GoodText] = {}
+
+
+def changed(script, **values):
+    """The script with other fields."""
+    return type(script)(**{**vars(script), **values})
+
+
+@fault("padding does not leak", "the same content whatever the padding holds", alone=False)
+class LeakingText(GoodText):
+    """Adds the last token's values to all."""
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
+        script = super().forward(tokens, lengths, prompt, speed=speed)
+        return changed(script, content=script.content + script.content[..., -1:])
+
+
+@fault("a script of what it states", "no speaker: text has none of its own", alone=False)
+class SpeakingText(GoodText):
+    """A speaker of its own."""
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
+        return changed(super().forward(tokens, lengths, prompt, speed=speed), speaker=torch.ones(len(tokens), 4))
+
+
+@fault("faster is shorter", "fewer frames at speed 2")
+class UnhurriedText(GoodText):
+    """Forgets the speed."""
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
+        return super().forward(tokens, lengths, prompt)
+
+
+@fault("losses are one value a row", "a value a row, of the shape (2,)")
+class SummedText(GoodText):
+    """A loss of the batch."""
+
+    def losses(self, tokens, lengths, target):
+        return {name: loss.mean() for name, loss in super().losses(tokens, lengths, target).items()}
+
+
+@fault("a script of what it states", "100.0 frames a second; got 50")
+class SlowText(GoodText):
+    """Another frame rate than the model's."""
+
+    def __init__(self, dims, *, vocabulary: int = 20):
+        super().__init__(dims, vocabulary=vocabulary)
+        self.frame_rate = 50
+
+
+@fault("a script of what it states", "voicing from 0 to 1")
+class LogitText(GoodText):
+    """Logits of voicing."""
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
+        script = super().forward(tokens, lengths, prompt, speed=speed)
+        return changed(script, voicing=3 * script.voicing - 1)
+
+
+@fault("random state is torchs", "the same torch seed", alone=False)
+class NumpyText(GoodText):
+    """Drawn by NumPy."""
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
+        script = super().forward(tokens, lengths, prompt, speed=speed)
+        return changed(script, energy=script.energy + 1e-5 * np.random.rand())
+
+
+# Generators -----------------------------------------------------------------------------------------------------------
+
+
+class GoodGenerator(ExampleGenerator):
+    """Small; claims nothing."""
+
+    capabilities = frozenset()
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+
+
+GOOD[GoodGenerator] = {}
+
+
+@fault("needs are complete", "which are not among its needs")
+class SecretGenerator(GoodGenerator):
+    """Uses references where they are, and does not say so."""
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        given = condition.reference_frames
+        return features if given is None else features + 1e-3 * given[:, :1].transpose(1, 2)
+
+
+@fault("needs are complete", "expected features from its needs", alone=False)
+class NeedyGenerator(GoodGenerator):
+    """Needs the energy, and does not say so."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+        self.needs = self.needs - {"energy"}
+
+
+@fault("padding does not leak", "the same real frames whatever the padding holds", alone=False)
+class LeakingGenerator(GoodGenerator):
+    """Less the mean over the padding too."""
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        shared = condition.content if condition.content is not None else features
+        return features + 1e-3 * shared.mean((1, 2), keepdim=True)
+
+
+@fault("batch equals one by one", "row 0 of a batch to be as it is alone", alone=False)
+class MixingGenerator(GoodGenerator):
+    """Less the first frame of all rows, on average."""
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        return features - 0.1 * features[..., :1].mean(0, keepdim=True)
+
+
+@fault("context is honest", "the declared context of 0 and 0 frames")
+class NarrowGenerator(GoodGenerator):
+    """A convolution over five frames, whose context it denies."""
+
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.smooth = nn.Conv1d(dims.features, dims.features, 5, padding=2)
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        return self.smooth(keep(features, condition.mask(features.shape[-1])))
+
+
+class WideGenerator(NarrowGenerator):
+    """The same with its true context."""
+
+    context = Context(2, 2)
+
+
+GOOD[WideGenerator] = {}
+
+
+@fault("own losses are those it names", "the losses that loss_names lists, ['kl']")
+class SilentGenerator(GoodGenerator):
+    """Names a loss that it does not compute."""
+
+    loss_names: ClassVar = frozenset({"kl"})
+
+
+@fault("double precision", "an output in double precision")
+class SingleGenerator(GoodGenerator):
+    """Single precision, always."""
+
+    def forward(self, condition):
+        return super().forward(condition).float()
+
+
+@fault("a call leaves no trace in the next", "outputs that differ", alone=False)
+class HauntedGenerator(GoodGenerator):
+    """Adds the frame with which the call before ended."""
+
+    last = 0.0
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        changed, self.last = features + 1e-3 * self.last, features.detach().mean()
+        return changed
+
+
+@fault("a copy shares nothing", "the copy's own weights in its output")
+class BoundGenerator(GoodGenerator):
+    """A function that keeps the original's weights."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+        self.run = lambda condition: ExampleGenerator.forward(self, condition)
+
+    def forward(self, condition):
+        return self.run(condition)
+
+
+@fault("deterministic in eval", "the same features again, out of training", alone=False)
+class NoisyGenerator(GoodGenerator):
+    """Noise out of training too."""
+
+    def forward(self, condition):
+        features = super().forward(condition)
+        return features + 1e-7 * torch.randn_like(features)
+
+
+@fault("checkpoint round trip", "", alone=False)
+class UnstorableGenerator(GoodGenerator):
+    """An argument that a checkpoint cannot store."""
+
+    def __init__(self, dims, *, act=torch.relu):
+        super().__init__(dims)
+
+
+@fault("noise of an utterance", "expected no error; got RuntimeError")
+class FrameNoiseGenerator(GoodGenerator):
+    """Takes noise of frames alone."""
+
+    def forward(self, condition):
+        if condition.noise is not None and condition.noise.ndim == 2:
+            raise RuntimeError("noise must have three axes")
+        return super().forward(condition)
+
+
+# Discriminators -------------------------------------------------------------------------------------------------------
+
+
+class GoodDiscriminator(ExampleDiscriminator):
+    """Small."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+
+
+GOOD[GoodDiscriminator] = {}
+
+
+@fault("rows are independent", "the first row of a batch to be as it is alone")
+class ComparingDiscriminator(GoodDiscriminator):
+    """Hidden maps less the mean over the batch, in eval mode too."""
+
+    def forward(self, x, condition=None):
+        ((hidden, logits),) = super().forward(x, condition)
+        return [[hidden - 0.1 * hidden.mean(0, keepdim=True), logits]]
+
+
+@fault("gradient penalty reaches weights", "gradient of the gradient penalty", alone=False)
+class FlatDiscriminator(GoodDiscriminator):
+    """The gradient of the input is a constant."""
+
+    def forward(self, x, condition=None):
+        ((hidden, logits),) = super().forward(x, condition)
+        return [
+            [hidden, logits.detach() + 0 * logits + x.mean(1, keepdim=True) + sum(w.mean() for w in self.parameters())]
+        ]
+
+
+@fault("without condition", "expected no error; got AttributeError", alone=False)
+class ConditionalDiscriminator(GoodDiscriminator):
+    """Needs a condition."""
+
+    def forward(self, x, condition=None):
+        condition.mask(1)
+        return super().forward(x, condition)
+
+
+@fault("speaker changes the output", "other logits for another speaker, with speaker=True")
+class DeafDiscriminator(GoodDiscriminator):
+    """An option without effect."""
+
+    def __init__(self, dims, *, speaker: bool = False):
+        super().__init__(dims)
+
+
+@fault("shape", "maps of 2 rows for 2 rows", alone=False)
+class FlatRowsDiscriminator(GoodDiscriminator):
+    """One logit for the batch."""
+
+    def forward(self, x, condition=None):
+        ((hidden, logits),) = super().forward(x, condition)
+        return [[hidden, logits.mean(0, keepdim=True)]]
+
+
+@fault("padding does not leak", "whatever the padding of the condition holds")
+class PaddedDiscriminator(GoodDiscriminator):
+    """Counts padding as real or fake."""
+
+    def forward(self, x, condition=None):
+        return super().forward(x)
+
+
+@fault("random state is torchs", "the same torch seed", alone=False)
+class NumpyDiscriminator(GoodDiscriminator):
+    """Drawn by NumPy."""
+
+    def forward(self, x, condition=None):
+        return super().forward(x * (1 + 1e-6 * np.random.rand()), condition)
+
+
+@fault("claims are checked", "nothing checks others; got ['exportable']")
+class ExportableDiscriminator(GoodDiscriminator):
+    """A claim that no check of discriminators covers."""
+
+    capabilities = frozenset({"exportable"})
+
+
+# Adversarial losses ---------------------------------------------------------------------------------------------------
+
+
+GOOD[ExampleAdversarialLoss] = {}
+
+
+@fault("mean over sub discriminators", "the mean of the losses of each sub-discriminator")
+class SumOfLosses(ExampleAdversarialLoss):
+    """A sum instead of the mean."""
+
+    def generator(self, fake_logits):
+        return len(fake_logits) * super().generator(fake_logits)
+
+
+@fault("gradients have the right sign", "the generator's loss to fall with higher logits of fake")
+class WrongSign(ExampleAdversarialLoss):
+    """The generator is pulled the wrong way."""
+
+    def generator(self, fake_logits):
+        return super().generator([-fake for fake in fake_logits])
+
+
+@fault("finite at the ends", "finite losses at logits of")
+class NaiveLogarithm(ExampleAdversarialLoss):
+    """The logarithm of a sigmoid, which is 0 far out."""
+
+    def generator(self, fake_logits):
+        return torch.stack([-fake.sigmoid().log().mean() for fake in fake_logits]).mean()
+
+
+@fault("a call leaves no trace in the next", "outputs that differ", alone=False)
+class SmoothedLoss(ExampleAdversarialLoss):
+    """Averaged with the call before."""
+
+    before = 0.0
+
+    def generator(self, fake_logits):
+        loss = super().generator(fake_logits)
+        smooth, self.before = loss + 0.1 * self.before, loss.detach()
+        return smooth
+
+
+@fault("penalty is none or a scalar", "a penalty of at least 0")
+class NegativePenalty(ExampleAdversarialLoss):
+    """A penalty below 0."""
+
+    def penalty(self, discriminator, real, fake, condition):
+        return -discriminator(real)[0][-1].square().mean()
+
+
+@fault("input is untouched", "the input as it was", alone=False)
+class ClampingLoss(ExampleAdversarialLoss):
+    """Clamps logits in place."""
+
+    def generator(self, fake_logits):
+        return super().generator([fake.detach().clamp_(-0.1, 0.1) + 0 * fake for fake in fake_logits])
+
+
+@fault("double precision", "an output in double precision", alone=False)
+class SingleLoss(ExampleAdversarialLoss):
+    """Single precision, always."""
+
+    def generator(self, fake_logits):
+        return super().generator(fake_logits).float()
