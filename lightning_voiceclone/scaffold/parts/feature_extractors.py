@@ -37,4 +37,5 @@ class ExampleFeatures(FeatureExtractor):
         return torch.arange(self.spec.channels) * (self.spec.sample_rate / len(self.window))
 
     def _of_frames(self, frames: Tensor) -> Tensor:
-        return torch.fft.rfft(frames * self.window.to(frames.dtype)).abs().clamp_min(1e-5).log()
+        spectrum: Tensor = torch.fft.rfft(frames * self.window.to(frames.dtype))
+        return spectrum.abs().clamp_min(1e-5).log()

@@ -32,4 +32,5 @@ class ExampleGenerator(Generator):
     def forward(self, condition: Condition) -> Tensor:
         """Features (B, F, T)."""
         x = self.enter(self.inputs(condition))
-        return self.leave(torch.relu(self.modulation(x, condition)))
+        features: Tensor = self.leave(torch.relu(self.modulation(x, condition)))
+        return features

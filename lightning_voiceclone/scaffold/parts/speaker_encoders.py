@@ -23,4 +23,5 @@ class ExampleSpeakerEncoder(SpeakerEncoder):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embedding (B, D) of features (B, F, T)."""
         mask = reach_mask(torch.full(x.shape[:1], x.shape[-1]) if lengths is None else lengths, x.shape[-1])
-        return self.leave(torch.cat(masked_mean_and_deviation(x, mask), 1))
+        embedding: Tensor = self.leave(torch.cat(masked_mean_and_deviation(x, mask), 1))
+        return embedding
