@@ -25,7 +25,7 @@ GREATEST_FRAME = 1 << 16  # samples of a frame's window, or of its hop
 ROLES = {
     "feature_extractor": "feature_extractors", "generator": "generators", "vocoder": "vocoders",
     "content_encoder": "content_encoders", "speaker_encoder": "speaker_encoders", "pitch": "feature_extractors",
-    "energy": "feature_extractors",
+    "energy": "feature_extractors", "text_encoder": "text_encoders",
 }  # fmt: skip
 TRAINED_KINDS = ("vocoders", "content_encoders", "speaker_encoders")
 NEEDED = ("feature_extractor", "generator", "vocoder")

@@ -136,12 +136,15 @@ def check_rate(encoder: ContentEncoder | SpeakerEncoder | None, spec: AudioSpec)
 
 
 class TextEncoder(Part):
-    """Text to a script: ``forward(tokens, lengths, prompt=None, *, speed=1.0) -> Script``.
+    """Text to a script: ``forward(tokens, lengths, prompt=None, *, speed=1.0, durations=None) -> Script``.
 
     The script has the fields that ``VoiceModel.script`` makes of a recording, but no ``speaker``, so that text and
     recordings meet in one generator: content of ``channels`` = ``dims.content`` channels, f0, voicing and register
     where ``dims.pitch``, energy where ``dims.energy``, at ``frame_rate`` = ``dims.frame_rate`` frames a second. Built
     with ``dims`` as generators are.
+
+    Tokens come in order, each with frames of its own, whose number :meth:`durations` predicts and the caller may
+    change: by that, breaks, rates and times of words are exact whatever the encoder.
     """
 
     kind: ClassVar[str] = "text_encoders"
@@ -149,8 +152,24 @@ class TextEncoder(Part):
     frame_rate: float
 
     @abstractmethod
+    def durations(self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None) -> Tensor:
+        """Frames (B, L) of each token at the encoder's own tempo: real numbers of at least 0; 0 for padding.
+
+        Args:
+            tokens: (B, L) integers; the encoder defines their meaning.
+            lengths: (B,) tokens that are real.
+            prompt: target speaker, for timing; None for no particular one.
+        """
+
+    @abstractmethod
     def forward(
-        self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None, *, speed: float = 1.0
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        prompt: SpeakerPrompt | None = None,
+        *,
+        speed: float = 1.0,
+        durations: Tensor | None = None,
     ) -> Script:
         """The script of a text.
 
@@ -159,16 +178,22 @@ class TextEncoder(Part):
             lengths: (B,) tokens that are real.
             prompt: target speaker, for timing and melody; None for no particular one.
             speed: tempo relative to the encoder's own.
+            durations: (B, L) whole frames (int64) of each token, 0 for padding, in place of the encoder's own and of
+                ``speed``. The script's lengths are their sums.
         """
 
     @abstractmethod
-    def losses(self, tokens: Tensor, lengths: Tensor, target: Script) -> dict[str, Tensor]:
+    def losses(
+        self, tokens: Tensor, lengths: Tensor, target: Script, durations: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Training losses by name, one value (B,) a row: distances from the scripts of recordings.
 
         Args:
             tokens: (B, L).
             lengths: (B,) tokens that are real.
-            target: of recordings of the same texts, whose frames need not be aligned to tokens.
+            target: of recordings of the same texts.
+            durations: (B, L) whole frames of each token in the recordings, as an aligner finds them; None where they
+                are not known. An encoder that aligns by itself may ignore them.
         """
 
 

@@ -14,6 +14,7 @@ from lightning_voiceclone.core.interfaces import (
     FeatureExtractor,
     Generator,
     SpeakerEncoder,
+    TextEncoder,
     Vocoder,
     check_rate,
 )
@@ -33,6 +34,7 @@ class Joined(Protocol):
     speaker_encoder: SpeakerEncoder | None
     pitch: FeatureExtractor | None
     energy: FeatureExtractor | None
+    text_encoder: TextEncoder | None
     noise: int
     guidance: float
 
@@ -82,7 +84,23 @@ def check_parts(voice: Joined) -> None:
             f"{type(voice.generator).__name__} needs {', '.join(lacking)}, which no part of this model supplies;"
             " add the encoder or extractor for it"
         )
+    _check_text_encoder(voice)
     check_guidance(voice, voice.guidance)
+
+
+def _check_text_encoder(voice: Joined) -> None:
+    encoder, content = voice.text_encoder, voice.content_encoder
+    if encoder is None:
+        return
+    name = type(encoder).__name__
+    given = {"channels": (0 if content is None else content.channels, encoder.channels),
+             "frame_rate": (voice.spec.frame_rate, encoder.frame_rate)}  # fmt: skip
+    for field, (ours, theirs) in given.items():
+        if ours != theirs:
+            raise SpecMismatchError(
+                f"{field} of the content is {ours:g} in the model but {theirs:g} in the text encoder {name}; take one"
+                " that was trained on this model's content encoder"
+            )
 
 
 def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> None:

@@ -14,6 +14,7 @@ from lightning_voiceclone.core.interfaces import (
     FeatureTransform,
     Generator,
     SpeakerEncoder,
+    TextEncoder,
     Vocoder,
 )
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
@@ -52,6 +53,8 @@ class VoiceModel(nn.Module):
         speaker_encoder: encodes the speaker of the reference.
         pitch: extractor of f0 and voicing.
         energy: extractor of the RMS.
+        text_encoder: from text to a script, whose content is the content encoder's; None if the model cannot speak
+            text.
         noise: Z, channels of noise per frame.
         guidance: default of ``render``: how far output is extrapolated away from the source's speaker.
 
@@ -71,6 +74,7 @@ class VoiceModel(nn.Module):
         speaker_encoder: SpeakerEncoder | None = None,
         pitch: FeatureExtractor | None = None,
         energy: FeatureExtractor | None = None,
+        text_encoder: TextEncoder | None = None,
         noise: int = 0,
         guidance: float = 0.0,
     ) -> None:
@@ -82,6 +86,7 @@ class VoiceModel(nn.Module):
         self.speaker_encoder = speaker_encoder
         self.pitch = pitch
         self.energy = energy
+        self.text_encoder = text_encoder
         self.noise = noise
         self.guidance = guidance
         self.normalizer = Normalizer(self.spec.channels)

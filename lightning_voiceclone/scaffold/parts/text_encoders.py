@@ -4,41 +4,37 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
+from lightning_voiceclone.core.durations import by_frame, whole_frames
 from lightning_voiceclone.core.interfaces import Dims, TextEncoder
 from lightning_voiceclone.core.masking import keep, reach_mask
 
 
 class ExampleTextEncoder(TextEncoder):
-    """The values of a table, four frames a token; its loss compares means over frames, so durations are not learned.
-
-    Args:
-        dims: widths of the content.
-        vocabulary: number of tokens.
-    """
+    """Content from a table, four frames a token, all voiced at 100 Hz; its loss compares means over frames."""
 
     def __init__(self, dims: Dims, *, vocabulary: int = 100):
         super().__init__()
         self.channels, self.frame_rate = dims.content, dims.frame_rate
-        self.table = nn.Embedding(vocabulary, dims.content + 3)  # content, ln(f0 / 100 Hz), voicing, energy
+        self.table = nn.Embedding(vocabulary, dims.content)
 
-    def forward(
-        self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None, *, speed: float = 1.0
-    ) -> Script:
-        """Four frames a token at speed 1."""
-        frames = max(round(4 / speed), 1)
-        values = self.table(tokens).transpose(1, 2).repeat_interleave(frames, 2)
-        *_, f0, voicing, energy = values.unbind(1)
-        return Script(frames * lengths, values[:, : self.channels], f0=100 * f0.exp(), voicing=voicing.sigmoid(),
-                      energy=energy, register=torch.full((len(tokens),), 100.0))  # fmt: skip
+    def durations(self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None) -> Tensor:
+        """Four frames a token."""
+        return 4.0 * reach_mask(lengths, tokens.shape[1])[:, 0]
 
-    def losses(self, tokens: Tensor, lengths: Tensor, target: Script) -> dict[str, Tensor]:
-        """Squared distance of the mean values from those of the recording."""
-        assert target.f0 is not None
-        assert target.voicing is not None
-        assert target.energy is not None
-        wanted = torch.stack([(target.f0.clamp_min(1) / 100).log(), target.voicing, target.energy], 1)
-        theirs = _mean(torch.cat([target.content, wanted], 1), target.lengths)
-        return {"mean": (_mean(self.table(tokens).transpose(1, 2), lengths) - theirs).square().sum(1)}
+    def forward(self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None, *, speed: float = 1.0,
+                durations: Tensor | None = None) -> Script:  # fmt: skip
+        """Each token's values in all of its frames."""
+        frames = whole_frames(self.durations(tokens, lengths) / speed) if durations is None else durations
+        content = by_frame(self.table(tokens).transpose(1, 2), frames)
+        voicing = reach_mask(frames.sum(1), content.shape[2])[:, 0].float()
+        return Script(frames.sum(1), content, f0=100 * voicing, voicing=voicing, energy=torch.zeros_like(voicing),
+                      register=torch.full((len(tokens),), 100.0))  # fmt: skip
+
+    def losses(self, tokens: Tensor, lengths: Tensor, target: Script,
+               durations: Tensor | None = None) -> dict[str, Tensor]:  # fmt: skip
+        """Squared distance of the mean content from the recording's."""
+        ours, theirs = _mean(self.table(tokens).transpose(1, 2), lengths), _mean(target.content, target.lengths)
+        return {"mean": (ours - theirs).square().sum(1)}
 
 
 def _mean(x: Tensor, lengths: Tensor) -> Tensor:

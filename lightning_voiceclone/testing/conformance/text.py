@@ -23,7 +23,7 @@ PER_FRAME = ("content", "f0", "voicing", "energy")
 
 
 class TextEncoderConformance(NetworkConformance):
-    """Scripts of the promised fields and rate, padding, speed, losses by row, gradients, determinism, checkpoints.
+    """Scripts of the promised fields and rate, padding, durations, losses by row, gradients, determinism, checkpoints.
 
     ``vocabulary`` is how many tokens there are; those drawn are from 1 to ``vocabulary`` - 1, and padding is 0.
     """
@@ -114,6 +114,27 @@ class TextEncoderConformance(NetworkConformance):
         slow, fast = (encoder(*inputs, speed=speed).lengths for speed in (0.5, 2.0))
         expect(bool((fast < slow).all()), f"fewer frames at speed 2 than {slow.tolist()} at 0.5", fast.tolist())
 
+    def test_durations_are_those_of_the_tokens(self) -> None:
+        encoder, (tokens, lengths) = self.make(), self.tokens()
+        durations = encoder.durations(tokens, lengths)
+        expect_shape(durations, tuple(tokens.shape), "durations")
+        expect(float(durations.min()) >= 0, "durations of at least 0", float(durations.min()))
+        padding = float(durations[tokens == 0].abs().max())
+        expect(padding == 0, "padding of 0 frames", padding)
+        apart = float((encoder(tokens, lengths).lengths - durations.sum(1)).abs().max())
+        expect(apart <= max(self.sizes), f"a script as long as its durations, to {max(self.sizes)} frames", apart)
+
+    def test_given_durations_count(self) -> None:
+        encoder, (tokens, lengths) = self.make(), self.tokens()
+        given = torch.where(tokens > 0, 1 + torch.arange(tokens.shape[1]) % 5, 0)
+        script = encoder(tokens, lengths, durations=given)
+        wanted = given.sum(1).tolist()
+        expect(script.lengths.tolist() == wanted, f"{wanted} frames, as given", script.lengths.tolist())
+        expect(script.content.shape[2] == max(wanted), f"{max(wanted)} frames of content", script.content.shape[2])
+        for speed in (0.5, 2.0):
+            lengths_now = encoder(tokens, lengths, speed=speed, durations=given).lengths.tolist()
+            expect(lengths_now == wanted, f"{wanted} frames, as given, at speed {speed}", lengths_now)
+
     def test_losses_are_one_value_a_row(self) -> None:
         encoder, (tokens, lengths), target = self.make(), self.tokens(), self.target()
         together = encoder.losses(tokens, lengths, target)
@@ -127,6 +148,13 @@ class TextEncoderConformance(NetworkConformance):
             alone = encoder.losses(tokens[index : index + 1, :size], lengths[index : index + 1], cut)
             for name, loss in alone.items():
                 expect_close(together[name][index], loss[0], 1e-4, f"{name} of row {index} of a batch to be as alone")
+
+    def test_losses_with_known_durations(self) -> None:
+        encoder, (tokens, lengths) = self.make(), self.tokens()
+        known = torch.where(tokens > 0, 2, 0)
+        first, second = known.sum(1).tolist()
+        for loss in encoder.losses(tokens, lengths, self.target((first, second)), known).values():
+            expect_shape(loss, (len(self.sizes),), "a loss with known durations, a value a row,")
 
     def test_gradients_reach_weights(self) -> None:
         encoder = self.make().train()
