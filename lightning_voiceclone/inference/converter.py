@@ -37,8 +37,11 @@ from lightning_voiceclone.inference.screening import (
     screen_source,
 )
 from lightning_voiceclone.inference.speaker import SPEAKER_SUFFIX, Speaker
+from lightning_voiceclone.inference.speech_pieces import SpeechOptions
 from lightning_voiceclone.inference.stream import Stream
+from lightning_voiceclone.inference.synthesis import Synthesizer, text_encoder_of
 from lightning_voiceclone.inference.unfinished import locked_output
+from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.voice.compatibility import check_can_convert, takes_guidance
 from lightning_voiceclone.voice.ensemble import ensemble
 from lightning_voiceclone.voice.model import VoiceModel
@@ -244,6 +247,44 @@ class Converter:
                 replace(chosen, guidance=1.0))  # fmt: skip
             known = known_of(self.voice, sample, loudness, prompts[0], replace(guided, speed=1.0))
         return Stream(self.voice, SpeakerPrompt.batch(prompts), chosen, known=known)
+
+    def say(self, text: str, speaker: Speaker | None = None, **options: Any) -> Audio:
+        """Speak a text in the speaker's voice; see docs/text.md for markup.
+
+        Args:
+            text: English, or another language by ``front``.
+            speaker: as of :meth:`convert`.
+            options: as of :meth:`synthesizer`, which speaks several texts faster.
+
+        Returns:
+            Samples (N,) on the CPU, and their rate.
+
+        Raises:
+            TextError: if the text cannot be spoken; names the place.
+            ConfigurationError: as of :meth:`synthesizer`.
+        """
+        return Audio(self.synthesizer(speaker, **options).say(text), self.sample_rate)
+
+    def synthesizer(
+        self, speaker: Speaker | None = None, *, front: FrontEnd | None = None, **options: Any
+    ) -> Synthesizer:
+        """Speak texts, whole or while they are made.
+
+        See :class:`~lightning_voiceclone.inference.synthesis.Synthesizer`.
+
+        Args:
+            speaker: as of :meth:`convert`.
+            front: gives the pronunciation, with a lexicon or in another language; None for English.
+            options: rate, pitch and seed, as of :class:`~lightning_voiceclone.inference.speech_pieces.SpeechOptions`.
+
+        Raises:
+            ConfigurationError: if the model has no text encoder, there is no speaker, it belongs to another model, or
+                an option is out of range.
+        """
+        chosen = SpeechOptions(**options)
+        text_encoder_of(self)
+        prompt = self.voice.own_prompt() if speaker is None else self._prompt(speaker)
+        return Synthesizer(self, prompt, front or FrontEnd(), chosen)
 
     def prompt_of(self, *speakers: Speaker) -> SpeakerPrompt:
         """The prompt of speakers, a row for each, for :attr:`Stream.prompt`.

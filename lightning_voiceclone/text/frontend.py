@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from lightning_voiceclone.text import dictionary, homographs, inventory, letter_to_sound, markup, numbers
 from lightning_voiceclone.text.inflection import inflected, plural_sound
 from lightning_voiceclone.text.letter_names import LETTER_NAMES
-from lightning_voiceclone.text.normalization import TextError, check_length, normalize
+from lightning_voiceclone.text.normalization import NoWordError, TextError, check_length, normalize
 from lightning_voiceclone.text.pronounced import Origin, Pause, Pronounced, Skipped, Word
 from lightning_voiceclone.text.scanning import Item, plain_word
 
@@ -55,16 +55,30 @@ class FrontEnd:
                 the characters and the place.
         """
         check_length(text)
+        items, skipped = self.read(text)
+        if not any(isinstance(item, Word) for item in items):
+            no_words(text, skipped)
+        return Pronounced(text, tuple(items), tuple(skipped))
+
+    def read(self, text: str, offset: int = 0) -> tuple[list[Word | Pause], list[Skipped]]:
+        """Words and pauses of a part of a text, and the characters that are not spoken; there may be no word.
+
+        Args:
+            text: the part; without markup, unless it is the whole.
+            offset: of its first character in the whole, in which all places are.
+
+        Raises:
+            TextError: for letters of another script, or markup that is wrong.
+        """
         scan = self._foreign.scan if self._foreign else partial(normalize, own=self.lexicon)
         items = _marked(text, scan) if markup.is_markup(text) else scan(text)
+        if offset:
+            items = [replace(item, start=item.start + offset, end=item.end + offset) for item in items]
         skipped = [item for item in items if item.kind == "unknown"]
         self._refuse_scripts(skipped)
         kept = [item for item in items if item.kind != "unknown"]
         found = [item if isinstance(item, Pause) else self._item(kept, at) for at, item in enumerate(kept)]
-        found = _the_before_vowels(_pauses(found))
-        if not any(isinstance(item, Word) for item in found):
-            _no_words(text, skipped)
-        return Pronounced(text, tuple(found), tuple(Skipped(item.text, item.start) for item in skipped))
+        return _the_before_vowels(_pauses(found)), [Skipped(item.text, item.start) for item in skipped]
 
     def _item(self, items: Sequence[Item], at: int) -> Word | Pause:
         item = items[at]
@@ -110,7 +124,8 @@ class FrontEnd:
         return self.lexicon.get(word) or (said[0] if said else None)
 
     def _refuse_scripts(self, skipped: Iterable[Item]) -> None:
-        letters = [item for item in skipped if item.text.isalpha() or item.text.isdecimal()]
+        letters = [Skipped(item.text, item.start) for item in skipped
+                   if item.text.isalpha() or item.text.isdecimal()]  # fmt: skip
         if letters:
             raise TextError(
                 f"{_named(letters)} cannot be read: the front end reads English in Latin letters; write the word in"
@@ -126,21 +141,26 @@ def _foreign(language: str) -> "Foreign | None":
     return Foreign(language)
 
 
-def _no_words(text: str, skipped: Sequence[Item]) -> NoReturn:
+def no_words(text: str, skipped: Sequence[Skipped]) -> NoReturn:
+    """Refuse a text without words.
+
+    Raises:
+        NoWordError: always; names the first characters that are not spoken.
+    """
     if not text.strip():
-        raise TextError("the text is empty; give it at least one word")
+        raise NoWordError("the text is empty; give it at least one word")
     named = f" ({_named(skipped)} are not spoken)" if skipped else ""
-    raise TextError(f"the text has no word{named}; give it at least one")
+    raise NoWordError(f"the text has no word{named}; give it at least one")
 
 
-def _named(items: Sequence[Item]) -> str:
+def _named(skipped: Sequence[Skipped]) -> str:
     """The first characters with their Unicode names and places, for a message."""
-    first: dict[str, Item] = {}
-    for item in items:
-        first.setdefault(item.text, item)
+    first: dict[str, Skipped] = {}
+    for one in skipped:
+        first.setdefault(one.character, one)
     shown = list(first.values())[:MOST_NAMED]
-    more = f" and {len(items) - len(shown)} more" if len(items) > len(shown) else ""
-    return ", ".join(describe(item.text, item.start) for item in shown) + more
+    more = f" and {len(skipped) - len(shown)} more" if len(skipped) > len(shown) else ""
+    return ", ".join(describe(one.character, one.start) for one in shown) + more
 
 
 def describe(character: str, place: int) -> str:

@@ -18,6 +18,10 @@ class TextError(LVCError):
     """A text that cannot be spoken, with the reason and the place."""
 
 
+class NoWordError(TextError):
+    """A text without any word."""
+
+
 def normalize(text: str, own: Container[str] = ()) -> list[Item]:
     """Spoken words and punctuation of an American English text, in order.
 
