@@ -30,6 +30,7 @@ from lightning_voiceclone.voice.streaming import ChunkedConversion, frames_of
 POWER = 5e-3  # mean square of speech, -23 dB of full scale
 RAMP_SECONDS = 0.005  # at the beginning and the end of a sentence, and around a break
 FIRST_SECONDS = 0.2  # of the first chunk of a stream
+GROWTH = 5  # of all that is given so far, with each chunk: what it repeats of its context then counts for little
 AUDIBLE_SEMITONES = 0.3
 FIRST_PHONEME = inventory.NUMBER[inventory.PHONEMES[0]]
 MOST_NAMED = 10  # characters that are not spoken, in notes
@@ -250,11 +251,10 @@ class Synthesizer:
     def _chunk_ends(self, frames: int) -> list[int]:
         """Frames at which the chunks of a sentence end: the first gives sound at once, and each later is longer."""
         ahead = self._voice.generator.context.right + self._voice.vocoder.context.right
-        first = ahead + FIRST_SECONDS * self.encoder.frame_rate
-        ends = []
-        while first < frames:
-            ends.append(int(first))
-            first += 2 * max(first - ahead, 1)
+        given, ends = FIRST_SECONDS * self.encoder.frame_rate, list[int]()
+        while ahead + given < frames:
+            ends.append(int(ahead + given))
+            given *= GROWTH
         return [*ends, frames]
 
 

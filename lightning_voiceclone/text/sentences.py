@@ -13,7 +13,7 @@ ENDS = frozenset(".?!…")
 SENTENCE_SECONDS, PARAGRAPH_SECONDS = 0.35, 0.8  # of silence between two; at rate 1
 LONGEST = 250  # tokens of a sentence, about 20 s; a longer one is cut at a pause, or between two words
 LONGEST_INSIDE = 1.0  # seconds of a break within a sentence; at a longer one it is cut
-WINDOW = 2000  # characters that are read at once
+WINDOW, FIRST_WINDOW = 2000, 500  # characters that are read at once; the first sentence must not wait
 UNSURE = 100  # characters at a window's end in which an end of a sentence may be an abbreviation
 UNSURE_ITEMS = 30
 PARAGRAPH = re.compile(r"\n[^\S\n]*\n|</p>")
@@ -90,7 +90,7 @@ class Sentences:
 
     def _window(self, place: int) -> tuple[int, bool]:
         """End of the part that begins at a place, and whether it is the end of a paragraph."""
-        end = place + WINDOW
+        end = place + (WINDOW if place else FIRST_WINDOW)
         if end >= len(self.text):
             return len(self.text), True
         paragraphs = list(PARAGRAPH.finditer(self.text, place, end))
