@@ -25,6 +25,7 @@ def test_help_and_plugins_import_nothing_heavy():
         ["plugins", "--json"],
         ["clone", "--help"],
         ["live", "--help"],
+        ["say", "--help"],
         ["prepare", "--help"],
         ["demo", "--help"],
         ["listen", "--help"],
