@@ -1,6 +1,7 @@
 """Subtitles as speech: each cue begins at its time and ends within it, or is left out and listed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lightning_voiceclone.inference.speech_pieces import Piece, Planned
 from lightning_voiceclone.inference.synthesis import Synthesizer
@@ -59,7 +60,7 @@ def dubbed(
                          " text, or give it more time")  # fmt: skip
         elif made:
             first = made[0]
-            pieces += [first._replace(gap=start - place + first.gap), *made[1:]]
+            pieces += [replace(first, gap=start - place + first.gap), *made[1:]]
             place = start + length
     last = round(cues[-1][0].end * rate)
     return [*pieces, Piece(last - place, None)] if last > place else pieces, lines
@@ -72,7 +73,7 @@ def _fitted(synthesizer: Synthesizer, sentences: Sequence[Sentence], most: int) 
     if not given:
         return [], 0
     for _ in range(TRIES):
-        made = [piece._replace(tempo=tempo, gap=piece.gap if sentence.stated else round(piece.gap / tempo))
+        made = [replace(piece, tempo=tempo, gap=piece.gap if sentence.stated else round(piece.gap / tempo))
                 for piece, sentence in zip(given, sentences, strict=True)]  # fmt: skip
         length = sum(piece.gap + _length(synthesizer, piece) for piece in made)
         if length <= most or tempo == FASTEST:

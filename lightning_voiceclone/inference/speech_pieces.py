@@ -45,7 +45,8 @@ class Planned(NamedTuple):
         return sum(self.durations)
 
 
-class Piece(NamedTuple):
+@dataclass(frozen=True)
+class Piece:
     """Silence, and a sentence after it.
 
     Args:

@@ -1,5 +1,7 @@
 """Speech to files: the samples, interruption, edits, lines in a folder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -116,7 +118,7 @@ def test_other_options_render_anew(synthesizer, tmp_path, rendered):
     marked = f"<prosody pitch='+1st'>{TEXT}</prosody>"
     keys = [{synthesizer.key(piece) for piece in pieces(synthesizer, text)} for text in (TEXT, marked)]
     assert not keys[0] & keys[1]
-    faster = [piece._replace(tempo=1.2) for piece in pieces(synthesizer)]
+    faster = [replace(piece, tempo=1.2) for piece in pieces(synthesizer)]
     assert not keys[0] & {synthesizer.key(piece) for piece in faster}
 
 
