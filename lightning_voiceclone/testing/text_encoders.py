@@ -40,7 +40,7 @@ class TableTextEncoder(TextEncoder):
         """Each token's values in all of its frames."""
         frames = whole_frames(self.durations(tokens, lengths) / speed) if durations is None else durations
         content = by_frame(self.table(tokens).transpose(1, 2), frames)
-        voicing = by_frame(self._vowels(tokens).float(), frames)
+        voicing = by_frame(self._vowels(tokens).to(content.dtype), frames)
         mean = voicing.sum(1, keepdim=True) / frames.sum(1, keepdim=True)
         energy = keep((voicing - mean)[:, None], reach_mask(frames.sum(1), voicing.shape[1]))[:, 0]
         return Script(frames.sum(1), content, f0=120 * voicing, voicing=voicing, energy=energy,

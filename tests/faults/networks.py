@@ -232,33 +232,34 @@ def changed(script, **values):
 class LeakingText(GoodText):
     """Adds the last token's values to all."""
 
-    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
-        script = super().forward(tokens, lengths, prompt, speed=speed)
-        return changed(script, content=script.content + script.content[..., -1:])
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        script = super().forward(tokens, lengths, prompt, speed=speed, durations=durations)
+        return changed(script, content=script.content + self.table(tokens)[:, -1, :, None])
 
 
 @fault("a script of what it states", "no speaker: text has none of its own", alone=False)
 class SpeakingText(GoodText):
     """A speaker of its own."""
 
-    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
-        return changed(super().forward(tokens, lengths, prompt, speed=speed), speaker=torch.ones(len(tokens), 4))
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        script = super().forward(tokens, lengths, prompt, speed=speed, durations=durations)
+        return changed(script, speaker=torch.ones(len(tokens), 4))
 
 
 @fault("faster is shorter", "fewer frames at speed 2")
 class UnhurriedText(GoodText):
     """Forgets the speed."""
 
-    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
-        return super().forward(tokens, lengths, prompt)
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        return super().forward(tokens, lengths, prompt, durations=durations)
 
 
-@fault("losses are one value a row", "a value a row, of the shape (2,)")
+@fault("losses are one value a row", "a value a row, of the shape (2,)", alone=False)
 class SummedText(GoodText):
     """A loss of the batch."""
 
-    def losses(self, tokens, lengths, target):
-        return {name: loss.mean() for name, loss in super().losses(tokens, lengths, target).items()}
+    def losses(self, tokens, lengths, target, durations=None):
+        return {name: loss.mean() for name, loss in super().losses(tokens, lengths, target, durations).items()}
 
 
 @fault("a script of what it states", "100.0 frames a second; got 50")
@@ -274,8 +275,8 @@ class SlowText(GoodText):
 class LogitText(GoodText):
     """Logits of voicing."""
 
-    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
-        script = super().forward(tokens, lengths, prompt, speed=speed)
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        script = super().forward(tokens, lengths, prompt, speed=speed, durations=durations)
         return changed(script, voicing=3 * script.voicing - 1)
 
 
@@ -283,9 +284,34 @@ class LogitText(GoodText):
 class NumpyText(GoodText):
     """Drawn by NumPy."""
 
-    def forward(self, tokens, lengths, prompt=None, *, speed=1.0):
-        script = super().forward(tokens, lengths, prompt, speed=speed)
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        script = super().forward(tokens, lengths, prompt, speed=speed, durations=durations)
         return changed(script, energy=script.energy + 1e-5 * np.random.rand())
+
+
+@fault("durations are those of the tokens", "padding of 0 frames", alone=False)
+class PaddedText(GoodText):
+    """Frames for padding too."""
+
+    def durations(self, tokens, lengths, prompt=None):
+        return super().durations(tokens, lengths, prompt) + 1
+
+
+@fault("given durations count", "frames, as given")
+class StubbornText(GoodText):
+    """Its own durations, whatever is given."""
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        return super().forward(tokens, lengths, prompt, speed=speed)
+
+
+@fault("losses with known durations", "a value a row, of the shape (2,)")
+class SummedWhereKnownText(GoodText):
+    """A loss of the batch where the durations are known."""
+
+    def losses(self, tokens, lengths, target, durations=None):
+        losses = super().losses(tokens, lengths, target, durations)
+        return losses if durations is None else {name: loss.mean() for name, loss in losses.items()}
 
 
 # Generators -----------------------------------------------------------------------------------------------------------

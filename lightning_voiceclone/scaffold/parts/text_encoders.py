@@ -26,7 +26,7 @@ class ExampleTextEncoder(TextEncoder):
         """Each token's values in all of its frames."""
         frames = whole_frames(self.durations(tokens, lengths) / speed) if durations is None else durations
         content = by_frame(self.table(tokens).transpose(1, 2), frames)
-        voicing = reach_mask(frames.sum(1), content.shape[2])[:, 0].float()
+        voicing = reach_mask(frames.sum(1), content.shape[2])[:, 0].to(content.dtype)
         return Script(frames.sum(1), content, f0=100 * voicing, voicing=voicing, energy=torch.zeros_like(voicing),
                       register=torch.full((len(tokens),), 100.0))  # fmt: skip
 
