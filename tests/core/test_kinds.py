@@ -14,7 +14,6 @@ from lightning_voiceclone.core.kinds import GROUP_PREFIX, KINDS
 from lightning_voiceclone.core.part import Part
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_SHIPPED = {KINDS["text_encoders"].group}  # kinds of which no part ships yet
 
 
 def groups(path):
@@ -41,7 +40,7 @@ def test_no_contract_is_missing_from_the_table():
 
 
 def test_entry_points_are_of_the_kinds_in_the_table():
-    assert groups(ROOT / "pyproject.toml") == {kind.group for kind in KINDS.values()} - NOT_SHIPPED
+    assert groups(ROOT / "pyproject.toml") == {kind.group for kind in KINDS.values()}
     for path in ROOT.glob("plugins/*/pyproject.toml"):
         assert groups(path) <= {kind.group for kind in KINDS.values()}, path
 

@@ -1,0 +1,1 @@
+"""Text encoders: from tokens to scripts."""
