@@ -14,26 +14,27 @@ import time
 import numpy as np
 import soxr
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from lightning_voiceclone.audio.io import read_audio
+from lightning_voiceclone.core.masking import resample_frames
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.demo.sentences import compose
 from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.aligner import PhonemeAligner
+from lightning_voiceclone.networks.aligner import aligner_frames, load_aligner, new_aligner
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.text.espeak import Espeak
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import parse_ipa
 
-RATE, FRAME_RATE, CHANNELS, BANDS, STRIDE = 16_000, 100.0, 192, 80, 3
+RATE, FRAME_RATE, CHANNELS, BANDS = 16_000, 100.0, 192, 80
 VOICES = (("en-us", "m3"), ("en-us", "f2"), ("en-us", "m7"), ("en-us", "f4"), ("en-us", ""), ("en-gb-x-rp", "f3"))
 SPEED = 150  # words a minute
 
 
 class Frames:
-    """Frames for the aligner, (C, T) at 100 a second: content, each frame twice, and mel bands less their means.
+    """Frames for the aligner, (C, T) at 100 a second: content, interpolated as a model does, and mel bands.
 
     Content alone, at 50 frames a second, knows the phonemes but not their edges.
     """
@@ -46,12 +47,8 @@ class Frames:
     @torch.inference_mode()
     def __call__(self, audio):
         mel = self.mel(torch.from_numpy(audio)[None])
-        content = self.encoder(mel)[0].repeat_interleave(2, 1)[:, : mel.shape[2]]
-        return torch.cat([content, mel[0] - mel[0].mean(1, keepdim=True)]).clone()
-
-
-def new_aligner():
-    return PhonemeAligner(CHANNELS + BANDS, frame_rate=FRAME_RATE, side=1, stride=STRIDE)
+        content = resample_frames(self.encoder(mel), mel.shape[2], self.encoder.frame_rate, FRAME_RATE)
+        return aligner_frames(content[0], mel[0]).clone()
 
 
 def train(options, frames_of):
@@ -66,7 +63,7 @@ def train(options, frames_of):
             print(row["path"], error)
             continue
         data.append((frames_of(read_audio(row["path"], RATE)[0]), words))
-    aligner = new_aligner()
+    aligner = new_aligner(CHANNELS + BANDS, FRAME_RATE)
     start = time.process_time()
     for iteration in range(options.iterations):
         score = aligner.fit(data, even=iteration == 0)
@@ -108,11 +105,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     frames_of = Frames()
-    if options.table:
-        aligner = train(options, frames_of)
-    else:
-        aligner = new_aligner()
-        aligner.load_state_dict(load_file(options.aligner))
+    aligner = train(options, frames_of) if options.table else load_aligner(options.aligner)
     by_voice = errors(aligner, frames_of)
     for name, some in [*by_voice.items(), (("all", ""), np.concatenate(list(by_voice.values())))]:
         off, middle = np.abs(some) * 1000, np.median(some) * 1000

@@ -24,7 +24,7 @@ from lightning_voiceclone.utils.leftovers import find_again
 
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
-ROLES = ("vocoder", "student.encoder")  # under which checkpoints hold a part that was trained by itself
+ROLES = ("vocoder", "student.encoder", "text_encoder")  # under which checkpoints hold a part that was trained by itself
 FREE = (*SOURCES, "finetune", *IN_USE)  # arguments on which the weights do not depend
 
 
@@ -73,8 +73,8 @@ def read_part(path: Path) -> tuple[dict[str, Any], StoredWeights]:
         role = role_of(file.values)
         if role is None:
             raise ConfigurationError(
-                f"{path} holds no {' and no '.join(ROLES)}; name a checkpoint of lvc fit with a VocoderModule or a"
-                " DistillationModule"
+                f"{path} holds no {' and no '.join(ROLES)}; name a checkpoint of lvc fit with a VocoderModule, a"
+                " DistillationModule or a TextModule"
             )
         description, stored = file.values[role], checkpoint_weights(file, trained_weights(state_of(file), role))
     else:

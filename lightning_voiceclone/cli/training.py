@@ -43,7 +43,7 @@ from lightning_voiceclone.training.callbacks.run import ConfigWriter, Interrupti
 from lightning_voiceclone.training.callbacks.samples import SampleLogger, WavWriter
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
-from lightning_voiceclone.training.recipes import DistillationModule, VocoderModule, VoiceModule
+from lightning_voiceclone.training.recipes import DistillationModule, TextModule, VocoderModule, VoiceModule
 from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.utils.lightning_internals import HookedCLI
 from lightning_voiceclone.utils.terminal import printable
@@ -83,7 +83,7 @@ class PluginParser(LightningArgumentParser):
 
 
 # Imported, so that a recipe can name them; the first is the default.
-MODULES = (VoiceModule, VocoderModule, DistillationModule)
+MODULES = (VoiceModule, VocoderModule, DistillationModule, TextModule)
 
 
 class TrainingCLI(HookedCLI):

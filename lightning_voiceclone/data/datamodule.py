@@ -139,7 +139,7 @@ class VoiceDataModule(pl.LightningDataModule):
         """Cache folder of the manifest for this corpus and these settings."""
         settings = json.dumps([describe(corpus), str(Path(corpus.root).resolve()), self.shares, self.seed])
         key = hashlib.sha256(settings.encode()).hexdigest()[:12]
-        return _from_environment("LVC_CACHE", DEFAULT_CACHE) / "prepared" / f"{type(corpus).__name__}-{key}"
+        return cache_folder() / "prepared" / f"{type(corpus).__name__}-{key}"
 
     def prepare_data(self) -> None:
         """Check the recordings and write the manifest; later calls process only new and changed ones.
@@ -203,9 +203,9 @@ class VoiceDataModule(pl.LightningDataModule):
             return
         shortest = min((utterance.seconds for utterance in transcribed), default=None)
         raise ConfigurationError(
-            "model.weights has ctc, which needs transcripts, but no training recording has one"
+            "training learns from transcripts, but no training recording has one; name a corpus that has them"
             if shortest is None
-            else f"model.weights has ctc, which needs crops that hold a whole recording, but data.segment_seconds is"
+            else f"training learns from transcripts of whole recordings, but data.segment_seconds is"
             f" {self.segment_seconds:g} and the shortest recording with a transcript has {shortest:.2f} s; raise it"
         )
 
@@ -308,6 +308,16 @@ class VoiceDataModule(pl.LightningDataModule):
         """The test split, or the validation split where there is none."""
         return self._loader("test" if len(self.datasets["test"]) else "validation", drawn=False)
 
+    def transcribed(self, most: int) -> Iterator[tuple[torch.Tensor, str]]:
+        """Up to so many whole training recordings (N,) with transcripts, the same in every process."""
+        recordings = self.datasets["train"].recordings
+        chosen = [index for index in np.random.default_rng(self.seed).permutation(len(recordings.utterances))
+                  if recordings.utterances[index].text and self.grid.holds(recordings.utterances[index])]  # fmt: skip
+        for index in chosen[:most]:
+            utterance = recordings.utterances[index]
+            samples = recordings.read(int(index))[: self.grid.frames(utterance) * self.grid.spec.hop_length]
+            yield torch.from_numpy(samples), utterance.text
+
     def calibration_audio(self, seconds: float) -> Iterator[torch.Tensor]:
         """Whole training recordings (N,), the same in every process, up to so many seconds together."""
         recordings = self.datasets["train"].recordings
@@ -318,6 +328,11 @@ class VoiceDataModule(pl.LightningDataModule):
             audio = torch.from_numpy(recordings.read(int(index)))
             left -= len(audio)
             yield audio
+
+
+def cache_folder() -> Path:
+    """Folder for what can be computed again: ``$LVC_CACHE``, or ``~/.cache/lightning-voiceclone``."""
+    return _from_environment("LVC_CACHE", DEFAULT_CACHE)
 
 
 def _from_environment(variable: str, default: str) -> Path:

@@ -2,20 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_voiceclone.core.validation import check_positive
-from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.text.inventory import CONSONANTS, VOWELS
+from lightning_voiceclone.utils.reading import excerpt
 
 SILENCE = 0  # a class is silence, or a phoneme without its stress
 CLASSES = ("", *CONSONANTS, *VOWELS)
 UNSEEN = -1e4  # bias of a class that training had no frame of: it is taken only where the text demands it
 RIDGE = 1e-2  # times the mean variance, added to the covariance
+SHORTEST = 0.03  # seconds of a phoneme, where the recording is long enough for all
+SIDE, STRIDE, FRAME_RATE = 1, 3, 100.0  # of the window, and the frames a second for which these are chosen
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,8 @@ class PhonemeAligner(nn.Module):
     """Times of a text's phonemes in a recording of it.
 
     Each class is a normal distribution of what a window of frames holds, with one covariance for all (linear
-    discriminant analysis). The most probable path goes through all phonemes in order, one frame or more each, with
-    silences between words and at both ends where they are probable.
+    discriminant analysis). The most probable path goes through all phonemes in order, 30 ms or more each (less where
+    there is no time for that), with silences between words and at both ends where they are probable.
 
     It is trained as hidden Markov models are (Viterbi training; Rabiner 1989, section VI): from even times, the classes
     and the paths are computed in turn. A network trained by CTC outputs peaks, whose edges are no times.
@@ -58,6 +64,7 @@ class PhonemeAligner(nn.Module):
         super().__init__()
         check_positive(type(self).__name__, channels=channels, frame_rate=frame_rate, stride=stride)
         self.frame_rate, self.side, self.stride = frame_rate, side, stride
+        self.shortest = max(round(SHORTEST * frame_rate), 1)
         self.register_buffer("weight", torch.zeros(len(CLASSES), channels * (2 * side + 1)))
         self.register_buffer("bias", torch.zeros(len(CLASSES)))
 
@@ -79,7 +86,7 @@ class PhonemeAligner(nn.Module):
             RecordingError: if there are more phonemes than frames, or none.
         """
         scores = self(frames)
-        path = best_path(scores, words)
+        path = best_path(scores, words, self.shortest)
         said = scores.exp()
         found = iter(_interval(first, last, float(said[first:last, kind].mean()), self.frame_rate)
                      for kind, first, last in path)  # fmt: skip
@@ -121,7 +128,7 @@ class PhonemeAligner(nn.Module):
 
     def _labels(self, frames: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
         labels = torch.full((frames.shape[1],), SILENCE)
-        for kind, first, last in best_path(self(frames), words):
+        for kind, first, last in best_path(self(frames), words, self.shortest):
             labels[first:last] = kind
         return labels
 
@@ -130,6 +137,34 @@ class PhonemeAligner(nn.Module):
         reach = self.side * self.stride
         padded = F.pad(frames[None], (reach, reach), mode="replicate")[0]
         return torch.cat([padded[:, at : at + frames.shape[1]] for at in range(0, 2 * reach + 1, self.stride)]).T
+
+
+def new_aligner(channels: int, frame_rate: float) -> PhonemeAligner:
+    """An aligner without weights, for frames of :func:`aligner_frames`."""
+    return PhonemeAligner(channels, frame_rate=frame_rate, side=SIDE, stride=STRIDE)
+
+
+def load_aligner(path: str | Path) -> PhonemeAligner:
+    """A trained aligner from a file of its state dict (safetensors), for frames at 100 a second.
+
+    Raises:
+        ConfigurationError: if there is none that can be read.
+    """
+    try:
+        weights = load_file(path)
+        aligner = new_aligner(weights["weight"].shape[1] // (2 * SIDE + 1), FRAME_RATE)
+        aligner.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, IndexError, RuntimeError) as error:
+        reason = excerpt(" ".join(str(error).split()))
+        raise ConfigurationError(
+            f"{path} is no trained aligner: {reason}; name a file that benchmarks/aligner.py wrote"
+        ) from error
+    return aligner
+
+
+def aligner_frames(content: Tensor, mel: Tensor) -> Tensor:
+    """Frames (C + F, T) for an aligner: content (C, T), and mel bands (F, T) less their means over the recording."""
+    return torch.cat([content, mel - mel.mean(1, keepdim=True)])
 
 
 def _interval(first: int, last: int, score: float, frame_rate: float) -> Interval:
@@ -147,12 +182,13 @@ def even_labels(frames: int, words: Sequence[Sequence[str]]) -> Tensor:
     return kinds[torch.arange(frames) * len(kinds) // frames]
 
 
-def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int, int, int]]:
+def best_path(scores: Tensor, words: Sequence[Sequence[str]], shortest: int = 1) -> list[tuple[int, int, int]]:
     """The most probable times of phonemes (Viterbi's algorithm).
 
     Args:
         scores: (T, 40) logarithms of the classes' probabilities.
         words: phonemes of each word.
+        shortest: least frames of a phoneme; fewer where there are not as many for each.
 
     Returns:
         For each phoneme its class, its first frame, and the frame after its last.
@@ -160,11 +196,7 @@ def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int,
     Raises:
         RecordingError: if there are more phonemes than frames, or none, or scores that are not finite.
     """
-    kinds, optional = [SILENCE], [True]
-    for word in words:
-        kinds += [*classes(word), SILENCE]
-        optional += [*(False for _ in word), True]
-    needed = optional.count(False)
+    needed = sum(len(word) for word in words)
     if not 0 < needed <= len(scores):
         raise RecordingError(
             f"the recording has {len(scores)} frames for {needed} phonemes; it must have one for each, and"
@@ -172,12 +204,27 @@ def best_path(scores: Tensor, words: Sequence[Sequence[str]]) -> list[tuple[int,
         )
     if not scores.isfinite().all():
         raise RecordingError("the aligner's scores are not finite: its frames have values that are no numbers")
-    states = _states(scores[:, torch.tensor(kinds)].double().numpy(), np.array(optional))
+    kinds, owners = _chain(words, min(shortest, len(scores) // needed))
+    states = _states(scores[:, torch.tensor(kinds)].double().numpy(), np.array(owners) < 0)
+    spoken = np.array(owners)[states]
     found = []
-    for state in np.flatnonzero(~np.array(optional)):
-        frames = np.flatnonzero(states == state)
-        found.append((kinds[state], int(frames[0]), int(frames[-1]) + 1))
+    for number, kind in enumerate(kind for word in words for kind in classes(word)):
+        frames = np.flatnonzero(spoken == number)
+        found.append((kind, int(frames[0]), int(frames[-1]) + 1))
     return found
+
+
+def _chain(words: Sequence[Sequence[str]], repeats: int) -> tuple[list[int], list[int]]:
+    """Classes of the states in order, a phoneme's so many times, and the phoneme's number; -1 for optional silences."""
+    kinds, owners, number = [SILENCE], [-1], 0
+    for word in words:
+        for kind in classes(word):
+            kinds += [kind] * repeats
+            owners += [number] * repeats
+            number += 1
+        kinds.append(SILENCE)
+        owners.append(-1)
+    return kinds, owners
 
 
 def _states(scores: np.ndarray, optional: np.ndarray) -> np.ndarray:

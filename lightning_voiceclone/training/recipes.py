@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
@@ -12,14 +13,19 @@ from lightning_voiceclone.core.interfaces import (
     FeatureExtractor,
     Generator,
     SpeakerEncoder,
+    TextEncoder,
     Vocoder,
 )
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.data.datamodule import cache_folder
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.aligner import load_aligner
 from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
 from lightning_voiceclone.training.modules.distillation import DistillationTraining
+from lightning_voiceclone.training.modules.text import TextTraining
 from lightning_voiceclone.training.modules.vocoder import VocoderTraining
 from lightning_voiceclone.training.modules.voice import VoiceTraining
 from lightning_voiceclone.training.warm_start import begin_with
@@ -151,6 +157,39 @@ class DistillationModule(DistillationTraining):
             raise ConfigurationError("there is no teacher; name one, such as --model.teacher WhisperContentEncoder")
         dims = _dims(extractor)
         super().__init__(extractor, encoder(dims), teacher(dims), **training)
+
+
+class TextModule(TextTraining):
+    """A text encoder in training, by the parts that a recipe names; :class:`TextTraining` has the losses and the steps.
+
+    Args:
+        voice: folder or checkpoint of the model that is to speak, or "default"; its encoders make what text is to give.
+        text_encoder: from tokens to scripts.
+        aligner: file of a trained aligner (``benchmarks/aligner.py``); null to train one before the first step.
+        cache: folder in which what the model's encoders make of the recordings is kept; null for ``text`` in
+            ``$LVC_CACHE``, or in ``~/.cache/lightning-voiceclone`` where that is not set.
+        training: settings of :class:`TextTraining`.
+    """
+
+    def __init__(
+        self,
+        voice: str = "default",
+        text_encoder: Callable[[Dims], TextEncoder] = ParallelTextEncoder,
+        aligner: str | None = None,
+        cache: str | None = None,
+        **training: Any,
+    ) -> None:
+        model = load_voice(voice)
+        folder = cache_folder() / "text" if cache is None else Path(cache).expanduser()
+        trained = None if aligner is None else load_aligner(aligner)
+        super().__init__(model, text_encoder(widths(model)), folder, trained, **training)
+
+
+def widths(model: VoiceModel) -> Dims:
+    """Widths of a model's features, content, speaker embedding and prosody, with which a text encoder is built."""
+    return _dims(model.feature_extractor, content=model.content_encoder.channels if model.content_encoder else 0,
+                 speaker=model.speaker_encoder.channels if model.speaker_encoder else 0,
+                 pitch=model.pitch is not None, energy=model.energy is not None)  # fmt: skip
 
 
 def _dims(extractor: FeatureExtractor, **inputs: Any) -> Dims:

@@ -171,7 +171,10 @@ class ParallelTextEncoder(TextEncoder):
         timing = (self._log_durations(hidden, mask) - durations.clamp_max(LONGEST).log1p()).abs()
         content, prosody = self._decode(hidden, durations)
         real = reach_mask(target.lengths, content.shape[2])[:, 0]
-        losses = {"duration": _mean(timing, mask[..., 0]), "content": _mean((content - target.content).abs().mean(1), real)}
+        losses = {
+            "duration": _mean(timing, mask[..., 0]),
+            "content": _mean((content - target.content).abs().mean(1), real),
+        }
         return losses | self._prosody_losses(prosody, target, real)
 
     def _prosody_losses(self, prosody: dict[str, Tensor], target: Script, real: Tensor) -> dict[str, Tensor]:
@@ -181,7 +184,7 @@ class ParallelTextEncoder(TextEncoder):
             assert target.voicing is not None
             assert target.register is not None
             voiced = real & (target.f0 > 0)
-            octaves = (target.f0.clamp_min(1).log2() - target.register.nan_to_num(REGISTER)[:, None].log2())
+            octaves = target.f0.clamp_min(1).log2() - target.register.nan_to_num(REGISTER)[:, None].log2()
             losses["pitch"] = _mean((prosody["pitch"] - octaves.clamp(-OCTAVES, OCTAVES)).abs(), voiced)
             nats = F.binary_cross_entropy_with_logits(prosody["voicing"], target.voicing, reduction="none")
             losses["voicing"] = _mean(nats, real)

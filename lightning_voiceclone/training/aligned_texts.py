@@ -1,0 +1,102 @@
+"""Transcripts with the times of their phonemes, found once and kept."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
+from lightning_voiceclone.core.conditions import Script
+from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.networks.aligner import PhonemeAligner, aligner_frames, new_aligner
+from lightning_voiceclone.text.frontend import FrontEnd
+from lightning_voiceclone.training.script_cache import ScriptCache, digest, read_stored
+from lightning_voiceclone.training.timed_text import TimedText, timed_text
+from lightning_voiceclone.utils.files import atomic_file
+from lightning_voiceclone.voice.model import VoiceModel
+
+RECORDINGS, ITERATIONS = 160, 12  # of the aligner's training
+LOWEST_SCORE = 0.25  # mean probability of the phonemes, below which a recording says something else
+
+
+class AlignedTexts:
+    """Tokens of transcripts with their durations, in a folder; computed where they are not there yet.
+
+    Args:
+        voice: frozen model, whose features the aligner takes besides content.
+        folder: in which the cache makes its own.
+        front: pronounces the transcripts.
+        aligner: trained; None for one that :meth:`train` is to train.
+    """
+
+    needed = RECORDINGS
+
+    def __init__(self, voice: VoiceModel, folder: Path, front: FrontEnd, aligner: PhonemeAligner | None = None) -> None:
+        self.voice, self.base, self.front = voice, folder, front
+        assert voice.content_encoder is not None
+        self.aligner = aligner or new_aligner(
+            voice.content_encoder.channels + voice.spec.channels, voice.spec.frame_rate
+        )
+
+    @property
+    def trained(self) -> bool:
+        """Whether the aligner has been trained."""
+        return bool(self.aligner.weight.any())
+
+    def load(self, weights: Mapping[str, Any]) -> None:
+        """Take the weights of a trained aligner."""
+        self.aligner.load_state_dict(weights)
+
+    def timed(self, audio: Tensor, text: str, script: Script) -> TimedText:
+        """Tokens with durations of a recording (N,) and its transcript.
+
+        Raises:
+            LVCError: if the text cannot be pronounced, or the recording says something else.
+        """
+        path = self._folder / f"{digest(audio, text)}.safetensors"
+        stored = read_stored(path)
+        if stored is None:
+            made = self._computed(audio, text, script)
+            stored = {"tokens": made.tokens, "durations": made.durations, "start": torch.tensor(made.start)}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(path, durable=False) as temporary:
+                save_file(stored, temporary)
+        return TimedText(stored["tokens"], stored["durations"], int(stored["start"]))
+
+    @torch.inference_mode()
+    def _computed(self, audio: Tensor, text: str, script: Script) -> TimedText:
+        said = self.front.pronounce(text.lower() if text.isupper() else text)
+        words = [word.phonemes for word in said.words]
+        times = self.aligner.align(self._frames(audio, script), words)
+        scores = [one.score for word in times for one in word]
+        if (score := sum(scores) / len(scores)) < LOWEST_SCORE:
+            raise LVCError(
+                f"a recording does not seem to say its transcript ({text[:40]!r}): its phonemes have a mean probability"
+                f" of {score:.2f}, expected at least {LOWEST_SCORE}; correct the transcript, or leave the recording out"
+            )
+        return timed_text(said, times, int(script.lengths), self.voice.spec.frame_rate)
+
+    @torch.inference_mode()
+    def train(self, recordings: Iterable[tuple[Tensor, str]], scripts: ScriptCache) -> None:
+        """Train the aligner on recordings (N,) with transcripts; those that cannot be pronounced are left out."""
+        data = []
+        for audio, text in recordings:
+            try:
+                words = [word.phonemes for word in self.front.pronounce(text.lower()).words]
+            except LVCError:
+                continue
+            data.append((self._frames(audio, scripts.script(audio)), words))
+        for iteration in range(ITERATIONS):
+            self.aligner.fit(data, even=iteration == 0)
+
+    def _frames(self, audio: Tensor, script: Script) -> Tensor:
+        return aligner_frames(script.content[0], self.voice.feature_extractor(audio[None])[0])
+
+    @property
+    def _folder(self) -> Path:
+        weights = weights_sha256(all_weights(self.aligner))
+        return self.base / f"times-{hashlib.sha256(weights.encode()).hexdigest()[:12]}"
