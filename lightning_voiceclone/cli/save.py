@@ -6,7 +6,7 @@ from typing import Any
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.utils.terminal import printable
 
-PARTS = ("content_encoder", "speaker_encoder", "vocoder")
+PARTS = ("content_encoder", "speaker_encoder", "text_encoder", "vocoder")
 
 
 def run(argv: list[str]) -> int:
@@ -27,6 +27,9 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--vocoder", metavar="NAME",
                         help="store this vocoder in the model: a checkpoint or folder of one, default, or the name of"
                         " a class that needs no training")  # fmt: skip
+    parser.add_argument("--text-encoder", metavar="NAME",
+                        help="store this text encoder in the model, which then speaks texts too: a checkpoint or folder"
+                        " of one, or default")  # fmt: skip
     parser.add_argument("--guidance", type=float, metavar="STRENGTH",
                         help="store this guidance, 0 to 2, as the model's default; see lvc clone --help (default: that"
                         " of the first checkpoint)")  # fmt: skip
@@ -37,6 +40,8 @@ def run(argv: list[str]) -> int:
         parser.error("further checkpoints have no effect on the vocoder, which is the first one's; leave them out")
     if options.part not in (None, "vocoder") and options.vocoder:
         parser.error(f"--vocoder has no effect on the {options.part}; leave it out")
+    if options.part and options.text_encoder:
+        parser.error(f"--text-encoder has no effect on the {options.part}; leave it out")
     made, spec = _saved(options)
     count = sum(parameter.numel() for parameter in made.parameters())
     print(f"{printable(options.output)}: {count / 1e6:.2f} M parameters, {spec.kind} at {spec.sample_rate} Hz")
@@ -53,13 +58,14 @@ def _saved(options: argparse.Namespace) -> tuple[Any, Any]:
     from lightning_voiceclone.errors import ConfigurationError
     from lightning_voiceclone.utils.files import check_no_input
 
-    check_no_input(options.output, [*options.checkpoints, options.vocoder or ""])
+    check_no_input(options.output, [*options.checkpoints, options.vocoder or "", options.text_encoder or ""])
     path = Path(options.checkpoints[0])
     if _holds_part(path):
-        if options.part or options.vocoder or options.guidance is not None or options.checkpoints[1:]:
+        given = options.part or options.vocoder or options.text_encoder or options.guidance is not None
+        if given or options.checkpoints[1:]:
             raise ConfigurationError(
                 f"{path} holds a vocoder or an encoder, not a model: it is saved by itself, without --part, --vocoder,"
-                " --guidance or other checkpoints"
+                " --text-encoder, --guidance or other checkpoints"
             )
         description, _ = read_part(path)
         part = load_part(path, description["part"]["kind"])
@@ -86,6 +92,7 @@ def _holds_part(path: Any) -> bool:
 
 def _voice(options: argparse.Namespace) -> Any:
     """The model of the checkpoint, or the mean of several."""
+    from lightning_voiceclone.checkpoints.text_encoder_choice import set_text_encoder
     from lightning_voiceclone.checkpoints.vocoder_choice import chosen
     from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
     from lightning_voiceclone.checkpoints.weight_average import mean_voice
@@ -99,4 +106,8 @@ def _voice(options: argparse.Namespace) -> Any:
         voice.guidance = options.guidance
     if len({voice_path(name).resolve() for name in options.checkpoints}) < len(options.checkpoints):
         raise ConfigurationError("a checkpoint is named twice and would count twice in the mean; name each once")
-    return mean_voice({first: voice, **{name: load_voice(name) for name in others}}) if others else voice
+    if others:
+        voice = mean_voice({first: voice, **{name: load_voice(name) for name in others}})
+    if options.text_encoder:
+        set_text_encoder(voice, options.text_encoder)
+    return voice

@@ -27,7 +27,7 @@ ROLES = {
     "content_encoder": "content_encoders", "speaker_encoder": "speaker_encoders", "pitch": "feature_extractors",
     "energy": "feature_extractors", "text_encoder": "text_encoders",
 }  # fmt: skip
-TRAINED_KINDS = ("vocoders", "content_encoders", "speaker_encoders")
+TRAINED_KINDS = ("vocoders", "content_encoders", "speaker_encoders", "text_encoders")
 NEEDED = ("feature_extractor", "generator", "vocoder")
 PART_KINDS = frozenset(name for name, kind in KINDS.items() if kind.stored)
 OWN_AXES = {"lengths": 1, "speaker": 2, "frames": 3, "content": 3, "register": 1}
@@ -128,6 +128,7 @@ def check_roles(checkpoint: Mapping[Any, Any]) -> None:
     """
     checks: dict[str, Callable[[Any], None]] = {
         "voice": check_voice, "vocoder": check_trained_part, "student.encoder": check_trained_part,
+        "text_encoder": check_trained_part,
         "discriminator": lambda part: check_part(part, "discriminator", kinds=("discriminators",)),
         "teacher": lambda part: check_part(part, "teacher"),
     }  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.core.conditions import Script
-from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.networks.aligner import PhonemeAligner, aligner_frames, new_aligner
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.training.script_cache import ScriptCache, digest, read_stored
@@ -74,7 +74,7 @@ class AlignedTexts:
         times = self.aligner.align(self._frames(audio, script), words)
         scores = [one.score for word in times for one in word]
         if (score := sum(scores) / len(scores)) < LOWEST_SCORE:
-            raise LVCError(
+            raise RecordingError(
                 f"a recording does not seem to say its transcript ({text[:40]!r}): its phonemes have a mean probability"
                 f" of {score:.2f}, expected at least {LOWEST_SCORE}; correct the transcript, or leave the recording out"
             )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lightning_voiceclone.checkpoints.text_encoder_choice import text_dims
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.core.interfaces import (
     ContentEncoder,
@@ -180,16 +181,13 @@ class TextModule(TextTraining):
         **training: Any,
     ) -> None:
         model = load_voice(voice)
+        if model.content_encoder is None:
+            raise ConfigurationError(
+                f"model.voice is {voice}, which has no content encoder: its generator takes no text"
+            )
         folder = cache_folder() / "text" if cache is None else Path(cache).expanduser()
         trained = None if aligner is None else load_aligner(aligner)
-        super().__init__(model, text_encoder(widths(model)), folder, trained, **training)
-
-
-def widths(model: VoiceModel) -> Dims:
-    """Widths of a model's features, content, speaker embedding and prosody, with which a text encoder is built."""
-    return _dims(model.feature_extractor, content=model.content_encoder.channels if model.content_encoder else 0,
-                 speaker=model.speaker_encoder.channels if model.speaker_encoder else 0,
-                 pitch=model.pitch is not None, energy=model.energy is not None)  # fmt: skip
+        super().__init__(model, text_encoder(text_dims(model)), folder, trained, **training)
 
 
 def _dims(extractor: FeatureExtractor, **inputs: Any) -> Dims:

@@ -4,9 +4,19 @@ import itertools
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.networks.aligner import CLASSES, PhonemeAligner, best_path, classes, even_labels
+from lightning_voiceclone.networks.aligner import (
+    CLASSES,
+    PhonemeAligner,
+    aligner_frames,
+    best_path,
+    classes,
+    even_labels,
+    load_aligner,
+    new_aligner,
+)
 
 CHANNELS = 24
 
@@ -103,7 +113,39 @@ def test_a_class_that_was_never_seen_is_taken_only_where_the_text_demands_it():
     assert torch.allclose(probabilities[:, seen].sum(1), torch.ones(12), atol=1e-5)
     ((b, zh),) = aligner.align(content, [["B", "ZH"]])
     assert (zh.start, zh.score) == (b.end, 0)
-    assert zh.end - zh.start == pytest.approx(0.02)
+    assert zh.end - zh.start == pytest.approx(0.04)  # 30 ms at least, in whole frames
+
+
+def test_a_phoneme_has_its_shortest_duration_where_there_is_time_for_it():
+    scores = torch.full((20, len(CLASSES)), -9.0)
+    b, n = classes(["B", "N"])
+    scores[:, b] = 0
+    scores[10, [b, n]] = torch.tensor([-9.0, 0.0])  # a single frame suggests N
+    paths = {
+        shortest: [path[1:] for path in best_path(scores, [["B", "N", "B"]], shortest)] for shortest in (1, 3, 6, 99)
+    }
+    assert paths[1][1] == (10, 11)
+    assert all(paths[size][1][1] - paths[size][1][0] == size for size in (3, 6))
+    assert min(last - first for first, last in paths[99]) == 6  # 20 frames for three
+
+
+def test_an_aligner_is_loaded_from_its_file_alone(tmp_path):
+    aligner = new_aligner(CHANNELS, 100.0)
+    aligner.fit([(content, words) for content, words, _ in made(1, 2)], even=True)
+    save_file(aligner.state_dict(), tmp_path / "aligner.safetensors")
+    content = made(3, 1)[0][0]
+    assert torch.equal(load_aligner(tmp_path / "aligner.safetensors")(content), aligner(content))
+    (tmp_path / "bad").write_bytes(b"nothing")
+    for name in ("bad", "missing"):
+        with pytest.raises(ConfigurationError, match=f"{name} is no trained aligner"):
+            load_aligner(tmp_path / name)
+
+
+def test_frames_of_an_aligner_do_not_depend_on_the_level():
+    content, mel = torch.randn(4, 9), torch.randn(3, 9)
+    frames = aligner_frames(content, mel)
+    assert frames.shape == (7, 9)
+    torch.testing.assert_close(aligner_frames(content, mel + 5), frames)
 
 
 def test_even_labels_and_settings():

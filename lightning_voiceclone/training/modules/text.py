@@ -130,8 +130,17 @@ class TextTraining(AdversarialModule):
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
     def make_pair(self, batch: Batch) -> TrainingPair:
-        """The losses of the texts of a batch."""
+        """The losses of the texts of a batch.
+
+        Raises:
+            RecordingError: if none of its transcripts can be used.
+        """
         rows = self._rows(batch, whole=not self.training)
+        if rows is None:
+            raise RecordingError(
+                f"no transcript of a batch can be used ({batch.names[0]} and others): it is missing, cannot be"
+                " pronounced, or is not what the recording says; correct the transcripts"
+            )
         if self.training and rows.target.speaker is not None:
             noise = self.speaker_noise * torch.randn_like(rows.target.speaker)
             rows = replace(rows, target=replace(rows.target, speaker=rows.target.speaker + noise))
@@ -140,13 +149,9 @@ class TextTraining(AdversarialModule):
         means = {name: value.mean() for name, value in losses.items()}
         return TrainingPair(content, content, Condition(rows.target.lengths), means)
 
-    def _rows(self, batch: Batch, *, whole: bool) -> _Rows:
-        """Texts and scripts of the batch's recordings; of stretches of them, unless ``whole``.
-
-        Raises:
-            RecordingError: if no recording of the batch has a transcript that it may say.
-        """
-        hop, problem = self.spec.hop_length, "none has a transcript"
+    def _rows(self, batch: Batch, *, whole: bool) -> _Rows | None:
+        """Texts and scripts of the batch's recordings, or of stretches of them; None if no transcript can be used."""
+        hop = self.spec.hop_length
         found: list[tuple[TimedText, Script]] = []
         for audio, frames, text in zip(batch.audio, batch.lengths.tolist(), batch.texts or [], strict=False):
             if not text:
@@ -155,16 +160,10 @@ class TextTraining(AdversarialModule):
             script = self.scripts.script(recording)
             try:
                 timed = self.texts.timed(recording, text, script)
-            except LVCError as error:
-                problem = str(error)
+            except LVCError:  # it cannot be pronounced, or the recording says something else
                 continue
-            timed = timed if whole else with_breaks(cut(timed, self.segment))
-            found.append((timed, script))
-        if not found:
-            raise RecordingError(
-                f"no recording of a batch can be learned from: {problem} ({batch.names[0]} and others)"
-            )
-        return _together(found, self.device)
+            found.append((timed if whole else with_breaks(cut(timed, self.segment)), script))
+        return _together(found, self.device) if found else None
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
@@ -180,6 +179,8 @@ class TextTraining(AdversarialModule):
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log the errors of the averaged text encoder on whole recordings."""
         rows = self._rows(batch, whole=True)
+        if rows is None:
+            return
         with self.averaged():
             predicted = self.text_encoder.durations(rows.tokens, rows.lengths, rows.prompt)
             script = self.text_encoder(rows.tokens, rows.lengths, rows.prompt, durations=rows.durations)
@@ -254,8 +255,7 @@ def _loss_names(voice: VoiceModel, encoder: TextEncoder) -> set[str]:
 
 
 def _check(voice: VoiceModel, encoder: TextEncoder) -> None:
-    if voice.content_encoder is None:
-        raise ConfigurationError("model.voice has no content encoder: there is no content that text could give instead")
+    assert voice.content_encoder is not None
     if not any(p.requires_grad for p in encoder.parameters()):
         raise ConfigurationError(
             f"{type(encoder).__name__} cannot be trained: its pretrained weights are frozen; set finetune to train them"

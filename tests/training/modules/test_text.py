@@ -1,0 +1,225 @@
+"""Training of text encoders: steps from recordings with transcripts, the cache, resuming, and what is refused."""
+
+import csv
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import soundfile
+import torch
+
+from lightning_voiceclone.checkpoints.part_folder import load_part
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.data.batch import Batch
+from lightning_voiceclone.data.corpora import Table
+from lightning_voiceclone.data.datamodule import VoiceDataModule
+from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.networks.aligner import new_aligner
+from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
+from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.text.frontend import FrontEnd
+from lightning_voiceclone.training import aligned_texts
+from lightning_voiceclone.training.aligned_texts import AlignedTexts
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.recipes import TextModule
+from lightning_voiceclone.training.script_cache import ScriptCache, digest
+from lightning_voiceclone.training.step import StepSettings
+
+TEXTS = ["She had your suit.", "And a greasy wash", "in water, all year", "nobody knows", "some day", "we go"]
+WIDTHS = Dims(20, content=8, speaker=8, pitch=True, energy=True)
+SMALL = {"width": 64, "hidden": 32, "layers": 1, "frame_layers": 1}
+
+
+def half_rate_voice():
+    """A model whose content has half the features' frame rate, as the one that ships."""
+    torch.manual_seed(0)
+    encoder = TransformerContentEncoder(Dims(20), channels=8, width=64, hidden=32, layers=1, core=8, edge=2)
+    return small_voice(WIDTHS, content_encoder=encoder)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A voice, an aligner, and a table of recordings of three speakers; one of them is for validation."""
+    folder = tmp_path_factory.mktemp("text")
+    save_voice(half_rate_voice(), folder / "voice")
+    with (folder / "table.tsv").open("w") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(["path", "speaker", "text", "split"])
+        for number, text in enumerate(TEXTS):
+            soundfile.write(folder / f"{number}.wav", speech_like(1.2 + 0.1 * number, speaker=number % 3).audio, 16000)
+            writer.writerow([f"{number}.wav", f"s{number % 3}", text, "validation" if number % 3 == 2 else "train"])
+        soundfile.write(folder / "mute.wav", speech_like(1.0, speaker=0).audio, 16000)
+        writer.writerow(["mute.wav", "s0", "", "train"])
+    return folder
+
+
+def module(corpus, folder, **changes):
+    torch.manual_seed(0)
+    settings = {
+        "voice": str(corpus / "voice"), "text_encoder": partial(ParallelTextEncoder, **SMALL), "cache": str(folder),
+        "segment_seconds": 1.0, "weights": {"content": 1.0, "duration": 1.0, "pitch": 1.0, "energy": 0.1},
+        "optimizer": partial(torch.optim.AdamW, lr=1e-2), "steps": StepSettings(average=0.9),
+    }  # fmt: skip
+    return TextModule(**{**settings, **changes})
+
+
+def fitted(made, corpus, folder, ckpt_path=None, **changes):
+    settings = {
+        "accelerator": "cpu", "default_root_dir": folder, "logger": False, "enable_progress_bar": False,
+        "enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0,
+        "plugins": [WholeCheckpointIO()], "max_steps": 6, "check_val_every_n_epoch": 2,
+    }  # fmt: skip
+    trainer = pl.Trainer(**{**settings, **changes})
+    data = VoiceDataModule(Table, str(corpus / "table.tsv"), segment_seconds=3.0, batch_size=2, validation=None)
+    trainer.fit(made, datamodule=data, ckpt_path=ckpt_path)
+    return trainer
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.0)  # of an untrained model's content nothing is certain
+    monkeypatch.setenv("LVC_CACHE", str(tmp_path / "lvc"))
+
+
+@pytest.mark.slow
+def test_it_learns_and_its_checkpoint_is_a_part(corpus, tmp_path):
+    made = module(corpus, tmp_path)
+    trainer = fitted(made, corpus, tmp_path, max_steps=30)
+    assert {"validation/content", "validation/duration_ms", "validation/pitch_semitones"} <= set(
+        trainer.callback_metrics
+    )
+    after = {name: float(trainer.callback_metrics[f"train/{name}"]) for name in ("content", "duration")}
+    fresh = module(corpus, tmp_path)
+    first = fitted(fresh, corpus, tmp_path, max_steps=1).callback_metrics
+    assert after["content"] < 0.8 * float(first["train/content"])
+    assert after["duration"] < float(first["train/duration"])
+    trainer.save_checkpoint(tmp_path / "text.ckpt", weights_only=False)
+    part = load_part(tmp_path / "text.ckpt", "text_encoders")
+    tokens = torch.tensor([FrontEnd().pronounce("She had.").tokens])
+    with made.averaged(), torch.no_grad():
+        made.text_encoder.eval()
+        ours = made.text_encoder(tokens, torch.tensor([tokens.shape[1]]))
+    torch.testing.assert_close(part(tokens, torch.tensor([tokens.shape[1]])).content, ours.content)
+
+
+@pytest.mark.slow
+def test_resumed_training_equals_one_that_never_stopped(corpus, tmp_path):
+    whole = module(corpus, tmp_path / "a")
+    fitted(whole, corpus, tmp_path, max_steps=5)
+    half = module(corpus, tmp_path / "b")
+    trainer = fitted(half, corpus, tmp_path, max_steps=3)
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    resumed = module(corpus, tmp_path / "b")
+    fitted(resumed, corpus, tmp_path, max_steps=5, ckpt_path=str(tmp_path / "half.ckpt"))
+    for (name, ours), theirs in zip(resumed.state_dict().items(), whole.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+    assert torch.equal(resumed.texts.aligner.weight, whole.texts.aligner.weight)
+
+
+def audio(seconds=1.0, speaker=0):
+    samples = torch.from_numpy(speech_like(seconds, speaker=speaker).audio)
+    return samples[: len(samples) // 160 * 160]
+
+
+def test_scripts_are_those_of_the_model_and_are_stored(tmp_path):
+    voice = half_rate_voice()
+    scripts, recording = ScriptCache(voice, tmp_path), audio()
+    first = scripts.script(recording)
+    wanted = voice.script(recording, 16000)
+    for name in ("content", "f0", "voicing", "energy"):
+        torch.testing.assert_close(getattr(first, name), getattr(wanted, name), rtol=2e-3, atol=2e-3)
+    assert first.speaker.shape == (1, 8)
+    voice.content_encoder.forward = None  # must not be needed again
+    again = ScriptCache(half_rate_voice(), tmp_path).script(recording)
+    for name, value in first.tensors().items():
+        assert torch.equal(again.tensors()[name], value), name
+    assert len(list(scripts.folder.iterdir())) == 1
+
+
+def test_another_recording_or_model_has_another_file(tmp_path):
+    scripts = ScriptCache(half_rate_voice(), tmp_path)
+    scripts.script(audio())
+    scripts.script(-audio())
+    assert len(list(scripts.folder.iterdir())) == 2
+    other = half_rate_voice()
+    with torch.no_grad():
+        other.content_encoder.leave.bias[0] += 1
+    assert ScriptCache(other, tmp_path).folder != scripts.folder
+    assert digest(audio(), "a", "b") != digest(audio(), "ab")
+
+
+def test_a_damaged_file_is_computed_again(tmp_path):
+    scripts = ScriptCache(half_rate_voice(), tmp_path)
+    first = scripts.script(audio())
+    (path,) = scripts.folder.iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    assert torch.equal(scripts.script(audio()).content, first.content)
+
+
+def test_durations_are_stored_by_text_and_aligner(tmp_path):
+    voice = half_rate_voice()
+    scripts, texts = ScriptCache(voice, tmp_path), AlignedTexts(voice, tmp_path, FrontEnd())
+    assert not texts.trained
+    texts.train([(audio(1.5, speaker), "she had your suit") for speaker in range(3)], scripts)
+    assert texts.trained
+    script = scripts.script(audio(1.5))
+    timed = texts.timed(audio(1.5), "SHE HAD YOUR SUIT", script)
+    assert timed.stop <= 150
+    assert torch.equal(timed.tokens, texts.timed(audio(1.5), "she had your suit.", script).tokens)
+    assert len(list(tmp_path.glob("times-*/*"))) == 2
+    again = AlignedTexts(voice, tmp_path, FrontEnd())
+    again.load(texts.aligner.state_dict())
+    again.aligner.align = None  # must not be needed
+    assert torch.equal(again.timed(audio(1.5), "SHE HAD YOUR SUIT", script).durations, timed.durations)
+
+
+def test_a_recording_that_says_something_else_is_refused(tmp_path, monkeypatch):
+    voice = half_rate_voice()
+    scripts = ScriptCache(voice, tmp_path)
+    aligner = new_aligner(8 + 20, 100.0)
+    aligner.bias.fill_(-5.0)
+    aligner.bias[0] = 5.0  # all is silence
+    texts = AlignedTexts(voice, tmp_path, FrontEnd(), aligner)
+    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.25)
+    with pytest.raises(RecordingError, match="mean probability of 0.00"):
+        texts.timed(audio(), "she had", scripts.script(audio()))
+
+
+def test_a_corpus_without_transcripts_is_refused(corpus, tmp_path):
+    made = module(corpus, tmp_path)
+    with pytest.raises(ConfigurationError, match="no training recording has one"):
+        table = tmp_path / "table.tsv"
+        lines = [line.rsplit("\t", 2)[0] + "\t\t" + line.rsplit("\t", 1)[1]
+                 for line in (corpus / "table.tsv").read_text().splitlines()[1:]]  # fmt: skip
+        lines = [f"{corpus}{os.sep}{line}" for line in lines]
+        table.write_text("\n".join(["path\tspeaker\ttext\tsplit", *lines]) + "\n")
+        trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path,
+                             enable_model_summary=False, use_distributed_sampler=False, max_steps=1)  # fmt: skip
+        trainer.fit(made, datamodule=VoiceDataModule(Table, str(table), segment_seconds=3.0, validation=None))
+
+
+def test_a_batch_without_a_usable_transcript(corpus, tmp_path):
+    made = module(corpus, tmp_path)
+    batch = Batch(audio()[None], torch.tensor([100]), torch.zeros(1, 0), torch.zeros(1), ["s0/a@0.00"], 0, texts=[""])
+    with pytest.raises(RecordingError, match="no transcript of a batch can be used"):
+        made.make_pair(batch)
+    made.evaluate(batch, "validation")  # the last of a split may be such a one
+
+
+def test_what_cannot_work_is_refused(corpus, tmp_path):
+    with pytest.raises(ConfigurationError, match="no loss is called 'contents'"):
+        module(corpus, tmp_path, weights={"contents": 1.0})
+    with pytest.raises(ConfigurationError, match="gives 9 channels at 100 frames a second, but model.voice takes 8"):
+        module(corpus, tmp_path, text_encoder=lambda dims: ParallelTextEncoder(replace(dims, content=9), **SMALL))
+    with pytest.raises(ConfigurationError, match="is no trained aligner"):
+        module(corpus, tmp_path, aligner=str(Path(tmp_path / "none")))
+    save_voice(small_voice(Dims(20, noise=2)), tmp_path / "noise")
+    with pytest.raises(ConfigurationError, match="no content encoder"):
+        module(corpus, tmp_path, voice=str(tmp_path / "noise"))
+    assert load_voice(corpus / "voice").content_encoder is not None
