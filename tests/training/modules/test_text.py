@@ -1,7 +1,6 @@
 """Training of text encoders: steps from recordings with transcripts, the cache, resuming, and what is refused."""
 
 import csv
-import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -187,21 +186,19 @@ def test_a_recording_that_says_something_else_is_refused(tmp_path, monkeypatch):
     aligner.bias[0] = 5.0  # all is silence
     texts = AlignedTexts(voice, tmp_path, FrontEnd(), aligner)
     monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.25)
-    with pytest.raises(RecordingError, match="mean probability of 0.00"):
+    with pytest.raises(RecordingError, match=r"mean probability of 0\.00"):
         texts.timed(audio(), "she had", scripts.script(audio()))
 
 
 def test_a_corpus_without_transcripts_is_refused(corpus, tmp_path):
     made = module(corpus, tmp_path)
+    table = tmp_path / "table.tsv"
+    table.write_text(f"path\tspeaker\tsplit\n{corpus / '0.wav'}\ta\ttrain\n")
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path,
+                         enable_model_summary=False, use_distributed_sampler=False, max_steps=1)  # fmt: skip
+    data = VoiceDataModule(Table, str(table), segment_seconds=3.0, validation=None)
     with pytest.raises(ConfigurationError, match="no training recording has one"):
-        table = tmp_path / "table.tsv"
-        lines = [line.rsplit("\t", 2)[0] + "\t\t" + line.rsplit("\t", 1)[1]
-                 for line in (corpus / "table.tsv").read_text().splitlines()[1:]]  # fmt: skip
-        lines = [f"{corpus}{os.sep}{line}" for line in lines]
-        table.write_text("\n".join(["path\tspeaker\ttext\tsplit", *lines]) + "\n")
-        trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path,
-                             enable_model_summary=False, use_distributed_sampler=False, max_steps=1)  # fmt: skip
-        trainer.fit(made, datamodule=VoiceDataModule(Table, str(table), segment_seconds=3.0, validation=None))
+        trainer.fit(made, datamodule=data)
 
 
 def test_a_batch_without_a_usable_transcript(corpus, tmp_path):
@@ -215,7 +212,7 @@ def test_a_batch_without_a_usable_transcript(corpus, tmp_path):
 def test_what_cannot_work_is_refused(corpus, tmp_path):
     with pytest.raises(ConfigurationError, match="no loss is called 'contents'"):
         module(corpus, tmp_path, weights={"contents": 1.0})
-    with pytest.raises(ConfigurationError, match="gives 9 channels at 100 frames a second, but model.voice takes 8"):
+    with pytest.raises(ConfigurationError, match="gives 9 channels at 100 frames a second"):
         module(corpus, tmp_path, text_encoder=lambda dims: ParallelTextEncoder(replace(dims, content=9), **SMALL))
     with pytest.raises(ConfigurationError, match="is no trained aligner"):
         module(corpus, tmp_path, aligner=str(Path(tmp_path / "none")))
