@@ -72,9 +72,9 @@ def judged(options):
             case = Case(pair.case, source, reference, made, RATE, pair.transcript)
             found = panel.measure(case, METRICS)
             length = len(made) / RATE
-            results[system].append((*panel.metrics["wer"].score(case), found["scores"].get("similarity_reference", np.nan),
-                                    found["scores"].get("dnsmos_ovrl", np.nan), length / (len(source) / RATE),
-                                    seconds / length))  # fmt: skip
+            scores = [found["scores"].get(name, np.nan) for name in ("similarity_reference", "dnsmos_ovrl")]
+            errors = panel.metrics["wer"].score(case)
+            results[system].append((*errors, *scores, length / (len(source) / RATE), seconds / length))
             if options.output:
                 options.output.mkdir(parents=True, exist_ok=True)
                 write_audio(options.output / f"{number:02d}-{system.replace(' ', '-')}.wav", made, RATE)

@@ -21,11 +21,14 @@ import yaml
 from forks import Fork, completed
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
-from lightning_voiceclone.checkpoints.voice_folder import load_voice
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.training import _claim, _keep_quiet
 from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.training import aligned_texts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {
@@ -91,7 +94,7 @@ def test_recipes_resolve(recipe, capsys):
     base = ["--config", str(REPOSITORY / "recipes" / OVERLAYS[recipe.stem])] if recipe.stem in OVERLAYS else []
     skip_without_its_plugin(recipe.stem)
     settings = printed_config(capsys, *base, "--config", str(recipe))["model"]["init_args"]
-    made = next(settings[name] for name in ("generator", "vocoder", "encoder") if name in settings)
+    made = next(settings[name] for name in ("generator", "vocoder", "encoder", "text_encoder") if name in settings)
     assert made["class_path"].rsplit(".", 1)[-1] in {plugin.name for plugin in registry.installed()}
 
 
@@ -127,6 +130,34 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
     weights = [value for key, value in last["state_dict"].items() if key.startswith(trained)]
     assert weights
     assert all(bool(torch.isfinite(value).all()) for value in weights)
+
+
+@pytest.mark.slow
+def test_a_text_encoder_trains_and_a_voice_gets_it(folder, monkeypatch, capsys):
+    monkeypatch.setenv("LVC_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.0)  # of an untrained model's content nothing is certain
+    save_voice(small_voice(Dims(20, content=4, speaker=8, pitch=True, energy=True)), folder / "voice")
+    rows = ["path\tspeaker\ttext\tsplit"]
+    for number, text in enumerate(("we go", "nobody knows", "in water", "some day")):
+        soundfile.write(folder / f"{number}.wav", speech_like(1.3, speaker=number).audio, 16000)
+        rows.append(f"{number}.wav\ts{number}\t{text}\t{'validation' if number == 3 else 'train'}")
+    (folder / "table.tsv").write_text("\n".join(rows) + "\n")
+    recipe = [
+        "--config", str(REPOSITORY / "recipes/text_small.yaml"), "--data.root", "table.tsv", "--data.validation",
+        "null", "--data.segment_seconds", "2", "--data.batch_size", "2", "--model.voice", "voice",
+        "--model.text_encoder.width", "64", "--model.text_encoder.hidden", "32", "--model.text_encoder.layers", "1",
+        "--trainer.enable_progress_bar", "false", "--trainer.val_check_interval", "1",
+    ]  # fmt: skip
+    assert main(["fit", *recipe, "--trainer.max_steps", "2"]) == 0
+    last = folder / "runs/text_small/version_0/checkpoints/last.ckpt"
+    assert f"--text-encoder {last.relative_to(folder)}" in capsys.readouterr().out
+    assert main(["fit", *recipe, "--trainer.max_steps", "4", "--ckpt_path", "last"]) == 0
+    metrics = (folder / "runs/text_small/version_1/metrics.csv").read_text()
+    assert "validation/duration_ms" in metrics
+    assert main(["save", "voice", "--text-encoder", str(last), "--output", "speaking"]) == 0
+    assert load_voice(folder / "speaking").text_encoder.channels == 4
+    assert main(["save", str(last), "--bits", "8", "--output", "text"]) == 0
+    assert load_part(folder / "text", "text_encoders").channels == 4
 
 
 @pytest.mark.slow
