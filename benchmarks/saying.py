@@ -72,7 +72,7 @@ def judged(options):
             case = Case(pair.case, source, reference, made, RATE, pair.transcript)
             found = panel.measure(case, METRICS)
             length = len(made) / RATE
-            scores = [found["scores"].get(name, np.nan) for name in ("similarity_reference", "dnsmos_ovrl")]
+            scores = [found["scores"].get(name, [np.nan])[0] for name in ("similarity_reference", "dnsmos_ovrl")]
             errors = panel.metrics["wer"].score(case)
             results[system].append((*errors, *scores, length / (len(source) / RATE), seconds / length))
             if options.output:

@@ -15,7 +15,8 @@ from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, 
 from lightning_voiceclone.core.description_checks import check_roles
 from lightning_voiceclone.errors import ConfigurationError
 
-TRAINED = {"voice": "a model", "vocoder": "a vocoder", "student.encoder": "an encoder"}
+TRAINED = {"voice": "a model", "vocoder": "a vocoder", "student.encoder": "an encoder",
+           "text_encoder": "a text encoder"}  # fmt: skip
 COMPARED = ("state_dict", "optimizer_states", "lr_schedulers", "global_step")
 
 
@@ -84,7 +85,7 @@ def contents(name: str) -> Contents:
     state = {key: value.shape for key, value in state_of(file).items() if isinstance(value, StoredTensor)}
     role = "voice" if "voice" in file.values else part_folder.role_of(file.values)
     if role is None:
-        raise ConfigurationError(f"{path} holds no model, vocoder or encoder; name a checkpoint of lvc fit")
+        raise ConfigurationError(f"{path} holds no model, vocoder, encoder or text encoder; name a checkpoint of lvc fit")
     shapes = trained_weights(state, role)
     description = file.values[role]
     parts = _parts(description, shapes)

@@ -91,7 +91,7 @@ def test_counters_and_paths_of_runs_are_no_difference(written, capsys):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda values: values.pop("voice"), "holds no model, vocoder or encoder"),
+    (lambda values: values.pop("voice"), "holds no model, vocoder, encoder or text encoder"),
     (lambda values: values.update(optimizer_states=3), "does not describe what was trained"),
     (lambda values: values.pop("state_dict"), "it has no weights by name"),
 ])  # fmt: skip
