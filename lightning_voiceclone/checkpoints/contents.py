@@ -85,7 +85,9 @@ def contents(name: str) -> Contents:
     state = {key: value.shape for key, value in state_of(file).items() if isinstance(value, StoredTensor)}
     role = "voice" if "voice" in file.values else part_folder.role_of(file.values)
     if role is None:
-        raise ConfigurationError(f"{path} holds no model, vocoder, encoder or text encoder; name a checkpoint of lvc fit")
+        raise ConfigurationError(
+            f"{path} holds no model, vocoder, encoder or text encoder; name a checkpoint of lvc fit"
+        )
     shapes = trained_weights(state, role)
     description = file.values[role]
     parts = _parts(description, shapes)
