@@ -12,7 +12,7 @@ SPEECH ?= ../shared/speech
 BENCH := $(BIN)/python -W ignore benchmarks
 RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
 
-.PHONY: help demo test test-fast lint benchmarks clean
+.PHONY: help demo test test-fast lint site benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,8 +20,9 @@ help:
 	@echo "make test    run every test (13 minutes on two quiet cores)"
 	@echo "make test-fast   run the tests that take little (a minute and a half)"
 	@echo "make lint    check style and types"
+	@echo "make site    build the documentation site into site/; a warning is an error"
 	@echo "make benchmarks   print the figures of docs/results.md (some hours; speech in SPEECH=$(SPEECH))"
-	@echo "make clean   remove .venv, demo and caches"
+	@echo "make clean   remove .venv, demo, site and caches"
 	@echo "PYTHON=python3.12 make ... chooses the interpreter that .venv is made with"
 
 demo: .venv/.installed-demo
@@ -40,6 +41,9 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 benchmarks: .venv/.installed-judges
 	$(BENCH)/features.py
@@ -61,7 +65,7 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/ablations.py --speech $(SPEECH) --output runs/ablations --only
 
 clean:
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo site .pytest_cache .mypy_cache .ruff_cache
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -79,6 +83,11 @@ clean:
 .venv/.installed-dev: pyproject.toml $(wildcard plugins/*/pyproject.toml) | .venv/.made
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[$(EXTRAS)]" $(PLUGINS:%=-e ./plugins/%)
 	@touch .venv/.installed-demo $@
+
+# Beside the tests' tools: the site's own packages are small, and ruff lays out its signatures.
+.venv/.installed-docs: .venv/.installed-dev
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[$(EXTRAS),docs]"
+	@touch $@
 
 # The judges need a C compiler: webrtcvad and pesq have no wheels.
 .venv/.installed-judges: .venv/.installed-dev

@@ -54,7 +54,7 @@ logger = logging.getLogger("lightning_voiceclone")
 class Audio(NamedTuple):
     """Mono audio. Any pair of samples and rate is accepted where an ``Audio`` is.
 
-    Args:
+    Attributes:
         samples: (N,) in [-1, 1], a tensor or a numpy array; (channels, N) is mixed down when it is read in.
         sample_rate: in Hz.
     """
