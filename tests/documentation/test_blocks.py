@@ -131,22 +131,6 @@ CHECKS = {"lvc": check_lvc, "pip": check_pip, "make": check_make, "python": chec
           "lvc-runtime": check_runtime}  # fmt: skip
 
 
-@pytest.mark.parametrize("block", SHELL, ids=str)
-def test_commands_are_accepted(block, read_only, folder):
-    for program, *words in block.commands:
-        if same([program, *words]) in READ:
-            continue
-        needed = {module for recipe, module in TRAINED_BY.items() if any(recipe in word for word in words)}
-        if program in SHELL_WORDS or any(importlib.util.find_spec(module) is None for module in needed):
-            continue
-        assert program in CHECKS, f"{block}: {program} is no program whose commands are checked"
-        try:
-            CHECKS[program](words)
-        except LVCError as error:
-            pytest.fail(f"{block}: {program} {' '.join(words)}: {error}")
-        READ.add(same([program, *words]))
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A working directory that has what commands of the pages name."""
@@ -197,6 +181,23 @@ def test_python_of_a_page_runs_in_its_order(page, recordings, capsys):
     for block in PYTHON:
         if block.page == page:
             execute(block.text, f"{page}:{block.line}", namespace)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_commands_are_accepted(block, read_only, folder):
+    for program, *words in block.commands:
+        if same([program, *words]) in READ:
+            continue
+        needed = {module for recipe, module in TRAINED_BY.items() if any(recipe in word for word in words)}
+        if program in SHELL_WORDS or any(importlib.util.find_spec(module) is None for module in needed):
+            continue
+        assert program in CHECKS, f"{block}: {program} is no program whose commands are checked"
+        try:
+            CHECKS[program](words)
+        except LVCError as error:
+            pytest.fail(f"{block}: {program} {' '.join(words)}: {error}")
+        READ.add(same([program, *words]))
 
 
 def test_data_in_blocks_can_be_read():
