@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Script
-from lightning_voiceclone.voice.prosody import median_f0
+from lightning_voiceclone.features.prosody import median_f0
 
 RENDERINGS = 4  # at most, beside that of the script as it is
 ENOUGH = 0.1  # semitones

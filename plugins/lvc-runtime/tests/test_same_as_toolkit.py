@@ -13,13 +13,12 @@ from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.core.chunks import Stage
 from lightning_voiceclone.core.streaming import Context as TorchContext
 from lightning_voiceclone.features.filterbank import mel_filterbank
-from lightning_voiceclone.features.prosody import VOICED, Energy, Pitch
+from lightning_voiceclone.features.prosody import VOICED, Energy, Pitch, median_f0
 from lightning_voiceclone.features.spectral import MFCC, STFT, MelSpectrogram
 from lightning_voiceclone.inference.level import RunningLevel
 from lightning_voiceclone.inference.long_source import LongSource
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.voice.guidance import extrapolate
-from lightning_voiceclone.voice.prosody import median_f0
 from lightning_voiceclone.voice.statistics import RunningStatistics
 from lightning_voiceclone.voice.tempo import Tempo
 
