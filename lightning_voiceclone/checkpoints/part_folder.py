@@ -189,6 +189,11 @@ def _shipped(part: Part) -> Path:
     return Path(str(resources.files(package).joinpath(folder)))
 
 
+def ships(part: Part, pretrained: str) -> bool:
+    """Whether a part's pretrained weights are those of its package, "default" or others by name, and not of a path."""
+    return pretrained == "default" or (part.shipped is not None and _named(part, pretrained) != Path(pretrained))
+
+
 def _named(part: Part, pretrained: str) -> Path:
     """A path, or weights of that name beside the default ones, where there is no such path."""
     path = Path(pretrained)

@@ -12,6 +12,7 @@ import yaml
 from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.build_limits import limited
 from lightning_voiceclone.checkpoints.external_weights import all_weights, check_weights, describe_with_weights
+from lightning_voiceclone.checkpoints.part_folder import ships
 from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, read_folder, state_of, trained_weights
 from lightning_voiceclone.checkpoints.storage_bits import quantize_storage
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
@@ -27,7 +28,8 @@ from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
-SHIPPED = Path(__file__).parents[1] / "weights" / "voice"
+WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
+SHIPPED = {"default": WEIGHTS_FOLDER / "voice", "text": WEIGHTS_FOLDER / "voice_text"}  # models, by name
 
 
 def describe_voice(voice: VoiceModel) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
         weights = dict(voice.state_dict())
         description = describe_voice(voice)
         for role, part in description["parts"].items():
-            if "sha256" in part and part["arguments"].get("pretrained", "default") != "default":
+            if "sha256" in part and not ships(getattr(voice, role), part["arguments"].get("pretrained", "default")):
                 weights |= {f"{role}.{name}": tensor for name, tensor in all_weights(getattr(voice, role)).items()}
                 part["arguments"]["pretrained"] = None
                 del part["sha256"]
@@ -127,15 +129,15 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
 
 
 def voice_path(name: str | Path) -> Path:
-    """Path of a model: "default" is the one that ships, anything else a path."""
-    return SHIPPED if str(name) == "default" else Path(name)
+    """Path of a model: "default" is the one that ships, "text" the one that speaks text, anything else a path."""
+    return SHIPPED.get(str(name), Path(name))
 
 
 def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None = None) -> VoiceModel:
     """Load a model from a folder, or from a training checkpoint (its averaged weights if it has them).
 
     Args:
-        path: of the folder or checkpoint; "default" for the one that ships.
+        path: of the folder or checkpoint; "default" for the one that ships, "text" for the one that speaks text.
         vocoder: makes another one for the model's features (as ``vocoder_choice.chosen`` does); the model's own is
             then not built and need not be installed. None for the model's own.
 
