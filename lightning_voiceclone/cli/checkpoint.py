@@ -56,11 +56,15 @@ def _lines(made: "Contents") -> list[str]:
         rates = ", ".join(f"{rate:.3g}" for rate in training["learning_rates"])
         lines.append(f"step {training['step']}, epoch {training['epoch']}; learning rates {rates}")
     if training.get("best") is not None:
-        lines.append(f"{printable(training['monitor'])}: {training['current']:.4g}, at best {training['best']:.4g}"
+        lines.append(f"{printable(training['monitor'])}: {_figure(training['current'])}, at best {training['best']:.4g}"
                      f" ({printable(training['best_path'])})")  # fmt: skip
     rows = [[part.role, part.name, part.package, part.version, _weights(part.weights, part.sha256)]
             for part in made.parts]  # fmt: skip
     return [*lines, "", table([HEADING, *([printable(cell) for cell in row] for row in rows)])]
+
+
+def _figure(value: float | None) -> str:
+    return "not measured since it was resumed" if value is None else f"{value:.4g}"
 
 
 def _weights(count: int, sha256: str | None) -> str:

@@ -69,8 +69,14 @@ def option_words(overrides: Mapping[str, Any]) -> list[str]:
 
 def _written(value: Any) -> str:
     """A value as the command line takes it."""
-    if isinstance(value, Path) or (isinstance(value, str) and yaml.safe_load(value or "''") == value):
+    if isinstance(value, Path):
         return str(value)
+    if isinstance(value, str):
+        try:
+            plain = value != "" and yaml.safe_load(value) == value
+        except yaml.YAMLError:
+            plain = False
+        return value if plain else json.dumps(value)
     return json.dumps(value)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import hashlib
-import shutil
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +60,11 @@ def run(argv: list[str]) -> int:
     from lightning_voiceclone.training.search_space import read_space
 
     check_range("--trials", options.trials, 1, 1_000_000)
+    check_range("--seed", options.seed, 0, 1_000_000)
+    if "LOCAL_RANK" in os.environ:  # Lightning starts further processes of a training by repeating the command
+        raise ConfigurationError(
+            "lvc tune trains a trial in one process; leave trainer.devices at 1, and start lvc tune once a device"
+        )
     path = options.space if options.space.exists() else find_recipe(str(options.space))
     space = read_space(path)
     space = replace(space, metric=options.metric or space.metric, goal=options.goal or space.goal)
@@ -115,21 +120,36 @@ def _train(
     from lightning_voiceclone.cli.train import option_words
     from lightning_voiceclone.cli.training import run_cli
     from lightning_voiceclone.errors import LVCError
-    from lightning_voiceclone.training.search import FOLDER, Outcome, Watch
+    from lightning_voiceclone.training.search import FOLDER, REPORTED, Outcome, Watch
 
     folder = output / trial.user_attrs[FOLDER]
     words = ["fit", *(word for recipe in recipes for word in ("--config", str(recipe))), *others]
     words += [*option_words(settings), f"--trainer.default_root_dir={folder}"]
-    if any(folder.rglob("*.ckpt")):
+    if REPORTED in trial.user_attrs and any(folder.rglob("*.ckpt")):
         words.append("--ckpt_path=last")
     watch = Watch(trial, space.metric, space.goal)
     try:
         cli = run_cli(words, [watch])
     except LVCError as error:
         return str(error)
-    for config in folder.rglob("config.yaml"):
-        shutil.copyfile(config, output / f"{trial.user_attrs[FOLDER]}.yaml")
+    except Exception as error:  # of a device, a library or a plugin: the next trial may do
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    _write_recipe(folder)
     return Outcome(watch.best, watch.pruned, cli.interrupted)
+
+
+def _write_recipe(folder: Path) -> None:
+    """Write what a trial ran, without the checkpoint that it went on from, as a recipe beside its folder."""
+    import yaml
+
+    from lightning_voiceclone.utils.files import atomic_file
+
+    newest = max(folder.rglob("config.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    settings = yaml.safe_load(newest.read_text("utf-8"))
+    settings["ckpt_path"] = None
+    settings["trainer"]["default_root_dir"] = None
+    with atomic_file(folder.with_name(f"{folder.name}.yaml")) as temporary:
+        temporary.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def _result(ended: Any, metric: str) -> str:

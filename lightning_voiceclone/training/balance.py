@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-EVERY = 10  # steps from one measurement to the next, which costs a backward pass from the losses to the output
+EVERY = 10  # steps of the generator from one measurement to the next, which costs a backward pass to the output
 WITHOUT = -1  # norm and count of a loss whose gradient does not reach the output
 
 
@@ -14,9 +14,9 @@ class LossBalancer(nn.Module):
 
     The scale of a loss is its share (its weight over the sum of weights) over a moving average of its gradient's norm,
     so that the shares add up to 1 (EnCodec, Défossez et al. 2022, section 3.4, where gradients themselves are scaled
-    in each step). Norms are measured every ``EVERY`` steps, and where a loss appears for the first time; they are
-    buffers, so that checkpoints contain them. A loss of which no gradient reaches the output (the divergence of
-    VAEGenerator) keeps its weight.
+    in each step). Norms are measured every ``EVERY`` steps of the generator, and where a loss appears for the first
+    time; they are buffers, so that checkpoints contain them. A loss of which no gradient reaches the output (the
+    divergence of VAEGenerator) keeps its weight.
 
     Args:
         weights: of the losses, by name.
@@ -25,30 +25,31 @@ class LossBalancer(nn.Module):
 
     norms: Tensor
     counts: Tensor
+    since: Tensor
 
     def __init__(self, weights: Mapping[str, float], decay: float):
         super().__init__()
         self.weights, self.decay = dict(sorted(weights.items())), decay
         self.register_buffer("norms", torch.zeros(len(weights)))
         self.register_buffer("counts", torch.zeros(len(weights), dtype=torch.long))
+        self.register_buffer("since", torch.tensor(0))  # steps since norms were measured
         self._measured: tuple[Tensor, Tensor] | None = None
         self.shares: dict[str, Tensor] = {}
 
     def scales(
-        self, losses: Mapping[str, Tensor], output: Tensor, step: int, mean: Callable[[Tensor], Tensor] | None = None
+        self, losses: Mapping[str, Tensor], output: Tensor, mean: Callable[[Tensor], Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Factor of each loss, a scalar.
 
         Args:
             losses: those of this step, by name; each a scalar with gradient.
             output: of the generator; all losses but those of its own come from it.
-            step: its number, which decides whether norms are measured.
             mean: over processes, of a tensor; None for one process.
         """
         norms, counts = self.norms, self.counts
         present = [index for index, name in enumerate(self.weights) if name in losses]
         self._measured, self.shares = None, {}
-        due = step % EVERY == 0 or bool((counts[present] == 0).any())
+        due = not 0 < int(self.since) < EVERY or bool((counts[present] == 0).any())
         if due:
             found = self._gradients(losses, output)
             if mean is not None:
@@ -68,7 +69,9 @@ class LossBalancer(nn.Module):
 
     def accept(self) -> None:
         """Keep what the last step measured, once it is certain that the step is not taken back."""
+        self.since.add_(1)
         if self._measured is not None:
+            self.since.fill_(1)
             self.norms.copy_(self._measured[0])
             self.counts.copy_(self._measured[1])
             self._measured = None

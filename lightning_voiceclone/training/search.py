@@ -115,7 +115,7 @@ def _optuna() -> Any:
 
 
 def take_up(study: Any) -> int:
-    """Have trials tried again whose process has ended without a result; returns how many.
+    """Have trials tried again, with their training, whose process has ended without a result; returns how many.
 
     Those of other machines are left alone: whether their processes live cannot be known here.
     """
@@ -126,7 +126,10 @@ def take_up(study: Any) -> int:
         host, _, process = str(trial.user_attrs.get(OWNER, "")).rpartition(":")
         if not host or host != socket.gethostname() or _lives(int(process)):
             continue
-        study.tell(trial.number, state=TrialState.FAIL)
+        try:
+            study.tell(trial.number, state=TrialState.FAIL)
+        except ValueError:  # another process that was started meanwhile has it
+            continue
         kept = {FOLDER: trial.user_attrs[FOLDER], REPORTED: trial.intermediate_values}
         study.enqueue_trial(trial.params, user_attrs=kept)
         count += 1
@@ -149,11 +152,11 @@ def next_trial(study: Any, space: SearchSpace, seed: int) -> tuple[Any, dict[str
     """The next trial and its settings, by option. Equal histories and seeds give equal settings."""
     optuna = _optuna()
     number = len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(seed=1_000_003 * seed + number, constant_liar=True)
+    study.sampler = optuna.samplers.TPESampler(seed=(1_000_003 * seed + number) % 2**32, constant_liar=True)
     trial = study.ask()
     settings = {name: parameter.of(name, trial) for name, parameter in space.parameters.items()}
     if FOLDER not in trial.user_attrs:
-        trial.set_user_attr(FOLDER, f"trial_{trial.number:03d}")
+        trial.set_user_attr(FOLDER, f"{study.study_name}/trial_{trial.number:03d}")
     trial.set_user_attr(OWNER, f"{socket.gethostname()}:{os.getpid()}")
     for step, value in trial.user_attrs.get(REPORTED, {}).items():
         trial.report(value, int(step))

@@ -108,4 +108,6 @@ def _parameter(place: str, given: Any) -> Parameter:
     if kind == "log_uniform_values" and low <= 0:
         raise ConfigurationError(f"{place}: min is {low}, but log_uniform_values needs more than 0")
     step = given.get("q", 1.0) if kind == "q_uniform" else None
+    if step is not None and (not _number(step) or step <= 0):
+        raise ConfigurationError(f"{place}: q is {step!r}; it must be a number above 0")
     return Parameter(kind, low=low, high=high, step=step)

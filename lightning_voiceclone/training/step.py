@@ -68,7 +68,7 @@ class TrainingPair:
         fake: the generator's output, of the same shape, with gradients.
         condition: input of the generator.
         losses: the generator's own losses by name, each a scalar, not weighted yet.
-        output: (B, F, T) of the generator, where gradients of losses are compared; None if it is ``fake``.
+        output: (B, F, T) or (B, N) of the generator, where gradients of losses are compared; None if it is ``fake``.
         unpaired: number of first rows whose fake has no matching real, so that no distance between them is a loss.
     """
 

@@ -54,6 +54,14 @@ def test_it_shows_step_figures_and_each_part_with_its_weights(written, checkpoin
     assert next(part for part in made["parts"] if part["role"] == "generator")["weights"] == count > 0
 
 
+def test_a_figure_that_was_not_measured_since_a_resume(written, capsys):
+    def resumed(values):
+        values["callbacks"]["ModelCheckpoint"]["current_score"] = None
+
+    assert run([written("a.ckpt", resumed)]) == 0
+    assert "validation/mel_l1: not measured since it was resumed, at best 0.5" in capsys.readouterr().out
+
+
 def test_it_shows_folders(capsys):
     assert run(["default", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)

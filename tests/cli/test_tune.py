@@ -11,6 +11,7 @@ from forks import Fork
 import lightning_voiceclone as lvc
 from lightning_voiceclone.checkpoints.checkpoint_file import CheckpointFile
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.cli.train import option_words
 from lightning_voiceclone.errors import ConfigurationError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -53,6 +54,22 @@ def test_train_is_fit(corpus_folder, folder):
         lvc.train(RECIPE, {"model.generator.widht": 3})
 
 
+def test_what_a_search_refuses(corpus_folder, folder, capsys, monkeypatch):
+    pytest.importorskip("optuna", reason="a search needs Optuna")
+    assert main(words(corpus_folder, "--seed", "-1")) == 2
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert main(words(corpus_folder)) == 2
+    err = capsys.readouterr().err
+    assert "--seed is -1" in err
+    assert "trains a trial in one process" in err
+
+
+@pytest.mark.parametrize("value", ["@corpus", "*x", "%x", "a: b: c", "1", "null", "", "plain name"])
+def test_any_text_is_a_value(value):
+    (word,) = option_words({"data.root": value})
+    assert yaml.safe_load(word.removeprefix("--data.root=")) == value
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX only")
 def test_a_killed_search_goes_on_with_its_training(corpus_folder, folder, capsys):
@@ -60,7 +77,7 @@ def test_a_killed_search_goes_on_with_its_training(corpus_folder, folder, capsys
     arguments = words(corpus_folder, "--trials", "1", "--trainer.max_steps=16", "--trainer.val_check_interval=4")
     with Fork(lambda: main(arguments), folder) as run:
         deadline = time.monotonic() + 200
-        while not list(folder.glob("tune/trial_000/**/step*.ckpt")) and time.monotonic() < deadline:
+        while not list(folder.glob("tune/librispeech/trial_000/**/step*.ckpt")) and time.monotonic() < deadline:
             assert run.returncode is None
             time.sleep(0.02)
         run.send_signal(signal.SIGKILL)
@@ -69,12 +86,14 @@ def test_a_killed_search_goes_on_with_its_training(corpus_folder, folder, capsys
     out = capsys.readouterr().out
     assert "1 trials whose process ended are tried again" in out
     assert "trial 1: validation/mel_l1" in out
-    runs = sorted(folder.glob("tune/trial_000/runs/librispeech/version_*"))
+    runs = sorted(folder.glob("tune/librispeech/trial_000/runs/librispeech/version_*"))
     assert [run.name for run in runs] == ["version_0", "version_1"]
     assert CheckpointFile(runs[1] / "checkpoints/last.ckpt").values["global_step"] == 16
     first = (runs[1] / "metrics.csv").read_text().splitlines()
     steps = [int(line.split(",")[first[0].split(",").index("step")]) for line in first[1:]]
     assert min(steps) > 3  # it did not begin anew
+    recipe = yaml.safe_load((folder / "tune/librispeech/trial_000.yaml").read_text())
+    assert (recipe["ckpt_path"], recipe["trainer"]["max_steps"]) == (None, 16)
     assert main([*arguments, "--trainer.max_epochs=2"]) == 2
     assert "has another options" in capsys.readouterr().err
 
@@ -84,9 +103,12 @@ def test_a_search_writes_recipes_that_run_alone(corpus_folder, folder, capsys):
     pytest.importorskip("optuna", reason="a search needs Optuna")
     assert main(words(corpus_folder, "--trials", "2")) == 0
     out = capsys.readouterr().out
-    assert "the best: lvc fit --config tune/trial_00" in out
-    rates = [yaml.safe_load((folder / f"tune/trial_00{n}.yaml").read_text())["model"]["init_args"] for n in (0, 1)]
+    assert "the best: lvc fit --config tune/librispeech/trial_00" in out
+    rates = [
+        yaml.safe_load((folder / f"tune/librispeech/trial_00{n}.yaml").read_text())["model"]["init_args"]
+        for n in (0, 1)
+    ]
     assert rates[0]["generator_optimizer"] != rates[1]["generator_optimizer"]
-    assert lvc.train("tune/trial_001.yaml", {"trainer.default_root_dir": "again"}).step == 4
+    assert lvc.train("tune/librispeech/trial_001.yaml", {"trainer.default_root_dir": "again"}).step == 4
     assert main(words(corpus_folder, "--trials", "2")) == 0  # nothing is left to do
     assert "trial 2" not in capsys.readouterr().out

@@ -17,10 +17,10 @@ def fitted(steps=200, factor=1.0, balancer=None):
     layer, balancer = nn.Linear(6, 6), balancer or LossBalancer(WEIGHTS, 0.9)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-4)
     shares = []
-    for step in range(steps):
+    for _ in range(steps):
         output = layer(torch.randn(8, 6))
         losses = {"near": factor * (output - 2).abs().mean(), "smooth": output.diff().square().mean()}
-        factors = balancer.scales(losses, output, step)
+        factors = balancer.scales(losses, output)
         sum(factors[name] * loss for name, loss in losses.items()).backward()
         balancer.accept()
         optimizer.step()
@@ -42,7 +42,7 @@ def test_shares_are_those_of_the_weights_whatever_the_scale_of_a_loss():
 def test_the_first_step_by_hand():
     balancer, output = LossBalancer(WEIGHTS, 0.9), torch.zeros(4, requires_grad=True)
     losses = {"near": (output * 3).sum(), "smooth": (output * torch.tensor([0.0, 0.0, 0.0, 0.5])).sum()}
-    factors = balancer.scales(losses, output, 0)
+    factors = balancer.scales(losses, output)
     assert float(factors["near"]) == pytest.approx(0.25 / math.sqrt(4 * 9))
     assert float(factors["smooth"]) == pytest.approx(0.75 / 0.5)
     assert balancer.counts.tolist() == [0, 0]
@@ -54,7 +54,7 @@ def test_the_first_step_by_hand():
 def test_norms_are_measured_now_and_then_and_averaged():
     balancer, output = LossBalancer({"near": 1.0}, 0.75), torch.zeros(1, requires_grad=True)
     for step in range(2 * EVERY + 1):
-        balancer.scales({"near": (step + 1) * output.sum()}, output, step)
+        balancer.scales({"near": (step + 1) * output.sum()}, output)
         balancer.accept()
     first, second, third = 1, EVERY + 1, 2 * EVERY + 1
     assert balancer.counts.tolist() == [3]
@@ -63,19 +63,19 @@ def test_norms_are_measured_now_and_then_and_averaged():
 
 def test_a_loss_that_comes_later_is_measured_when_it_comes():
     balancer, output = LossBalancer(WEIGHTS, 0.9), torch.zeros(1, requires_grad=True)
-    factors = balancer.scales({"near": 2 * output.sum()}, output, 0)
+    factors = balancer.scales({"near": 2 * output.sum()}, output)
     assert {name: float(factor) for name, factor in factors.items()} == {"near": 0.5}  # alone it has the whole share
     balancer.accept()
-    factors = balancer.scales({"near": 2 * output.sum(), "smooth": 4 * output.sum()}, output, 3)
+    factors = balancer.scales({"near": 2 * output.sum(), "smooth": 4 * output.sum()}, output)
     assert {name: float(factor) for name, factor in factors.items()} == {"near": 0.125, "smooth": 0.1875}
 
 
 def test_a_loss_that_does_not_reach_the_output_keeps_its_weight():
     balancer, output = LossBalancer({"kl": 0.01, "near": 1.0}, 0.9), torch.zeros(1, requires_grad=True)
     elsewhere = torch.ones(1, requires_grad=True)
-    for step in range(2):
+    for _ in range(2):
         losses = {"kl": elsewhere.sum(), "near": 5 * output.sum()}
-        factors = balancer.scales(losses, output, step)
+        factors = balancer.scales(losses, output)
         balancer.accept()
         assert float(factors["kl"]) == pytest.approx(0.01)
         assert float(factors["near"]) == pytest.approx(0.2)
@@ -84,9 +84,9 @@ def test_a_loss_that_does_not_reach_the_output_keeps_its_weight():
 
 def test_a_gradient_of_zero_has_no_scale():
     balancer, output = LossBalancer({"near": 1.0}, 0.9), torch.zeros(1, requires_grad=True)
-    assert float(balancer.scales({"near": 0 * output.sum()}, output, 0)["near"]) == 0
+    assert float(balancer.scales({"near": 0 * output.sum()}, output)["near"]) == 0
     balancer.accept()
-    assert float(balancer.scales({"near": 4 * output.sum()}, output, 1)["near"]) == pytest.approx(0.25)
+    assert float(balancer.scales({"near": 4 * output.sum()}, output)["near"]) == pytest.approx(0.25)
 
 
 def test_a_state_that_is_loaded_goes_on_in_the_same_way():
@@ -95,5 +95,5 @@ def test_a_state_that_is_loaded_goes_on_in_the_same_way():
     again.load_state_dict(whole.state_dict())
     output = torch.ones(3, requires_grad=True)
     losses = {"near": output.sum(), "smooth": output.square().sum()}
-    for name, factor in whole.scales(losses, output, 25).items():
-        assert torch.equal(factor, again.scales(losses, output, 25)[name])
+    for name, factor in whole.scales(losses, output).items():
+        assert torch.equal(factor, again.scales(losses, output)[name])

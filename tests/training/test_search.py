@@ -73,7 +73,7 @@ def test_a_trial_of_a_dead_process_is_tried_again_with_what_it_had_reported(tmp_
     assert search.take_up(made) == 1  # its process is this one, which is not in a trial any more
     again, same = search.next_trial(made, space, 0)
     assert same == settings
-    assert again.user_attrs[FOLDER] == trial.user_attrs[FOLDER] == "trial_000"
+    assert again.user_attrs[FOLDER] == trial.user_attrs[FOLDER] == "a/trial_000"
     assert search.Watch(again, "validation/mel_l1", "minimize").best == 0.5
     assert made.get_trials()[again.number].intermediate_values == {100: 0.5}
 
@@ -106,6 +106,7 @@ def test_a_study_of_something_else_is_refused(tmp_path, space):
     ({"parameters": {"rate": {"min": 2, "max": 1}}}, "min is 2 and max is 1"),
     ({"parameters": {"rate": {"min": 0, "max": float("nan")}}}, "give two numbers"),
     ({"parameters": {"rate": {"distribution": "log_uniform_values", "min": 0, "max": 1}}}, "needs more than 0"),
+    ({"parameters": {"rate": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}}}, "q is 0"),
     ({"parameters": {"rate": {"distribution": "uniformly", "min": 0, "max": 1}}}, "did you mean uniform"),
     ({"metric": {"name": "a", "goal": "up"}}, "metric must be"),
     ({"metric": "a"}, "metric must be"),

@@ -302,7 +302,7 @@ class AdversarialModule(pl.LightningModule):
             if adversarial:
                 losses |= self._adversarial_losses(pair)
             used = {name: losses[name] for name in self.weights if name in losses}
-            factors = self._factors(used, pair, step)
+            factors = self._factors(used, pair)
             total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()
             before = self.discriminator is not None and has_gradients(self.discriminator)
             self._step_optimizer(0, total, used, step)
@@ -318,7 +318,7 @@ class AdversarialModule(pl.LightningModule):
             self._log(name, loss)
         self._log("generator", total, prog_bar=True)
 
-    def _factors(self, used: Mapping[str, Tensor], pair: TrainingPair, step: int) -> Mapping[str, Any]:
+    def _factors(self, used: Mapping[str, Tensor], pair: TrainingPair) -> Mapping[str, Any]:
         """By what each loss is multiplied: its weight, or what gives it the weight's share of the gradient."""
         if self.balancer is None:
             return self.weights
@@ -329,7 +329,13 @@ class AdversarialModule(pl.LightningModule):
                 reduced: Tensor = self.trainer.strategy.reduce(norms, reduce_op="mean")
                 return reduced
 
-        return self.balancer.scales(used, pair.fake if pair.output is None else pair.output, step, mean)
+        output = pair.fake if pair.output is None else pair.output
+        if not output.requires_grad:
+            raise ConfigurationError(
+                f"model.steps.balance is {self.steps.balance}, but {type(self).__name__} has no output from which all"
+                " losses come; set it to null"
+            )
+        return self.balancer.scales(used, output, mean)
 
     def _adversarial_losses(self, pair: TrainingPair) -> dict[str, Tensor]:
         """The generator's losses that the discriminator computes."""

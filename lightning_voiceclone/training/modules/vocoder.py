@@ -141,7 +141,7 @@ class VocoderTraining(AdversarialModule):
             losses["mel"] = self.mel(fake, real)
         if self.spectral is not None:
             losses["spectral"] = self.spectral(fake, real)
-        return TrainingPair(real[:, None], fake[:, None], Condition(batch.lengths), losses)
+        return TrainingPair(real[:, None], fake[:, None], Condition(batch.lengths), losses, output=fake)
 
     @property
     def _needs_waveform(self) -> bool:

@@ -93,6 +93,17 @@ def test_resuming_is_bit_exact_with_random_sub_discriminators(corpus_folder, tmp
 
 
 @pytest.mark.slow
+def test_balanced_losses_share_the_gradient_at_the_waveform(corpus_folder, tmp_path):
+    balanced = module(weights={"mel": 3.0, "adversarial": 1.0}, steps=StepSettings(balance=0.9))
+    trainer(tmp_path, max_steps=1).fit(balanced, data(corpus_folder))
+    shares = {name: float(share) for name, share in balanced.report.shares.items()}
+    assert shares == pytest.approx({"mel": 0.75, "adversarial": 0.25}, abs=1e-4)
+    alone = module(vocoder=Coin, discriminator=None, weights={"likelihood": 1.0}, steps=StepSettings(balance=0.9))
+    with pytest.raises(ConfigurationError, match="has no output from which all losses come; set it to null"):
+        trainer(tmp_path).fit(alone, data(corpus_folder))
+
+
+@pytest.mark.slow
 def test_a_checkpoint_converts_with_averaged_weights_and_as_a_folder(corpus_folder, tmp_path):
     trained = module(steps=StepSettings(average=0.9))
     run = trainer(tmp_path)
