@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lightning_voiceclone.inference.speech_pieces import Piece, Planned
+from lightning_voiceclone.inference.speech_pieces import Piece
 from lightning_voiceclone.inference.synthesis import Synthesizer
 from lightning_voiceclone.text.normalization import NoWordError, TextError
 from lightning_voiceclone.text.pronounced import Skipped
@@ -72,18 +72,16 @@ def _fitted(synthesizer: Synthesizer, sentences: Sequence[Sentence], most: int) 
     tempo = 1.0
     if not given:
         return [], 0
-    for _ in range(TRIES):
+    for left in reversed(range(TRIES)):
         made = [replace(piece, tempo=tempo, gap=piece.gap if sentence.stated else round(piece.gap / tempo))
                 for piece, sentence in zip(given, sentences, strict=True)]  # fmt: skip
-        length = sum(piece.gap + _length(synthesizer, piece) for piece in made)
+        planned = [None if piece.spoken is None else synthesizer.plan(piece.spoken, piece.tempo) for piece in made]
+        length = sum(piece.gap for piece in made) + sum(synthesizer.length(one) for one in planned if one is not None)
         if length <= most or tempo == FASTEST:
             break
-        tempo = min(FASTEST, tempo * max(length / most, 1.002))
+        fixed = sum(piece.gap for piece, sentence in zip(made, sentences, strict=True) if sentence.stated)
+        breaks = sum(one.break_frames for one in planned if one is not None)
+        fixed += round(breaks / synthesizer.encoder.frame_rate * synthesizer.sample_rate)
+        factor = (length - fixed) / (most - fixed) if most > fixed else FASTEST
+        tempo = min(FASTEST, tempo * max(factor, 1.002)) if left > 1 else FASTEST
     return made, length
-
-
-def _length(synthesizer: Synthesizer, piece: Piece) -> int:
-    if piece.spoken is None:
-        return 0
-    planned: Planned = synthesizer.plan(piece.spoken, piece.tempo)
-    return synthesizer.length(planned)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.text.pronounced import Pronounced
+from lightning_voiceclone.text.pronounced import Pause, Pronounced
 from lightning_voiceclone.voice.options import SPEEDS, RenderOptions
 
 
@@ -43,6 +43,13 @@ class Planned(NamedTuple):
     def frames(self) -> int:
         """Of all tokens."""
         return sum(self.durations)
+
+    @property
+    def break_frames(self) -> int:
+        """Of the breaks of stated length, which no rate changes."""
+        items = [self.spoken.items[owner] for owner in self.spoken.owners]
+        return sum(count for item, count in zip(items, self.durations, strict=True)
+                   if isinstance(item, Pause) and item.seconds is not None)  # fmt: skip
 
 
 @dataclass(frozen=True)

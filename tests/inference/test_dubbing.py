@@ -9,6 +9,7 @@ from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.text_encoders import TableTextEncoder
 from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice
 from lightning_voiceclone.text.normalization import TextError
+from lightning_voiceclone.text.subtitles import shown
 
 FILM = """1
 00:00:01,000 --> 00:00:02,500
@@ -67,6 +68,24 @@ def test_tempo_is_only_what_is_needed_and_breaks_stay(synthesizer):
     assert 1.0 < tempos[1] <= FASTEST
     planned = synthesizer.plan(pieces[1].spoken, pieces[1].tempo)
     assert 10 in planned.durations
+
+
+@pytest.mark.parametrize("text", ["One line is here. <break time='2s'/> Another line is here.",
+                                  "One line is here <break time='2s'/> another line is here."])  # fmt: skip
+@pytest.mark.parametrize("share", [0.995, 0.8, 0.01])
+def test_a_cue_that_is_mostly_a_break_is_as_fast_as_needed(synthesizer, text, share):
+    def spoken(seconds):
+        film = f"00:00:00,000 --> {shown(seconds)}\n{text}\n"
+        pieces, lines = dubbed(synthesizer, read_cues(synthesizer, film, "a.srt"), "a.srt")
+        return pieces, lines, synthesizer.timeline(pieces[:-1] if pieces[-1].spoken is None else pieces)[1]
+
+    slow = spoken(60.0)[2]
+    fast = 2 + (slow - 2) / FASTEST
+    slot = fast + 0.08 + share * (slow - fast - 0.08)
+    pieces, lines, seconds = spoken(slot)
+    assert lines == []
+    assert slot - 0.15 < seconds <= slot
+    assert max(piece.tempo for piece in pieces) <= FASTEST
 
 
 def test_the_samples_begin_at_the_times(synthesizer):
