@@ -83,15 +83,14 @@ def write_speech(
             with progress_bar("Speaking", len(pieces), begun.done, shown=progress) as advance:
                 counts = _counts(begun)
                 for index in range(begun.done, len(pieces)):
-                    gap = np.zeros(pieces[index].gap, np.float32)
                     made = _samples(synthesizer, pieces[index], earlier, keys[index])
                     counts.append(len(made))
-                    begun.append(np.concatenate([gap, made]), index + 1, {"counts": torch.tensor(counts)})
+                    begun.append(made, index + 1, {"counts": torch.tensor(counts)}, pieces[index].gap)
                     advance(1)
             begun.finish(rate)
         places = list(_places(pieces, counts))
         if begun.samples > LISTED_SECONDS * rate:
-            _list(output, dict(zip(keys, places, strict=True)))
+            _list(output, {key: place for key, place in zip(keys, places, strict=True) if place[1]})
         else:
             beside(output, "sentences").unlink(missing_ok=True)
     return places

@@ -78,19 +78,22 @@ class Unfinished:
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             return None
 
-    def append(self, samples: np.ndarray, done: int, state: Mapping[str, Tensor]) -> None:
+    def append(self, samples: np.ndarray, done: int, state: Mapping[str, Tensor], silence: int = 0) -> None:
         """Write samples (n,) in [-1, 1], and the journal: ``done`` blocks, and the state after them.
+
+        Before the samples come ``silence`` samples of 0, which take no memory.
 
         Raises:
             OSError: if they cannot be written; what was written before is kept.
         """
         with self._partial.open("r+b" if self._partial.exists() else "wb") as file:
             file.truncate(self._header + WIDTH * self.samples)
+            file.truncate(self._header + WIDTH * (self.samples + silence))  # longer: filled with 0
             file.seek(0, os.SEEK_END)
             file.write(to_16_bits(samples).astype("<i2").tobytes())
             file.flush()
             os.fsync(file.fileno())
-        written = self.samples + len(samples)
+        written = self.samples + silence + len(samples)
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
         header = {"identity": self._identity, "samples": written, "done": done, "sha256": weights_sha256(tensors)}
         with atomic_file(self._journal) as temporary:

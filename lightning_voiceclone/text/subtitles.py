@@ -9,6 +9,7 @@ from lightning_voiceclone.utils.reading import excerpt
 
 TIMES = re.compile(r"(\S+)[^\S\n]*-->[^\S\n]*(\S+)(?:[^\S\n].*)?")  # coordinates may follow
 TIME = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)[,.](\d{1,3})")
+MOST_SECONDS = 24 * 3600  # to the end of the last cue: the recording is as long
 FORMAT = re.compile(r"</?(?:[ibu]|font(?:\s[^<>]*)?)>|\{\\[^{}]*\}", re.IGNORECASE)  # how it looks, not what is said
 
 
@@ -37,13 +38,17 @@ def parse_subtitles(text: str, name: str) -> list[Cue]:
         name: of the file, for errors.
 
     Raises:
-        TextError: names the line whose times are none, negative, not in order or overlapping, or if there is no cue.
+        TextError: names the line whose times are none, negative, not in order, overlapping or after 24 hours; or if
+            there is no cue.
     """
     cues: list[Cue] = []
     for cue in _cues(re.split(r"\r\n|\r|\n", text), name):
         place = f"{name}, line {cue.line}"
         if cue.end <= cue.start:
             raise TextError(f"{place}: the cue ends at {shown(cue.end)}, not after its start at {shown(cue.start)}")
+        if cue.end > MOST_SECONDS:
+            raise TextError(f"{place}: the cue ends at {shown(cue.end)}, but a recording has at most"
+                            f" {MOST_SECONDS // 3600} hours; correct it, or split the file into parts")  # fmt: skip
         if cues and cue.start < cues[-1].end:
             raise TextError(f"{place}: the cue starts at {shown(cue.start)}, before the one of line {cues[-1].line}"
                             f" ends at {shown(cues[-1].end)}; give each a time of its own, in order")  # fmt: skip

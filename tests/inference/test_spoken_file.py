@@ -1,5 +1,6 @@
 """Speech to files: the samples, interruption, edits, lines in a folder."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import soundfile
 
 from lightning_voiceclone.inference import spoken_file, unfinished
 from lightning_voiceclone.inference.converter import Converter
-from lightning_voiceclone.inference.spoken_file import joined, write_lines, write_speech
+from lightning_voiceclone.inference.speech_pieces import Piece
+from lightning_voiceclone.inference.spoken_file import joined, read_part, write_lines, write_speech
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.text_encoders import TableTextEncoder
 from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice
@@ -138,6 +140,31 @@ def test_lines_are_files_and_parts_of_the_whole(synthesizer, tmp_path):
     assert len(whole) == samples
     assert not parts[1][:4800].any()
     assert len(joined(synthesizer, lines)) == 6
+
+
+def test_lines_and_silence_at_the_end_are_listed(synthesizer, tmp_path, rendered):
+    lines = [pieces(synthesizer, "One. Two."), [*pieces(synthesizer, "Three."), Piece(1600, None)]]
+    write_lines(synthesizer, lines, tmp_path / "out", "all.wav")
+    whole = (tmp_path / "out" / "all.wav").read_bytes()
+    assert rendered == ["one", "two", "three"]
+    rendered.clear()
+    write_lines(synthesizer, lines, tmp_path / "out", "all.wav")
+    assert rendered == []
+    assert (tmp_path / "out" / "all.wav").read_bytes() == whole
+    assert not soundfile.read(tmp_path / "out" / "002.wav")[0][-1600:].any()
+
+
+def test_a_long_silence_takes_no_memory(synthesizer, tmp_path):
+    hour = 3600 * 16000
+    spoken = replace(pieces(synthesizer, "One.")[0], gap=hour)
+    tracemalloc.start()
+    ((first, count),) = write_speech(synthesizer, [spoken], tmp_path / "c.wav")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < hour  # bytes: a fourth of what its samples would take
+    assert (first, soundfile.info(tmp_path / "c.wav").frames) == (hour, hour + count)
+    assert not read_part(tmp_path / "c.wav", hour - 100, 100).any()
+    assert read_part(tmp_path / "c.wav", hour, count).any()
 
 
 def test_a_short_output_has_no_list(synthesizer, tmp_path, monkeypatch):
