@@ -117,6 +117,10 @@ def _check_output(options: argparse.Namespace) -> None:
     if options.output:
         check_writable(Path(options.output) / JOINED if _is_folder(options.output) else options.output)
         check_no_input(options.output, inputs)
+    if options.output and _is_folder(options.output):
+        from lightning_voiceclone.inference.spoken_file import check_lines
+
+        check_lines(Path(options.output), JOINED)
 
 
 def _read_lines(

@@ -5,6 +5,7 @@ that after an edit of the text only the sentences that changed are rendered.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 
 from lightning_voiceclone.audio.checks import digest_of
 from lightning_voiceclone.audio.io import write_audio
-from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.inference.speech_pieces import Piece
 from lightning_voiceclone.inference.synthesis import Synthesizer
 from lightning_voiceclone.inference.unfinished import Unfinished, beside, locked_output, unfinished
@@ -28,6 +29,7 @@ from lightning_voiceclone.utils.reading import bounded_bytes, parse_json
 LISTED_SECONDS = 60.0  # a shorter output is made anew in a few seconds
 SECONDS_A_TOKEN = 0.1  # about, for the estimate of the length
 MOST_LIST = 64 << 20  # bytes
+LEAST_DIGITS, MOST_DIGITS = 3, 7  # of the name of a line's file
 
 Place = tuple[int, int]  # of a sentence in the output: its first sample, and how many
 
@@ -107,6 +109,8 @@ def write_lines(
 ) -> int:
     """Render lines to a folder: all of them to one file, and from that each to a file named by its number.
 
+    Files of an earlier text with more lines are removed.
+
     Args:
         synthesizer: of the speaker.
         lines: pieces of each; at least one.
@@ -118,17 +122,36 @@ def write_lines(
         Samples of the file of all.
 
     Raises:
-        LVCError: as :func:`write_speech`.
+        ConfigurationError: as :func:`check_lines` and :func:`write_speech`.
         OSError: as :func:`write_speech`.
     """
+    check_lines(folder, name)
     places = write_speech(synthesizer, joined(synthesizer, lines), folder / name, progress=progress)
-    width, at = max(len(str(len(lines))), 3), 0
+    width, at = max(len(str(len(lines))), LEAST_DIGITS), 0
     for number, line in enumerate(lines, 1):
         first, last = places[at][0] - line[0].gap, sum(places[at + len(line) - 1])
         samples = read_part(folder / name, first, last - first)
         write_audio(folder / f"{number:0{width}}.wav", samples, synthesizer.sample_rate, durable=False)
         at += len(line) + 1
+    _remove_others(folder, width, len(lines))
     return sum(places[-1])
+
+
+def check_lines(folder: Path, name: str) -> None:
+    """Refuse a folder whose numbered files are not those of lines that were written before.
+
+    Args:
+        folder: for :func:`write_lines`.
+        name: of the file of all lines, which is there if they were.
+
+    Raises:
+        ConfigurationError: names one of the files that would be replaced.
+    """
+    found = sorted(path for path in folder.glob("*.wav") if re.fullmatch(r"[0-9]{3,}", path.stem))
+    if found and not (folder / name).exists():
+        raise ConfigurationError(
+            f"{folder} has {found[0].name} but no {name}, so that it may be another recording; name another folder"
+        )
 
 
 def read_part(path: Path, first: int, count: int) -> np.ndarray:
@@ -143,6 +166,16 @@ def _samples(synthesizer: Synthesizer, piece: Piece, earlier: Earlier, key: str)
         return np.zeros(0, np.float32)
     found = earlier.samples(key)
     return synthesizer.render(synthesizer.plan(piece.spoken, piece.tempo)).numpy() if found is None else found
+
+
+def _remove_others(folder: Path, width: int, count: int) -> None:
+    """Remove the numbered files of another number of lines, up to the first number that is not there."""
+    for digits in range(LEAST_DIGITS, MOST_DIGITS + 1):
+        for number in range(count + 1 if digits == width else 1, 10**digits):
+            path = folder / f"{number:0{digits}}.wav"
+            if not path.is_file():
+                break
+            path.unlink()
 
 
 def _counts(begun: Unfinished) -> list[int]:

@@ -95,6 +95,14 @@ def test_subtitles_and_the_cue_that_does_not_fit(say, capsys, tmp_path):
     assert say("--text-file", "film.srt", "--output", "dub.wav") == 0
 
 
+def test_a_folder_of_other_recordings_is_refused(say, files, capsys, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "001.wav").write_bytes((files / "b.wav").read_bytes())
+    assert say("Hello", "--output", "folder") == 2
+    assert "folder has 001.wav but no all.wav" in lines_of(capsys)[1][0]
+    assert (tmp_path / "folder" / "001.wav").read_bytes() == (files / "b.wav").read_bytes()
+
+
 def test_subtitles_are_one_recording(say, capsys, tmp_path):
     (tmp_path / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
     assert say("film.srt", "--output", "folder") == 2

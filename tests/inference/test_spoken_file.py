@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.inference import spoken_file, unfinished
 from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.inference.speech_pieces import Piece
@@ -165,6 +166,19 @@ def test_a_long_silence_takes_no_memory(synthesizer, tmp_path):
     assert (first, soundfile.info(tmp_path / "c.wav").frames) == (hour, hour + count)
     assert not read_part(tmp_path / "c.wav", hour - 100, 100).any()
     assert read_part(tmp_path / "c.wav", hour, count).any()
+
+
+def test_fewer_lines_leave_no_files_of_the_earlier(synthesizer, tmp_path):
+    lines = [pieces(synthesizer, "One.")] * 4
+    write_lines(synthesizer, lines, tmp_path, "all.wav")
+    for name in ("0001", "0002", "20240101", "other"):  # 4 digits: of an earlier text of over 999 lines
+        (tmp_path / f"{name}.wav").touch()
+    write_lines(synthesizer, lines[:2], tmp_path, "all.wav")
+    assert [path.name for path in sorted(tmp_path.glob("*.wav"))] == [
+        "001.wav", "002.wav", "20240101.wav", "all.wav", "other.wav"]  # fmt: skip
+    (tmp_path / "all.wav").unlink()
+    with pytest.raises(ConfigurationError, match=r"has 001\.wav but no all\.wav.*name another folder"):
+        write_lines(synthesizer, lines, tmp_path, "all.wav")
 
 
 def test_a_short_output_has_no_list(synthesizer, tmp_path, monkeypatch):
