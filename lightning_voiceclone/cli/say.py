@@ -1,6 +1,7 @@
 """``lvc say``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Speak a text; the exit status is 1 if subtitles did not fit into their times."""
     options = parser().parse_args(argv)
-    if options.text is not None and _is_subtitles(options.text) and options.text_file is None:
+    if options.text is not None and _names_subtitles(options.text) and options.text_file is None:
         options.text, options.text_file = None, options.text
     if options.text is None and options.text_file is None and len(options.reference) > 1:
         raise ConfigurationError(
@@ -91,7 +92,12 @@ def run(argv: list[str]) -> int:
 
 
 def _is_subtitles(path: str) -> bool:
-    return path.lower().endswith(SUBTITLES) and not any(map(str.isspace, path))
+    return path.lower().endswith(SUBTITLES)
+
+
+def _names_subtitles(text: str) -> bool:
+    """Whether a text is the name of a file of subtitles: one word, so that a misspelt name is an error, or a file."""
+    return _is_subtitles(text) and (not any(map(str.isspace, text)) or os.path.isfile(text))
 
 
 def _is_folder(output: str | None) -> bool:

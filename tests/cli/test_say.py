@@ -95,6 +95,15 @@ def test_subtitles_and_the_cue_that_does_not_fit(say, capsys, tmp_path):
     assert say("--text-file", "film.srt", "--output", "dub.wav") == 0
 
 
+def test_a_name_with_a_space_is_subtitles(say, capsys, tmp_path):
+    (tmp_path / "My film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
+    for words in (["My film.srt"], ["--text-file", "My film.srt"]):
+        assert say(*words, "--output", "dub.wav") == 0
+        assert lines_of(capsys)[0] == ["dub.wav: 2.00 s at 16000 Hz"]
+    assert say("I open film.srt", "--output", "c.wav", "--explain") == 0
+    assert lines_of(capsys)[0][1].split()[:2] == ["I", "i"]
+
+
 def test_a_folder_of_other_recordings_is_refused(say, files, capsys, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "001.wav").write_bytes((files / "b.wav").read_bytes())
