@@ -24,6 +24,7 @@ from lightning_voiceclone.text.sentences import Sentence, Sentences
 from lightning_voiceclone.utils.journal import key_of
 from lightning_voiceclone.utils.terminal import printable
 from lightning_voiceclone.voice.compatibility import check_can_convert
+from lightning_voiceclone.voice.ensemble import MeanGenerator
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.streaming import ChunkedConversion, frames_of
 
@@ -262,8 +263,12 @@ def text_encoder_of(converter: Converts) -> TextEncoder:
     """The text encoder of a model.
 
     Raises:
-        ConfigurationError: if it has none.
+        ConfigurationError: if it has none, or is the mean of several models.
     """
+    if isinstance(converter.voice.generator, MeanGenerator):
+        raise ConfigurationError(
+            "a mean of several models cannot speak text; name one of them, with a text encoder (--checkpoint)"
+        )
     encoder = converter.voice.text_encoder
     if encoder is None:
         raise ConfigurationError(

@@ -13,6 +13,7 @@ from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice,
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.pronounced import Pause
 from lightning_voiceclone.text.sentences import Sentences
+from lightning_voiceclone.voice.ensemble import ensemble
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 TEXT = "Hello there, my friend. <prosody rate='150%'>How are <break time='200ms'/> you?</prosody> It is a fine day."
@@ -144,6 +145,12 @@ def test_models_that_cannot_are_refused_in_a_line(model, speaker):
     flat_speaker = flat.speaker((speech_like(2.0).audio, 16000))
     with pytest.raises(ConfigurationError, match="takes no pitch"):
         flat.say("<prosody pitch='+2st'>Hello</prosody>", flat_speaker)
+
+
+def test_several_models_together_are_refused_in_a_line():
+    voices = {name: small_streaming_voice(text_encoder=TableTextEncoder(STREAMER)) for name in ("one", "other")}
+    with pytest.raises(ConfigurationError, match="a mean of several models cannot speak text; name one"):
+        Converter(ensemble(voices)).say("Hello")
 
 
 def test_an_adapted_model_speaks_as_its_own_speaker(model, speaker, synthesizer, monkeypatch):
