@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.core.conditions import Script
 from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.networks.aligner import PhonemeAligner, aligner_frames, new_aligner
 from lightning_voiceclone.text.frontend import FrontEnd
+from lightning_voiceclone.text.inventory import TOKENS
 from lightning_voiceclone.training.script_cache import ScriptCache, digest, read_stored
 from lightning_voiceclone.training.timed_text import TimedText, timed_text
 from lightning_voiceclone.utils.files import atomic_file
@@ -26,9 +28,12 @@ LOWEST_SCORE = 0.25  # mean probability of the phonemes, below which a recording
 class AlignedTexts:
     """Tokens of transcripts with their durations, in a folder; computed where they are not there yet.
 
+    The folder is named by the aligner's weights, the numbers of the tokens and this package's version, since all three
+    decide what is stored.
+
     Args:
         voice: frozen model, whose features the aligner takes besides content.
-        folder: in which the cache makes its own.
+        folder: in which the cache makes its own; that of the voice's scripts, as the aligner takes them.
         front: pronounces the transcripts.
         aligner: trained; None for one that :meth:`train` is to train.
     """
@@ -98,5 +103,5 @@ class AlignedTexts:
 
     @property
     def _folder(self) -> Path:
-        weights = weights_sha256(all_weights(self.aligner))
-        return self.base / f"times-{hashlib.sha256(weights.encode()).hexdigest()[:12]}"
+        made = "\n".join([weights_sha256(all_weights(self.aligner)), __version__, str(LOWEST_SCORE), *TOKENS])
+        return self.base / f"times-{hashlib.sha256(made.encode()).hexdigest()[:12]}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.checkpoints.part_folder import FREE
 from lightning_voiceclone.core.conditions import Script
@@ -26,9 +28,9 @@ FULL_SCALE = 32768.0
 class ScriptCache:
     """The scripts of recordings by a model's encoders, in a folder; computed where they are not there yet.
 
-    A file is named by the recording's samples, its folder by the encoders and their weights: recordings that change and
-    other encoders never meet what was stored for the old ones. Values are stored in half precision, and used so from
-    the first time on.
+    A file is named by the recording's samples, its folder by the features' normaliser, the encoders, their weights and
+    the versions of their packages: what was stored for others is never used. Values are stored in half precision, and
+    used so from the first time on.
 
     Args:
         voice: frozen model, on the CPU.
@@ -92,13 +94,13 @@ def read_stored(path: Path) -> dict[str, Tensor] | None:
 
 
 def _fingerprint(voice: VoiceModel) -> str:
-    parts = {}
+    parts: dict[str, Any] = {"version": __version__, "normalizer": weights_sha256(all_weights(voice.normalizer))}
     for role in ("content_encoder", "speaker_encoder", "pitch", "energy"):
         part = getattr(voice, role)
         if part is None:
             continue
         made = describe(part)
         arguments = {name: value for name, value in made["arguments"].items() if name not in FREE}
-        parts[role] = [made["name"], arguments, weights_sha256(all_weights(part))]
+        parts[role] = [made["name"], made["version"], arguments, weights_sha256(all_weights(part))]
     text = json.dumps([voice.spec.to_mapping(), parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -106,7 +106,7 @@ class TextTraining(AdversarialModule):
         self.segment = round(segment_seconds * voice.spec.frame_rate)
         self.speaker_noise = speaker_noise
         self.scripts = ScriptCache(voice, cache)
-        self.texts = AlignedTexts(voice, cache, FrontEnd(), aligner)
+        self.texts = AlignedTexts(voice, self.scripts.folder, FrontEnd(), aligner)
 
     @property
     def feature_extractor(self) -> FeatureExtractor:

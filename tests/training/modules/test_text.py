@@ -23,7 +23,8 @@ from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEnc
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.text.frontend import FrontEnd
-from lightning_voiceclone.training import aligned_texts
+from lightning_voiceclone.text.inventory import TOKENS
+from lightning_voiceclone.training import aligned_texts, script_cache
 from lightning_voiceclone.training.aligned_texts import AlignedTexts
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.recipes import TextModule
@@ -151,6 +152,26 @@ def test_another_recording_or_model_has_another_file(tmp_path):
         other.content_encoder.leave.bias[0] += 1
     assert ScriptCache(other, tmp_path).folder != scripts.folder
     assert digest(audio(), "a", "b") != digest(audio(), "ab")
+
+
+def test_what_decides_the_stored_values_names_their_folders(tmp_path, monkeypatch):
+    def folders():
+        scripts = ScriptCache(half_rate_voice(), tmp_path)
+        return scripts.folder, AlignedTexts(scripts.voice, tmp_path, FrontEnd())._folder
+
+    before = folders()
+    assert folders() == before
+    with monkeypatch.context() as changed:
+        changed.setattr(aligned_texts, "TOKENS", TOKENS[:-1])
+        assert folders()[0] == before[0]
+        assert folders()[1] != before[1]
+    with monkeypatch.context() as changed:
+        for module in (aligned_texts, script_cache):
+            changed.setattr(module, "__version__", "0.0.1")
+        assert all(now != then for now, then in zip(folders(), before, strict=True))
+    other = half_rate_voice()
+    other.normalizer.mean[0] += 1
+    assert ScriptCache(other, tmp_path).folder != before[0]
 
 
 def test_a_damaged_file_is_computed_again(tmp_path):
