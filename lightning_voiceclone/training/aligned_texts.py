@@ -16,6 +16,7 @@ from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.networks.aligner import PhonemeAligner, aligner_frames, new_aligner
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import TOKENS
+from lightning_voiceclone.text.pronounced import Pronounced
 from lightning_voiceclone.training.script_cache import ScriptCache, digest, read_stored
 from lightning_voiceclone.training.timed_text import TimedText, timed_text
 from lightning_voiceclone.utils.files import atomic_file
@@ -74,7 +75,7 @@ class AlignedTexts:
 
     @torch.inference_mode()
     def _computed(self, audio: Tensor, text: str, script: Script) -> TimedText:
-        said = self.front.pronounce(text.lower() if text.isupper() else text)
+        said = self._pronounced(text)
         words = [word.phonemes for word in said.words]
         times = self.aligner.align(self._frames(audio, script), words)
         scores = [one.score for word in times for one in word]
@@ -87,16 +88,37 @@ class AlignedTexts:
 
     @torch.inference_mode()
     def train(self, recordings: Iterable[tuple[Tensor, str]], scripts: ScriptCache) -> None:
-        """Train the aligner on recordings (N,) with transcripts; those that cannot be pronounced are left out."""
-        data = []
+        """Train the aligner on recordings (N,) with transcripts.
+
+        Left out are those that cannot be pronounced, and those with more phonemes than frames.
+
+        Raises:
+            RecordingError: if none is left; says how many were left out, and why.
+        """
+        data, unpronounced, too_long = [], 0, 0
         for audio, text in recordings:
             try:
-                words = [word.phonemes for word in self.front.pronounce(text.lower()).words]
+                words = [word.phonemes for word in self._pronounced(text).words]
             except LVCError:
+                unpronounced += 1
                 continue
-            data.append((self._frames(audio, scripts.script(audio)), words))
+            frames = self._frames(audio, scripts.script(audio))
+            if sum(map(len, words)) > frames.shape[1]:
+                too_long += 1
+            else:
+                data.append((frames, words))
+        if not data:
+            raise RecordingError(
+                f"no recording is left to train the aligner with: of {unpronounced + too_long}, {unpronounced} have a"
+                f" transcript that cannot be pronounced, {too_long} one of more phonemes than the recording has frames;"
+                " correct the transcripts, or name a trained aligner with --model.aligner"
+            )
         for iteration in range(ITERATIONS):
             self.aligner.fit(data, even=iteration == 0)
+
+    def _pronounced(self, text: str) -> Pronounced:
+        """A transcript's words; one in capital letters alone, as of LibriSpeech, is not a row of abbreviations."""
+        return self.front.pronounce(text.lower() if text.isupper() else text)
 
     def _frames(self, audio: Tensor, script: Script) -> Tensor:
         return aligner_frames(script.content[0], self.voice.feature_extractor(audio[None])[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -29,6 +30,7 @@ from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.timed_text import TimedText, cut, with_breaks
 from lightning_voiceclone.voice.model import VoiceModel
 
+MOST_EMPTY = 100  # batches in a row without a usable transcript, after which training ends
 PER_FRAME = ("content", "f0", "voicing", "energy")
 
 
@@ -53,7 +55,9 @@ class TextTraining(AdversarialModule):
     kept in a folder, so that later epochs cost little more than the text encoder. Durations of the phonemes come from
     an aligner. A step takes from each recording a stretch between pauses, of at most ``segment_seconds``.
 
-    Crops must hold whole recordings (``data.segment_seconds``); others, and those without a transcript, are left out.
+    Crops must hold whole recordings (``data.segment_seconds``); others, those without a transcript, and those that the
+    aligner finds to be of another text are left out. A batch of which nothing is left is a step whose gradient is 0, so
+    that counts, random numbers and processes stay together.
 
     Losses, by name in ``weights``: the encoder's own; of ParallelTextEncoder content, duration, pitch, voicing, energy.
 
@@ -105,6 +109,7 @@ class TextTraining(AdversarialModule):
         self._voice = Frozen(voice)
         self.segment = round(segment_seconds * voice.spec.frame_rate)
         self.speaker_noise = speaker_noise
+        self._empty_batches, self._warned = 0, False  # in a row; whether there was one
         self.scripts = ScriptCache(voice, cache)
         self.texts = AlignedTexts(voice, self.scripts.folder, FrontEnd(), aligner)
 
@@ -130,17 +135,15 @@ class TextTraining(AdversarialModule):
     # A batch becomes a pair ------------------------------------------------------------------------------------------
 
     def make_pair(self, batch: Batch) -> TrainingPair:
-        """The losses of the texts of a batch.
+        """The losses of the texts of a batch; 0 without a gradient where none of its transcripts can be used.
 
         Raises:
-            RecordingError: if none of its transcripts can be used.
+            RecordingError: if none could be used in 100 batches in a row.
         """
         rows = self._rows(batch, whole=not self.training)
         if rows is None:
-            raise RecordingError(
-                f"no transcript of a batch can be used ({batch.names[0]} and others): it is missing, cannot be"
-                " pronounced, or is not what the recording says; correct the transcripts"
-            )
+            return self._empty(batch)
+        self._empty_batches = 0
         if self.training and rows.target.speaker is not None:
             noise = self.speaker_noise * torch.randn_like(rows.target.speaker)
             rows = replace(rows, target=replace(rows.target, speaker=rows.target.speaker + noise))
@@ -148,6 +151,23 @@ class TextTraining(AdversarialModule):
         content = rows.target.content[:1]  # a single row: how far rows lie apart is not compared
         means = {name: value.mean() for name, value in losses.items()}
         return TrainingPair(content, content, Condition(rows.target.lengths), means)
+
+    def _empty(self, batch: Batch) -> TrainingPair:
+        """Losses of 0 of all trained weights, so that accumulation and other processes go on as in any step."""
+        self._empty_batches += 1
+        fault = (
+            f"no transcript of a batch can be used ({batch.names[0]} and others): it is missing, cannot be pronounced,"
+            " or is not what the recording says"
+        )
+        if self._empty_batches >= MOST_EMPTY:
+            raise RecordingError(f"{fault}; so in {MOST_EMPTY} batches in a row: correct the transcripts")
+        if not self._warned:
+            rank_zero_warn(f"{fault}; it is left out, and so are others like it, without a further warning")
+            self._warned = True
+        nothing = torch.stack([0 * weight.sum() for weight in self.text_encoder.parameters() if weight.requires_grad])
+        content = nothing.new_zeros(1, self.text_encoder.channels, 1)
+        lengths = torch.ones(1, dtype=torch.long, device=content.device)
+        return TrainingPair(content, content, Condition(lengths), dict.fromkeys(self.weights, nothing.sum()))
 
     def _rows(self, batch: Batch, *, whole: bool) -> _Rows | None:
         """Texts and scripts of the batch's recordings, or of stretches of them; None if no transcript can be used."""

@@ -69,14 +69,16 @@ def module(corpus, folder, **changes):
     return TextModule(**{**settings, **changes})
 
 
-def fitted(made, corpus, folder, ckpt_path=None, **changes):
+def fitted(made, corpus, folder, ckpt_path=None, batch_size=2, **changes):
     settings = {
         "accelerator": "cpu", "default_root_dir": folder, "logger": False, "enable_progress_bar": False,
         "enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0,
         "plugins": [WholeCheckpointIO()], "max_steps": 6, "check_val_every_n_epoch": 2,
     }  # fmt: skip
     trainer = pl.Trainer(**{**settings, **changes})
-    data = VoiceDataModule(Table, str(corpus / "table.tsv"), segment_seconds=3.0, batch_size=2, validation=None)
+    data = VoiceDataModule(
+        Table, str(corpus / "table.tsv"), segment_seconds=3.0, batch_size=batch_size, validation=None
+    )
     trainer.fit(made, datamodule=data, ckpt_path=ckpt_path)
     return trainer
 
@@ -109,14 +111,21 @@ def test_it_learns_and_its_checkpoint_is_a_part(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_resumed_training_equals_one_that_never_stopped(corpus, tmp_path):
-    whole = module(corpus, tmp_path / "a")
-    fitted(whole, corpus, tmp_path, max_steps=5)
-    half = module(corpus, tmp_path / "b")
-    trainer = fitted(half, corpus, tmp_path, max_steps=3)
+@pytest.mark.parametrize(("batch_size", "accumulate", "half_way", "end"), [
+    (2, 1, 3, 5), (1, 2, 6, 8),
+], ids=["batches", "one of them empty"])  # fmt: skip
+def test_resumed_training_equals_one_that_never_stopped(corpus, tmp_path, batch_size, accumulate, half_way, end):
+    steps = StepSettings(average=0.9, accumulate=accumulate)
+    fit = partial(fitted, corpus=corpus, folder=tmp_path, batch_size=batch_size)
+    whole = module(corpus, tmp_path / "a", steps=steps)
+    assert fit(whole, max_steps=end).global_step == end
+    assert whole._warned == (batch_size == 1)  # the recording without a transcript was a batch
+    half = module(corpus, tmp_path / "b", steps=steps)
+    trainer = fit(half, max_steps=half_way)
     trainer.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = module(corpus, tmp_path / "b")
-    fitted(resumed, corpus, tmp_path, max_steps=5, ckpt_path=str(tmp_path / "half.ckpt"))
+    resumed = module(corpus, tmp_path / "b", steps=steps)
+    fit(resumed, max_steps=end, ckpt_path=str(tmp_path / "half.ckpt"))
+    assert resumed._warned == whole._warned
     for (name, ours), theirs in zip(resumed.state_dict().items(), whole.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
     assert torch.equal(resumed.texts.aligner.weight, whole.texts.aligner.weight)
@@ -199,6 +208,19 @@ def test_durations_are_stored_by_text_and_aligner(tmp_path):
     assert torch.equal(again.timed(audio(1.5), "SHE HAD YOUR SUIT", script).durations, timed.durations)
 
 
+def test_the_aligner_is_trained_without_the_recordings_that_cannot_be_aligned(tmp_path):
+    voice = half_rate_voice()
+    scripts = ScriptCache(voice, tmp_path)
+    good = [(audio(1.5, speaker), "she had your suit") for speaker in range(2)]
+    unusable = [(audio(0.1), "she had your suit in greasy wash water all year"), (audio(), "...")]
+    both, alone = (AlignedTexts(voice, tmp_path, FrontEnd()) for _ in range(2))
+    both.train([*unusable, *good], scripts)
+    alone.train(good, scripts)
+    assert torch.equal(both.aligner.weight, alone.aligner.weight)
+    with pytest.raises(RecordingError, match=r"of 2, 1 have a transcript that cannot be pronounced, 1 one of more"):
+        AlignedTexts(voice, tmp_path, FrontEnd()).train(unusable, scripts)
+
+
 def test_a_recording_that_says_something_else_is_refused(tmp_path, monkeypatch):
     voice = half_rate_voice()
     scripts = ScriptCache(voice, tmp_path)
@@ -222,12 +244,20 @@ def test_a_corpus_without_transcripts_is_refused(corpus, tmp_path):
         trainer.fit(made, datamodule=data)
 
 
-def test_a_batch_without_a_usable_transcript(corpus, tmp_path):
+def test_a_batch_without_a_usable_transcript_has_no_gradient(corpus, tmp_path):
     made = module(corpus, tmp_path)
     batch = Batch(audio()[None], torch.tensor([100]), torch.zeros(1, 0), torch.zeros(1), ["s0/a@0.00"], 0, texts=[""])
-    with pytest.raises(RecordingError, match="no transcript of a batch can be used"):
-        made.make_pair(batch)
+    with pytest.warns(UserWarning, match="no transcript of a batch can be used .*left out"):
+        pair = made.make_pair(batch)
+    assert set(pair.losses) == set(made.weights)
+    sum(pair.losses.values()).backward()
+    assert all(float(loss.detach()) == 0 for loss in pair.losses.values())
+    assert all(torch.count_nonzero(weight.grad) == 0 for weight in made.text_encoder.parameters())
     made.evaluate(batch, "validation")  # the last of a split may be such a one
+    for _ in range(98):
+        made.make_pair(batch)
+    with pytest.raises(RecordingError, match="in 100 batches in a row: correct the transcripts"):
+        made.make_pair(batch)
 
 
 def test_what_cannot_work_is_refused(corpus, tmp_path):
