@@ -1,9 +1,13 @@
 """Choose the text encoder of a voice by the name that a user gives."""
 
+import torch
+
 from lightning_voiceclone.checkpoints.part_folder import load_part
+from lightning_voiceclone.core.conditions import SpeakerPrompt
 from lightning_voiceclone.core.interfaces import Dims, TextEncoder
 from lightning_voiceclone.core.spec import check_join
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.utils.reading import excerpt
 from lightning_voiceclone.voice.compatibility import check_parts
 from lightning_voiceclone.voice.model import VoiceModel
 
@@ -29,8 +33,9 @@ def set_text_encoder(voice: VoiceModel, name: str) -> None:
         name: "default" for the one that ships, or a folder or checkpoint of a trained one.
 
     Raises:
-        ConfigurationError: if there is none of that name, or it is for other content.
-        SpecMismatchError: if it was trained for other features; names the field and both values.
+        ConfigurationError: if there is none of that name.
+        SpecMismatchError: if it was trained for other features or content, cannot take the voice's speaker embedding,
+            or does not give the pitch or energy that the voice takes; names what differs.
     """
     from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
 
@@ -45,3 +50,30 @@ def set_text_encoder(voice: VoiceModel, name: str) -> None:
         check_join("the voice", voice.spec, f"the text encoder {name}", encoder.features_spec)
     voice.text_encoder = encoder.eval()
     check_parts(voice)
+    _try_out(voice, encoder, name)
+
+
+@torch.inference_mode()
+def _try_out(voice: VoiceModel, encoder: TextEncoder, name: str) -> None:
+    """Reject an encoder that fails on a text of one token with a speaker of the voice, or gives less than it takes."""
+    dims, one = text_dims(voice), torch.ones(1, dtype=torch.long)
+    prompt = SpeakerPrompt(
+        one,
+        speaker=torch.zeros(1, dims.speaker) if dims.speaker else None,
+        register=torch.tensor([150.0]) if dims.pitch else None,
+    )
+    try:
+        encoder.durations(one[None], one, prompt)
+        script = encoder(one[None], one, prompt, durations=one[None])
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = excerpt(" ".join(str(error).split()))
+        raise SpecMismatchError(
+            f"the text encoder {name} cannot take a speaker of this voice ({dims.speaker} numbers): {reason}; take one"
+            " that was trained with this voice"
+        ) from error
+    wanted = {"f0": dims.pitch, "voicing": dims.pitch, "energy": dims.energy}
+    if lacking := [field for field, takes in wanted.items() if takes and getattr(script, field) is None]:
+        raise SpecMismatchError(
+            f"the voice takes {', '.join(lacking)}, which the text encoder {name} does not give; take one that was"
+            " trained with this voice"
+        )

@@ -1,5 +1,7 @@
 """A voice with a text encoder: chosen by name, saved, and loaded again."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -59,6 +61,19 @@ def test_a_text_encoder_of_other_content_or_features_is_refused(folder):
         set_text_encoder(voice, str(folder / "bands"))
     with pytest.raises(ConfigurationError, match="no content encoder"):
         set_text_encoder(small_voice(Dims(20, noise=2)), str(folder / "text"))
+
+
+@pytest.mark.parametrize(("dims", "message"), [
+    (replace(WIDTHS, speaker=5), r"cannot take a speaker of this voice \(8 numbers\)"),
+    (replace(WIDTHS, pitch=False), "the voice takes f0, voicing, which the text encoder"),
+    (replace(WIDTHS, energy=False), "the voice takes energy, which the text encoder"),
+], ids=["speaker", "pitch", "energy"])  # fmt: skip
+def test_a_text_encoder_of_another_speaker_or_without_prosody_is_refused(folder, dims, message):
+    voice = load_voice(folder / "voice")
+    save_part(ParallelTextEncoder(dims, width=64, hidden=32, layers=1, frame_layers=1), voice.spec, folder / "other")
+    with pytest.raises(SpecMismatchError, match=message) as caught:
+        set_text_encoder(voice, str(folder / "other"))
+    assert "\n" not in str(caught.value)
 
 
 def test_options_that_have_no_effect_are_refused(folder, capsys):
