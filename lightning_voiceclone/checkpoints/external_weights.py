@@ -34,7 +34,7 @@ def weights_sha256(weights: Mapping[str, Tensor]) -> str:
 
 
 def refer_by_hash(part: Part) -> None:
-    """Freeze the part, and make checkpoints refer to its weights by their hash."""
+    """Freeze the part, and make checkpoints refer to its weights by their hash, as long as it has one."""
     part.requires_grad_(False)
     part.weights_sha256 = weights_sha256(all_weights(part))
     part.register_state_dict_post_hook(_withhold)
@@ -42,12 +42,12 @@ def refer_by_hash(part: Part) -> None:
 
 
 def _withhold(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    for name in [key for key in state if key.startswith(prefix)]:
+    for name in [key for key in state if key.startswith(prefix)] if module.weights_sha256 else []:
         del state[name]
 
 
 def _supply(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    for name, tensor in all_weights(module).items():
+    for name, tensor in all_weights(module).items() if module.weights_sha256 else []:
         state.setdefault(prefix + name, tensor)
 
 

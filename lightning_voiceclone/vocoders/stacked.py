@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
+from lightning_voiceclone.checkpoints.part_folder import ships
 from lightning_voiceclone.core.interfaces import Vocoder
+from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.registry import make_part
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
@@ -12,7 +14,8 @@ class StackVocoder(Vocoder):
     """Audio (B, T * hop) of one part of stacked features (B, F, T), by a vocoder for that part alone.
 
     So a trained vocoder of mel bands speaks with features that have more beside them. Its claims, context and weights
-    are the inner vocoder's.
+    are the inner vocoder's. Weights that ship with a package stay referred to by hash; those of a path become its own,
+    so that a model holds them and not the path.
 
     Args:
         spec: of the features; of the kind stack.
@@ -39,7 +42,12 @@ class StackVocoder(Vocoder):
             )
         self.spec, self.inner = spec, make_part("vocoders", vocoder, spec.parts[part])
         self.capabilities = self.inner.capabilities - {"likelihood"}  # type: ignore[misc]  # those of this one alone
-        self.context, self.weights_sha256 = self.inner.context, self.inner.weights_sha256
+        self.context = self.inner.context
+        pretrained = describe(self.inner)["arguments"].get("pretrained")
+        if pretrained not in (None, "none") and not ships(self.inner, pretrained):
+            self.inner.weights_sha256 = None
+            self._made_with = ((spec,), {"vocoder": _without_pretrained(vocoder), "part": part})
+        self.weights_sha256 = self.inner.weights_sha256
         begin = sum(before.channels for before in spec.parts[:part])
         self._channels = slice(begin, begin + spec.parts[part].channels)
 
@@ -53,3 +61,10 @@ class StackVocoder(Vocoder):
         self.check(features)
         audio: Tensor = self.inner(features[:, self._channels])
         return audio
+
+
+def _without_pretrained(text: str) -> str:
+    """NAME:setting=value,setting=value without the setting ``pretrained``."""
+    name, _, settings = text.partition(":")
+    kept = ",".join(setting for setting in settings.split(",") if setting.partition("=")[0] != "pretrained")
+    return f"{name}:{kept}" if kept else name

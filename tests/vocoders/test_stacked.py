@@ -1,8 +1,11 @@
+import shutil
+
 import pytest
 import torch
 
-from lightning_voiceclone.checkpoints.voice_folder import save_voice
-from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.checkpoints.part_folder import save_part
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+from lightning_voiceclone.core.part import Dims, describe
 from lightning_voiceclone.errors import ConfigurationError, PluginError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.features.stack import Stack
@@ -42,6 +45,23 @@ def test_it_is_the_inner_vocoder_on_its_part():
     assert vocoder.weights_sha256 == inner.weights_sha256
     assert "exportable" in vocoder.capabilities
     assert not any(name.startswith("inner") for name in vocoder.state_dict())  # checkpoints refer to them by hash
+
+
+@pytest.mark.parametrize("further", ["", ",finetune=true"])
+def test_a_model_holds_weights_of_a_path_and_not_the_path(tmp_path, further):
+    extractor = stack()
+    save_part(Vocos(MelSpectrogram().spec, width=8, hidden=8, layers=1), MelSpectrogram().spec, tmp_path / "inner")
+    given = f"{SMALL},pretrained={tmp_path / 'inner'}{further}"
+    vocoder = StackVocoder(extractor.spec, vocoder=given, part=1).eval()
+    assert vocoder.weights_sha256 is None
+    assert describe(vocoder)["arguments"]["vocoder"] == SMALL + further
+    voice = VoiceModel(extractor, ConvGenerator(Dims(extractor.spec.channels, noise=2), width=8, layers=1), vocoder,
+                       noise=2)  # fmt: skip
+    save_voice(voice, tmp_path / "voice")
+    shutil.rmtree(tmp_path / "inner")
+    features = extractor(torch.from_numpy(speech_like(0.2).audio)[None])
+    assert torch.equal(load_voice(tmp_path / "voice").vocoder(features), vocoder(features))
+    assert str(tmp_path) not in (tmp_path / "voice" / "voice.yaml").read_text()
 
 
 @pytest.mark.parametrize(("settings", "error", "words"), [
