@@ -26,6 +26,7 @@ SMALL = {
     "MultiResolutionSTFTDiscriminator": {"width": 2, "layers": 1, "resolutions": ((256, 64),)},
     "WaveformDiscriminator": {"periods": (3,), "resolutions": ((256, 64),), "period_width": 2, "resolution_width": 2},
     "Vocos": {"width": 8, "hidden": 8, "layers": 1, "pretrained": "none"}, "GriffinLim": {"iterations": 2},
+    "StackVocoder": {"vocoder": "Vocos:pretrained=none,width=8,hidden=8,layers=1"},
 }  # fmt: skip
 Pair = tuple[tuple[str, str], tuple[str, str]]  # (role, name) twice, in the order of ROLES
 
@@ -38,9 +39,10 @@ class Parts:
         self.named = {role: {p.name: p.load() for p in plugins if p.kind == role} for role in ROLES}
         self.extractors = {name: self.extractor(name) for name in self.named["feature_extractors"]}
         self.refused: dict[Pair, str] = {}
-        for name, vocoder in self.named["vocoders"].items():
-            for extractor in self.extractors:
-                self._try("feature_extractors", extractor, "vocoders", name, self._join, extractor, name)
+        for name in self.named["vocoders"]:
+            made = [self._try("feature_extractors", extractor, "vocoders", name, self._join, extractor, name)
+                    for extractor in self.extractors]  # fmt: skip
+            vocoder = next(filter(None, made))  # one: its claims may be those of what it is made of
             for discriminator, cls in self.named["discriminators"].items():
                 self._try("discriminators", discriminator, "vocoders", name, self._reach, cls, vocoder)
         for extractor, discriminator in itertools.product(self.extractors, self.named["discriminators"]):
@@ -61,15 +63,16 @@ class Parts:
 
     def _try(self, left_role, left, right_role, right, function, *arguments):
         try:
-            function(*arguments)
+            return function(*arguments)
         except LVCError as error:
             self.refused[(left_role, left), (right_role, right)] = str(error)
+            return None
 
     def _join(self, extractor, vocoder):
-        self.small("vocoders", vocoder)(self.extractors[extractor].spec)
+        return self.small("vocoders", vocoder)(self.extractors[extractor].spec)
 
     def _reach(self, discriminator, vocoder):
-        check_way_back(object.__new__(discriminator), object.__new__(vocoder))
+        check_way_back(object.__new__(discriminator), vocoder)
 
     def why(self, extractor, discriminator, vocoder):
         """Why these three do not meet; empty if they do."""

@@ -1,5 +1,7 @@
 """The vocoder for several kinds of features, one after the other, of which one is enough for the sound."""
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from lightning_voiceclone.checkpoints.part_folder import ships
@@ -50,6 +52,10 @@ class StackVocoder(Vocoder):
         self.weights_sha256 = self.inner.weights_sha256
         begin = sum(before.channels for before in spec.parts[:part])
         self._channels = slice(begin, begin + spec.parts[part].channels)
+
+    def fit_statistics(self, features: Iterable[Tensor]) -> None:
+        """Give the inner vocoder its channels."""
+        self.inner.fit_statistics(each[:, self._channels] for each in features)
 
     def forward(self, features: Tensor) -> Tensor:
         """Audio (B, T * hop) of features (B, F, T).
