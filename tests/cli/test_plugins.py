@@ -61,7 +61,7 @@ def test_a_part_is_shown_with_its_settings_and_how_a_recipe_names_it(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("WarpFrequency, a feature transform of lightning-voiceclone")
     assert "  low = 0.85\n      least factor" in printed
-    named = {"class_path": "WarpFrequency", "init_args": {"low": 0.85, "high": 1.2, "p": 1.0}}
+    named = {"class_path": "WarpFrequency", "init_args": {"low": 0.85, "high": 1.2, "p": 1.0, "groups": None}}
     assert yaml.safe_load(printed.partition("in a recipe:\n")[2]) == {"content_transforms": [named]}
 
 

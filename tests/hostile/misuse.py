@@ -107,6 +107,19 @@ COMMANDS = {
         files=["--lexicon"],
         choices={"--language": "en-us"},
     ),
+    "say": Command(
+        ["say", "Two words.", "--reference", "{a}", "--output", "{out}/c.wav"],
+        files=["--lexicon"],
+        choices={"--language": "en-us"},
+    ),
+    "checkpoint": Command(["checkpoint", "{checkpoint}"], files=["1"], folders=["1"]),
+    "tune": Command(
+        ["tune", "--config", "{recipe}", "--space", "{space}", "--study", "sqlite:///{out}/t.db", "--output",
+         "{out}/t"],
+        numbers=["--trials", "--seed"],
+        choices={"--goal": "minimize"},
+        kept="t.db",
+    ),
     "prepare": Command(
         ["prepare", "SpeakerFolders", "{corpus}", "--features", "MelSpectrogram", "--output", "{out}/p", "--workers",
          "1"],
@@ -238,6 +251,8 @@ def make_bench(folder: Path) -> dict[str, Path]:
     bench["recipe"], bench["database"] = folder / "recipe.yaml", folder / "answers.sqlite"
     bench["recipe"].write_text(yaml.safe_dump(recipe))
     Store(bench["database"], {"systems": []}).close()
+    bench["space"] = folder / "space.yaml"
+    bench["space"].write_text("metric: {name: validation/mel_l1}\nparameters: {model.noise: {values: [0, 1]}}\n")
     _make_bad(folder / BAD)
     return bench
 

@@ -203,7 +203,8 @@ class ParallelTextEncoder(TextEncoder):
             if self.training:
                 given = given * (torch.rand(len(x), 1, device=x.device) >= self.dropout)
             x = x + self.speaker(given)[:, None]
-        bias = _attention_bias(real[:, 0], x.shape[2] // HEAD_WIDTH)
+        # Of another type than x, torch's attention takes wrong numbers without an error.
+        bias = _attention_bias(real[:, 0], x.shape[2] // HEAD_WIDTH).to(x.dtype)
         for block in self.blocks:
             x = F.dropout(block(x, mask, bias), self.dropout, self.training)
         return self.norm(x) * mask, mask

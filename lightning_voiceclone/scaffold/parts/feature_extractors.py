@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.features.filterbank import analysis_window
 from lightning_voiceclone.features.framing import check_grid, frame_context, framed_features
 
 
@@ -26,7 +27,7 @@ class ExampleFeatures(FeatureExtractor):
         self.spec = AudioSpec(kind="stft", channels=n_fft // 2 + 1, sample_rate=sample_rate, hop_length=hop_length,
                               n_fft=n_fft, win_length=n_fft, window="hann", power=1.0, log="e", floor=1e-5)  # fmt: skip
         self.context = frame_context(n_fft, hop_length)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("window", analysis_window(self.spec), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, n_fft // 2 + 1, T) of audio (B, N), T = N // hop_length."""

@@ -273,7 +273,7 @@ def test_a_speaker_encoder_learns_no_transcripts():
 def test_crops_too_short_for_transcripts_are_refused(corpus_folder, tmp_path):
     texts = sorted(corpus_folder.rglob("*.wav"))
     made = module(weights={"distance": 1, "ctc": 1})
-    with pytest.raises(ConfigurationError, match="needs transcripts, but no training recording has one"):
+    with pytest.raises(ConfigurationError, match="training learns from transcripts, but no training recording has one"):
         fitted(made, corpus_folder, tmp_path, max_steps=1)
     shutil.copytree(corpus_folder, tmp_path / "written")
     for path in texts:
