@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
+SIGNALLED = 128  # and the number of the signal that ended a command: its exit status, 130 for Ctrl-C
 LEAST_LETTERS = 3  # of an abbreviation; fewer would be one of nearly anything
 
 

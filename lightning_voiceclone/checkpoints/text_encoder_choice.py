@@ -7,6 +7,7 @@ from lightning_voiceclone.core.conditions import SpeakerPrompt
 from lightning_voiceclone.core.interfaces import Dims, TextEncoder
 from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER
 from lightning_voiceclone.utils.reading import excerpt
 from lightning_voiceclone.voice.compatibility import check_parts
 from lightning_voiceclone.voice.model import VoiceModel
@@ -60,7 +61,7 @@ def _try_out(voice: VoiceModel, encoder: TextEncoder, name: str) -> None:
     prompt = SpeakerPrompt(
         one,
         speaker=torch.zeros(1, dims.speaker) if dims.speaker else None,
-        register=torch.tensor([150.0]) if dims.pitch else None,
+        register=torch.tensor([UNKNOWN_REGISTER]) if dims.pitch else None,
     )
     try:
         encoder.durations(one[None], one, prompt)

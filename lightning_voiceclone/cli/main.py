@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lightning_voiceclone import __version__
-from lightning_voiceclone.errors import LVCError, nearest
+from lightning_voiceclone.errors import SIGNALLED, LVCError, nearest
 from lightning_voiceclone.utils.terminal import printable
 
 # OpenMP's threads spin while they wait, by default so long that a step takes ten times as long where another process
 # needs the core. This value costs nothing on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-SIGNALLED = 128  # and the number of the signal that ended a command: its exit status
 TRAINING = "lightning_voiceclone.cli.training"
 COMMANDS = {
     "fit": (TRAINING, "train a model: lvc fit --config recipes/librispeech.yaml"),

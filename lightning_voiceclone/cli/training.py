@@ -35,7 +35,7 @@ from lightning_voiceclone.cli.parser_errors import ParsingError, explain
 from lightning_voiceclone.cli.recipe_text import bound_recipes
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.data.datamodule import VoiceDataModule
-from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.errors import SIGNALLED, ConfigurationError, LVCError
 from lightning_voiceclone.training import ranks
 from lightning_voiceclone.training.callbacks.clone_quality import CloneQuality  # noqa: F401 (so that its short name resolves)
 from lightning_voiceclone.training.callbacks.health import GANHealth
@@ -49,7 +49,6 @@ from lightning_voiceclone.utils.lightning_internals import HookedCLI
 from lightning_voiceclone.utils.terminal import printable
 
 PRECISIONS = ("None", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")  # of the Trainer's
-SIGNALLED = 128  # and the signal's number: exit status of a command that it ended, 130 for Ctrl-C
 
 
 class PluginParser(LightningArgumentParser):

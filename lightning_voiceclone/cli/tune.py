@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.errors import SIGNALLED
 from lightning_voiceclone.utils.terminal import printable, table
 
-SIGNALLED = 128
 OF_FIT = ("trainer", "model", "data", "checkpoint", "seed_everything")  # first names of the options of lvc fit
 
 

@@ -18,6 +18,7 @@ from lightning_voiceclone.features.framing import (
 )
 
 SILENCE = 1e-9  # mean square, -90 dB of full scale: the step of 16-bit samples
+UNKNOWN_REGISTER = 150.0  # Hz, where nothing is voiced: between the usual registers of men and women
 # Voicing above which a frame counts as voiced: noise does not reach it, and speech at 0 dB does in its vowels.
 VOICED = 0.5
 

@@ -10,10 +10,8 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.framing import at_least_single, check_audio
-from lightning_voiceclone.features.prosody import VOICED, Energy, Pitch, median_f0
+from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER, VOICED, Energy, Pitch, median_f0
 from lightning_voiceclone.features.spectral import MelSpectrogram
-
-UNKNOWN_REGISTER = 150.0  # Hz, between the usual registers of men and women
 
 
 class Utterance(FeatureExtractor):

@@ -28,9 +28,9 @@ class Watch(Callback):
     """
 
     def __init__(self, trial: Any, metric: str, goal: str) -> None:
-        self.trial, self.metric, self.goal = trial, metric, goal
-        better = min if goal == "minimize" else max
-        self.best: float | None = better(self._reported().values(), default=None)
+        self.trial, self.metric = trial, metric
+        self._better = min if goal == "minimize" else max
+        self.best: float | None = self._better(self._reported().values(), default=None)
         self.pruned = False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -42,8 +42,7 @@ class Watch(Callback):
         if value != value:  # noqa: PLR0124 (NaN)
             return
         self.trial.report(value, trainer.global_step)
-        better = min if self.goal == "minimize" else max
-        self.best = value if self.best is None else better(self.best, value)
+        self.best = value if self.best is None else self._better(self.best, value)
         if self.trial.should_prune():
             self.pruned = True
             stop_without_validation(trainer)

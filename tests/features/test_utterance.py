@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.prosody import Pitch, median_f0
+from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER, Pitch, median_f0
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.features.stack import Stack
-from lightning_voiceclone.features.utterance import UNKNOWN_REGISTER, Utterance
+from lightning_voiceclone.features.utterance import Utterance
 from lightning_voiceclone.testing import FeatureExtractorConformance, speech_like
 
 RATE = 16000

@@ -15,12 +15,11 @@ from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask,
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.prosody import VOICED
+from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER, VOICED
 from lightning_voiceclone.networks.content_encoders.whisper import HEAD_WIDTH, WhisperBlock
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
 from lightning_voiceclone.text.inventory import NUMBER, PHONEMES, TOKENS
 
-REGISTER = 150.0  # Hz, of a script for no particular speaker; rendering scales f0 to the target's
 OCTAVES = 2.0  # f0 is within as many of the register
 LONGEST = 500.0  # frames of a token
 PLACES = 3  # numbers of a frame's place in its token
@@ -128,7 +127,7 @@ class ParallelTextEncoder(TextEncoder):
         frames = durations.sum(1)
         content, prosody = self._decode(hidden, durations)
         real = reach_mask(frames, content.shape[2])
-        register = torch.full_like(frames, REGISTER, dtype=content.dtype)
+        register = torch.full_like(frames, UNKNOWN_REGISTER, dtype=content.dtype)
         if prompt is not None and prompt.register is not None:
             register = torch.where(prompt.register.isnan(), register, prompt.register)
         script = Script(frames, keep(content, real))
@@ -184,7 +183,7 @@ class ParallelTextEncoder(TextEncoder):
             assert target.voicing is not None
             assert target.register is not None
             voiced = real & (target.f0 > 0)
-            octaves = target.f0.clamp_min(1).log2() - target.register.nan_to_num(REGISTER)[:, None].log2()
+            octaves = target.f0.clamp_min(1).log2() - target.register.nan_to_num(UNKNOWN_REGISTER)[:, None].log2()
             losses["pitch"] = _mean((prosody["pitch"] - octaves.clamp(-OCTAVES, OCTAVES)).abs(), voiced)
             nats = F.binary_cross_entropy_with_logits(prosody["voicing"], target.voicing, reduction="none")
             losses["voicing"] = _mean(nats, real)

@@ -1,5 +1,6 @@
 """The adversarial training step, for features and for waveforms alike."""
 
+import functools
 import itertools
 import os
 from abc import abstractmethod
@@ -322,13 +323,8 @@ class AdversarialModule(pl.LightningModule):
         """By what each loss is multiplied: its weight, or what gives it the weight's share of the gradient."""
         if self.balancer is None:
             return self.weights
-        mean = None
-        if self.trainer.world_size > 1:
-
-            def mean(norms: Tensor) -> Tensor:
-                reduced: Tensor = self.trainer.strategy.reduce(norms, reduce_op="mean")
-                return reduced
-
+        alone = self.trainer.world_size == 1
+        mean = None if alone else functools.partial(self.trainer.strategy.reduce, reduce_op="mean")
         output = pair.fake if pair.output is None else pair.output
         if not output.requires_grad:
             raise ConfigurationError(

@@ -6,7 +6,8 @@ import torch
 from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.networks.text_encoders.parallel import REGISTER, ParallelTextEncoder, _attention_bias
+from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER
+from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder, _attention_bias
 from lightning_voiceclone.testing.conformance import TextEncoderConformance
 from lightning_voiceclone.testing.conformance.part import seeded
 
@@ -65,10 +66,10 @@ def test_frames_of_a_token_follow_the_given_durations():
 def test_register_is_the_prompts():
     part = encoder()
     own = part(TOKENS, LENGTHS)
-    for register, expected in ((float("nan"), REGISTER), (300.0, 300.0)):
+    for register, expected in ((float("nan"), UNKNOWN_REGISTER), (300.0, 300.0)):
         script = part(TOKENS, LENGTHS, prompt(register))
         assert script.register.tolist() == [expected]
-        torch.testing.assert_close(script.f0, own.f0 * expected / REGISTER)
+        torch.testing.assert_close(script.f0, own.f0 * expected / UNKNOWN_REGISTER)
 
 
 def test_the_speaker_changes_the_script():
