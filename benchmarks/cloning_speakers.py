@@ -21,7 +21,8 @@ from lightning_voiceclone.evaluation.metrics.words import WordErrorRate
 from lightning_voiceclone.evaluation.pairs import Pair, Pairs, read_pairs
 from lightning_voiceclone.evaluation.recognizers.whisper import WhisperRecognizer
 from lightning_voiceclone.evaluation.systems import path_sha256
-from lightning_voiceclone.inference.converter import Converter, read
+from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.inference.recordings import read
 from lightning_voiceclone.networks.speaker_encoders.resemblyzer import ResemblyzerSpeakerEncoder
 from lightning_voiceclone.training.adaptation import adapt
 from lightning_voiceclone.utils.journal import Journal, key_of

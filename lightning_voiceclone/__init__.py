@@ -29,10 +29,12 @@ __all__ = [
 if TYPE_CHECKING:
     from lightning_voiceclone.cli.train import RunResult, train
     from lightning_voiceclone.errors import LVCError
-    from lightning_voiceclone.inference.converter import Audio, Converter, load_model, read, write
+    from lightning_voiceclone.inference.converter import Converter, load_model
+    from lightning_voiceclone.inference.recordings import Audio, read, write
     from lightning_voiceclone.inference.speaker import Speaker
 
-_HOMES = dict.fromkeys(["Audio", "Converter", "load_model", "read", "write"], "inference.converter")
+_HOMES = dict.fromkeys(["Converter", "load_model"], "inference.converter")
+_HOMES |= dict.fromkeys(["Audio", "read", "write"], "inference.recordings")
 _HOMES |= dict.fromkeys(["RunResult", "train"], "cli.train")
 _HOMES["Speaker"] = "inference.speaker"
 _HOMES["LVCError"] = "errors"

@@ -29,8 +29,9 @@ def run(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     import numpy as np
 
-    from lightning_voiceclone.inference.converter import load_model, read
+    from lightning_voiceclone.inference.converter import load_model
     from lightning_voiceclone.inference.export.folder import check_place, export_model
+    from lightning_voiceclone.inference.recordings import read
     from lightning_voiceclone.testing.signals import speech_like
     from lightning_voiceclone.utils.files import check_no_input
 

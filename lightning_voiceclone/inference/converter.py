@@ -7,17 +7,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import soxr
 import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone import __version__
 from lightning_voiceclone.audio.checks import digest_of
-from lightning_voiceclone.audio.io import check_writable, name_of, read_audio, read_open, read_with_notes, write_audio
-from lightning_voiceclone.audio.mixdown import measure_mixdown
+from lightning_voiceclone.audio.io import check_writable, name_of, read_open, read_with_notes
 from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.audio.opening import decoder_of, opened_file
 from lightning_voiceclone.audio.speaker_change import SameSpeakerCheck
@@ -25,10 +22,11 @@ from lightning_voiceclone.checkpoints.external_weights import all_weights, weigh
 from lightning_voiceclone.checkpoints.vocoder_choice import chosen
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
 from lightning_voiceclone.core.conditions import SpeakerPrompt
-from lightning_voiceclone.errors import ConfigurationError, RecordingError
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.inference.level import with_speech_power
 from lightning_voiceclone.inference.long_file import convert_long, convert_long_file, known_of
 from lightning_voiceclone.inference.long_source import LONGEST_SECONDS, LongSource
+from lightning_voiceclone.inference.recordings import Audio, Recording, mono_of, path_of, write
 from lightning_voiceclone.inference.screening import (
     check_denoise,
     level_scale,
@@ -47,23 +45,7 @@ from lightning_voiceclone.voice.ensemble import ensemble
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 
-INPUTS = "a path, or samples with their rate: (samples, sample_rate)"
 logger = logging.getLogger("lightning_voiceclone")
-
-
-class Audio(NamedTuple):
-    """Mono audio. Any pair of samples and rate is accepted where an ``Audio`` is.
-
-    Attributes:
-        samples: (N,) in [-1, 1], a tensor or a numpy array; (channels, N) is mixed down when it is read in.
-        sample_rate: in Hz.
-    """
-
-    samples: Tensor | np.ndarray
-    sample_rate: int
-
-
-Recording = str | os.PathLike[str] | tuple[Tensor | np.ndarray, int]
 
 
 class Converter:
@@ -131,7 +113,7 @@ class Converter:
             RecordingError: if one cannot be read, is too short, silent, or has no speech.
             ConfigurationError: if there is none, or the file belongs to another model.
         """
-        paths = [Path(path) for path in map(_path, references) if path is not None]
+        paths = [Path(path) for path in map(path_of, references) if path is not None]
         saved = [path for path in paths if path.suffix == SPEAKER_SUFFIX]
         if saved:
             if len(references) > 1:
@@ -298,8 +280,8 @@ class Converter:
 
     def read(self, recording: Recording, name: str = "the recording") -> tuple[str, Tensor]:
         """Read a recording: its name in notes (``name`` for samples), and samples (N,) at the model's rate."""
-        if (path := _path(recording)) is None:
-            samples, notes = _mono(recording, self.sample_rate, name)
+        if (path := path_of(recording)) is None:
+            samples, notes = mono_of(recording, self.sample_rate, name)
         else:
             name = name_of(path)
             samples, _, notes = read_with_notes(path, self.sample_rate)
@@ -357,39 +339,6 @@ def moved(module: nn.Module, device: str | torch.device) -> Any:
         raise ConfigurationError(f"--device {device} cannot be used: {error}") from error
 
 
-def read(recording: Recording, sample_rate: int | None = None) -> Audio:
-    """Read a file or samples as mono audio: the mean of the channels, without a constant offset.
-
-    Args:
-        recording: a path, or a pair of samples (N,) or (channels, N) and their rate.
-        sample_rate: to resample to, in Hz; None keeps the recording's own.
-
-    Raises:
-        RecordingError: if the file cannot be decoded, or the samples are empty or of another shape.
-        ConfigurationError: if it is neither a path nor such a pair.
-    """
-    if (path := _path(recording)) is not None:
-        samples, rate = read_audio(path, sample_rate)
-        return Audio(torch.from_numpy(samples), rate)
-    mono, _ = _mono(recording, sample_rate, "the recording")
-    return Audio(torch.from_numpy(mono), sample_rate or _pair(recording)[1])
-
-
-def write(path: str | os.PathLike[str], audio: tuple[Tensor | np.ndarray, int]) -> None:
-    """Write audio as 16-bit WAV or FLAC, by the path's suffix; the file appears whole or not at all.
-
-    Args:
-        path: ending in .wav or .flac; parent folders are created.
-        audio: samples (N,) or (channels, N) in [-1, 1], and their rate.
-
-    Raises:
-        ConfigurationError: if the suffix is another one, or samples are not finite numbers.
-        OSError: if the file cannot be written.
-    """
-    samples, rate = _pair(audio)
-    write_audio(path, samples, rate)
-
-
 def load_model(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = "default",
     *,
@@ -417,34 +366,3 @@ def load_model(
         raise ConfigurationError(f"the models are {', '.join(paths) or 'none'}; name each once, and at least one")
     voices = {one: load_voice(one, chosen(vocoder) if one == paths[0] else None) for one in paths}
     return Converter(ensemble(voices), denoise=denoise, device=device, note=note)
-
-
-def _path(recording: Recording) -> str | os.PathLike[str] | None:
-    return recording if isinstance(recording, str | os.PathLike) else None
-
-
-def _mono(recording: Any, sample_rate: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Samples (N,) of a pair of samples and rate, resampled, and notes on them."""
-    samples, rate = _pair(recording)
-    if not 0 < samples.ndim < 3 or not samples.size:
-        raise RecordingError(f"samples have the shape {samples.shape}; give (N,) or (channels, N), and at least one")
-    columns = np.atleast_2d(samples).T
-    mixdown = measure_mixdown([columns])
-    mono = mixdown(columns)
-    if sample_rate not in (None, rate):
-        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-    return np.ascontiguousarray(mono, np.float32), tuple(f"{name}: {note}" for note in mixdown.notes)
-
-
-def _pair(recording: Any) -> tuple[np.ndarray, int]:
-    """Samples as float32, and their rate."""
-    if not isinstance(recording, Sequence) or isinstance(recording, str) or len(recording) != 2:
-        raise ConfigurationError(f"a recording is {INPUTS}, not {type(recording).__name__}")
-    samples, rate = recording
-    if isinstance(samples, Tensor):
-        samples = samples.detach().cpu().numpy()
-    if not isinstance(samples, np.ndarray) or isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
-        raise ConfigurationError(f"a recording is {INPUTS}, not ({type(samples).__name__}, {rate!r})")
-    if not np.issubdtype(samples.dtype, np.floating):
-        raise RecordingError(f"samples are {samples.dtype}; give floating-point numbers in [-1, 1]")
-    return samples.astype(np.float32), rate

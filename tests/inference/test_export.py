@@ -20,7 +20,7 @@ from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.cli import main as cli
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError, LVCError
-from lightning_voiceclone.inference import converter, long_source
+from lightning_voiceclone.inference import converter, long_source, recordings
 from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.inference.export import folder as exporting
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
@@ -133,7 +133,7 @@ def test_speakers_are_exchanged_with_the_toolkit(model, loaded, tmp_path):
 @pytest.mark.slow
 def test_clone_by_the_engine(model, export, tmp_path, capsys):
     for name, audio in {"a.wav": SOURCE, "b.wav": REFERENCE}.items():
-        converter.write(tmp_path / name, (audio, RATE))
+        recordings.write(tmp_path / name, (audio, RATE))
     names = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
     given = ["clone", "--engine", "onnx", "--checkpoint", str(export[0]), "--source", names[0], "--reference", names[1]]
     assert cli.main([*given, "--output", names[2]]) == 0
@@ -155,8 +155,8 @@ def test_bad_input_of_the_engine_is_one_line_and_the_rest_is_read(export, tmp_pa
     monkeypatch.chdir(tmp_path)
     silent, broken = np.zeros_like(SOURCE), SOURCE.copy()
     broken[len(broken) // 2] = np.nan
-    converter.write("b.wav", (REFERENCE, RATE))
-    converter.write("a.wav", (SOURCE, RATE))
+    recordings.write("b.wav", (REFERENCE, RATE))
+    recordings.write("a.wav", (SOURCE, RATE))
     data = Path("a.wav").read_bytes()
     Path("cut.wav").write_bytes(data[:-3])  # within a sample
     samples = soundfile.read("a.wav", dtype="int16")[0]
@@ -199,7 +199,7 @@ def test_bad_input_of_the_engine_is_one_line_and_the_rest_is_read(export, tmp_pa
 @pytest.mark.slow
 def test_a_full_disk_leaves_nothing_half_written(export, tmp_path, capsys, monkeypatch):
     for name, audio in {"a.wav": SOURCE, "b.wav": REFERENCE}.items():
-        converter.write(tmp_path / name, (audio, RATE))
+        recordings.write(tmp_path / name, (audio, RATE))
 
     def full(source, target):
         raise OSError(28, "No space left on device", str(target))
@@ -230,7 +230,7 @@ def test_alone_in_an_environment_without_torch(export, model, tmp_path):
     (built,) = tmp_path.glob("lvc_runtime-*.whl")
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(built), str(packages)], check=True, timeout=300)
     for name, audio in {"a.wav": SOURCE, "b.wav": REFERENCE}.items():
-        converter.write(tmp_path / name, (audio, RATE))
+        recordings.write(tmp_path / name, (audio, RATE))
     script = (
         "import sys, lvc_runtime.cli; status = lvc_runtime.cli.main(sys.argv[1:]);"
         " sys.exit('torch' in sys.modules or status)"
@@ -314,7 +314,7 @@ def test_one_window_is_no_special_case():
 def test_a_folder_that_is_no_export(tmp_path, capsys):
     with pytest.raises(runtime.RuntimeFailure, match="is no folder of `lvc export`"):
         runtime.load(tmp_path)
-    converter.write(tmp_path / "a.wav", (SOURCE, RATE))
+    recordings.write(tmp_path / "a.wav", (SOURCE, RATE))
     source, output = str(tmp_path / "a.wav"), str(tmp_path / "c.wav")
     given = ["clone", "--engine", "onnx", "--checkpoint", str(tmp_path), "--source", source, "--output", output]
     assert cli.main(given) == 2
