@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from lightning_voiceclone.cli.options import CommandParser, check_for_onnx, device
+from lightning_voiceclone.cli.options import CommandParser, add_speaker_options, check_for_onnx
 from lightning_voiceclone.utils.terminal import printable
 
 
@@ -23,9 +23,7 @@ def parser() -> argparse.ArgumentParser:
                       help="recording to convert; its words and melody are kept (WAV, FLAC, OGG, MP3; - for standard"
                       " input). Or several, a folder of them, or a table (.tsv, .csv) with the columns source,"
                       " reference and output")  # fmt: skip
-    made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
-                      help="target speaker: recordings of one speaker, at least 0.5 s each; several or longer ones"
-                      " sound closer. Or one .voice file. Models of lvc adapt need none")  # fmt: skip
+    add_speaker_options(made)
     made.add_argument("--output", required=True, metavar="PATH",
                       help="file to write (.wav or .flac, 16 bits, the model's sample rate); for several sources a"
                       " folder. What is there already, made of the same, is not made again")  # fmt: skip
@@ -47,10 +45,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--guidance", type=float, metavar="STRENGTH",
                       help="extrapolate away from the source's speaker, 0 to 2: more sounds less like the source, at"
                       " some cost in words and naturalness (default: the model's own)")  # fmt: skip
-    made.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
-    made.add_argument(
-        "--device", type=device, default="cpu", help="device to run on: cpu, cuda, cuda:1, mps (default: cpu)"
-    )
     return made
 
 

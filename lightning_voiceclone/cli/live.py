@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from lightning_voiceclone.cli.options import CommandParser, check_for_onnx, device
+from lightning_voiceclone.cli.options import CommandParser, add_speaker_options, check_for_onnx
 from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def parser() -> argparse.ArgumentParser:
         description="Convert a microphone to the voice of reference recordings, while you speak. Use headphones.",
         epilog="While it runs, type a command and Enter: pitch 2, guidance 0.5, voice c.wav, gate -50, mute, quit.",
     )
-    made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
-                      help="target speaker, as of lvc clone: recordings or one .voice file")  # fmt: skip
+    add_speaker_options(made)
     made.add_argument("--checkpoint", nargs="+", default=["default"], metavar="PATH",
                       help="a .ckpt of lvc fit, or a model folder, as of lvc clone (default: the bundled model, which"
                       " looks seconds ahead)")  # fmt: skip
@@ -55,8 +54,6 @@ def parser() -> argparse.ArgumentParser:
                       help="what computes: onnx takes a folder of lvc export as --checkpoint, and starts faster"
                       " (default: torch)")  # fmt: skip
     made.add_argument("--vocoder", metavar="WHICH", help="as of lvc clone")
-    made.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
-    made.add_argument("--device", type=device, default="cpu", help="device to compute on (default: cpu)")
     made.add_argument("--threads", type=int, default=1, metavar="N",
                       help="to compute with; chunks are small, so more seldom help (default: 1)")  # fmt: skip
     return made

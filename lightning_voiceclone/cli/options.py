@@ -25,6 +25,16 @@ def device(name: str) -> str:
     return name
 
 
+def add_speaker_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that converts takes: ``--reference``, ``--seed`` and ``--device``."""
+    parser.add_argument("--reference", nargs="+", default=[], metavar="FILE",
+                        help="target speaker: recordings of one speaker, at least 0.5 s each; several or longer ones"
+                        " sound closer. Or one .voice file. Models of lvc adapt need none")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
+    parser.add_argument("--device", type=device, default="cpu",
+                        help="device to compute on: cpu, cuda, cuda:1, mps (default: cpu)")  # fmt: skip
+
+
 def check_for_onnx(options: argparse.Namespace, **most: int) -> None:
     """Refuse options that ``--engine onnx`` cannot apply; ``most`` are the greatest numbers of values of lists.
 

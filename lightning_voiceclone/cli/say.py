@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_voiceclone.cli.options import CommandParser, device
+from lightning_voiceclone.cli.options import CommandParser, add_speaker_options
 from lightning_voiceclone.cli.texts import add_text_options, front_end_of, text_of
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.reading import excerpt
@@ -30,9 +30,7 @@ def parser() -> argparse.ArgumentParser:
     made = CommandParser("lvc say", description="Speak a text in the voice of reference recordings. A .srt file is"
                          " spoken with each subtitle at its time.")  # fmt: skip
     add_text_options(made)
-    made.add_argument("--reference", nargs="+", default=[], metavar="FILE",
-                      help="speaker: recordings of one speaker, at least 0.5 s each, or one .voice file. Models of lvc"
-                      " adapt need none")  # fmt: skip
+    add_speaker_options(made)
     made.add_argument("--output", metavar="PATH",
                       help="file to write (.wav or .flac, 16 bits, the model's sample rate), or a folder: then each"
                       f" line of the text is a file of its own, and {JOINED} has all of them")  # fmt: skip
@@ -43,13 +41,10 @@ def parser() -> argparse.ArgumentParser:
                       help="times as fast as usual, 0.25 to 4 (default: 1)")  # fmt: skip
     made.add_argument("--pitch", type=float, default=0.0, metavar="SEMITONES",
                       help="shift from the speaker's pitch, up or down, at most 24 (default: 0)")  # fmt: skip
-    made.add_argument("--seed", type=int, default=0, help="random seed, for models that use noise (default: 0)")
     made.add_argument("--explain", action="store_true",
                       help="print each word with its phonemes, where they came from, and how long each is")  # fmt: skip
     made.add_argument("--timestamps", metavar="FILE",
                       help="write when each word and phoneme is spoken: .json, .srt, .vtt or .TextGrid")  # fmt: skip
-    made.add_argument("--device", type=device, default="cpu",
-                      help="device to run on: cpu, cuda, cuda:1, mps (default: cpu)")  # fmt: skip
     return made
 
 
