@@ -1,18 +1,21 @@
 """lvc tune and lvc.train, with trainings."""
 
+import gc
 import signal
 import time
 from pathlib import Path
 
 import pytest
 import yaml
-from forks import Fork
+from forks import Fork, forked
 
 import lightning_voiceclone as lvc
 from lightning_voiceclone.checkpoints.checkpoint_file import CheckpointFile
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.train import option_words
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.training.modules.adversarial import AdversarialModule
+from lightning_voiceclone.utils.files import ENDING
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPE = str(REPOSITORY / "recipes/librispeech.yaml")
@@ -40,8 +43,15 @@ def words(corpus_folder, *more):
 
 
 @pytest.mark.slow
+@forked
 def test_train_is_fit(corpus_folder, folder):
+    handlers = [signal.getsignal(number) for number in ENDING]
     result = lvc.train(RECIPE, SMALL | {"data.root": corpus_folder})
+    assert [signal.getsignal(number) for number in ENDING] == handlers
+    gc.collect()
+    assert not [
+        one for one in gc.get_objects() if isinstance(one, AdversarialModule)
+    ]  # hundreds of trials take no more memory
     assert (result.step, result.interrupted) == (4, 0)
     assert result.folder == Path("runs/librispeech/version_0")
     assert result.checkpoint == result.folder / "checkpoints/last.ckpt"
@@ -99,6 +109,7 @@ def test_a_killed_search_goes_on_with_its_training(corpus_folder, folder, capsys
 
 
 @pytest.mark.slow
+@forked
 def test_a_search_writes_recipes_that_run_alone(corpus_folder, folder, capsys):
     pytest.importorskip("optuna", reason="a search needs Optuna")
     assert main(words(corpus_folder, "--trials", "2")) == 0

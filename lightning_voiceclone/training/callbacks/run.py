@@ -79,7 +79,8 @@ class Interruption(Callback):
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == self._note:  # else Lightning has restored those from before its own already
+                signal.signal(number, handler)
         self._previous = {}
 
 
