@@ -1,8 +1,9 @@
-"""Run a command in a fork of the test process, as ``subprocess`` would in a new one.
+"""Run a command, or a test, in a fork of the test process, as ``subprocess`` would in a new one.
 
 The fork has imported everything, which takes a new process seconds. POSIX only.
 """
 
+import functools
 import logging
 import multiprocessing
 import multiprocessing.forkserver
@@ -11,11 +12,14 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
@@ -92,9 +96,52 @@ def completed(run: Callable[[], int | None], folder: Path, **environment: str) -
         return SimpleNamespace(returncode=fork.returncode, stdout=out, stderr=err)
 
 
-def _in_child(run: Callable[[], int | None], folder: Path, environment: dict[str, str], writing: list[int]) -> None:
+def forked(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test's body in a fork, which takes the memory that it needs along when it ends."""
+
+    @functools.wraps(test)
+    def run(*args: object, **keywords: object) -> None:
+        if not hasattr(os, "fork"):
+            return test(*args, **keywords)
+        receiving, sending = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.get_context("fork").Process(target=_attempt, args=(test, args, keywords, sending))
+        process.start()
+        sending.close()
+        try:
+            skipped, failure = receiving.recv()
+        except EOFError:
+            skipped, failure = "", "the fork ended without an answer"
+        process.join()
+        if skipped:
+            pytest.skip(skipped)
+        if failure:
+            pytest.fail(f"{failure}\nexit status {process.exitcode}", pytrace=False)
+        return None
+
+    return run
+
+
+def _attempt(
+    test: Callable[..., None], args: Sequence[object], keywords: Mapping[str, object], sending: Connection
+) -> None:
+    _leave_the_others()
+    try:
+        test(*args, **keywords)
+    except pytest.skip.Exception as skipped:
+        sending.send((str(skipped), ""))
+    except BaseException:
+        sending.send(("", traceback.format_exc()))
+    else:
+        sending.send(("", ""))
+
+
+def _leave_the_others() -> None:
     torch.set_num_threads(1)  # the threads of the process before are not in its fork
     multiprocessing.forkserver._forkserver.__init__()  # nor is what it started a child of the fork's
+
+
+def _in_child(run: Callable[[], int | None], folder: Path, environment: dict[str, str], writing: list[int]) -> None:
+    _leave_the_others()
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     _print_to(*writing)

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 import torch
 import yaml
-from forks import Fork, completed
+from forks import Fork, forked
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
@@ -104,6 +104,7 @@ COMMANDS = [line.partition("#")[0].split() for line in (REPOSITORY / "recipes/RE
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words[2:])[:90])
+@forked  # HiFi-GAN's and its discriminators' weights take hundreds of MB
 def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
     skip_without_its_plugin(Path(command[3]).stem)
     words = [str(REPOSITORY / word) if word.startswith("recipes/") else word for word in command[1:]]
@@ -118,11 +119,7 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
         small += ["--data.segment_seconds", "0.2"]
     if "wavenet" in words[2]:  # thirty layers of every sample, and validation generates one by one: a plugin's test
         small += ["--data.segment_seconds", "0.1", "--trainer.limit_val_batches", "0"]
-    if "vocoder" in words[2]:  # in a fork: HiFi-GAN's and its discriminators' weights take hundreds of MB
-        ended = completed(lambda: main([*words, *small]), folder)
-        assert ended.returncode == 0, ended.stderr
-    else:
-        assert main([*words, *small]) == 0
+    assert main([*words, *small]) == 0
     name = Path(command[-1] if command[-2] == "--config" else words[[*words].index("--data.root") - 1]).stem
     last = torch.load(folder / f"runs/{name}/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 3

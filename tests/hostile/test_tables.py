@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forks import forked
 from hostile.tables import WAS_HERE, altered_tables
 
 from lightning_voiceclone.errors import LVCError
@@ -34,6 +35,7 @@ def peak():
 
 
 @pytest.mark.slow
+@forked
 def test_altered_files_are_refused_in_one_line(tmp_path):
     faults, names = [], set()
     for altered in altered_tables(tmp_path, seed=0):

@@ -81,13 +81,18 @@ UNITS = ["1,", "A.", "-", "hello world ", "'", "a'", "A&", "aA", "( ", "$1 ", "1
 @pytest.mark.parametrize("unit", UNITS)
 def test_time_grows_with_the_length_alone(unit):
     """Ten times the length takes some ten times the time; a rule that looks ahead without bound takes a hundred."""
-    seconds = []
-    for size in (2_000, 20_000):
-        text = unit * (size // len(unit))
-        start = time.process_time()
-        normalize(text)
-        seconds.append(time.process_time() - start)
-    assert seconds[1] < 40 * seconds[0] + 0.1
+    ratios = []
+    for _ in range(3):  # a busy machine, or the garbage collector, may slow one down
+        seconds = []
+        for size in (2_000, 20_000):
+            text = unit * (size // len(unit))
+            start = time.process_time()
+            normalize(text)
+            seconds.append(time.process_time() - start)
+        ratios.append(seconds[1] / (seconds[0] + 0.0025))
+        if ratios[-1] < 40:
+            return
+    raise AssertionError(f"ten times the length took {ratios} times the time")
 
 
 def test_a_text_that_is_too_long_is_refused():

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from forks import forked
 
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.core.interfaces import Dims
@@ -118,6 +119,7 @@ def test_encoders_with_state_stream_together(references):
     torch.testing.assert_close(torch.cat(made, -1), whole, atol=1e-4, rtol=1e-4)
 
 
+@forked
 def test_equal_frozen_encoders_run_once(references):
     both = ensemble({"one": load_model().voice, "other": load_model().voice})
     assert len(both.content_encoder.encoders) == len(both.speaker_encoder.encoders) == 1
