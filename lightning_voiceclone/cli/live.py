@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import queue
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser, add_speaker_options, check_for_onnx
 from lightning_voiceclone.utils.terminal import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lightning_voiceclone.inference.live.clock import Clock
     from lightning_voiceclone.inference.live.converters import ModelConverter
     from lightning_voiceclone.inference.live.devices import Device
@@ -90,11 +94,8 @@ def _gate(text: str) -> float | None:
 
 def _convert(options: argparse.Namespace, gate: float | None) -> int:
     from lightning_voiceclone.inference.live.clock import Clock, SimulatedClock
-    from lightning_voiceclone.inference.live.console import Console
-    from lightning_voiceclone.inference.live.converters import lookahead_note, rehearse
     from lightning_voiceclone.inference.live.devices import FileOutput
-    from lightning_voiceclone.inference.live.engine import Live
-    from lightning_voiceclone.inference.live.session import Session
+    from lightning_voiceclone.utils.locked_output import locked_output
     from lightning_voiceclone.utils.user_settings import load_settings, save_settings
 
     known = load_settings(SETTINGS)
@@ -102,24 +103,47 @@ def _convert(options: argparse.Namespace, gate: float | None) -> int:
     simulated = all(map(_is_file, names.values()))
     clock = SimulatedClock() if simulated else Clock()
     source, sink = _devices(options, names, clock)
+
+    def remember() -> None:
+        devices = {"input": source.name, "output": sink.name}  # their names: numbers change
+        save_settings(SETTINGS, known | {side: name if name == "default" else devices[side]
+                                         for side, name in names.items() if name and not _is_file(name)})  # fmt: skip
+
+    with locked_output(Path(sink.name)) if isinstance(sink, FileOutput) else contextlib.nullcontext():
+        return _run(options, gate, clock, source, sink, None if simulated else remember)
+
+
+def _run(
+    options: argparse.Namespace,
+    gate: float | None,
+    clock: Clock,
+    source: Device,
+    sink: Device,
+    remember: Callable[[], None] | None,
+) -> int:
+    """Convert between the devices; ``remember`` is called before they start, and None in simulated time."""
+    from lightning_voiceclone.inference.live.console import Console
+    from lightning_voiceclone.inference.live.converters import lookahead_note, rehearse
+    from lightning_voiceclone.inference.live.devices import FileOutput
+    from lightning_voiceclone.inference.live.engine import Live
+    from lightning_voiceclone.inference.live.session import Session
+
     converter = (_onnx_converter if options.engine == "onnx" else _torch_converter)(options)
     if isinstance(sink, FileOutput):
         sink.rate = converter.sample_rate
     chunk = options.chunk_ms / 1000
-    needs = rehearse(converter, chunk, None if simulated else time.perf_counter, latency=converter.latency)
+    needs = rehearse(converter, chunk, None if remember is None else time.perf_counter, latency=converter.latency)
     note = lookahead_note(needs.lookahead)
     live = Live(converter, clock, chunk=chunk, needs=needs, gate=gate)
     show = _Line(live)
     session = Session(live, source, sink, clock, note=_print, on_look=show)
-    if simulated:
+    if remember is None:
         session.run()
         _finish(live, sink, note)
         return 0
     if note:
         _print(f"note: {note}")
-    devices = {"input": source.name, "output": sink.name}  # their names: numbers change
-    save_settings(SETTINGS, known | {side: name if name == "default" else devices[side] for side, name in names.items()
-                                     if name and not _is_file(name)})  # fmt: skip
+    remember()
     sys.setswitchinterval(SWITCH_SECONDS)
     if options.input != "-":
         console = Console(live, converter, session.stop, show.lines.put)

@@ -38,8 +38,8 @@ from lightning_voiceclone.inference.speaker import SPEAKER_SUFFIX, Speaker
 from lightning_voiceclone.inference.speech_pieces import SpeechOptions
 from lightning_voiceclone.inference.stream import Stream
 from lightning_voiceclone.inference.synthesis import Synthesizer, text_encoder_of
-from lightning_voiceclone.inference.unfinished import locked_output
 from lightning_voiceclone.text.frontend import FrontEnd
+from lightning_voiceclone.utils.locked_output import locked_output
 from lightning_voiceclone.voice.compatibility import check_can_convert, takes_guidance
 from lightning_voiceclone.voice.ensemble import ensemble
 from lightning_voiceclone.voice.model import VoiceModel

@@ -8,6 +8,7 @@ from typing import Any
 from lightning_voiceclone.audio.io import check_writable, read_with_notes, write_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.utils.files import check_no_input
+from lightning_voiceclone.utils.locked_output import locked_output
 from lightning_voiceclone.utils.optional import need
 
 
@@ -103,13 +104,15 @@ def convert_file(
 
     Raises:
         PluginError: if lvc-runtime is not installed.
-        LVCError: if the folder is no export or was altered, or a recording cannot be used.
+        LVCError: if the folder is no export or was altered, a recording cannot be used, or another process writes
+            the output.
     """
     model = OnnxModel(folder, note=note)
     check_writable(output)
     check_no_input(output, [source, *references, folder])
-    samples = model.convert(source, model.speaker(*references), pitch_shift=pitch_shift, speed=speed,
-                            guidance=guidance)  # fmt: skip
     rate = int(model.runtime.sample_rate)
-    write_audio(output, samples, rate)
+    with locked_output(Path(output)):
+        samples = model.convert(source, model.speaker(*references), pitch_shift=pitch_shift, speed=speed,
+                                guidance=guidance)  # fmt: skip
+        write_audio(output, samples, rate)
     return len(samples) / rate, rate

@@ -19,10 +19,11 @@ from lightning_voiceclone.audio.io import write_audio
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.inference.speech_pieces import Piece
 from lightning_voiceclone.inference.synthesis import Synthesizer
-from lightning_voiceclone.inference.unfinished import Unfinished, beside, locked_output, unfinished
+from lightning_voiceclone.inference.unfinished import Unfinished, unfinished
 from lightning_voiceclone.text.sentences import PARAGRAPH_SECONDS
 from lightning_voiceclone.utils.files import atomic_file
 from lightning_voiceclone.utils.journal import key_of
+from lightning_voiceclone.utils.locked_output import beside, locked_output
 from lightning_voiceclone.utils.progress import progress_bar
 from lightning_voiceclone.utils.reading import bounded_bytes, parse_json
 

@@ -7,7 +7,6 @@ the process ends.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import struct
@@ -25,13 +24,13 @@ from torch import Tensor
 from lightning_voiceclone.audio.io import to_16_bits
 from lightning_voiceclone.checkpoints.external_weights import weights_sha256
 from lightning_voiceclone.core.streaming import State
-from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.utils.durable import sync
-from lightning_voiceclone.utils.files import atomic_file, made_folder, named
+from lightning_voiceclone.utils.files import atomic_file, named
+from lightning_voiceclone.utils.locked_output import beside
 from lightning_voiceclone.utils.reading import parse_json
 
 MOST_32_BITS = (1 << 32) - (1 << 20)  # bytes that a WAV header can state, less what an estimate may be short of
-LONGEST_NAME = 255 - len(".") - len(".lvc-unfinished")  # bytes
 GREATEST_JOURNAL = 1 << 28  # bytes; that of the model that ships has 2 MB
 WIDTH = 2  # bytes a sample
 BLOCK = 1 << 20  # samples encoded at once
@@ -152,34 +151,6 @@ class Unfinished:
 
 
 @contextlib.contextmanager
-def locked_output(path: Path) -> Iterator[None]:
-    """Let no other process write this output by :func:`unfinished` or after this lock, until the block ends.
-
-    Raises:
-        ConfigurationError: if another one does.
-    """
-    import filelock
-
-    place = beside(path, "lock")
-    lock = filelock.FileLock(place, timeout=0)
-    with made_folder(path.parent):
-        try:
-            while not lock.is_locked:
-                lock.acquire()
-                if not place.exists():  # the process that held it removed it meanwhile
-                    lock.release()
-        except filelock.Timeout:
-            raise ConfigurationError(
-                f"{path}: another process is writing it; wait until that has ended, or name another output"
-            ) from None
-        try:
-            yield
-        finally:
-            place.unlink(missing_ok=True)
-            lock.release()
-
-
-@contextlib.contextmanager
 def unfinished(
     path: Path, identity: Mapping[str, object], expected: int, note: Callable[[str], None]
 ) -> Iterator[Unfinished]:
@@ -214,10 +185,3 @@ def wav_header(samples: int, sample_rate: int, size: int) -> bytes:
     long = struct.pack("<4sIQQQI", b"ds64", 28, data + 72, data, samples, 0)
     unknown = 0xFFFFFFFF
     return struct.pack("<4sI4s", b"RF64", unknown, b"WAVE") + long + form + struct.pack("<4sI", b"data", unknown)
-
-
-def beside(path: Path, what: str) -> Path:
-    """The hidden file for that purpose beside an output."""
-    name = os.fsencode(path.name)
-    short = path.name if len(name) <= LONGEST_NAME else hashlib.sha256(name).hexdigest()
-    return path.with_name(f".{short}.lvc-{what}")

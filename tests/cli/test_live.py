@@ -15,6 +15,7 @@ from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.cli import main as cli
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
+from lightning_voiceclone.utils.locked_output import locked_output
 from lightning_voiceclone.utils.user_settings import load_settings
 
 RATE = 16000
@@ -52,6 +53,13 @@ def test_a_file_goes_to_a_file_and_twice_to_the_same_one(folder, tmp_path, capsy
     assert len(first) / RATE == pytest.approx(1.0 + delay + 0.1, abs=0.05)
     assert "dropped 0.00 s" in readout
     assert "gaps" not in readout
+
+
+def test_a_file_that_another_process_writes_is_refused(folder, tmp_path, capsys):
+    with locked_output(tmp_path / "c.wav"):
+        assert live(folder, folder / "a.wav", tmp_path / "c.wav") == 2
+    assert "c.wav: another process is writing it" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

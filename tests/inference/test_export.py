@@ -26,6 +26,7 @@ from lightning_voiceclone.inference.export import folder as exporting
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
+from lightning_voiceclone.utils.locked_output import locked_output
 from lightning_voiceclone.utils.torch_internals import open_to_one
 
 runtime = pytest.importorskip("lvc_runtime", reason="lvc-runtime is not installed")
@@ -139,7 +140,9 @@ def test_clone_by_the_engine(model, export, tmp_path, capsys):
     assert cli.main([*given, "--output", names[2]]) == 0
     expected = model.convert(names[0], model.speaker(names[1])).samples.numpy()
     np.testing.assert_allclose(soundfile.read(names[2], dtype="float32")[0], expected, atol=LIMIT + 2**-15)
-    capsys.readouterr()
+    with locked_output(Path(names[2])):
+        assert cli.main([*given, "--output", names[2]]) == 2
+    assert "another process is writing it" in capsys.readouterr().err
     for options, words in {
         ("--device", "cuda"): "--device is cuda", ("--jobs", "2"): "--jobs is 2", ("--denoise", "on"): "not denoise",
         ("--speed", "9"): "speed is 9",

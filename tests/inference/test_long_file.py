@@ -21,6 +21,7 @@ from lightning_voiceclone.inference.unfinished import wav_header
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
 from lightning_voiceclone.utils.files import atomic_file
+from lightning_voiceclone.utils.locked_output import locked_output
 
 SECONDS = 6.5
 
@@ -183,7 +184,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_written(model, speaker, files
 
 
 def _hold(output, ready, end):
-    with unfinished.locked_output(Path(output)):
+    with locked_output(Path(output)):
         ready.set()
         end.wait(30)
 
