@@ -63,7 +63,7 @@ class FeatureExtractor(Part):
         return math.ceil(self.spec.frame_rate / 2) if math.isinf(furthest) else int(furthest)
 
     def channel_frequencies(self) -> Tensor | None:
-        """Centre frequency (F,) of each channel in Hz, in rising order; None where channels are not frequencies.
+        """Centre frequency (F,) of each channel in Hz, 0 for one that is no frequency; None where none is.
 
         Recordings of a lower sample rate have no sound in the upper channels, which losses then leave out.
         """

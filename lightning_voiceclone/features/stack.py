@@ -44,6 +44,14 @@ class Stack(FeatureExtractor):
             parts=tuple(extractor.spec for extractor in extractors),
         )
 
+    def channel_frequencies(self) -> Tensor | None:
+        """Of all parts (F,), in Hz; 0 for the channels of a part that has none."""
+        found = [extractor.channel_frequencies() for extractor in self.extractors]
+        if all(hertz is None for hertz in found):
+            return None
+        return torch.cat([torch.zeros(extractor.spec.channels) if hertz is None else hertz
+                          for extractor, hertz in zip(self.extractors, found, strict=True)])  # fmt: skip
+
     def forward(self, audio: Tensor) -> Tensor:
         """(B, sum of F, T) of audio (B, N) in [-1, 1].
 

@@ -237,8 +237,12 @@ def test_mel_bands_stand_for_their_centres(htk):
 
 def test_bins_stand_for_their_frequencies_and_other_channels_for_none():
     assert STFT(n_fft=512).channel_frequencies().tolist() == librosa.fft_frequencies(sr=16000, n_fft=512).tolist()
-    for extractor in (MFCC(), Pitch(), Waveform(), Stack([MelSpectrogram(), Pitch()])):
+    for extractor in (MFCC(), Pitch(), Waveform(), Stack([MFCC(), Pitch()])):
         assert extractor.channel_frequencies() is None
+    several = Stack([MelSpectrogram(), Pitch(), MelSpectrogram(n_mels=20)]).channel_frequencies()
+    parts = [MelSpectrogram().channel_frequencies(), torch.zeros(Pitch().spec.channels),
+             MelSpectrogram(n_mels=20).channel_frequencies()]  # fmt: skip
+    assert torch.equal(several, torch.cat(parts))
 
 
 def test_energy_equals_librosa(audio):

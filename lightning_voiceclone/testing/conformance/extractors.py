@@ -154,14 +154,18 @@ class FeatureExtractorConformance(NetworkConformance):
             pytest.skip("channels are no frequencies")
         nyquist = extractor.spec.sample_rate / 2
         expect_shape(hertz, (extractor.spec.channels,), "channel frequencies")
-        inside = bool((hertz >= 0).all() and (hertz <= nyquist).all() and (hertz.diff() >= 0).all())
-        expect(inside, f"frequencies in rising order, from 0 to {nyquist:g} Hz", f"{hertz.tolist()[:8]} …")
+        expect(bool((hertz >= 0).all() and (hertz <= nyquist).all()), f"frequencies from 0 to {nyquist:g} Hz",
+               f"{hertz.tolist()[:8]} …")  # fmt: skip
+        stated = hertz.nonzero().flatten()
+        hertz = hertz[stated]
         times = torch.arange(extractor.spec.sample_rate) / extractor.spec.sample_rate
         for channel in (len(hertz) // 2, 3 * len(hertz) // 4):
             tone = 0.5 * torch.sin(2 * math.pi * hertz[channel] * times)[None]
-            loudest = int(extractor(tone)[0].mean(-1).argmax())
-            expect(abs(loudest - channel) <= 1 + len(hertz) // 40,
-                   f"a tone of {float(hertz[channel]):.0f} Hz to be loudest in channel {channel}", loudest)  # fmt: skip
+            loudest = int(extractor(tone)[0, stated].mean(-1).argmax())
+            spacing = float(hertz[max(loudest - 1, 0) : loudest + 2].diff().abs().max())  # of its neighbours
+            expect(abs(float(hertz[loudest] - hertz[channel])) <= spacing * (1 + len(hertz) // 40),
+                   f"a tone of {float(hertz[channel]):.0f} Hz to be loudest in channel {int(stated[channel])}, or"
+                   " one of that frequency", f"{int(stated[loudest])}, of {float(hertz[loudest]):.0f} Hz")  # fmt: skip
 
     def test_batch_equals_one_by_one(self) -> None:
         extractor = self.used()
