@@ -19,9 +19,8 @@ from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator,
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.features.normalizer import Normalizer
-from lightning_voiceclone.losses.adversarial import r1_penalty
-from lightning_voiceclone.losses.reconstruction import feature_matching
 from lightning_voiceclone.training.balance import LossBalancer
+from lightning_voiceclone.training.discriminator_terms import discriminator_terms, generator_terms, penalty_names
 from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import check_weights
@@ -142,11 +141,7 @@ class AdversarialModule(pl.LightningModule):
             return set()
         losses = {*self.weights, "generator"}
         if self.discriminator is not None:
-            losses |= {"adversarial", "discriminator"}
-            if type(self.adversarial_loss).penalty is not AdversarialLoss.penalty:
-                losses.add("penalty")
-            if self.steps.r1:
-                losses.add("r1")
+            losses |= {"adversarial", "discriminator", *penalty_names(self.adversarial_loss, self.steps)}
         return {f"validation/{name}" for name in self.figures} | {f"train/{name}" for name in losses}
 
     @abstractmethod
@@ -274,26 +269,14 @@ class AdversarialModule(pl.LightningModule):
 
     def _discriminator_step(self, pair: TrainingPair, step: int) -> None:
         assert self.discriminator is not None
-        real, fake = self._noised(pair.real), self._noised(pair.fake.detach())
-        condition = pair.condition.detach()
         with self._only(1):
-            real_logits = [maps[-1] for maps in self.discriminator(real, condition)]
-            fake_logits = [maps[-1] for maps in self.discriminator(fake, condition)]
-            loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
-            losses = {"discriminator": loss}
-            self._log("discriminator", loss)
-            self.report.losses["discriminator"] = loss.detach()
-            self.report.accuracy = accuracy_of(real_logits, fake_logits)
-            penalties = {"penalty": self.adversarial_loss.penalty(self.discriminator, real, fake, condition)}
-            if self.steps.r1:
-                penalties["r1"] = self.steps.r1 * r1_penalty(self.discriminator, real, condition)
-            for name, penalty in penalties.items():
-                if penalty is not None:
-                    self._log(name, penalty)
-                    losses[name] = penalty
-                    loss = loss + penalty
+            terms = discriminator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step)
+            self.report.losses["discriminator"] = terms.losses["discriminator"].detach()
+            self.report.accuracy = accuracy_of(terms.real_logits, terms.fake_logits)
+            for name, loss in terms.losses.items():
+                self._log(name, loss)
             before = has_gradients(self.generator_side)
-            self._step_optimizer(1, loss, losses, step)
+            self._step_optimizer(1, terms.total, terms.losses, step)
         if not before and has_gradients(self.generator_side):
             self.report.leaked.append("generator")
 
@@ -301,7 +284,10 @@ class AdversarialModule(pl.LightningModule):
         with self._only(0):
             losses = dict(pair.losses)
             if adversarial:
-                losses |= self._adversarial_losses(pair)
+                assert self.discriminator is not None
+                losses |= generator_terms(
+                    self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights
+                )
             used = {name: losses[name] for name in self.weights if name in losses}
             factors = self._factors(used, pair)
             total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()
@@ -332,22 +318,6 @@ class AdversarialModule(pl.LightningModule):
                 " losses come; set it to null"
             )
         return self.balancer.scales(used, output, mean)
-
-    def _adversarial_losses(self, pair: TrainingPair) -> dict[str, Tensor]:
-        """The generator's losses that the discriminator computes."""
-        assert self.discriminator is not None
-        fake_maps = self.discriminator(self._noised(pair.fake), pair.condition)
-        losses = {"adversarial": self.adversarial_loss.generator([maps[-1] for maps in fake_maps])}
-        if "feature_matching" in self.weights:
-            with torch.no_grad():
-                real_maps = self.discriminator(self._noised(pair.real), pair.condition)
-            losses["feature_matching"] = feature_matching(real_maps, fake_maps, unpaired=pair.unpaired)
-        return losses
-
-    def _noised(self, x: Tensor) -> Tensor:
-        """What the discriminator gets of real or generated data: with instance noise, as long as there is any."""
-        deviation = self.steps.noise_at(self.global_step)
-        return x + deviation * torch.randn_like(x) if deviation else x
 
     @contextmanager
     def _only(self, index: int) -> Iterator[None]:
