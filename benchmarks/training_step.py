@@ -75,7 +75,7 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
         still = condition.detach()
         discriminator.begin_step()
         real_maps, fake_maps = discriminator(real, still), discriminator(fake.detach(), still)
-        adversarial_loss.discriminator([m[-1] for m in real_maps], [m[-1] for m in fake_maps]).backward()
+        adversarial_loss.discriminator([m[-1] for m in real_maps], [m[-1] for m in fake_maps]).mean().backward()
         torch.nn.utils.clip_grad_norm_(discriminator.parameters(), clip)
         discriminator_optimizer.step()
         discriminator_optimizer.zero_grad()
@@ -83,8 +83,8 @@ def bare_seconds(module: Any, batches: list[Any]) -> float:
         fake_maps = discriminator(fake, condition)
         with torch.no_grad():
             real_maps = discriminator(real, condition)
-        loss = loss + weights["adversarial"] * adversarial_loss.generator([m[-1] for m in fake_maps])
-        loss = loss + weights["feature_matching"] * feature_matching(real_maps, fake_maps)
+        loss = loss + weights["adversarial"] * adversarial_loss.generator([m[-1] for m in fake_maps]).mean()
+        loss = loss + weights["feature_matching"] * feature_matching(real_maps, fake_maps).mean()
         loss.backward()
         discriminator.requires_grad_(True)
         torch.nn.utils.clip_grad_norm_(trained, clip)
@@ -104,7 +104,7 @@ def voice_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
     condition = voice.condition(script, voice.prompt_from_analysis(reference))
     mask = condition.mask(source.features.shape[-1])
     fake, real = voice.generator(condition) * mask, source.features
-    return real, fake, condition, module.weights["reconstruction"] * masked_l1(fake, real, mask)
+    return real, fake, condition, module.weights["reconstruction"] * masked_l1(fake, real, mask).mean()
 
 
 def vocoder_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
@@ -116,7 +116,7 @@ def vocoder_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
         features = module.extractor(audio)[..., margin:-margin]
     real = audio[:, margin * hop : -margin * hop]
     fake = module.vocoder(features)
-    loss = module.weights["mel"] * module.mel(fake, real)
+    loss = module.weights["mel"] * module.mel(fake, real).mean()
     return real[:, None], fake[:, None], Condition(batch.lengths), loss
 
 

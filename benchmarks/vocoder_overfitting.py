@@ -39,7 +39,7 @@ def measure(vocoder: Vocoder, features: Tensor, audio: Tensor) -> float:
     vocoder.eval()
     with torch.no_grad():
         if "likelihood" in vocoder.capabilities:
-            return vocoder.likelihood(features, audio).item()
+            return vocoder.likelihood(features, audio).mean().item()
         return (MEL(vocoder(features)) - features).abs().mean().item()
 
 
@@ -52,7 +52,7 @@ def overfit(vocoder: Vocoder, features: Tensor, audio: Tensor, steps: int) -> No
         begin = int(torch.randint(features.shape[-1] - frames + 1, ()))
         seen, said = features[..., begin : begin + frames], audio[:, begin * hop : (begin + frames) * hop]
         by_likelihood = "likelihood" in vocoder.capabilities
-        distance = vocoder.likelihood(seen, said) if by_likelihood else loss(vocoder(seen), said)
+        distance = (vocoder.likelihood(seen, said) if by_likelihood else loss(vocoder(seen), said)).mean()
         optimizer.zero_grad()
         distance.backward()
         optimizer.step()

@@ -214,7 +214,7 @@ class Generator(Part):
         """Features (B, F, T)."""
 
     def forward_with_losses(self, condition: Condition) -> tuple[Tensor, dict[str, Tensor]]:
-        """Features, and the generator's own losses that ``loss_names`` lists, each a scalar."""
+        """Features, and the generator's own losses that ``loss_names`` lists, one value (B,) a row for its frames."""
         return self(condition), {}
 
 
@@ -222,10 +222,12 @@ class Discriminator(Part):
     """Real or fake: ``forward(x, condition) -> list of lists of feature maps``, the last of each list the logits.
 
     One inner list for each sub-discriminator (scale, period). ``takes`` is the type of x: "features" (B, F, T) or
-    "audio" (B, 1, N). Higher logits mean real. Built with ``dims`` as generators are.
+    "audio" (B, 1, N). Higher logits mean real. Built with ``dims`` as generators are. ``per_row`` is False where the
+    output for a row depends on the other rows of the batch (minibatch statistics), on the class or in the constructor.
     """
 
     kind: ClassVar[str] = "discriminators"
+    per_row: bool = True
     takes: Literal["features", "audio"] = "features"
 
     @abstractmethod
@@ -237,22 +239,27 @@ class Discriminator(Part):
 
 
 class AdversarialLoss(Part):
-    """Losses of discriminator and generator on logits: lists with one tensor for each sub-discriminator."""
+    """Losses of discriminator and generator on logits: lists with one tensor for each sub-discriminator.
+
+    Each loss has one value (B,) a row; the batch's is their mean. ``per_row`` is False where a row's value depends on
+    the logits of other rows, as in losses that compare with the mean logit of the batch.
+    """
 
     kind: ClassVar[str] = "adversarial_losses"
+    per_row: bool = True
 
     @abstractmethod
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
-        """Loss of the discriminator; a scalar, the mean over sub-discriminators."""
+        """Loss (B,) of the discriminator, the mean over sub-discriminators."""
 
     @abstractmethod
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
-        """Loss of the generator; a scalar, the mean over sub-discriminators."""
+        """Loss (B,) of the generator, the mean over sub-discriminators."""
 
     def penalty(
         self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
     ) -> Tensor | None:
-        """Weighted term that is added to the discriminator's loss; None for none."""
+        """Weighted term (B,) that is added to the discriminator's loss; None for none."""
         return None
 
 
@@ -272,7 +279,7 @@ class Vocoder(Part):
         """Audio (B, T * hop) of features (B, F, T), in the extractor's own units."""
 
     def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
-        """Negative logarithm of the likelihood of audio (B, T * hop) given its features, in bits a sample; a scalar.
+        """Negative logarithm of the likelihood of audio (B, T * hop) given its features, (B,) in bits a sample.
 
         Raises:
             ConfigurationError: if this vocoder does not claim "likelihood".

@@ -1,6 +1,6 @@
 """Adversarial losses. Higher logits mean real.
 
-Every loss is the mean over sub-discriminators of the mean over their logits.
+Every loss is, for each row, the mean over sub-discriminators of the mean over their logits.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.losses.rows import mean_of_rows
 
 
 def r1_penalty(discriminator: Discriminator, real: Tensor, condition: Condition | None) -> Tensor:
-    """Half the squared gradient of the logits at real data, a mean over the batch (Mescheder et al. 2018, equation 9).
+    """Half the squared gradient (B,) of the logits at real data (Mescheder et al. 2018, equation 9).
 
     The logit of an example is the mean over sub-discriminators of the mean over their logits; the gradient's norm is
     taken over all numbers of the example.
@@ -28,12 +29,12 @@ def r1_penalty(discriminator: Discriminator, real: Tensor, condition: Condition 
     real = real.detach().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(_critic(discriminator, real, condition), real, create_graph=True)
-        return gradient.flatten(1).square().sum(1).mean() / 2
+        return gradient.flatten(1).square().sum(1) / 2
 
 
 def _critic(discriminator: Discriminator, x: Tensor, condition: Condition | None) -> Tensor:
     """The sum over the batch of each example's mean logit."""
-    logits = [maps[-1].flatten(1).mean(1) for maps in discriminator(x, condition)]
+    logits = [mean_of_rows(maps[-1]) for maps in discriminator(x, condition)]
     return torch.stack(logits).mean(0).sum()
 
 
@@ -44,7 +45,7 @@ def _mean_over_sub_discriminators(of_one: Callable[..., Tensor], *logits: Sequen
             f"an adversarial loss was given logits of {counts} sub-discriminators; give one tensor for each"
             " sub-discriminator, at least one, and as many real as fake"
         )
-    return torch.stack([of_one(*outputs) for outputs in zip(*logits, strict=True)]).mean()
+    return torch.stack([mean_of_rows(of_one(*outputs)) for outputs in zip(*logits, strict=True)]).mean(0)
 
 
 class MinMaxLoss(AdversarialLoss):
@@ -72,13 +73,13 @@ class MinMaxLoss(AdversarialLoss):
 
         def of_one(real: Tensor, fake: Tensor) -> Tensor:
             label = torch.full_like(real, 1 - self.label_smoothing)
-            return F.binary_cross_entropy_with_logits(real, label) + F.softplus(fake).mean()
+            return F.binary_cross_entropy_with_logits(real, label, reduction="none") + F.softplus(fake)
 
         return _mean_over_sub_discriminators(of_one, real_logits, fake_logits)
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """-log D(G(z)); ln 2 at chance level."""
-        return _mean_over_sub_discriminators(lambda fake: F.softplus(-fake).mean(), fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: F.softplus(-fake), fake_logits)
 
 
 class LeastSquaresLoss(AdversarialLoss):
@@ -90,12 +91,12 @@ class LeastSquaresLoss(AdversarialLoss):
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
         """[(D(x) - 1)^2 + D(G(z))^2] / 2."""
         return _mean_over_sub_discriminators(
-            lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2, real_logits, fake_logits
+            lambda real, fake: ((real - 1).square() + fake.square()) / 2, real_logits, fake_logits
         )
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """(D(G(z)) - 1)^2 / 2."""
-        return _mean_over_sub_discriminators(lambda fake: (fake - 1).square().mean() / 2, fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: (fake - 1).square() / 2, fake_logits)
 
 
 class HingeLoss(AdversarialLoss):
@@ -107,12 +108,12 @@ class HingeLoss(AdversarialLoss):
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
         """max(0, 1 - D(x)) + max(0, 1 + D(G(z)))."""
         return _mean_over_sub_discriminators(
-            lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), real_logits, fake_logits
+            lambda real, fake: F.relu(1 - real) + F.relu(1 + fake), real_logits, fake_logits
         )
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """-D(G(z))."""
-        return _mean_over_sub_discriminators(lambda fake: -fake.mean(), fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: -fake, fake_logits)
 
 
 class WassersteinLoss(AdversarialLoss):
@@ -136,16 +137,16 @@ class WassersteinLoss(AdversarialLoss):
 
     def discriminator(self, real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
         """D(G(z)) - D(x)."""
-        return _mean_over_sub_discriminators(lambda real, fake: fake.mean() - real.mean(), real_logits, fake_logits)
+        return _mean_over_sub_discriminators(lambda real, fake: fake - real, real_logits, fake_logits)
 
     def generator(self, fake_logits: Sequence[Tensor]) -> Tensor:
         """-D(G(z))."""
-        return _mean_over_sub_discriminators(lambda fake: -fake.mean(), fake_logits)
+        return _mean_over_sub_discriminators(lambda fake: -fake, fake_logits)
 
     def penalty(
         self, discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition | None
     ) -> Tensor | None:
-        """penalty_weight * mean over the batch of (|gradient| - 1)^2, or None if the weight is 0.
+        """penalty_weight * (|gradient| - 1)^2 (B,), or None if the weight is 0.
 
         D of an example is the mean over sub-discriminators of the mean over their logits, as in the loss itself. The
         gradient's norm is taken over all numbers of the example.
@@ -157,4 +158,4 @@ class WassersteinLoss(AdversarialLoss):
             between = torch.lerp(real.detach(), fake.detach(), share).requires_grad_()
             (gradient,) = torch.autograd.grad(_critic(discriminator, between, condition), between, create_graph=True)
             length = gradient.flatten(1).norm(dim=1)
-            return self.penalty_weight * (length - 1).square().mean()
+            return self.penalty_weight * (length - 1).square()

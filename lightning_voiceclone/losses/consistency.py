@@ -5,28 +5,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_voiceclone.core.masking import masked_mean_and_deviation
+from lightning_voiceclone.losses.rows import RowLoss, mean_of_frames, mean_of_rows
 
 LEAST_FRAMES = 20  # fewer frames give no useful statistics of a voice
 
 
-def cosine_distance(output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """1 - cosine along axis 1, a scalar from 0 to 2: of embeddings (B, D), or of content (B, C, T).
+def cosine_distance(output: Tensor, target: Tensor, mask: Tensor | None = None) -> RowLoss:
+    """1 - cosine along axis 1, from 0 to 2: of embeddings (B, D), or of content (B, C, T).
 
     Args:
         output: an encoder's output for the generated speech.
         target: the wanted output; no gradient flows into it.
-        mask: (B, 1, T), 1 for the frames that count; None for all.
+        mask: (B, 1, T), 1 for the frames that count; None where there are no frames, so that rows count the same.
     """
     distance = 1 - F.cosine_similarity(output, target.detach(), dim=1)
     if mask is None:
-        return distance.mean()
-    return (distance * mask[:, 0]).sum() / mask.sum().clamp(min=1)
+        distance = mean_of_rows(distance)
+        return RowLoss(distance, torch.ones_like(distance))
+    return mean_of_frames(distance[:, None], mask)
 
 
 def statistics_distance(
     output: Tensor, target: Tensor, output_mask: Tensor, target_mask: Tensor, channels: Tensor | None = None
-) -> Tensor:
-    """Mean squared difference of the channels' means and standard deviations, a scalar.
+) -> RowLoss:
+    """Mean squared difference of the channels' means and standard deviations.
 
     It compares the long-term spectrum, which recordings of one voice share whatever their words. A single crop is a
     noisy sample of it; with squares, the optimum is the mean over many crops of a speaker. As AdaIN compares styles
@@ -44,4 +46,4 @@ def statistics_distance(
     theirs = masked_mean_and_deviation(target.detach(), target_mask)
     distance = torch.stack([(one - other).square() for one, other in zip(ours, theirs, strict=True)]).sum(0)
     distance = distance.mean(1) if channels is None else (distance * channels).sum(1) / channels.sum(1).clamp(min=1)
-    return (distance * enough).sum() / enough.sum().clamp(min=1)
+    return RowLoss(distance, enough.to(distance.dtype))

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.losses.rows import mean_of_rows
 
 
 class MultiResolutionMelLoss(nn.Module):
@@ -40,7 +40,7 @@ class MultiResolutionMelLoss(nn.Module):
         )
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """The distance, a scalar, of audio (B, N), each in [-1, 1].
+        """The distance (B,) of each row of audio (B, N), each in [-1, 1].
 
         Raises:
             ConfigurationError: if the shapes differ.
@@ -50,4 +50,5 @@ class MultiResolutionMelLoss(nn.Module):
                 f"MultiResolutionMelLoss: fake is {tuple(fake.shape)} but real is {tuple(real.shape)};"
                 " crop both to the same samples"
             )
-        return torch.stack([F.l1_loss(extract(fake), extract(real)) for extract in self.extractors]).mean()
+        distances = [mean_of_rows((extract(fake) - extract(real)).abs()) for extract in self.extractors]
+        return torch.stack(distances).mean(0)

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.losses.rows import RowLoss, mean_of_frames, mean_of_rows
 
 
-def masked_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute difference of fake and real (B, F, T) over the frames that the mask (B, 1, T) keeps; a scalar.
+def masked_l1(fake: Tensor, real: Tensor, mask: Tensor) -> RowLoss:
+    """Mean absolute difference of fake and real (B, F, T) over the frames that the mask (B, 1, T) keeps.
 
-    Every real frame of the batch counts the same; 0 if the mask keeps none.
+    Every real frame of the batch counts the same; a row is 0 if the mask keeps none of it.
 
     Raises:
         ConfigurationError: if the shapes of fake and real differ.
@@ -21,17 +21,16 @@ def masked_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
         raise ConfigurationError(
             f"masked_l1: fake is {tuple(fake.shape)} but real is {tuple(real.shape)}; crop both to the same frames"
         )
-    difference = torch.where(mask > 0, (fake - real).abs(), torch.zeros((), dtype=fake.dtype, device=fake.device))
-    return difference.sum() / (mask.sum() * fake.shape[1]).clamp(min=1)
+    return mean_of_frames((fake - real).abs(), mask)
 
 
 def feature_matching(
     real_maps: Sequence[Sequence[Tensor]], fake_maps: Sequence[Sequence[Tensor]], *, unpaired: int = 0
-) -> Tensor:
-    """Mean absolute difference of real and fake maps, averaged over all maps except the logits; a scalar.
+) -> RowLoss:
+    """Mean absolute difference of real and fake maps, averaged over all maps except the logits.
 
     Larsen et al. 2016; in this form Kumar et al. 2019, equation 4. No gradient flows into the real maps. The first
-    ``unpaired`` rows are left out, because their fake is not meant to equal their real; 0 if those are all.
+    ``unpaired`` rows are left out, because their fake is not meant to equal their real.
 
     Raises:
         ConfigurationError: if the two come from different discriminators, or have no maps but the logits.
@@ -42,7 +41,9 @@ def feature_matching(
             f" {[len(maps) for maps in fake_maps]}; take both from one discriminator"
         )
     distances = [
-        F.l1_loss(fake[unpaired:], real[unpaired:].detach()) if unpaired < len(fake) else 0 * fake.sum()
+        mean_of_rows((fake[unpaired:] - real[unpaired:].detach()).abs())
+        if unpaired < len(fake)
+        else 0 * fake[:1].sum((*range(1, fake.ndim),))
         for real_sub, fake_sub in zip(real_maps, fake_maps, strict=True)
         for real, fake in zip(real_sub[:-1], fake_sub[:-1], strict=True)
     ]
@@ -51,7 +52,11 @@ def feature_matching(
             "feature matching needs maps besides the logits, and this discriminator gives none;"
             " set the weight of feature matching to 0 or use a discriminator with hidden layers"
         )
-    return torch.stack(distances).mean()
+    values = torch.stack(distances).mean(0)
+    rows = len(fake_maps[0][0])
+    if unpaired >= rows:  # of no row, but with a gradient
+        return RowLoss(values.expand(rows), torch.zeros(rows, device=values.device))
+    return RowLoss(values, torch.ones_like(values)).among(unpaired, rows)
 
 
 class MultiResolutionSpectralLoss(nn.Module):
@@ -88,8 +93,8 @@ class MultiResolutionSpectralLoss(nn.Module):
         for index, (_, _, win_length) in enumerate(self.resolutions):
             self.register_buffer(f"window{index}", torch.hann_window(win_length), persistent=False)
 
-    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """The distance, a scalar, of audio (B, N), each in [-1, 1].
+    def forward(self, fake: Tensor, real: Tensor) -> RowLoss:
+        """The distance of audio (B, N), each in [-1, 1]; the convergence, of the batch, is part of each row's.
 
         Raises:
             ConfigurationError: if the shapes differ.
@@ -104,8 +109,9 @@ class MultiResolutionSpectralLoss(nn.Module):
             fake_magnitude, real_magnitude = self._magnitude(fake, index), self._magnitude(real, index)
             difference = torch.linalg.vector_norm(real_magnitude - fake_magnitude)
             convergence = difference / torch.linalg.vector_norm(real_magnitude).clamp(min=self.floor)
-            losses.append(convergence + F.l1_loss(fake_magnitude.log(), real_magnitude.log()))
-        return torch.stack(losses).mean()
+            losses.append(convergence + mean_of_rows((fake_magnitude.log() - real_magnitude.log()).abs()))
+        values = torch.stack(losses).mean(0)
+        return RowLoss(values, torch.ones_like(values), per_row=False)
 
     def _magnitude(self, audio: Tensor, index: int) -> Tensor:
         n_fft, hop_length, win_length = self.resolutions[index]

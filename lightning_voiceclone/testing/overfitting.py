@@ -59,10 +59,10 @@ def overfit(
     errors = []
     generator.train()
     for _ in range(steps):
-        error = masked_l1(generator(condition), features, mask)
+        error = masked_l1(generator(condition), features, mask).mean()
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
         errors.append(error.item())
     with torch.no_grad():
-        return [*errors, masked_l1(generator.eval()(condition), features, mask).item()]
+        return [*errors, masked_l1(generator.eval()(condition), features, mask).mean().item()]

@@ -12,6 +12,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
 from lightning_voiceclone.losses.adversarial import r1_penalty
 from lightning_voiceclone.losses.reconstruction import feature_matching
+from lightning_voiceclone.losses.rows import RowLoss
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
 
@@ -44,7 +45,7 @@ def discriminator_terms(
     condition = pair.condition.detach()
     real_logits = [maps[-1] for maps in discriminator(real, condition)]
     fake_logits = [maps[-1] for maps in discriminator(fake, condition)]
-    losses = {"discriminator": loss.discriminator(real_logits, fake_logits)}
+    losses = {"discriminator": loss.discriminator(real_logits, fake_logits).mean()}
     losses |= _penalties(discriminator, loss, (real, fake), condition, settings)
     return DiscriminatorTerms(losses, real_logits, fake_logits)
 
@@ -60,7 +61,7 @@ def _penalties(
     penalties = {"penalty": loss.penalty(discriminator, *given, condition)}
     if settings.r1:
         penalties["r1"] = settings.r1 * r1_penalty(discriminator, given[0], condition)
-    return {name: penalty for name, penalty in penalties.items() if penalty is not None}
+    return {name: penalty.mean() for name, penalty in penalties.items() if penalty is not None}
 
 
 def penalty_names(loss: AdversarialLoss, settings: StepSettings) -> set[str]:
@@ -76,10 +77,13 @@ def generator_terms(
     settings: StepSettings,
     step: int,
     names: Collection[str],
-) -> dict[str, Tensor]:
-    """The generator's losses that the discriminator computes, by name: adversarial, and feature_matching if named."""
+) -> dict[str, RowLoss | Tensor]:
+    """The generator's losses that the discriminator computes, by name, with a value a row.
+
+    These are adversarial and, if ``names`` has it, feature_matching.
+    """
     fake_maps = discriminator(_noised(pair.fake, settings, step), pair.condition)
-    losses = {"adversarial": loss.generator([maps[-1] for maps in fake_maps])}
+    losses: dict[str, RowLoss | Tensor] = {"adversarial": loss.generator([maps[-1] for maps in fake_maps])}
     if "feature_matching" in names:
         with torch.no_grad():
             real_maps = discriminator(_noised(pair.real, settings, step), pair.condition)

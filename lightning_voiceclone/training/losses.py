@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
 from lightning_voiceclone.losses.consistency import cosine_distance, statistics_distance
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
+from lightning_voiceclone.losses.rows import RowLoss
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
@@ -70,22 +72,26 @@ class VoiceLosses(nn.Module):
         """Whether one of them compares waveforms."""
         return not OF_WAVEFORMS.isdisjoint(self.names)
 
-    def forward(self, voice: VoiceModel, made: LossInputs) -> dict[str, Tensor]:
-        """Scalars by name; a loss that applies to no row of this batch is left out."""
+    def forward(self, voice: VoiceModel, made: LossInputs) -> dict[str, RowLoss]:
+        """One value a row by name; a loss that applies to no row of this batch is left out.
+
+        Those of rows that are converted to the next row's speaker couple the two.
+        """
         found = {name: getattr(self, f"_{name}")(voice, made) for name in self.names}
         return {name: loss for name, loss in found.items() if loss is not None}
 
-    def _reconstruction(self, voice: VoiceModel, made: LossInputs) -> Tensor:
-        own = slice(made.cross_speaker.swapped, None)
-        return masked_l1(made.fake[own], made.real[own], made.mask[own])
+    def _reconstruction(self, voice: VoiceModel, made: LossInputs) -> RowLoss:
+        swapped, rows = made.cross_speaker.swapped, len(made.fake)
+        own = slice(swapped, None)
+        return masked_l1(made.fake[own], made.real[own], made.mask[own]).among(swapped, rows)
 
-    def _spectral(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+    def _spectral(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         return self._of_own_rows(self.spectral, voice, made)
 
-    def _mel(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+    def _mel(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         return self._of_own_rows(self.mel, voice, made)
 
-    def _of_own_rows(self, loss: nn.Module | None, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+    def _of_own_rows(self, loss: nn.Module | None, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         """Distance of the waveforms of the rows that keep their speaker; None where there is none."""
         own = slice(made.cross_speaker.swapped, None)
         if not len(made.fake[own]):
@@ -93,16 +99,19 @@ class VoiceLosses(nn.Module):
         assert loss is not None
         assert made.waveform is not None
         real = made.mask[own, 0].repeat_interleave(voice.spec.hop_length, 1)
-        distance: Tensor = loss(made.waveform[own] * real, made.source.audio[own] * real)
-        return distance
+        distance = loss(made.waveform[own] * real, made.source.audio[own] * real)
+        if not isinstance(distance, RowLoss):
+            distance = RowLoss(distance, torch.ones_like(distance))
+        return distance.among(made.cross_speaker.swapped, len(made.fake))
 
-    def _speaker(self, voice: VoiceModel, made: LossInputs) -> Tensor:
+    def _speaker(self, voice: VoiceModel, made: LossInputs) -> RowLoss:
         embedding = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
         assert made.own is not None
         assert made.own.speaker is not None
-        return cosine_distance(embedding, made.own.speaker[made.cross_speaker.index(embedding.device)])
+        distance = cosine_distance(embedding, made.own.speaker[made.cross_speaker.index(embedding.device)])
+        return replace(distance, per_row=not made.cross_speaker.swapped)
 
-    def _statistics(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+    def _statistics(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         rows = slice(0, made.cross_speaker.swapped)
         if not made.cross_speaker.swapped:
             return None
@@ -111,9 +120,10 @@ class VoiceLosses(nn.Module):
         ours = replace(made.source.rows(rows), features=made.fake[rows], lengths=lengths)
         theirs = made.reference.rows(made.cross_speaker.index(made.fake.device)[rows])
         in_band = made.in_band[rows, :, 0].expand(-1, made.fake.shape[1])
-        return statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, in_band)
+        distance = statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, in_band)
+        return replace(distance.among(0, len(made.fake)), per_row=False)
 
-    def _content(self, voice: VoiceModel, made: LossInputs) -> Tensor | None:
+    def _content(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         # Reconstruction already trains the content of other rows, and the encoder costs more than the generator.
         if made.converting and not made.cross_speaker.swapped:
             return None
@@ -121,4 +131,5 @@ class VoiceLosses(nn.Module):
         source = replace(made.source.rows(rows), lengths=made.condition.lengths[rows])
         wanted = voice.content(source).detach()
         content = voice.content(replace(source, features=made.fake[rows]))
-        return cosine_distance(content, wanted, made.mask[rows])
+        distance = cosine_distance(content, wanted, made.mask[rows]).among(0, len(made.fake))
+        return replace(distance, per_row=not made.cross_speaker.swapped)

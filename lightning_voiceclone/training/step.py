@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.errors import ConfigurationError, check_range
+from lightning_voiceclone.losses.rows import RowLoss
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class TrainingPair:
         real: (B, F, T) features or (B, 1, N) audio of the recordings.
         fake: the generator's output, of the same shape, with gradients.
         condition: input of the generator.
-        losses: the generator's own losses by name, each a scalar, not weighted yet.
+        losses: the generator's own losses by name, not weighted yet: a value a row, or a scalar of the batch.
         output: (B, F, T) or (B, N) of the generator, where gradients of losses are compared; None if it is ``fake``.
         unpaired: number of first rows whose fake has no matching real, so that no distance between them is a loss.
     """
@@ -75,6 +76,6 @@ class TrainingPair:
     real: Tensor
     fake: Tensor
     condition: Condition
-    losses: Mapping[str, Tensor] = field(default_factory=dict)
+    losses: Mapping[str, RowLoss | Tensor] = field(default_factory=dict)
     unpaired: int = 0
     output: Tensor | None = None

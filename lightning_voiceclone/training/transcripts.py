@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_voiceclone.losses.rows import RowLoss
+
 SYMBOLS = " 'abcdefghijklmnopqrstuvwxyz"  # 0 is CTC's blank, symbol i is i + 1
 KERNEL = 5
 
@@ -45,8 +47,8 @@ class TranscriptHead(nn.Module):
             x = x + F.dropout(F.relu(layer(x)), 0.1, self.training)
         return self.leave(x.transpose(1, 2)).log_softmax(2)
 
-    def loss(self, content: Tensor, lengths: Tensor, texts: Sequence[str]) -> Tensor | None:
-        """Mean negative log-likelihood of a character, over the rows that have a transcript that fits.
+    def loss(self, content: Tensor, lengths: Tensor, texts: Sequence[str]) -> RowLoss | None:
+        """Mean negative log-likelihood of a character, in nats, of the rows that have a transcript that fits.
 
         Args:
             content: (B, C, T).
@@ -54,7 +56,7 @@ class TranscriptHead(nn.Module):
             texts: transcript of each row; empty for none.
 
         Returns:
-            A scalar in nats; None where no row has a transcript.
+            A value a row, weighted by its characters; None where no row has a transcript.
         """
         targets = [spelled(text) for text in texts]
         rows = [row for row, symbols in enumerate(targets) if symbols and _fits(symbols, int(lengths[row]))]
@@ -63,8 +65,11 @@ class TranscriptHead(nn.Module):
         sizes = torch.tensor([len(targets[row]) for row in rows])
         wanted = torch.tensor([symbol for row in rows for symbol in targets[row]])
         spoken = self(content[rows]).float().transpose(0, 1)
-        nats = F.ctc_loss(spoken, wanted.to(content.device), lengths[rows].long().cpu(), sizes, reduction="sum")
-        return nats / sizes.sum()
+        nats = F.ctc_loss(spoken, wanted.to(content.device), lengths[rows].long().cpu(), sizes, reduction="none")
+        count = sizes.to(nats)
+        values, weights = (x.new_zeros(len(texts)).index_put((torch.tensor(rows, device=x.device),), x)
+                           for x in (nats / count, count))  # fmt: skip
+        return RowLoss(values, weights)
 
 
 def _fits(symbols: list[int], steps: int) -> bool:

@@ -477,6 +477,13 @@ class ComparingDiscriminator(GoodDiscriminator):
         return [[hidden - 0.1 * hidden.mean(0, keepdim=True), logits]]
 
 
+@fault("rows are independent", "logits that depend on the other rows, as per_row is False")
+class ClaimsToCompare(GoodDiscriminator):
+    """Claims to compare rows, and does not."""
+
+    per_row = False
+
+
 @fault("gradient penalty reaches weights", "gradient of the gradient penalty", alone=False)
 class FlatDiscriminator(GoodDiscriminator):
     """The gradient of the input is a constant."""
@@ -564,7 +571,7 @@ class NaiveLogarithm(ExampleAdversarialLoss):
     """The logarithm of a sigmoid, which is 0 far out."""
 
     def generator(self, fake_logits):
-        return torch.stack([-fake.sigmoid().log().mean() for fake in fake_logits]).mean()
+        return torch.stack([-fake.sigmoid().log().flatten(1).mean(1) for fake in fake_logits]).mean(0)
 
 
 @fault("a call leaves no trace in the next", "outputs that differ", alone=False)
@@ -579,12 +586,44 @@ class SmoothedLoss(ExampleAdversarialLoss):
         return smooth
 
 
-@fault("penalty is none or a scalar", "a penalty of at least 0")
+@fault("rows are independent", "the first row's loss in a batch to be as it is alone")
+class SecretlyRelative(ExampleAdversarialLoss):
+    """Compares with the mean logit of the batch, and claims that rows do not couple."""
+
+    def generator(self, fake_logits):
+        return super().generator([fake - 0.5 * fake.mean() for fake in fake_logits])
+
+
+class Relative(SecretlyRelative):
+    """The same with its true claim."""
+
+    per_row = False
+
+
+GOOD[Relative] = {}
+
+
+@fault("rows are independent", "losses that depend on the other rows")
+class ClaimsToCouple(ExampleAdversarialLoss):
+    """Claims that rows couple, which they do not."""
+
+    per_row = False
+
+
+@fault("mean over sub discriminators", "one value a row of the generator's loss", alone=False)
+class ScalarLoss(ExampleAdversarialLoss):
+    """One value for the batch."""
+
+    def generator(self, fake_logits):
+        return super().generator(fake_logits).mean()
+
+
+@fault("penalty is none or one value a row", "a penalty of at least 0")
 class NegativePenalty(ExampleAdversarialLoss):
     """A penalty below 0."""
 
     def penalty(self, discriminator, real, fake, condition):
-        return -discriminator(real)[0][-1].square().mean()
+        return -discriminator(real)[0][-1].square().flatten(1).mean(1)
 
 
 @fault("input is untouched", "the input as it was", alone=False)

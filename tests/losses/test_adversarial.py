@@ -48,40 +48,40 @@ def sigmoid(x):
 def test_min_max_by_hand():
     of_real = (math.log(sigmoid(2.0)) + math.log(sigmoid(0.5))) / 2
     of_fake = (math.log(1 - sigmoid(-1.0)) + math.log(1 - sigmoid(0.5))) / 2
-    assert MinMaxLoss().discriminator(REAL, FAKE).item() == pytest.approx(-(of_real + of_fake), abs=1e-6)
+    assert MinMaxLoss().discriminator(REAL, FAKE).mean().item() == pytest.approx(-(of_real + of_fake), abs=1e-6)
     generator = -(math.log(sigmoid(-1.0)) + math.log(sigmoid(0.5))) / 2
-    assert MinMaxLoss().generator(FAKE).item() == pytest.approx(generator, abs=1e-6)
+    assert MinMaxLoss().generator(FAKE).mean().item() == pytest.approx(generator, abs=1e-6)
 
 
 def test_min_max_where_the_discriminator_is_undecided():
     zero = [torch.zeros(3, 1)]
-    assert MinMaxLoss().discriminator(zero, zero).item() == pytest.approx(2 * math.log(2))
-    assert MinMaxLoss().generator(zero).item() == pytest.approx(math.log(2))
+    assert MinMaxLoss().discriminator(zero, zero).mean().item() == pytest.approx(2 * math.log(2))
+    assert MinMaxLoss().generator(zero).mean().item() == pytest.approx(math.log(2))
 
 
 def test_label_smoothing_by_hand():
     logits = [torch.tensor([[2.0]])]
     expected = -(0.9 * math.log(sigmoid(2.0)) + 0.1 * math.log(1 - sigmoid(2.0))) - math.log(1 - sigmoid(2.0))
     loss = MinMaxLoss(label_smoothing=0.1)
-    assert loss.discriminator(logits, logits).item() == pytest.approx(expected, abs=1e-6)
-    assert loss.generator(logits).item() == pytest.approx(-math.log(sigmoid(2.0)), abs=1e-6)
+    assert loss.discriminator(logits, logits).mean().item() == pytest.approx(expected, abs=1e-6)
+    assert loss.generator(logits).mean().item() == pytest.approx(-math.log(sigmoid(2.0)), abs=1e-6)
 
 
 def test_least_squares_by_hand():
     # Real: (1 + 0.25) / 2; fake: (1 + 0.25) / 2; half of the sum. Generator: (4 + 0.25) / 2, halved.
-    assert LeastSquaresLoss().discriminator(REAL, FAKE).item() == pytest.approx(0.625)
-    assert LeastSquaresLoss().generator(FAKE).item() == pytest.approx(1.0625)
+    assert LeastSquaresLoss().discriminator(REAL, FAKE).mean().item() == pytest.approx(0.625)
+    assert LeastSquaresLoss().generator(FAKE).mean().item() == pytest.approx(1.0625)
 
 
 def test_hinge_by_hand():
     # Real: (0 + 0.5) / 2; fake: (0 + 1.5) / 2.
-    assert HingeLoss().discriminator(REAL, FAKE).item() == pytest.approx(1.0)
-    assert HingeLoss().generator(FAKE).item() == pytest.approx(0.25)
+    assert HingeLoss().discriminator(REAL, FAKE).mean().item() == pytest.approx(1.0)
+    assert HingeLoss().generator(FAKE).mean().item() == pytest.approx(0.25)
 
 
 def test_wasserstein_by_hand():
-    assert WassersteinLoss().discriminator(REAL, FAKE).item() == pytest.approx(-1.5)
-    assert WassersteinLoss().generator(FAKE).item() == pytest.approx(0.25)
+    assert WassersteinLoss().discriminator(REAL, FAKE).mean().item() == pytest.approx(-1.5)
+    assert WassersteinLoss().generator(FAKE).mean().item() == pytest.approx(0.25)
 
 
 class Linear(Discriminator):
@@ -99,8 +99,8 @@ def test_gradient_penalty_by_hand():
     discriminator = Linear(1.5)
     real, fake = torch.randn(3, 2, 2), torch.randn(3, 2, 2)
     penalty = WassersteinLoss(penalty_weight=7.0).penalty(discriminator, real, fake, None)
-    assert penalty.item() == pytest.approx(7 * (1.5 * 2 - 1) ** 2, rel=1e-5)
-    penalty.backward()
+    assert penalty.tolist() == pytest.approx([7 * (1.5 * 2 - 1) ** 2] * 3, rel=1e-5)
+    penalty.mean().backward()
     # d/dw 7 (2 w - 1)^2 = 28 (2 w - 1)
     assert discriminator.weight.grad.item() == pytest.approx(28 * 2.0, rel=1e-5)
 
@@ -108,7 +108,7 @@ def test_gradient_penalty_by_hand():
 def test_gradient_penalty_works_where_gradients_are_off():
     with torch.no_grad():
         penalty = WassersteinLoss().penalty(Linear(0.5), torch.randn(2, 2, 2), torch.randn(2, 2, 2), None)
-    assert penalty.item() == pytest.approx(0.0, abs=1e-5)
+    assert penalty.tolist() == pytest.approx([0.0, 0.0], abs=1e-5)
 
 
 def test_no_weight_no_penalty():
@@ -137,6 +137,7 @@ def test_r1_by_hand():
 
     weight = torch.tensor([[1.0, 2.0], [0.0, -1.0]], requires_grad=True)
     penalty = r1_penalty(Linear(), torch.randn(3, 2, 2), None)
-    assert penalty.item() == pytest.approx((2 * 2) * (1 + 4 + 1) / 2)  # the mean of 1 and 3 sub-discriminators is 2
-    penalty.backward()
+    # The mean of 1 and 3 sub-discriminators is 2.
+    assert penalty.tolist() == pytest.approx([(2 * 2) * (1 + 4 + 1) / 2] * 3)
+    penalty.mean().backward()
     torch.testing.assert_close(weight.grad, 4 * weight.detach())

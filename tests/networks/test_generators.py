@@ -254,7 +254,7 @@ def test_trains_in_mixed_precision(part):
     generator = part(CLONING, **SMALL[part])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         features, losses = generator.forward_with_losses(random_condition(CLONING, [12, 9]))
-    (features.float().square().mean() + sum(losses.values())).backward()
+    (features.float().square().mean() + sum(loss.mean() for loss in losses.values())).backward()
     assert all(weight.grad.isfinite().all() for weight in generator.parameters())
 
 

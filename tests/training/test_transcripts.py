@@ -23,11 +23,13 @@ def test_the_loss_is_that_of_the_rows_with_a_transcript_that_fits():
     loss = head.loss(content, lengths, ["hello", "", "ab", "too long"])
     nats = [F.ctc_loss(head(content[[row]]).transpose(0, 1), torch.tensor([spelled(text)]), [12], [len(text)],
                        reduction="sum") for row, text in ((0, "hello"), (2, "ab"))]  # fmt: skip
-    assert loss.item() == pytest.approx(sum(nats).item() / 7, rel=1e-5)
+    assert loss.mean().item() == pytest.approx(sum(nats).item() / 7, rel=1e-5)
+    assert loss.values.tolist() == pytest.approx([nats[0].item() / 5, 0, nats[1].item() / 2, 0], rel=1e-5)
+    assert loss.weights.tolist() == [5, 0, 2, 0]
     assert head.loss(content, lengths, ["", "", "4", "too long"]) is None
     # "aa" takes three steps: a blank is between.
     assert head.loss(content[:1], torch.tensor([2]), ["aa"]) is None
-    assert head.loss(content[:1], torch.tensor([3]), ["aa"]).isfinite()
+    assert head.loss(content[:1], torch.tensor([3]), ["aa"]).mean().isfinite()
 
 
 @pytest.mark.slow
@@ -39,7 +41,7 @@ def test_a_head_learns_to_spell():
     head, lengths = TranscriptHead(8, width=32), torch.tensor([8, 8])
     optimizer = torch.optim.AdamW(head.parameters(), 1e-2)
     for _ in range(60):
-        loss = head.loss(content, lengths, list(words))
+        loss = head.loss(content, lengths, list(words)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -66,7 +66,7 @@ def test_it_overfits_a_recording():
     optimizer = torch.optim.AdamW(vocoder.parameters(), lr=3e-3)
     losses = []
     for _ in range(60):
-        loss = distance(vocoder(features), audio)
+        loss = distance(vocoder(features), audio).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -32,7 +32,7 @@ from lightning_voiceclone.testing.conformance.part import (
 
 
 class DiscriminatorConformance(NetworkConformance):
-    """Shapes, gradients of both orders, independent rows, determinism, dtype and device moves, checkpoints."""
+    """Shapes, gradients of both orders, whether rows couple, determinism, dtype and device moves, checkpoints."""
 
     def make(self, dims: Dims, **more: object) -> Discriminator:
         """The discriminator for these widths."""
@@ -95,7 +95,7 @@ class DiscriminatorConformance(NetworkConformance):
         discriminator = self.make(CLONING).train()
         penalty = WassersteinLoss().penalty(discriminator, real, torch.randn_like(real), condition)
         assert penalty is not None
-        penalty.backward()
+        penalty.mean().backward()
         gradients = [weight.grad for weight in discriminator.parameters() if weight.grad is not None]
         expect(any(bool(gradient.any()) for gradient in gradients), "a gradient of the gradient penalty", "none")
         finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
@@ -105,6 +105,11 @@ class DiscriminatorConformance(NetworkConformance):
         x, condition = self.inputs(CLONING, 60)
         discriminator = self.make(CLONING).eval()
         together, alone = discriminator(x, condition), discriminator(x[:1], random_condition(CLONING, [60]))
+        if not discriminator.per_row:
+            differ = any(_differ(maps[-1][:1], maps_alone[-1])
+                         for maps, maps_alone in zip(together, alone, strict=True))  # fmt: skip
+            expect(differ, "logits that depend on the other rows, as per_row is False", "the same as of one row alone")
+            return
         for maps, maps_alone in zip(together, alone, strict=True):
             for map_, map_alone in zip(maps, maps_alone, strict=True):
                 expect_close(map_[:1], map_alone, 1e-4, "the first row of a batch to be as it is alone")
@@ -144,7 +149,7 @@ class DiscriminatorConformance(NetworkConformance):
 
 
 class AdversarialLossConformance(NetworkConformance):
-    """Scalars, the mean over sub-discriminators, gradients of the right sign, finite at the ends."""
+    """One value a row, the mean over sub-discriminators, gradients of the right sign, finite at the ends."""
 
     claims = frozenset({"deterministic"})
 
@@ -169,44 +174,58 @@ class AdversarialLossConformance(NetworkConformance):
         loss = self.make()
         seeded()
         real, fake = [torch.randn(2, 1, 9), torch.randn(2, 3)], [torch.randn(2, 1, 9), torch.randn(2, 3)]
-        expect_shape(loss.discriminator(real, fake), (), "the discriminator's loss")
-        expect_shape(loss.generator(fake), (), "the generator's loss")
+        expect_shape(loss.discriminator(real, fake), (2,), "one value a row of the discriminator's loss")
+        expect_shape(loss.generator(fake), (2,), "one value a row of the generator's loss")
         apart = [loss.discriminator(real[index : index + 1], fake[index : index + 1]) for index in range(2)]
         mean = "the mean of the losses of each sub-discriminator"
-        expect_close(loss.discriminator(real, fake), torch.stack(apart).mean(), 1e-6, mean)
+        expect_close(loss.discriminator(real, fake), torch.stack(apart).mean(0), 1e-6, mean)
         apart = [loss.generator(fake[index : index + 1]) for index in range(2)]
-        expect_close(loss.generator(fake), torch.stack(apart).mean(), 1e-6, mean)
+        expect_close(loss.generator(fake), torch.stack(apart).mean(0), 1e-6, mean)
+
+    def test_rows_are_independent(self) -> None:
+        loss = self.make()
+        seeded()
+        real, fake = ([torch.randn(3, 1, 9), torch.randn(3, 3)] for _ in range(2))
+        one = [logits[:1] for logits in real], [logits[:1] for logits in fake]
+        pairs = [(loss.discriminator(real, fake)[:1], loss.discriminator(*one)),
+                 (loss.generator(fake)[:1], loss.generator(one[1]))]  # fmt: skip
+        if loss.per_row:
+            for together, alone in pairs:
+                expect_close(together, alone, 1e-5, "the first row's loss in a batch to be as it is alone")
+            return
+        differ = any(_differ(together, alone) for together, alone in pairs)
+        expect(differ, "losses that depend on the other rows, as per_row is False", "the same as of one row alone")
 
     def test_gradients_have_the_right_sign(self) -> None:
         loss = self.make()
         # Between the labels that losses use (-1 or 0 for fake, 1 for real), where no gradient is 0.
         real, fake = torch.full((4, 1), 0.5, requires_grad=True), torch.full((4, 1), 0.5, requires_grad=True)
-        loss.discriminator([real], [fake]).backward()
+        loss.discriminator([real], [fake]).sum().backward()
         _expect_slope(real, -1, "the discriminator's loss to fall with higher logits of real")
         _expect_slope(fake, 1, "the discriminator's loss to fall with lower logits of fake")
         fake.grad = None
-        loss.generator([fake]).backward()
+        loss.generator([fake]).sum().backward()
         _expect_slope(fake, -1, "the generator's loss to fall with higher logits of fake")
 
     def test_finite_at_the_ends(self) -> None:
         loss = self.make()
         for end in (-200.0, 200.0):
             logits = torch.full((3, 1), end, requires_grad=True)
-            total = loss.discriminator([logits], [logits]) + loss.generator([logits])
+            total = (loss.discriminator([logits], [logits]) + loss.generator([logits])).sum()
             total.backward()
             expect(bool(total.isfinite()), f"finite losses at logits of {end:g}", float(total))
             finite = logits.grad is not None and bool(logits.grad.isfinite().all())
             expect(finite, f"finite gradients at logits of {end:g}", "others")
 
-    def test_penalty_is_none_or_a_scalar(self) -> None:
+    def test_penalty_is_none_or_one_value_a_row(self) -> None:
         from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
 
         seeded()
         real, fake = torch.randn(3, 5, 7), torch.randn(3, 5, 7)
         penalty = self.make().penalty(MLPDiscriminator(Dims(5), hidden=8), real, fake, None)
         if penalty is not None:
-            expect_shape(penalty, (), "the penalty")
-            expect(float(penalty) >= 0, "a penalty of at least 0", float(penalty))
+            expect_shape(penalty, (3,), "one value a row of the penalty")
+            expect(bool((penalty >= 0).all()), "a penalty of at least 0", float(penalty.min()))
 
     def test_round_trip(self) -> None:
         loss = self.make()
@@ -216,6 +235,11 @@ class AdversarialLossConformance(NetworkConformance):
         assert isinstance(copy, AdversarialLoss)
         ours, theirs = copy.discriminator(real, fake), loss.discriminator(real, fake)
         expect_same(ours, theirs, 0, "the same loss after a checkpoint")
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    """By more than rounding, which depends on the number of rows."""
+    return not torch.allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 def _expect_slope(logits: Tensor, sign: int, what: str) -> None:

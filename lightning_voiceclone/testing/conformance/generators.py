@@ -113,7 +113,8 @@ class GeneratorConformance(NetworkConformance):
         wanted = {name: value.requires_grad_() for name, value in floats.items() if name in generator.needs}
         features, losses = generator.forward_with_losses(condition)
         target = torch.randn(features.shape)
-        ((features - target).square().mean() + sum(losses.values())).backward()  # type: ignore[union-attr]
+        own = [loss.mean() for loss in losses.values()]
+        ((features - target).square().mean() + sum(own)).backward()
         assert_gradients_reach(generator)
         unused = [name for name, value in wanted.items() if value.grad is None or not value.grad.any()]
         expect(not unused, f"a gradient of each of its needs, {sorted(wanted)}", f"none of {unused}")
@@ -175,7 +176,9 @@ class GeneratorConformance(NetworkConformance):
         names = sorted(generator.loss_names)
         expect(sorted(losses) == names, f"the losses that loss_names lists, {names}", sorted(losses))
         for name, loss in losses.items():
-            expect_shape(loss, (), f"the loss {name}")
+            expect_shape(loss, (2,), f"one value a row of the loss {name}")
+            alone = generator.forward_with_losses(row(condition, 1))[1][name]
+            expect_close(loss[1:], alone, 1e-4, f"the loss {name} of row 1 of a batch to be as it is alone")
         expect_close(features, generator(condition), 1e-4, "the features of forward beside the losses")
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -198,8 +198,8 @@ class VocoderConformance(NetworkConformance):
             expect_refusal(lambda: vocoder.likelihood(features, audio), ConfigurationError, f"{name} has no likelihood")
             return
         bits = vocoder.likelihood(features, audio)
-        expect_shape(bits, (), "bits a sample")
-        bits.backward()
+        expect_shape(bits, (len(audio),), "bits a sample, one value a row")
+        bits.mean().backward()
         assert_gradients_reach(vocoder)
         expect_refusal(lambda: vocoder.likelihood(features, audio[:, :-1]), ConfigurationError, name)
 

@@ -282,12 +282,11 @@ class AdversarialModule(pl.LightningModule):
 
     def _generator_step(self, pair: TrainingPair, step: int, adversarial: bool) -> None:
         with self._only(0):
-            losses = dict(pair.losses)
+            rows = dict(pair.losses)
             if adversarial:
                 assert self.discriminator is not None
-                losses |= generator_terms(
-                    self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights
-                )
+                rows |= generator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights)
+            losses = {name: loss.mean() for name, loss in rows.items()}
             used = {name: losses[name] for name in self.weights if name in losses}
             factors = self._factors(used, pair)
             total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()

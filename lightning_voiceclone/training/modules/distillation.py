@@ -27,6 +27,7 @@ from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
+from lightning_voiceclone.losses.rows import RowLoss, mean_of_frames
 from lightning_voiceclone.training.checks import check_augmentation
 from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule, OptimizerFactory
@@ -184,11 +185,10 @@ class DistillationTraining(AdversarialModule):
             output = resample_frames(output, target.shape[2], self.student.encoder.frame_rate, self.teacher.frame_rate)
             real = torch.ceil(batch.lengths * self.teacher.frame_rate / self.spec.frame_rate)
             mask = Condition(real).mask(target.shape[2])
-        distance = ((output - target).square() * mask).sum() / (mask.sum() * target.shape[1])
-        losses = {"distance": distance} | self._ctc(encoded, batch)
+        losses = {"distance": mean_of_frames((output - target).square(), mask)} | self._ctc(encoded, batch)
         return TrainingPair(target, output, Condition(batch.lengths), losses)
 
-    def _ctc(self, encoded: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _ctc(self, encoded: Tensor, batch: Batch) -> dict[str, RowLoss]:
         """Loss of the transcripts; nothing where no crop has one."""
         if self.student.transcripts is None or batch.texts is None:
             return {}
@@ -275,7 +275,7 @@ class DistillationTraining(AdversarialModule):
         with self.averaged():
             losses = self.make_pair(batch).losses
         for name, loss in losses.items():
-            self.log(f"{stage}/{name}", loss, prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
+            self.log(f"{stage}/{name}", loss.mean(), prog_bar=True, batch_size=len(batch.audio), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
         """Refuse: an encoder outputs no audio."""

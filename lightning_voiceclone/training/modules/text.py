@@ -149,8 +149,7 @@ class TextTraining(AdversarialModule):
             rows = replace(rows, target=replace(rows.target, speaker=rows.target.speaker + noise))
         losses = self.text_encoder.losses(rows.tokens, rows.lengths, rows.target, rows.durations)
         content = rows.target.content[:1]  # a single row: how far rows lie apart is not compared
-        means = {name: value.mean() for name, value in losses.items()}
-        return TrainingPair(content, content, Condition(rows.target.lengths), means)
+        return TrainingPair(content, content, Condition(rows.target.lengths), losses)
 
     def _empty(self, batch: Batch) -> TrainingPair:
         """Losses of 0 of all trained weights, so that accumulation and other processes go on as in any step."""

@@ -25,6 +25,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss
+from lightning_voiceclone.losses.rows import RowLoss
 from lightning_voiceclone.training.checks import check_augmentation, check_stored_features
 from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
@@ -133,7 +134,7 @@ class VocoderTraining(AdversarialModule):
     def make_pair(self, batch: Batch) -> TrainingPair:
         """The crop, and the vocoder's output for its features."""
         features, real = self._features(batch)
-        losses = {}
+        losses: dict[str, RowLoss | Tensor] = {}
         if "likelihood" in self.weights:
             losses["likelihood"] = self.vocoder.likelihood(features, real)
         fake = self.vocoder(features) if self._needs_waveform else real
@@ -197,7 +198,7 @@ class VocoderTraining(AdversarialModule):
                 distance = self.vocoder.likelihood(features, real)
             else:
                 distance = self.mel(self.vocoder(features), real)
-        self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(real), sync_dist=True)
+        self.log(f"{stage}/{self.figures[0]}", distance.mean(), prog_bar=True, batch_size=len(real), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
         """Resynthesise each crop from its features; (name, (N,) samples) each."""

@@ -25,6 +25,7 @@ from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.evaluation.metrics.moments import ChannelMoments
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.reconstruction import masked_l1
+from lightning_voiceclone.losses.rows import RowLoss
 from lightning_voiceclone.training.checks import (
     absent_losses,
     check_augmentation,
@@ -171,7 +172,9 @@ class VoiceTraining(AdversarialModule):
         script = self.voice.script_from_analysis(source, content_transforms=transforms)
         register = None if wanted is None else cross_speaker.register(wanted)
         condition = self.voice.condition(move_register(script, register), wanted)
-        fake, losses = self.voice.generator.forward_with_losses(condition)
+        fake, own = self.voice.generator.forward_with_losses(condition)
+        frames = condition.mask(fake.shape[-1]).sum((1, 2))
+        losses = {name: RowLoss(values, frames) for name, values in own.items()}
         condition = cross_speaker.condition(condition, reference)
         mask = condition.mask(fake.shape[-1])
         fake = fake * mask
@@ -184,7 +187,7 @@ class VoiceTraining(AdversarialModule):
         waveform, output = self.voice.vocode(fake) if self._vocodes else None, fake
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
                     converting=self.training and self.swap > 0, waveform=waveform)  # fmt: skip
-        losses = dict(losses) | self.losses(self.voice, made)
+        losses |= self.losses(self.voice, made)
         if self._discriminates_audio:
             assert waveform is not None
             kept = mask.repeat_interleave(self.spec.hop_length, 2)  # real and fake are padded differently
@@ -254,7 +257,7 @@ class VoiceTraining(AdversarialModule):
         inverse = self.voice.normalizer.inverse
         in_band = self._in_band(batch, CrossSpeaker(len(fake), 0))
         real = torch.where(in_band, source.features, fake)
-        distance = masked_l1(inverse(fake), inverse(real), mask)
+        distance = masked_l1(inverse(fake), inverse(real), mask).mean()
         self.log(f"{stage}/{self.figures[0]}", distance, prog_bar=True, batch_size=len(fake), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:

@@ -148,7 +148,7 @@ def test_learns_one_utterance():
     optimizer = torch.optim.Adam(vocoder.parameters(), lr=3e-3)
     distances = []
     for _ in range(40):
-        distance = loss(vocoder(features), audio)
+        distance = loss(vocoder(features), audio).mean()
         optimizer.zero_grad()
         distance.backward()
         optimizer.step()

@@ -134,7 +134,7 @@ class WaveNet(Vocoder):
         return draw(samples, torch.Generator().manual_seed(self.seed))
 
     def likelihood(self, features: Tensor, audio: Tensor) -> Tensor:
-        """Negative logarithm of the likelihood of the audio's mu-law classes, mean bits a sample; chance level is 8.
+        """Negative logarithm of the likelihood of the audio's mu-law classes, (B,) bits a sample; chance level is 8.
 
         Raises:
             SpecMismatchError: if the number of channels is not the spec's.
@@ -149,7 +149,7 @@ class WaveNet(Vocoder):
             )
         classes = torchaudio.functional.mu_law_encoding(audio.clamp(-1, 1), CLASSES)
         logits = self.network(before(classes), self.network.of_frames(self.normalizer(features)))
-        return F.cross_entropy(logits, classes) / log(2)
+        return F.cross_entropy(logits, classes, reduction="none").mean(1) / log(2)
 
 
 def draw(samples: int, random: torch.Generator) -> Tensor:
