@@ -16,12 +16,13 @@ import torch
 from lightning_voiceclone.audio.folders import passed_over
 from lightning_voiceclone.core.interfaces import Corpus
 from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.schedule import Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
 from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance, check_unchanged
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, prepare
-from lightning_voiceclone.data.sampling import ResumableLoader, SegmentSampler
+from lightning_voiceclone.data.sampling import Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
 from lightning_voiceclone.data.stored_features import cached_features
 from lightning_voiceclone.errors import ConfigurationError, check_range
@@ -48,7 +49,8 @@ class VoiceDataModule(pl.LightningDataModule):
         root: of the corpus; by default ``$LVC_CORPORA/NAME`` or, where that is not set, ``~/corpora/NAME``, with the
             corpus's class name.
         manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are ignored then.
-        segment_seconds: length of a crop; at least one frame.
+        segment_seconds: length of a crop; at least one frame. A number, or values by the number of the training batch,
+            such as ``{steps: {0: 0.64, 2000: 1.28}}``; validation takes the greatest.
         reference_seconds: length of the reference crop, which gives the speaker.
         reference_elsewhere: probability that the reference is from another recording than the crop, where the speaker
             has one; else it is from the same recording, without overlap.
@@ -62,6 +64,8 @@ class VoiceDataModule(pl.LightningDataModule):
             speaker: 0.87 sounds like a taller one, 1.15 like a shorter one.
         speaker_seconds: maximum seconds of one speaker in an epoch, drawn anew in each, so that speakers with hours of
             recordings do not outweigh the others; null for all.
+        share: share of the training recordings that crops are drawn from, speaker by speaker in a random order; a
+            number, or values by the number of the batch, so that a training begins with few speakers.
         clean_db: signal-to-noise ratio from which on recordings are drawn in proportion to their length; one that is
             10 dB noisier is drawn half as often, and so on; null for all alike.
         seed: random seed of the splits, the order and the crops.
@@ -76,7 +80,7 @@ class VoiceDataModule(pl.LightningDataModule):
         corpus: Callable[[str], Corpus] = LibriSpeech,
         root: str | None = None,
         manifest: str | None = None,
-        segment_seconds: float = 1.28,
+        segment_seconds: Scheduled = 1.28,
         reference_seconds: float = 2.0,
         reference_elsewhere: float = 0.5,
         batch_size: int = 16,
@@ -86,6 +90,7 @@ class VoiceDataModule(pl.LightningDataModule):
         speakers: list[str | int] | None = None,
         speeds: list[float] | None = None,
         speaker_seconds: float | None = None,
+        share: Scheduled = 1.0,
         clean_db: float | None = None,
         seed: int = 0,
         workers: int = 0,
@@ -93,7 +98,7 @@ class VoiceDataModule(pl.LightningDataModule):
         cached_features: bool = False,
     ) -> None:
         super().__init__()
-        given = {"segment_seconds": segment_seconds, "reference_seconds": reference_seconds, "batch_size": batch_size,
+        given = {"reference_seconds": reference_seconds, "batch_size": batch_size,
                  "reference_elsewhere": reference_elsewhere, "validation": validation, "test": test, "seed": seed,
                  "speaker_seconds": speaker_seconds, "clean_db": clean_db, "workers": workers,
                  "cache_megabytes": cache_megabytes}  # fmt: skip
@@ -102,7 +107,8 @@ class VoiceDataModule(pl.LightningDataModule):
         self.corpus = corpus
         self.root = root
         self.manifest_folder = manifest
-        self.segment_seconds = segment_seconds
+        self.segments = Schedule.of("data.segment_seconds", segment_seconds, *RANGES["segment_seconds"])
+        self.share = Schedule.of("data.share", share, 1e-6, 1)
         self.reference_seconds = reference_seconds
         self.reference_elsewhere = reference_elsewhere
         self.batch_size = batch_size
@@ -187,15 +193,23 @@ class VoiceDataModule(pl.LightningDataModule):
         rate = spec.frame_rate
         self.grid = Grid(
             spec,
-            segment=max(round(self.segment_seconds * rate), 1),
+            segment=self._frames(self.segments.greatest, rate),
             reference=max(round(self.reference_seconds * rate), 1) if module.needs_reference else 0,
             margin=module.margin,
+        )
+        self.growth = Growth(
+            None if self.segments.constant else lambda batch: self._frames(self.segments.at(batch), rate),
+            None if self.share.constant and self.share.greatest == 1 else self.share.at,
         )
         stored = cached_features(self._prepared, module.feature_extractor) if self.cached_features else None
         found, store = self._found()
         self.datasets = {name: self._dataset(name, found, store, stored) for name in SPLITS}
         if module.needs_transcripts and stage == "fit":
             self._check_transcripts()
+
+    @staticmethod
+    def _frames(seconds: float, rate: float) -> int:
+        return max(round(seconds * rate), 1)
 
     def _check_transcripts(self) -> None:
         transcribed = [u for u in self.datasets["train"].recordings.utterances if u.text]
@@ -206,7 +220,7 @@ class VoiceDataModule(pl.LightningDataModule):
             "training learns from transcripts, but no training recording has one; name a corpus that has them"
             if shortest is None
             else f"training learns from transcripts of whole recordings, but data.segment_seconds is"
-            f" {self.segment_seconds:g} and the shortest recording with a transcript has {shortest:.2f} s; raise it"
+            f" {self.segments.greatest:g} and the shortest recording with a transcript has {shortest:.2f} s; raise it"
         )
 
     @property
@@ -264,6 +278,7 @@ class VoiceDataModule(pl.LightningDataModule):
             speakers=[utterance.speaker for utterance in utterances],
             most=self._most() if drawn else None,
             shares=self._shares(utterances) if drawn else (),
+            growth=self.growth if drawn else Growth(),
         )
         return ResumableLoader(
             dataset,

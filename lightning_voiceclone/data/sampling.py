@@ -12,11 +12,29 @@ from torch.utils.data import DataLoader, Sampler
 
 @dataclass(frozen=True)
 class Draw:
-    """One crop to read: index of the utterance, and first frame; ``frame`` None is drawn from the seed."""
+    """One crop to read: index of the utterance, first frame and length.
+
+    ``frame`` None is drawn from the seed; ``frames`` None is the length of the dataset's grid.
+    """
 
     index: int
     seed: int
     frame: int | None = None
+    frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How crops change with the batches that were drawn before, over all epochs.
+
+    Args:
+        frames: length of the crops of a batch, by its number; None for always the same.
+        share: share of the segments that a batch is drawn from, by its number: the first ones in a random order of
+            speakers, in which those of a speaker are together. None for all.
+    """
+
+    frames: Callable[[int], int] | None = None
+    share: Callable[[int], float] | None = None
 
 
 class SegmentSampler(Sampler[list[Draw]]):
@@ -31,10 +49,11 @@ class SegmentSampler(Sampler[list[Draw]]):
         rank: of this process.
         world_size: number of processes; each gets its own share of every epoch.
         segment: frames of a segment for crops on a fixed grid, in order (evaluation); None to draw them.
-        speakers: speaker of each utterance, needed with ``most`` or ``shares``.
+        speakers: speaker of each utterance, needed with ``most``, ``shares`` or a growing share.
         most: maximum number of segments of one speaker in an epoch, drawn anew in each; None for all.
         shares: sampling weight of each utterance, above 0 and at most 1; empty for 1 each. A speaker has as many
             segments in an epoch as the weights of their segments add up to, at least one.
+        growth: of crops and of what they are drawn from.
     """
 
     def __init__(
@@ -49,6 +68,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         speakers: Sequence[str] = (),
         most: int | None = None,
         shares: Sequence[float] = (),
+        growth: Growth = Growth(),
     ) -> None:
         self.ends = np.cumsum(counts)
         self.total = int(self.ends[-1])
@@ -65,8 +85,12 @@ class SegmentSampler(Sampler[list[Draw]]):
         self.rank = rank
         self.world_size = world_size
         self.segment = segment
+        self.growth = growth
         self.epoch = 0
         self.start = 0
+        self.before = 0  # batches of the epochs before
+        if growth.share is not None:
+            self._order(speakers, counts)
 
     def __len__(self) -> int:
         batches = self.total / (self.batch_size * self.world_size)
@@ -83,8 +107,27 @@ class SegmentSampler(Sampler[list[Draw]]):
         mine = np.arange(self.rank % len(order), len(order), self.world_size)
         for batch in range(start, len(self)):
             chosen = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
-            if len(chosen):
-                yield [self._draw(int(order[place]), int(seeds[place])) for place in chosen]
+            if not len(chosen):
+                continue
+            numbers, number = order[chosen], self.before + batch
+            if self.growth.share is not None:
+                numbers = self._among_first(numbers, seeds[chosen], self.growth.share(number))
+            frames = None if self.growth.frames is None else self.growth.frames(number)
+            yield [self._draw(int(one), int(seeds[place]), frames) for one, place in zip(numbers, chosen, strict=True)]
+
+    def _order(self, speakers: Sequence[str], counts: Sequence[int]) -> None:
+        """Order segments by a random order of speakers, and of the utterances of each."""
+        rng = np.random.default_rng([self.seed, len(speakers)])
+        drawn = {name: rng.random() for name in dict.fromkeys(speakers)}
+        keys = rng.random(len(speakers)), np.array([drawn[name] for name in speakers])
+        self.in_order = np.lexsort([np.repeat(key, counts) for key in keys])  # segments
+        self.place = np.empty_like(self.in_order)  # of each segment in that order
+        self.place[self.in_order] = np.arange(len(self.in_order))
+
+    def _among_first(self, numbers: NDArray[np.int64], seeds: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+        """The segments, with others of the first share in place of those that are not among it."""
+        most = max(round(share * len(self.in_order)), 1)
+        return np.where(self.place[numbers] < most, numbers, self.in_order[seeds % most])
 
     def _drawn(self, total: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Indices of segments in random order, at most the first ``most`` of each speaker."""
@@ -100,10 +143,10 @@ class SegmentSampler(Sampler[list[Draw]]):
         kept = order[place < self.most[self.speaker[order]]]
         return kept if self.shares is None else rng.permutation(kept)
 
-    def _draw(self, number: int, seed: int) -> Draw:
+    def _draw(self, number: int, seed: int, frames: int | None) -> Draw:
         index = int(np.searchsorted(self.ends, number, side="right"))
         if self.segment is None:
-            return Draw(index, seed)
+            return Draw(index, seed, frames=frames)
         first = int(self.ends[index - 1]) if index else 0
         return Draw(index, number, (number - first) * self.segment)
 
@@ -128,18 +171,26 @@ class ResumableLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Batches of the next epoch. Iterators that never yielded a batch do not count as an epoch."""
         if self._begun:
+            self._sampler.before += self._batches
             self._sampler.epoch += 1
             self._begun = False
         for batch in super().__iter__():
             self._begun = True
             yield batch
 
+    @property
+    def _batches(self) -> int:
+        """Of an epoch, under the Trainer's limit."""
+        return int(min(self._progress()[1], len(self._sampler)))
+
     def state_dict(self) -> dict[str, int]:
-        """Epoch and batch at which to resume."""
-        batches, wanted = self._progress()
-        finished = batches >= min(wanted, len(self._sampler))
-        return {"epoch": self._sampler.epoch + finished, "batches": 0 if finished else batches}
+        """Epoch and batch at which to resume, and the batches of the epochs before."""
+        batches = self._progress()[0]
+        finished = batches >= self._batches
+        return {"epoch": self._sampler.epoch + finished, "batches": 0 if finished else batches,
+                "before": self._sampler.before + finished * self._batches}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Resume there with the next iteration."""
         self._sampler.epoch, self._sampler.start = state["epoch"], state["batches"]
+        self._sampler.before = state.get("before", state["epoch"] * len(self._sampler))

@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -118,28 +118,29 @@ class SegmentDataset(Dataset[Any]):
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
         rng = random.Random(draw.seed)
         utterance = self.recordings.utterances[draw.index]
-        total = self.grid.frames(utterance)
-        last = max(total - self.grid.segment, 0)
+        grid = self.grid if draw.frames is None else replace(self.grid, segment=draw.frames)
+        total = grid.frames(utterance)
+        last = max(total - grid.segment, 0)
         begin = min(draw.frame, last) if draw.frame is not None else rng.randint(0, last)
-        length = min(self.grid.segment, total)
+        length = min(grid.segment, total)
         other, start, size = self._reference(draw.index, begin, length, rng)
         missing = self.grid.reference - size
         item = {
-            "audio": self._crop(draw.index, begin, self.grid.segment, self.grid.margin),
+            "audio": self._crop(draw.index, begin, grid.segment, grid.margin),
             "length": length,
             "reference": np.pad(self._crop(other, start, size, 0), (0, missing * self.grid.spec.hop_length)),
             "reference_length": size,
             "bandwidth": np.float32(utterance.bandwidth_hz),
             "reference_bandwidth": np.float32(self.recordings.utterances[other].bandwidth_hz),
             "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
-            "text": utterance.text if self.grid.holds(utterance) else "",
+            "text": utterance.text if grid.holds(utterance) else "",
         }
         if self._parallels:
             parallel = self._parallels.get(draw.index, draw.index)
-            item["parallel"] = self._crop(parallel, begin, self.grid.segment, self.grid.margin)
+            item["parallel"] = self._crop(parallel, begin, grid.segment, grid.margin)
         if self.features is not None:
-            stored = np.asarray(self.features(utterance)[:, begin : begin + self.grid.segment], dtype=np.float32)
-            item["features"] = np.pad(stored, ((0, 0), (0, self.grid.segment - stored.shape[1])))
+            stored = np.asarray(self.features(utterance)[:, begin : begin + grid.segment], dtype=np.float32)
+            item["features"] = np.pad(stored, ((0, 0), (0, grid.segment - stored.shape[1])))
         return item
 
     def _reference(self, index: int, begin: int, length: int, rng: random.Random) -> tuple[int, int, int]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from lightning_voiceclone.audio.folders import FORMATS, passed_over, recordings_below
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
 from lightning_voiceclone.core.part import fuse_parts
+from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError, RecordingError
@@ -170,7 +171,7 @@ def _trained(
 
 def _module(voice: VoiceModel, learning_rate: float) -> VoiceTraining:
     """The training module of the model."""
-    weights = {"reconstruction": 20.0}
+    weights: dict[str, Scheduled] = {"reconstruction": 20.0}
     speaker = voice.speaker_encoder
     if speaker is not None and speaker.takes == "features":
         weights["speaker"] = 5.0

@@ -19,7 +19,7 @@ class LossBalancer(nn.Module):
     divergence of VAEGenerator) keeps its weight.
 
     Args:
-        weights: of the losses, by name.
+        weights: of the losses, by name; ``weights`` may be changed from step to step.
         decay: of the moving average.
     """
 

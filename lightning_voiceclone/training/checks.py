@@ -10,6 +10,7 @@ from lightning_voiceclone.core.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
+from lightning_voiceclone.core.schedule import Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.loss_weights import ADVERSARIAL
@@ -65,22 +66,20 @@ def _trained(encoder: ContentEncoder | SpeakerEncoder) -> bool:
     return any(weight.requires_grad for weight in encoder.parameters())
 
 
-def check_swap(swap: float, needs_reference: bool, content: ContentEncoder | None) -> None:
+def check_swap(swap: Schedule, needs_reference: bool, content: ContentEncoder | None) -> None:
     """Refuse cross-speaker rows for a model that has no speaker to change, or no content to keep.
 
     Raises:
         ConfigurationError: names the setting.
     """
-    if not 0 <= swap <= 1:
-        raise ConfigurationError(f"model.swap is {swap}; it must be from 0 to 1")
-    if swap and (not needs_reference or content is None):
+    if swap.greatest and (not needs_reference or content is None):
         raise ConfigurationError(
             f"model.swap is {swap}, but only a model with a content encoder that uses a reference can convert rows to"
             " another speaker; set it to 0, or add both encoders"
         )
 
 
-def check_cross_speaker(weights: Mapping[str, float], swap: float, *, adversarial: bool, warmup: int) -> None:
+def check_cross_speaker(weights: Mapping[str, Scheduled], swap: Schedule, *, adversarial: bool, warmup: int) -> None:
     """Refuse loss weights that apply to no row of the batch.
 
     Rows are converted to another speaker only while a discriminator takes part, so not during ``warmup``.
@@ -88,20 +87,21 @@ def check_cross_speaker(weights: Mapping[str, float], swap: float, *, adversaria
     Raises:
         ConfigurationError: names the setting or the losses, and what to do.
     """
-    if swap and not adversarial:
+    weighed = {name for name, weight in weights.items() if weight}
+    if swap.greatest and not adversarial:
         raise ConfigurationError(
             f"model.swap is {swap}, but cross-speaker rows need a discriminator, and there is none; add one, or set"
             " model.swap to 0"
         )
-    of_own = [name for name in ("reconstruction", "spectral", "mel", "feature_matching") if weights.get(name, 0) > 0]
-    if swap == 1 and not warmup and of_own:
+    of_own = [name for name in ("reconstruction", "spectral", "mel", "feature_matching") if name in weighed]
+    if min(swap.values) == 1 and not warmup and of_own:
         raise ConfigurationError(
             "model.swap is 1: every row is converted to another speaker from the first step on, so that"
             f" {' and '.join(of_own)} would train nothing; set model.swap below 1, or the weights to 0"
         )
-    of_cross = [name for name in ("content", "statistics") if weights.get(name, 0) > 0]
-    others = {name for name, weight in weights.items() if weight > 0} - {*ADVERSARIAL, *of_cross}
-    if swap and warmup and of_cross and not others:
+    of_cross = [name for name in ("content", "statistics") if name in weighed]
+    others = weighed - {*ADVERSARIAL, *of_cross}
+    if swap.greatest and warmup and of_cross and not others:
         raise ConfigurationError(
             f"steps.warmup is {warmup}, in which there are no cross-speaker rows, so that {' and '.join(of_cross)}"
             " would train nothing; set it to 0, or give another loss a weight, such as reconstruction"

@@ -2,15 +2,16 @@
 
 from collections.abc import Collection, Mapping
 
-from lightning_voiceclone.errors import ConfigurationError, check_range, nearest
+from lightning_voiceclone.core.schedule import Schedule, Scheduled
+from lightning_voiceclone.errors import ConfigurationError, nearest
 
 ADVERSARIAL = ("adversarial", "feature_matching")  # losses that need a discriminator
 
 
-def check_weights(
-    weights: Mapping[str, float], own: Collection[str], absent: Mapping[str, str], *, adversarial: bool, warmup: int
-) -> None:
-    """Refuse loss weights that would have no effect, and a generator or discriminator without any loss.
+def checked_weights(
+    weights: Mapping[str, Scheduled], own: Collection[str], absent: Mapping[str, str], *, adversarial: bool, warmup: int
+) -> dict[str, Schedule]:
+    """The schedules of the weights, those left out that are always 0.
 
     Args:
         weights: by the loss's name.
@@ -23,6 +24,7 @@ def check_weights(
         ConfigurationError: for an unknown name (with the nearest match), for a loss that is not computed (with the
             reason), for a weight below zero, and where generator or discriminator has no loss to train by.
     """
+    schedules = {}
     available = {*own, *(ADVERSARIAL if adversarial else ())}
     absent = dict(absent) if adversarial else {**absent, **dict.fromkeys(ADVERSARIAL, "there is no discriminator")}
     for name, weight in weights.items():
@@ -31,12 +33,27 @@ def check_weights(
                 f"no loss is called {name!r}{nearest(name, [*available, *absent])};"
                 f" this model's are {', '.join(sorted(available))}"
             )
-        check_range(f"the weight of {name}", weight, 0, 1e9)
-        if weight > 0 and name in absent:
+        schedule = Schedule.of(f"the weight of {name}", weight, 0, 1e9)
+        if schedule.greatest > 0 and name in absent:
             raise ConfigurationError(f"the weight of {name} is {weight} but would have no effect: {absent[name]}")
+        if schedule.greatest > 0:
+            schedules[name] = schedule
+    _check_losses(schedules, own, available, adversarial=adversarial, warmup=warmup)
+    return schedules
+
+
+def _check_losses(
+    schedules: Mapping[str, Schedule],
+    own: Collection[str],
+    available: Collection[str],
+    *,
+    adversarial: bool,
+    warmup: int,
+) -> None:
+    """Refuse weights by which generator or discriminator has no loss, at all or in some step."""
 
     def weighed(names: Collection[str]) -> bool:
-        return any(weights.get(name, 0) > 0 for name in names)
+        return any(name in schedules for name in names)
 
     if not weighed(available):
         raise ConfigurationError(f"no loss has a weight above 0; this model's are {', '.join(sorted(available))}")
@@ -50,3 +67,9 @@ def check_weights(
             f"steps.warmup is {warmup}, but without the discriminator the generator has no loss to train by;"
             " set it to 0, or give one of its own losses a weight"
         )
+    for step in sorted({0, warmup, *(step for schedule in schedules.values() for step in schedule.steps)}):
+        names = own if step < warmup else available
+        if not any(schedule.at(step) > 0 for name, schedule in schedules.items() if name in names):
+            raise ConfigurationError(
+                f"in step {step} no loss has a weight above 0; give one of {', '.join(sorted(names))} a weight there"
+            )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.core.schedule import Counted, Schedule
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.losses.rows import RowLoss
 
@@ -15,7 +16,8 @@ class StepSettings:
     """How generator and discriminator alternate. All counts are in batches.
 
     Args:
-        discriminator_steps: discriminator steps for one of the generator (k in Goodfellow 2014).
+        discriminator_steps: discriminator steps for one of the generator (k in Goodfellow 2014), or ``{steps: {0: 1,
+            2000: 2}}``, values that begin at those steps.
         warmup: first batches, in which the generator trains without the discriminator.
         gradient_clip: maximum norm of the gradient, for generator and discriminator apart; null for none.
         accumulate: batches whose gradients are summed before a step.
@@ -30,7 +32,7 @@ class StepSettings:
             each loss: decay of the moving average of the gradients' norms, 0.9 for some 100 steps; null for factors.
     """
 
-    discriminator_steps: int = 1
+    discriminator_steps: Counted = 1
     warmup: int = 0
     gradient_clip: float | None = 5.0
     accumulate: int = 1
@@ -41,8 +43,8 @@ class StepSettings:
     balance: float | None = None
 
     def __post_init__(self) -> None:
-        check_range("steps.discriminator_steps", self.discriminator_steps, 1, 1_000_000)
         check_range("steps.accumulate", self.accumulate, 1, 1_000_000)
+        self.updates_generator(0)
         check_range("steps.warmup", self.warmup, 0, 1e12)
         check_range("steps.gradient_clip", self.gradient_clip, 1e-9, 1e9, unset="none")
         check_range("steps.average", self.average, 0, 0.999999, unset="none")
@@ -54,6 +56,11 @@ class StepSettings:
             raise ConfigurationError(
                 f"steps.noise_steps is {self.noise_steps}, but there is no noise; set steps.instance_noise too"
             )
+
+    def updates_generator(self, step: int) -> bool:
+        """Whether the generator is updated in that step, while the discriminator takes part."""
+        every = Schedule.of("steps.discriminator_steps", self.discriminator_steps, 1, 1_000_000, whole=True).at(step)
+        return (step // self.accumulate + 1) % int(every) == 0
 
     def noise_at(self, step: int) -> float:
         """Standard deviation of the instance noise in that step."""

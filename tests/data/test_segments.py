@@ -11,7 +11,7 @@ import torch
 
 from lightning_voiceclone.data.audio_store import FileStore
 from lightning_voiceclone.data.manifest import Utterance
-from lightning_voiceclone.data.sampling import Draw, SegmentSampler
+from lightning_voiceclone.data.sampling import Draw, Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart, collate
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -342,3 +342,44 @@ def test_a_parallel_recording_of_another_split_or_speed_is_not_read():
     data.recordings.utterances = [u.played(1.0 if i else 1.25) for i, u in enumerate(data.recordings.utterances)]
     data.recordings.utterances[0] = replace(data.recordings.utterances[0], parallel="1.wav")
     assert "parallel" not in SegmentDataset(data.recordings, data.grid)[Draw(0, 0, 0)]
+
+
+GROWING = Growth(frames=lambda batch: 10 if batch < 5 else 20, share=lambda batch: 0.25 if batch < 5 else 1.0)
+
+
+def test_crops_grow_and_speakers_join_by_the_batches_of_all_epochs():
+    sampler = SegmentSampler([4, 4, 4, 4], 4, seed=0, speakers=["a", "b", "c", "d"], growth=GROWING)
+    first = batches(sampler, 0)
+    sampler.before = len(first)
+    second = batches(sampler, 1)
+    assert [{draw.frames for draw in batch} for batch in first + second] == [{10}] * 5 + [{20}] * 3
+    few = {draw.index for batch in (first + second)[:5] for draw in batch}
+    assert len(few) == 1  # a quarter of the segments are those of one speaker
+    assert {draw.index for batch in second[1:] for draw in batch} > few
+
+
+def test_a_loader_that_resumes_counts_the_batches_before():
+    done = [0, 4.0]
+    sampler = SegmentSampler([4, 4, 4, 4], 4, seed=0, speakers=["a", "b", "c", "d"], growth=GROWING)
+    data = dataset(seconds=(3.0,) * 4, speakers=("a", "b", "c", "d"), reference=0)
+    settings = {"collate_fn": list, "progress": lambda: tuple(done)}
+    loader = ResumableLoader(data, batch_sampler=sampler, **settings)
+    for _ in loader:
+        done[0] += 1
+    assert loader.state_dict() == {"epoch": 1, "batches": 0, "before": 4}
+    lengths = [[item["length"] for item in batch] for batch in loader]
+    assert lengths == [[10] * 4] + [[20] * 4] * 3
+    again = SegmentSampler([4, 4, 4, 4], 4, seed=0, speakers=["a", "b", "c", "d"], growth=GROWING)
+    resumed = ResumableLoader(data, batch_sampler=again, **settings)
+    resumed.load_state_dict({"epoch": 1, "batches": 2, "before": 4})
+    assert list(again) == batches(sampler, 1)[2:]
+    old = SegmentSampler([4, 4, 4, 4], 4, seed=0)
+    ResumableLoader(data, batch_sampler=old, **settings).load_state_dict({"epoch": 3, "batches": 1})
+    assert old.before == 12
+
+
+def test_a_growing_crop_is_the_beginning_of_no_other_place():
+    data = dataset()
+    short, whole = data[Draw(0, 5, 40, 10)], data[Draw(0, 5, 40)]
+    assert (short["length"], whole["length"]) == (10, 50)
+    assert np.array_equal(short["audio"], whole["audio"][: len(short["audio"])])

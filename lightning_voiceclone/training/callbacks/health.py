@@ -83,7 +83,7 @@ class GANHealth(Callback):
         self._add("accuracy", report.accuracy)
         self._add("diversity", report.diversity)
         self._add("loss", report.losses.get("generator"))
-        own = [weight * report.losses[name] for name, weight in pl_module.weights.items()
+        own = [schedule.greatest * report.losses[name] for name, schedule in pl_module.weight_schedules.items()
                if name != "adversarial" and name in report.losses]  # fmt: skip
         self._add("own", torch.stack(own).sum() if own else report.gradient_norms.get("generator"))
         self._updates += "generator" in report.losses

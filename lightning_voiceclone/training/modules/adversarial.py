@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator, FeatureExtractor
+from lightning_voiceclone.core.schedule import Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.features.normalizer import Normalizer
@@ -23,7 +25,7 @@ from lightning_voiceclone.training.balance import LossBalancer
 from lightning_voiceclone.training.discriminator_terms import discriminator_terms, generator_terms, penalty_names
 from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
-from lightning_voiceclone.training.loss_weights import check_weights
+from lightning_voiceclone.training.loss_weights import checked_weights
 from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.trainer_checks import check_trainer
@@ -50,7 +52,7 @@ class AdversarialModule(pl.LightningModule):
         generator_side: everything that trains with the generator; becomes the attribute that ``trained`` names.
         discriminator: classifies real and generated data; None for none.
         adversarial_loss: loss on the discriminator's logits.
-        weights: of the losses, by name.
+        weights: of the losses, by name; each a number or a schedule (:class:`Schedule`).
         absent: losses that this combination does not compute, each with the reason.
         own_losses: names of the losses that :meth:`make_pair` computes.
         generator_optimizer: makes the optimizer of the generator's side.
@@ -65,7 +67,7 @@ class AdversarialModule(pl.LightningModule):
         discriminator: Discriminator | None,
         adversarial_loss: AdversarialLoss,
         *,
-        weights: Mapping[str, float],
+        weights: Mapping[str, Scheduled],
         own_losses: set[str],
         absent: Mapping[str, str],
         generator_optimizer: OptimizerFactory,
@@ -75,10 +77,13 @@ class AdversarialModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        check_weights(weights, own_losses, absent, adversarial=discriminator is not None, warmup=steps.warmup)
+        adversarial = discriminator is not None
+        self.weight_schedules = checked_weights(
+            weights, own_losses, absent, adversarial=adversarial, warmup=steps.warmup
+        )
         self.discriminator = discriminator
         self.adversarial_loss = adversarial_loss
-        self.weights = {name: weight for name, weight in weights.items() if weight > 0}
+        self.weights = {name: schedule.at(0) for name, schedule in self.weight_schedules.items()}  # of this step
         self.steps = steps
         self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, self.trained)
         setattr(self, self.trained, generator_side)
@@ -228,6 +233,7 @@ class AdversarialModule(pl.LightningModule):
             NotFiniteError: if a loss or gradient is not finite in the third step in a row.
         """
         step = self.global_step
+        self._follow_schedules(step)
         self.report = StepReport(step)
         begins = step % self.steps.accumulate == 0
         for name, network in zip(NETWORKS, (self.generator_side, self.discriminator), strict=True):
@@ -248,10 +254,24 @@ class AdversarialModule(pl.LightningModule):
         self._count_batch()
         return {"report": self.report}
 
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """Settings that may change with the step, by name; checkpoints hold them."""
+        return {f"weights.{name}": schedule for name, schedule in self.weight_schedules.items()}
+
+    def _follow_schedules(self, step: int) -> None:
+        """Give settings their values in that step, and log those that change."""
+        for name, schedule in self.weight_schedules.items():
+            self.weights[name] = schedule.at(step)
+        if self.balancer is not None:
+            self.balancer.weights.update(self.weights)
+        for name, schedule in self.schedules.items():
+            if not schedule.constant:
+                self.log(f"schedule/{name}", schedule.at(step))
+
     def _step(self, batch: Any, step: int) -> None:
         adversarial = self.playing
-        turn = step // self.steps.accumulate + 1
-        updates_generator = not adversarial or turn % self.steps.discriminator_steps == 0
+        updates_generator = not adversarial or self.steps.updates_generator(step)
         with torch.set_grad_enabled(updates_generator):
             pair = self.make_pair(batch)
         self.report.diversity = diversity_of(pair)
@@ -287,7 +307,7 @@ class AdversarialModule(pl.LightningModule):
                 assert self.discriminator is not None
                 rows |= generator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights)
             losses = {name: loss.mean() for name, loss in rows.items()}
-            used = {name: losses[name] for name in self.weights if name in losses}
+            used = {name: losses[name] for name, weight in self.weights.items() if weight > 0 and name in losses}
             factors = self._factors(used, pair)
             total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()
             before = self.discriminator is not None and has_gradients(self.discriminator)
@@ -391,6 +411,17 @@ class AdversarialModule(pl.LightningModule):
     def _check_fitted(self) -> None:
         if not self.fitted:
             raise ConfigurationError("this model has not been trained yet; name a checkpoint with --ckpt_path")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the schedules."""
+        checkpoint["schedules"] = {name: str(schedule) for name, schedule in self.schedules.items()}
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Note schedules that are not the checkpoint's: values may jump."""
+        for name, schedule in self.schedules.items():
+            stored = checkpoint.get("schedules", {}).get(name, str(schedule))
+            if stored != str(schedule):
+                rank_zero_info(f"goes on with another {name} than the checkpoint's: {schedule} instead of {stored}")
 
     def on_validation_start(self) -> None:
         """Refuse a model that was never trained: its metrics would look plausible.

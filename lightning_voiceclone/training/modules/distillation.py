@@ -22,6 +22,7 @@ from lightning_voiceclone.core.interfaces import (
     check_rate,
 )
 from lightning_voiceclone.core.masking import resample_frames
+from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
@@ -76,7 +77,7 @@ class DistillationTraining(AdversarialModule):
             ``Table``): its output should not depend on the speaker.
         head: predict the teacher's channels by a linear head on the student's output; without it the output itself is
             to be the teacher's, so that a generator can be given either.
-        weights: of the losses, by name.
+        weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
         optimizer: of the student.
         scheduler: learning-rate scheduler, stepped once a batch; null for a constant rate.
         steps: clipping, accumulation and averaging.
@@ -95,7 +96,7 @@ class DistillationTraining(AdversarialModule):
         content_transforms: list[FeatureTransform] | None = None,
         parallel: float = 0.5,
         head: bool = True,
-        weights: dict[str, float] = {"distance": 1.0},  # noqa: B006 (shown by --help; never changed)
+        weights: dict[str, Scheduled] = {"distance": 1.0},  # noqa: B006 (shown by --help; never changed)
         optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
@@ -106,7 +107,7 @@ class DistillationTraining(AdversarialModule):
                 f"without a head the student must be as wide as the teacher, but it has {encoder.channels} channels and"
                 f" the teacher {teacher.channels}"
             )
-        spells = weights.get("ctc", 0) > 0 and isinstance(encoder, ContentEncoder)
+        spells = bool(weights.get("ctc")) and isinstance(encoder, ContentEncoder)
         super().__init__(
             _Student(encoder, teacher.channels, head=head, spells=spells),
             None,
@@ -285,6 +286,7 @@ class DistillationTraining(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the student's description, so that the checkpoint alone is enough to use it."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["student.encoder"] = description_of(self.student.encoder, self.spec)
         checkpoint["teacher"] = describe_with_weights(self.teacher)
 
@@ -306,6 +308,7 @@ class DistillationTraining(AdversarialModule):
             {"encoder": stored["part"], "teacher": checkpoint.get("teacher")},
             {"encoder": ours, "teacher": describe_with_weights(self.teacher)},
         )
+        super().on_load_checkpoint(checkpoint)
 
 
 def _over_time(output: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from lightning_voiceclone.checkpoints.part_folder import description_of
 from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.core.interfaces import FeatureExtractor, TextEncoder
 from lightning_voiceclone.core.masking import reach_mask
+from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError, check_range
@@ -68,7 +69,7 @@ class TextTraining(AdversarialModule):
         aligner: trained aligner; None to train one on the first recordings, before the first step.
         segment_seconds: maximum length of a stretch.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
-        weights: of the losses, by name.
+        weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
         optimizer: of the text encoder.
         scheduler: learning-rate scheduler, stepped once a batch; null for a constant rate.
         steps: clipping, accumulation and averaging.
@@ -86,7 +87,7 @@ class TextTraining(AdversarialModule):
         aligner: PhonemeAligner | None = None,
         segment_seconds: float = 6.0,
         speaker_noise: float = 0.1,
-        weights: dict[str, float] = {"content": 1.0, "duration": 1.0},  # noqa: B006 (shown by --help; never changed)
+        weights: dict[str, Scheduled] = {"content": 1.0, "duration": 1.0},  # noqa: B006 (shown by --help; never changed)
         optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         steps: StepSettings = StepSettings(),  # noqa: B008 (frozen)
@@ -223,6 +224,7 @@ class TextTraining(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the encoder's description, so that the checkpoint alone is enough to use it, and the aligner."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["text_encoder"] = description_of(self.text_encoder, self.spec)
         checkpoint["aligner"] = self.texts.aligner.state_dict()
 
@@ -242,6 +244,7 @@ class TextTraining(AdversarialModule):
         ours = description_of(self.text_encoder, self.spec)["part"]
         check_same_parts({"text encoder": stored["part"]}, {"text encoder": ours})
         self.texts.load(checkpoint["aligner"])
+        super().on_load_checkpoint(checkpoint)
 
 
 def _together(found: Sequence[tuple[TimedText, Script]], device: torch.device) -> _Rows:

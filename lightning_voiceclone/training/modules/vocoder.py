@@ -19,6 +19,7 @@ from lightning_voiceclone.core.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
@@ -50,7 +51,7 @@ class VocoderTraining(AdversarialModule):
         adversarial_loss: loss on the discriminator's logits.
         voice: model whose generator makes the features; None for the recordings' own. Not part of checkpoints.
         augmentation: transforms of the training audio, which keep its shape.
-        weights: of the losses, by name.
+        weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
         generator_optimizer: optimizer of the vocoder.
         discriminator_optimizer: optimizer of the discriminator.
         scheduler: learning-rate scheduler of both, stepped once a batch; null for a constant rate.
@@ -68,7 +69,7 @@ class VocoderTraining(AdversarialModule):
         voice: VoiceModel | None = None,
         adversarial_loss: AdversarialLoss | None = None,
         augmentation: list[AudioTransform] | None = None,
-        weights: dict[str, float] = {"mel": 1.0},  # noqa: B006 (shown by --help; never changed)
+        weights: dict[str, Scheduled] = {"mel": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
@@ -213,6 +214,7 @@ class VocoderTraining(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the vocoder's description, so that the checkpoint alone is enough to use it."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["vocoder"] = description_of(self.vocoder, self.spec)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
@@ -232,6 +234,7 @@ class VocoderTraining(AdversarialModule):
             {"vocoder": stored["part"], "discriminator": checkpoint.get("discriminator")},
             {"vocoder": description_of(self.vocoder, self.spec)["part"], "discriminator": against},
         )
+        super().on_load_checkpoint(checkpoint)
 
 
 def _check(vocoder: Vocoder, discriminator: Discriminator | None) -> None:

@@ -19,6 +19,7 @@ from lightning_voiceclone.core.interfaces import (
     FeatureTransform,
 )
 from lightning_voiceclone.core.part import describe
+from lightning_voiceclone.core.schedule import Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, check_range
@@ -72,9 +73,9 @@ class VoiceTraining(AdversarialModule):
             to ignore what they change.
         target_transforms: transforms of the real features in training, which the generator is to output.
         swap: share of the rows of a batch that are converted to another row's speaker; rounded down in each process,
-            but at least one row.
+            but at least one row. A number, or values by step.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
-        weights: of the losses, by name.
+        weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.
         scheduler: learning-rate scheduler of both, stepped once a batch; null for a constant rate.
@@ -92,9 +93,9 @@ class VoiceTraining(AdversarialModule):
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
         target_transforms: list[FeatureTransform] | None = None,
-        swap: float = 0.0,
+        swap: Scheduled = 0.0,
         speaker_noise: float = 0.0,
-        weights: dict[str, float] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
+        weights: dict[str, Scheduled] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
@@ -104,9 +105,10 @@ class VoiceTraining(AdversarialModule):
         check_augmentation(augmentation or [])
         check_transforms(augmentation or [], content_transforms or [], model)
         check_way_back(discriminator, model.vocoder)
-        check_swap(swap, model.needs_reference, content)
-        check_cross_speaker(weights, swap, adversarial=discriminator is not None, warmup=steps.warmup)
-        absent = absent_losses(spec, content, model.speaker_encoder, generator, swap, model.vocoder)
+        share = Schedule.of("model.swap", swap, 0, 1)
+        check_swap(share, model.needs_reference, content)
+        check_cross_speaker(weights, share, adversarial=discriminator is not None, warmup=steps.warmup)
+        absent = absent_losses(spec, content, model.speaker_encoder, generator, share.greatest, model.vocoder)
         super().__init__(
             model,
             discriminator,
@@ -120,7 +122,7 @@ class VoiceTraining(AdversarialModule):
             steps=steps,
         )
         check_range("model.speaker_noise", speaker_noise, 0, 100)
-        self.swap, self.speaker_noise = swap, speaker_noise
+        self.swap, self.speaker_noise = share, speaker_noise
         self.losses = VoiceLosses(self.weights, spec.sample_rate)
         self.register_buffer("frequencies", model.feature_extractor.channel_frequencies(), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
@@ -152,6 +154,11 @@ class VoiceTraining(AdversarialModule):
     def logged(self) -> set[str]:
         """As of all modules, and the generator's own losses."""
         return super().logged | {f"train/{name}" for name in self.voice.generator.loss_names}
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """As of all modules, and the share of cross-speaker rows."""
+        return super().schedules | {"swap": self.swap}
 
     def advice(self, checkpoint: Path) -> str:
         """The command that clones with the checkpoint."""
@@ -186,7 +193,7 @@ class VoiceTraining(AdversarialModule):
         real = torch.where(in_band, real, fake.detach())
         waveform, output = self.voice.vocode(fake) if self._vocodes else None, fake
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
-                    converting=self.training and self.swap > 0, waveform=waveform)  # fmt: skip
+                    converting=self.training and self.swap.greatest > 0, waveform=waveform)  # fmt: skip
         losses |= self.losses(self.voice, made)
         if self._discriminates_audio:
             assert waveform is not None
@@ -227,7 +234,7 @@ class VoiceTraining(AdversarialModule):
     @property
     def _share(self) -> float:
         """Share of cross-speaker rows in this step."""
-        return self.swap if self.training and self.playing else 0.0
+        return self.swap.at(self.global_step) if self.training and self.playing else 0.0
 
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
         """The crops, and the generator's input that reconstructs each of them with its reference crop."""
@@ -285,6 +292,7 @@ class VoiceTraining(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the model's description, so that the checkpoint alone is enough to clone with."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["voice"] = describe_voice(self.voice)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
@@ -303,3 +311,4 @@ class VoiceTraining(AdversarialModule):
         theirs = {**stored["parts"], "discriminator": checkpoint.get("discriminator")}
         ours = {**describe_voice(self.voice)["parts"], "discriminator": against}
         check_same_parts(theirs, ours, but=set() if self._vocodes else {"vocoder"})
+        super().on_load_checkpoint(checkpoint)

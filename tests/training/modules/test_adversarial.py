@@ -200,13 +200,52 @@ def test_the_penalty_moves_the_discriminator():
     assert not torch.allclose(without[1]["discriminator"], with_penalty[1]["discriminator"])
 
 
-@pytest.mark.slow
 def reports_of(module, **settings):
     """The report of each step of a training."""
     made = []
     module.on_train_batch_end = lambda outputs, batch, batch_idx: made.append(outputs["report"])
     train(module, **settings)
     return made
+
+
+def test_loss_weights_follow_their_schedules():
+    weights = {"adversarial": {"linear": {0: 0.0, 4: 2.0}}, "distance": {"steps": {0: 3.0, 3: 1.0}}}
+    reports = reports_of(Tiny(weights=weights), batches=6)
+    for report, adversarial, distance in zip(reports, (0, 0.5, 1, 1.5, 2, 2), (3, 3, 3, 1, 1, 1), strict=True):
+        total = adversarial * report.losses["adversarial"] + distance * report.losses["distance"]
+        assert float(report.losses["generator"]) == pytest.approx(float(total), rel=1e-6)
+
+
+def test_a_loss_whose_weight_is_0_for_now_trains_nothing():
+    later = {"adversarial": 1.0, "distance": {"steps": {0: 0.0, 3: 1.0}}}
+    _, trace = train(Tiny(weights=later), batches=5)
+    _, without = train(Tiny(), batches=5)
+    assert torch.equal(trace[3]["generator"], without[3]["generator"])
+    assert not torch.equal(trace[4]["generator"], without[4]["generator"])
+
+
+def test_discriminator_steps_follow_their_schedule():
+    _, trace = train(Tiny(discriminator_steps={"steps": {0: 1, 3: 2}}), batches=7)
+    assert moves(trace, "generator") == [True, True, True, True, False, True, False]
+
+
+def test_schedules_go_on_where_a_checkpoint_was_written(tmp_path):
+    weights = {"adversarial": {"linear": {0: 0.5, 8: 2.0}}, "distance": {"steps": {0: 3.0, 5: 1.0}}}
+    settings = {"weights": weights, "discriminator_steps": {"steps": {0: 1, 6: 2}}, "balance": 0.9}
+    data = torch.randn(24, 4, generator=torch.Generator().manual_seed(1))
+    whole = trained(Stateful(**settings), data)
+    first, _ = train(Stateful(**settings), data=data[:12])
+    first.save_checkpoint(tmp_path / "a.ckpt")
+    stored = torch.load(tmp_path / "a.ckpt", weights_only=True)["schedules"]
+    assert stored == {"weights.adversarial": "{linear: {0: 0.5, 8: 2}}", "weights.distance": "{steps: {0: 3, 5: 1}}"}
+    resumed = Stateful(**settings)
+    loader = DataLoader(list(data[12:]), batch_size=3)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                         enable_model_summary=False, max_epochs=2)  # fmt: skip
+    trainer.fit(resumed, loader, ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert trainer.global_step == 8
+    expected = whole.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.state_dict().items())
 
 
 def test_instance_noise_keeps_the_discriminator_from_being_sure():
@@ -253,6 +292,9 @@ def test_without_a_discriminator():
         ({"weights": {"adversarial": 1.0}, "discriminator": False}, "there is no discriminator"),
         ({"weights": {"distance": 0.0}, "discriminator": False}, "no loss has a weight above 0"),
         ({"warmup": 5}, "no loss to train by"),
+        ({"weights": {"adversarial": {"linear": {0: 0.0, 9: 1.0}}}}, "in step 0 no loss has a weight above 0"),
+        ({"weights": {"adversarial": 1.0, "distance": {"steps": {3: -1.0}}}}, "the weight of distance at step 3 is -1"),
+        ({"discriminator_steps": {"linear": {0: 1, 9: 2}}}, "steps.discriminator_steps is .* values by step"),
         ({"discriminator_steps": 0}, "must be from 1 to 1,000,000"),
         ({"average": 1.5}, "must be from 0 to 0.999999, or null for none"),
         *(
