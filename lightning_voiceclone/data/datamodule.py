@@ -125,6 +125,7 @@ class VoiceDataModule(pl.LightningDataModule):
                 " one of the two aside"
             )
         self.seed = seed
+        self._position: dict[str, int] | None = None
         self.workers = workers
         self.cache_megabytes = cache_megabytes
         self.cached_features = cached_features
@@ -309,7 +310,15 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops drawn anew in every epoch."""
-        return self._loader("train", drawn=True)
+        loader = self._loader("train", drawn=True)
+        if self._position is not None:
+            loader.load_state_dict(self._position)
+            self._position = None
+        return loader
+
+    def resume_at(self, position: dict[str, int]) -> None:
+        """Let the next training loader begin where another one was (its ``state_dict``)."""
+        self._position = position
 
     def val_dataloader(self) -> ResumableLoader | list[Any]:
         """Crops on a fixed grid of the recordings kept for validation; none if there are none."""

@@ -7,7 +7,7 @@ is in ``torch_internals``, so that a model loads without Lightning.
 import re
 import subprocess
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +48,16 @@ def batches_done(trainer: pl.Trainer) -> int:
     """Batches of the present epoch that were processed; in a checkpoint of a running epoch, where it goes on."""
     done: int = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
     return done
+
+
+def loader_state(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """State of the training's loader in a checkpoint; None where it has none.
+
+    Lightning itself does not restore it where the last epoch was complete and the limit is one of epochs.
+    """
+    fit: Any = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
+    states = fit.get("combined_loader", [])
+    return states[0] if len(states) == 1 else None
 
 
 def stop_without_validation(trainer: pl.Trainer) -> None:

@@ -30,7 +30,7 @@ from lightning_voiceclone.training.report import StepReport, accuracy_of, divers
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.training.undo import Undo
-from lightning_voiceclone.utils.lightning_internals import count_batch, uncounted
+from lightning_voiceclone.utils.lightning_internals import count_batch, loader_state, uncounted
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -417,7 +417,10 @@ class AdversarialModule(pl.LightningModule):
         checkpoint["schedules"] = {name: str(schedule) for name, schedule in self.schedules.items()}
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Note schedules that are not the checkpoint's: values may jump."""
+        """Take the position in the data; note schedules that are not the checkpoint's: values may jump."""
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if (state := loader_state(checkpoint)) is not None and hasattr(data, "resume_at"):
+            data.resume_at(state)
         for name, schedule in self.schedules.items():
             stored = checkpoint.get("schedules", {}).get(name, str(schedule))
             if stored != str(schedule):

@@ -177,6 +177,25 @@ def test_a_run_that_ended_within_an_epoch_goes_on_exactly(corpus_folder, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_training_that_ended_with_its_epochs_goes_on_with_the_next_one(corpus_folder, tmp_path):
+    """Lightning would begin with the crops of the first epoch again."""
+    path = tmp_path / "ended.ckpt"
+
+    def trained(epochs, resumed=None):
+        module = small_module(discriminator=None, weights={"reconstruction": 1.0}, pitch=None, energy=None)
+        trainer = small_trainer(tmp_path, max_steps=-1, max_epochs=epochs, check_val_every_n_epoch=2,
+                                limit_train_batches=2, limit_val_batches=1)  # fmt: skip
+        trainer.fit(module, small_data(corpus_folder), ckpt_path=resumed)
+        return module, trainer
+
+    whole, _ = trained(3)
+    trained(1)[1].save_checkpoint(path)
+    resumed, trainer = trained(3, path)
+    assert (trainer.global_step, trainer.current_epoch) == (6, 3)
+    assert_same_state(whole.state_dict(), resumed.state_dict())
+
+
+@pytest.mark.slow
 def test_checkpoint_clones_with_averaged_weights_and_without_lightning(corpus_folder, tmp_path):
     module = small_module(steps=StepSettings(average=0.9))
     trainer = small_trainer(tmp_path, max_steps=5)
