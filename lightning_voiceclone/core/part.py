@@ -172,6 +172,20 @@ def build(description: Mapping[str, Any]) -> Part:
         ) from error
 
 
+def default_arguments(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that the installed class has and a description, of an older version, has not: their defaults.
+
+    None where the class is not installed.
+    """
+    try:
+        cls = _resolve(description["kind"], description["name"], description.get("package"))
+    except PluginError:
+        return {}
+    missing = {name: p.default for name, p in inspect.signature(cls.__init__).parameters.items()
+               if name not in description["arguments"] and p.default is not p.empty}  # fmt: skip
+    return {name: _encode(default, description["name"]) for name, default in missing.items()}
+
+
 @functools.cache  # once for each part
 def _log_version(name: str, package: str, stored: str, installed: str) -> None:
     logger.warning(
