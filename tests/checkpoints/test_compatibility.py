@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from lightning_voiceclone.checkpoints.compatibility import check_same_optimizers, check_same_parts
+from lightning_voiceclone.core.part import Dims, describe
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 
 
 def part(name, version="1.0", **arguments):
@@ -14,6 +16,16 @@ def part(name, version="1.0", **arguments):
 
 def test_versions_of_packages_may_differ():
     check_same_parts({"generator": part("A", width=2)}, {"generator": part("A", version="2.0", width=2)})
+
+
+def test_arguments_that_are_new_have_their_defaults_in_older_checkpoints():
+    made, other = (describe(PatchDiscriminator(Dims(4), width=4, layers=1, speaker=False, minibatch=minibatch))
+                   for minibatch in (False, True))  # fmt: skip
+    arguments = {name: value for name, value in made["arguments"].items() if name not in ("minibatch", "dropout")}
+    older = {"discriminator": {**made, "version": "0.0.1", "arguments": arguments}}
+    check_same_parts(older, {"discriminator": made})
+    with pytest.raises(SpecMismatchError, match="discriminator is PatchDiscriminator"):
+        check_same_parts(older, {"discriminator": other})
 
 
 def test_fields_that_specs_had_once_make_no_difference():

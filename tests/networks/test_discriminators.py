@@ -1,8 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
 
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.losses.adversarial import MinMaxLoss
 from lightning_voiceclone.networks.discriminators.mlp import MLPDiscriminator
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection
@@ -25,6 +28,11 @@ class TestPatchDiscriminator(DiscriminatorConformance):
 class TestPatchDiscriminatorSpectral(DiscriminatorConformance):
     part = PatchDiscriminator
     arguments = {"width": 8, "layers": 2, "kernel_size": 5, "norm": "spectral"}
+
+
+class TestPatchDiscriminatorMinibatch(DiscriminatorConformance):
+    part = PatchDiscriminator
+    arguments = {"width": 4, "layers": 2, "minibatch": True}
 
 
 class TestMultiScaleDiscriminator(DiscriminatorConformance):
@@ -144,7 +152,7 @@ def test_padding_counts_as_nothing(part):
 @pytest.mark.parametrize(
     ("part", "arguments", "message"),
     [
-        (PatchDiscriminator, {"norm": "batch"}, "batch.*weight, spectral or none"),
+        (PatchDiscriminator, {"norm": "layer"}, "layer.*weight, spectral, batch or none"),
         (PatchDiscriminator, {"kernel_size": 2}, "kernel_size is 2"),
         (MultiScaleDiscriminator, {"width": 6}, "width 6 .*groups 4"),
         (MultiPeriodDiscriminator, {"periods": (0,)}, "periods"),
@@ -153,3 +161,68 @@ def test_padding_counts_as_nothing(part):
 def test_values_that_cannot_work_are_named(part, arguments, message):
     with pytest.raises(ConfigurationError, match=message):
         part(CLONING, **arguments)
+
+
+ALL = [partial(MLPDiscriminator, hidden=8), partial(PatchDiscriminator, width=4, layers=2),
+       partial(MultiScaleDiscriminator, width=4, layers=1, scales=2),
+       partial(MultiPeriodDiscriminator, width=4, layers=1, periods=(2, 3)),
+       partial(MultiResolutionSTFTDiscriminator, width=4, layers=2, resolutions=((64, 16),)),
+       partial(WaveformDiscriminator, period_width=4, resolution_width=4, scale_width=4, periods=(2,),
+               resolutions=((64, 16),), scales=1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ALL, ids=lambda part: part.func.__name__)
+def test_minibatch_deviation_couples_rows_and_is_of_the_logits_alone(part):
+    torch.manual_seed(0)
+    discriminator = part(Dims(6), minibatch=True).eval()
+    assert not discriminator.per_row
+    assert part(Dims(6)).per_row
+    x = torch.randn(3, 6 if discriminator.takes == "features" else 1, 200)
+    far = torch.cat([x[:1], 5 * x[1:]])
+    for maps, others in zip(discriminator(x), discriminator(far), strict=True):
+        assert all(torch.allclose(map_[0], other[0]) for map_, other in zip(maps[:-1], others[:-1], strict=True))
+        assert (maps[-1][0] - others[-1][0]).abs().max() > 1e-6
+
+
+def trained_against_a_collapse(discriminator, steps=120):
+    """Share of right logits, of batches of 8 rows: real ones are drawn alone, fake ones are 8 copies of one draw."""
+    torch.manual_seed(0)
+    optimizer, loss = torch.optim.Adam(discriminator.parameters(), 1e-2), MinMaxLoss()
+    for _ in range(steps):
+        real, fake = torch.randn(8, 3, 1), torch.randn(1, 3, 1).expand(8, -1, -1)
+        logits = [[discriminator(x)[0][-1]] for x in (real, fake)]
+        optimizer.zero_grad()
+        loss.discriminator(*logits).mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        fakes = torch.stack([discriminator(torch.randn(1, 3, 1).expand(8, -1, -1))[0][-1] for _ in range(64)])
+        reals = torch.stack([discriminator(torch.randn(8, 3, 1))[0][-1] for _ in range(64)])
+    return float((reals > fakes).float().mean())
+
+
+@pytest.mark.slow
+def test_a_collapse_is_noticed_by_minibatch_deviation_alone():
+    """Each generated row is like a real one; only together they are not."""
+    torch.manual_seed(0)
+    assert trained_against_a_collapse(MLPDiscriminator(Dims(3), hidden=16, minibatch=True)) > 0.9
+    assert trained_against_a_collapse(MLPDiscriminator(Dims(3), hidden=16)) < 0.7
+
+
+def test_batch_norm_makes_hidden_numbers_alike_in_scale_and_leaves_logits():
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(Dims(6), width=4, layers=2, norm="batch").train()
+    assert not discriminator.per_row
+    (maps,) = discriminator(100 * torch.randn(4, 6, 40) + 50)
+    before = discriminator.convolutions[0](100 * torch.randn(4, 6, 40)[:, None] + 50)
+    torch.testing.assert_close(before.std((0, 2, 3)), torch.ones(4), rtol=0, atol=0.05)
+    assert all(map_.abs().max() < 20 for map_ in maps[:-1])
+    assert "judge.weight" in dict(discriminator.named_parameters())
+
+
+@pytest.mark.parametrize("part", ALL[:2], ids=lambda part: part.func.__name__)
+def test_dropout_drops_its_share_in_training_alone(part):
+    torch.manual_seed(0)
+    discriminator, x = part(Dims(6), dropout=0.4), torch.randn(4, 6, 200)
+    dropped = (discriminator.train()(x)[0][0] == 0).float().mean()
+    assert dropped == pytest.approx(0.4, abs=0.03)
+    assert (discriminator.eval()(x)[0][0] == 0).float().mean() < 0.01

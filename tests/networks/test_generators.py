@@ -237,6 +237,7 @@ def test_vae_draws_in_training_and_not_in_eval():
         (TransformerGenerator, {"width": 30, "heads": 4}, "width 30 .* 32"),
         (RecurrentGenerator, {"cell": "elman"}, "elman.*gru, lstm"),
         (MLPGenerator, {"layers": 1}, "layers"),
+        (MLPGenerator, {"norm": "layer"}, "norm is 'layer'; it must be batch or none"),
         (ReferenceGenerator, {"heads": 0}, "heads is 0"),
         (ReferenceGenerator, {"head_width": 0}, "head_width is 0"),
         (ReferenceGenerator, {"layers": 3, "look_up": (1, 3)}, r"look_up has 3.*blocks 0 to 2"),
@@ -261,3 +262,17 @@ def test_trains_in_mixed_precision(part):
 def test_every_generator_that_ships_is_tried():
     shipped = {p.name for p in registry.installed() if p.kind == "generators" and p.package == "lightning-voiceclone"}
     assert shipped == {part.__name__ for part in SMALL}
+
+
+def test_batch_norm_and_dropout_of_the_mlp_generator():
+    torch.manual_seed(0)
+    generator = MLPGenerator(NOISE_ONLY, hidden=16, norm="batch", dropout=0.5)
+    condition, seen = random_condition(NOISE_ONLY, [40, 40]), []
+    loud = change(condition, noise=100 * condition.noise)
+    generator.norms[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    first, second = generator.train()(loud), generator(loud)
+    torch.testing.assert_close(seen[0].std((0, 2)), torch.ones(16), rtol=0, atol=0.02)
+    assert not torch.equal(first, second)
+    assert torch.equal(generator.eval()(loud), generator(loud))
+    alone, together = generator(loud.rows(slice(1))), generator(loud)
+    torch.testing.assert_close(alone, together[:1])

@@ -10,6 +10,7 @@ from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.core.masking import keep
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.validation import check_odd, check_positive
+from lightning_voiceclone.networks.discriminators.minibatch import MinibatchDeviation
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
 
 
@@ -23,8 +24,11 @@ class PatchDiscriminator(Discriminator):
         width: channels of the first layer; they double at each layer up to eight times this.
         layers: strided convolutions.
         kernel_size: bands and frames of each kernel; odd.
-        norm: of the weights: weight, spectral or none.
+        norm: of the weights: weight, spectral or none; or batch, of what the layers output.
         speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        minibatch: give the logits the standard deviation over the batch too, so that a collapse is noticed (Karras et
+            al. 2018); rows then depend on each other.
+        dropout: share of the hidden numbers dropped in training.
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -39,8 +43,11 @@ class PatchDiscriminator(Discriminator):
         kernel_size: int = 3,
         norm: WeightNorm = "weight",
         speaker: bool = False,
+        minibatch: bool = False,
+        dropout: float = 0.0,
     ):
         super().__init__()
+        self.per_row = not minibatch and norm != "batch"
         check_positive(type(self).__name__, width=width, layers=layers)
         check_odd(type(self).__name__, kernel_size=kernel_size)
         channels = [1] + [width * min(2**layer, 8) for layer in range(layers)]
@@ -49,7 +56,10 @@ class PatchDiscriminator(Discriminator):
             normed(nn.Conv2d(before, after, kernel_size, stride=2, padding=reach), norm)
             for before, after in itertools.pairwise(channels)
         )
-        self.judge = normed(nn.Conv2d(channels[-1], 1, kernel_size, padding=reach), norm)  # a key in checkpoints
+        last = nn.Conv2d(channels[-1] + minibatch, 1, kernel_size, padding=reach)
+        self.judge = normed(last, norm)  # the name is a key in checkpoints
+        self.before_logits = MinibatchDeviation() if minibatch else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
         self.projection = SpeakerProjection(dims, channels[-1]) if speaker else None
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> list[list[Tensor]]:
@@ -62,9 +72,9 @@ class PatchDiscriminator(Discriminator):
         hidden = x[:, None]
         maps = []
         for convolution in self.convolutions:
-            hidden = F.leaky_relu(convolution(hidden), 0.2)
+            hidden = self.dropout(F.leaky_relu(convolution(hidden), 0.2))
             maps.append(hidden)
-        logits = self.judge(hidden)
+        logits = self.judge(self.before_logits(hidden))
         if self.projection is not None:
             logits = self.projection(logits, hidden, condition)
         return [[*maps, logits]]

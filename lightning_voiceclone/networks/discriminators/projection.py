@@ -10,22 +10,29 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.layers.frame_inputs import promised
 
-WeightNorm = Literal["weight", "spectral", "none"]
+WeightNorm = Literal["weight", "spectral", "batch", "none"]
 
 
-def normed(layer: nn.Module, norm: WeightNorm) -> nn.Module:
-    """The layer with its weight normalised: by its length (Salimans & Kingma 2016) or its spectral norm (Miyato 2018).
+def normed(layer: nn.Conv1d | nn.Conv2d, norm: WeightNorm) -> nn.Module:
+    """The layer, normalised: its weight, by length (Salimans & Kingma 2016) or spectral norm (Miyato et al. 2018).
+
+    Or its output, by the statistics of the batch (Ioffe & Szegedy 2015); except a layer of one channel, the logits
+    (Radford et al. 2016).
 
     Raises:
-        ConfigurationError: if the norm is none of weight, spectral, none.
+        ConfigurationError: if the norm is none of weight, spectral, batch, none.
     """
+    if norm == "batch":
+        channels = layer.out_channels
+        batch_norm = nn.BatchNorm1d if isinstance(layer, nn.Conv1d) else nn.BatchNorm2d
+        return layer if channels == 1 else nn.Sequential(layer, batch_norm(channels))
     if norm == "weight":
         return parametrizations.weight_norm(layer)
     if norm == "spectral":
         return parametrizations.spectral_norm(layer)
     if norm == "none":
         return layer
-    raise ConfigurationError(f"norm is {norm!r}; it must be weight, spectral or none")
+    raise ConfigurationError(f"norm is {norm!r}; it must be weight, spectral, batch or none")
 
 
 class SpeakerProjection(nn.Module):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +35,10 @@ class MultiResolutionSTFTDiscriminator(SubDiscriminators):
         resolutions: (n_fft, hop length) in samples, one for each sub-discriminator.
         width: channels of the first layer, doubled once.
         layers: convolutions of each sub-discriminator before the one that gives the logits.
-        norm: of the weights: weight, spectral or none.
+        norm: of the weights: weight, spectral or none; or batch, of what the layers output.
         speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        minibatch: give the logits the standard deviation over the batch too, so that a collapse is noticed (Karras et
+            al. 2018); rows then depend on each other.
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -50,8 +53,10 @@ class MultiResolutionSTFTDiscriminator(SubDiscriminators):
         layers: int = 4,
         norm: WeightNorm = "weight",
         speaker: bool = False,
+        minibatch: bool = False,
     ):
         super().__init__()
+        self.per_row = not minibatch and norm != "batch"
         name = type(self).__name__
         check_positive(name, width=width, layers=layers)
         if not resolutions or any(not 0 < hop <= n_fft for n_fft, hop in resolutions):
@@ -60,19 +65,23 @@ class MultiResolutionSTFTDiscriminator(SubDiscriminators):
         for index, (n_fft, _) in enumerate(self.resolutions):
             self.register_buffer(f"window{index}", torch.hann_window(n_fft), persistent=False)
         self.judges = nn.ModuleList(
-            self._built(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in self.resolutions
+            self._built(dims, width=width, layers=layers, norm=norm, speaker=speaker, minibatch=minibatch)
+            for _ in self.resolutions
         )
 
     @staticmethod
-    def _built(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
+    def _built(
+        dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool, minibatch: bool
+    ) -> SubDiscriminator:
         widths = [2, width] + [2 * width] * (layers - 1)
         strides = [4] + [2] * (layers - 1)
         convolutions = [
             normed(nn.Conv2d(before, after, (5 if index else 9, 3), (strides[index], 1), (2 if index else 4, 1)), norm)
             for index, (before, after) in enumerate(itertools.pairwise(widths))
         ]
-        last = normed(nn.Conv2d(widths[-1], 1, 3, padding=1), norm)
-        return SubDiscriminator(convolutions, last, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        last = normed(nn.Conv2d(widths[-1] + minibatch, 1, 3, padding=1), norm)
+        projection = SpeakerProjection(dims, widths[-1]) if speaker else None
+        return SubDiscriminator(convolutions, last, projection, minibatch=minibatch)
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """(B, 2, bins, frames): real and imaginary part, compressed."""
@@ -99,8 +108,10 @@ class WaveformDiscriminator(SubDiscriminators):
         resolution_width: channels of the first layer of each one of a resolution.
         scale_width: channels of the first layer of each one of a scale.
         draw: sub-discriminators that are computed in a training step; null for all.
-        norm: of the weights: weight, spectral or none.
+        norm: of the weights: weight, spectral or none; or batch, of what the layers output.
         speaker: condition the logits on ``condition.speaker``.
+        minibatch: give the logits the standard deviation over the batch too, so that a collapse is noticed (Karras et
+            al. 2018); rows then depend on each other.
 
     Raises:
         ConfigurationError: if a number is out of range, or there is no sub-discriminator.
@@ -119,17 +130,19 @@ class WaveformDiscriminator(SubDiscriminators):
         draw: int | None = None,
         norm: WeightNorm = "weight",
         speaker: bool = False,
+        minibatch: bool = False,
     ):
         super().__init__()
+        self.per_row = not minibatch and norm != "batch"
         groups: list[SubDiscriminators] = []
+        shared: Any = {"norm": norm, "speaker": speaker, "minibatch": minibatch}
         if periods:
-            groups.append(MultiPeriodDiscriminator(dims, periods=periods, width=period_width, norm=norm,
-                                                   speaker=speaker))  # fmt: skip
+            groups.append(MultiPeriodDiscriminator(dims, periods=periods, width=period_width, **shared))
         if resolutions:
-            groups.append(MultiResolutionSTFTDiscriminator(dims, resolutions=resolutions, width=resolution_width,
-                                                           norm=norm, speaker=speaker))  # fmt: skip
+            made = MultiResolutionSTFTDiscriminator(dims, resolutions=resolutions, width=resolution_width, **shared)
+            groups.append(made)
         if scales:
-            groups.append(MultiScaleDiscriminator(dims, scales=scales, width=scale_width, norm=norm, speaker=speaker))
+            groups.append(MultiScaleDiscriminator(dims, scales=scales, width=scale_width, **shared))
         self.groups = nn.ModuleList(groups)
         self._places = [(group, index) for group in groups for index in range(len(group.judges))]
         count = len(self._places)

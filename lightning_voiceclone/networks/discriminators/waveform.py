@@ -12,14 +12,18 @@ from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.networks.discriminators.minibatch import MinibatchDeviation
 from lightning_voiceclone.networks.discriminators.projection import SpeakerProjection, WeightNorm, normed
 
 
 class SubDiscriminator(nn.Module):
     """Convolutions with leaky ReLUs between them, then one that gives the logits."""
 
-    def __init__(self, layers: list[nn.Module], last: nn.Module, projection: SpeakerProjection | None):
+    def __init__(
+        self, layers: list[nn.Module], last: nn.Module, projection: SpeakerProjection | None, *, minibatch: bool
+    ):
         super().__init__()
+        self.before_logits = MinibatchDeviation() if minibatch else nn.Identity()
         self.layers = nn.ModuleList(layers)
         self.judge = last  # the name is a key in checkpoints
         self.projection = projection
@@ -30,7 +34,7 @@ class SubDiscriminator(nn.Module):
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             maps.append(x)
-        logits = self.judge(x)
+        logits = self.judge(self.before_logits(x))
         if self.projection is not None:
             logits = self.projection(logits, x, condition)
         return [*maps, logits]
@@ -66,8 +70,10 @@ class MultiScaleDiscriminator(SubDiscriminators):
         layers: strided convolutions of each sub-discriminator.
         scales: number of sub-discriminators.
         groups: of the strided convolutions' channels.
-        norm: of the weights: weight, spectral or none.
+        norm: of the weights: weight, spectral or none; or batch, of what the layers output.
         speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        minibatch: give the logits the standard deviation over the batch too, so that a collapse is noticed (Karras et
+            al. 2018); rows then depend on each other.
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -83,20 +89,24 @@ class MultiScaleDiscriminator(SubDiscriminators):
         groups: int = 4,
         norm: WeightNorm = "weight",
         speaker: bool = False,
+        minibatch: bool = False,
     ):
         super().__init__()
+        self.per_row = not minibatch and norm != "batch"
         name = type(self).__name__
         check_positive(name, width=width, layers=layers, scales=scales, groups=groups)
         if width % groups:
             raise ConfigurationError(f"{name}: width {width} is no multiple of groups {groups}; use {groups * 4}")
         self.judges = nn.ModuleList(
-            self._built(dims, width=width, layers=layers, groups=groups, norm=norm, speaker=speaker)
+            self._built(
+                dims, width=width, layers=layers, groups=groups, norm=norm, speaker=speaker, minibatch=minibatch
+            )
             for _ in range(scales)
         )
 
     @staticmethod
     def _built(
-        dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool
+        dims: Dims, *, width: int, layers: int, groups: int, norm: WeightNorm, speaker: bool, minibatch: bool
     ) -> SubDiscriminator:
         widths = [width * min(2**layer, 16) for layer in range(layers + 1)]
         strided = [
@@ -105,10 +115,9 @@ class MultiScaleDiscriminator(SubDiscriminators):
         ]
         first = normed(nn.Conv1d(1, width, 15, padding=7), norm)
         last = normed(nn.Conv1d(widths[-1], widths[-1], 5, padding=2), norm)
-        logits = normed(nn.Conv1d(widths[-1], 1, 3, padding=1), norm)
-        return SubDiscriminator(
-            [first, *strided, last], logits, SpeakerProjection(dims, widths[-1]) if speaker else None
-        )
+        logits = normed(nn.Conv1d(widths[-1] + minibatch, 1, 3, padding=1), norm)
+        projection = SpeakerProjection(dims, widths[-1]) if speaker else None
+        return SubDiscriminator([first, *strided, last], logits, projection, minibatch=minibatch)
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """The waveform's averages over 2 ** index samples."""
@@ -126,8 +135,10 @@ class MultiPeriodDiscriminator(SubDiscriminators):
         periods: in samples; primes, so that they overlap little.
         width: channels of the first layer; they double at each layer up to 16 times this.
         layers: strided convolutions of each sub-discriminator: kernels of 5 samples of a column, stride 3.
-        norm: of the weights: weight, spectral or none.
+        norm: of the weights: weight, spectral or none; or batch, of what the layers output.
         speaker: condition the logits on ``condition.speaker`` (projection, Miyato & Koyama 2018).
+        minibatch: give the logits the standard deviation over the batch too, so that a collapse is noticed (Karras et
+            al. 2018); rows then depend on each other.
 
     Raises:
         ConfigurationError: if a number is out of range, or ``speaker`` is set and dims have none.
@@ -142,26 +153,32 @@ class MultiPeriodDiscriminator(SubDiscriminators):
         layers: int = 4,
         norm: WeightNorm = "weight",
         speaker: bool = False,
+        minibatch: bool = False,
     ):
         super().__init__()
+        self.per_row = not minibatch and norm != "batch"
         name = type(self).__name__
         check_positive(name, width=width, layers=layers)
         if not periods or min(periods) < 1:
             raise ConfigurationError(f"{name}: periods are {periods}; give at least one, each at least 1 sample")
         self.periods = tuple(periods)
         self.judges = nn.ModuleList(
-            self._built(dims, width=width, layers=layers, norm=norm, speaker=speaker) for _ in periods
+            self._built(dims, width=width, layers=layers, norm=norm, speaker=speaker, minibatch=minibatch)
+            for _ in periods
         )
 
     @staticmethod
-    def _built(dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool) -> SubDiscriminator:
+    def _built(
+        dims: Dims, *, width: int, layers: int, norm: WeightNorm, speaker: bool, minibatch: bool
+    ) -> SubDiscriminator:
         widths = [1] + [width * min(2**layer, 16) for layer in range(layers)]
         strided = [
             normed(nn.Conv2d(before, after, (5, 1), stride=(3, 1), padding=(2, 0)), norm)
             for before, after in itertools.pairwise(widths)
         ]
-        logits = normed(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), norm)
-        return SubDiscriminator(strided, logits, SpeakerProjection(dims, widths[-1]) if speaker else None)
+        logits = normed(nn.Conv2d(widths[-1] + minibatch, 1, (3, 1), padding=(1, 0)), norm)
+        projection = SpeakerProjection(dims, widths[-1]) if speaker else None
+        return SubDiscriminator(strided, logits, projection, minibatch=minibatch)
 
     def view(self, x: Tensor, index: int) -> Tensor:
         """(B, 1, rows, period): the last sample is repeated to fill the last row."""
