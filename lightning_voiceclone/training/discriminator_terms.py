@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,4 +94,16 @@ def generator_terms(
 def _noised(x: Tensor, settings: StepSettings, step: int) -> Tensor:
     """The data with instance noise, as long as there is any."""
     deviation = settings.noise_at(step)
-    return x + deviation * torch.randn_like(x) if deviation else x
+    return x + deviation * _noise(x, settings.noise_scales) if deviation else x
+
+
+def _noise(x: Tensor, scales: Sequence[int]) -> Tensor:
+    """Normal noise of the shape of x (B, C, T): the sum, divided so that its variance is 1, of one for each scale.
+
+    Of a scale, each number holds for so many frames.
+    """
+    parts = []
+    for scale in scales:
+        drawn = torch.randn(*x.shape[:-1], -(-x.shape[-1] // scale), dtype=x.dtype, device=x.device)
+        parts.append(drawn.repeat_interleave(scale, -1)[..., : x.shape[-1]] if scale > 1 else drawn)
+    return functools.reduce(operator.add, parts) / len(parts) ** 0.5

@@ -25,11 +25,15 @@ class StepSettings:
         instance_noise: standard deviation of the noise that is added to all that the discriminator gets, real and
             generated, in its inputs' units (normalised features have about 1): the two overlap from the first step on
             (Sønderby et al. 2016); 0 for none.
+        noise_scales: frames (samples, of waveforms) for which one number of the noise holds; the noise is the sum of
+            one for each scale, so that an average over time does not escape it.
         noise_steps: batches until the instance noise has fallen to 0, in a line; null if it stays.
         r1: weight of the squared gradient of the logits of real data at that data, halved, in the discriminator's loss
             (Mescheder et al. 2018, equation 9), with any adversarial loss; 0 for none.
         balance: makes the weights of the losses shares of the gradient at the generator's output, whatever the scale of
             each loss: decay of the moving average of the gradients' norms, 0.9 for some 100 steps; null for factors.
+        shared: layers of the discriminator whose weights are the generator's: its name there by the discriminator's, as
+            ``{hidden.1: generator.hidden.1}``; both networks train them, and a step generates twice. Null for none.
     """
 
     discriminator_steps: Counted = 1
@@ -38,9 +42,11 @@ class StepSettings:
     accumulate: int = 1
     average: float | None = 0.999
     instance_noise: float = 0.0
+    noise_scales: tuple[int, ...] = (1,)
     noise_steps: int | None = None
     r1: float = 0.0
     balance: float | None = None
+    shared: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         check_range("steps.accumulate", self.accumulate, 1, 1_000_000)
@@ -52,6 +58,15 @@ class StepSettings:
         check_range("steps.noise_steps", self.noise_steps, 1, 1e12, unset="noise that stays")
         check_range("steps.r1", self.r1, 0, 1e9)
         check_range("steps.balance", self.balance, 0, 0.999999, unset="none")
+        if not self.noise_scales or min(self.noise_scales) < 1:
+            raise ConfigurationError(
+                f"steps.noise_scales is {list(self.noise_scales)}; give at least one, each of at least 1 frame"
+            )
+        if self.shared and self.accumulate > 1:
+            raise ConfigurationError(
+                f"steps.accumulate is {self.accumulate}, but gradients of shared weights cannot wait: the other network"
+                " is updated before; set it to 1, or steps.shared to null"
+            )
         if self.noise_steps is not None and not self.instance_noise:
             raise ConfigurationError(
                 f"steps.noise_steps is {self.noise_steps}, but there is no noise; set steps.instance_noise too"

@@ -30,6 +30,7 @@ from lightning_voiceclone.training.report import StepReport, accuracy_of, divers
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.training.undo import Undo
+from lightning_voiceclone.training.sharing import share_weights
 from lightning_voiceclone.utils.lightning_internals import count_batch, loader_state, uncounted
 
 OptimizerFactory = Callable[[Any], Optimizer]
@@ -90,6 +91,10 @@ class AdversarialModule(pl.LightningModule):
         self.balancer = None if steps.balance is None else LossBalancer(self.weights, steps.balance)
         self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
         self._undo = Undo(self.discriminator, generator_side)
+        if steps.shared:
+            if discriminator is None:
+                raise ConfigurationError("steps.shared is set, but there is no discriminator; set it to null")
+            share_weights(discriminator, generator_side, steps.shared)
         self._taken_back = 0  # steps in a row
         self.report = StepReport(0)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
@@ -272,7 +277,9 @@ class AdversarialModule(pl.LightningModule):
     def _step(self, batch: Any, step: int) -> None:
         adversarial = self.playing
         updates_generator = not adversarial or self.steps.updates_generator(step)
-        with torch.set_grad_enabled(updates_generator):
+        # With shared weights the discriminator's update changes what a graph of before it would need.
+        anew = adversarial and updates_generator and bool(self.steps.shared)
+        with torch.set_grad_enabled(updates_generator and not anew):
             pair = self.make_pair(batch)
         self.report.diversity = diversity_of(pair)
         if adversarial:
@@ -304,6 +311,8 @@ class AdversarialModule(pl.LightningModule):
         with self._only(0):
             rows = dict(pair.losses)
             if adversarial:
+        if anew:
+            pair = self.make_pair(batch)
                 assert self.discriminator is not None
                 rows |= generator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights)
             losses = {name: loss.mean() for name, loss in rows.items()}

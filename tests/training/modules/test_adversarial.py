@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.core.part import describe
@@ -17,6 +18,7 @@ from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss, MinMaxLoss, WassersteinLoss
 from lightning_voiceclone.training.callbacks.run import LastCheckpoint
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
+from lightning_voiceclone.training.discriminator_terms import _noise
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
@@ -263,6 +265,66 @@ def test_instance_noise_keeps_the_discriminator_from_being_sure():
     assert accuracy(falling, first) < 0.85 < accuracy(falling, slice(45, 60))
     assert [StepSettings(instance_noise=4.0, noise_steps=30).noise_at(step) for step in (0, 15, 30, 90)] == [4, 2, 0, 0]
     assert StepSettings(instance_noise=4.0).noise_at(10_000) == 4
+
+
+def test_noise_of_several_time_scales_survives_an_average_over_time():
+    """As a discriminator averages: of 64 frames white noise leaves an eighth, noise that holds for them all of it."""
+    torch.manual_seed(0)
+    x = torch.zeros(400, 2, 64)
+    for scales, left in (((1,), 1 / 8), ((64,), 1.0), ((1, 64), ((1 / 64 + 1) / 2) ** 0.5)):
+        noise = _noise(x, scales)
+        assert noise.std().item() == pytest.approx(1, abs=0.05)
+        assert noise.mean(-1).std().item() == pytest.approx(left, rel=0.05)
+    held = _noise(x, (10,))
+    assert (held[..., :10] == held[..., :1]).all()
+    assert (held[..., 9] != held[..., 10]).any()
+
+
+def test_each_network_has_a_rate_of_its_own():
+    def way(discriminator_lr):
+        module = Tiny()
+        module._make_optimizers = (
+            partial(torch.optim.SGD, lr=0.1),
+            partial(torch.optim.SGD, lr=discriminator_lr),
+            None,
+        )
+        _, trace = train(module, batches=1)
+        return {name: trace[1][name] - trace[0][name] for name in trace[0]}
+
+    slow, fast = way(0.01), way(0.04)
+    torch.testing.assert_close(fast["discriminator"], 4 * slow["discriminator"], rtol=1e-3, atol=1e-6)
+    assert slow["generator"].norm() > 0
+
+
+class Linked(Tiny):
+    def __init__(self, **steps):
+        super().__init__(generator=nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1), nn.Linear(1, 4)), **steps)
+
+
+def test_shared_weights_are_trained_by_both_and_stay_the_same(tmp_path):
+    module = Linked(shared={"linear": "1"})
+    assert module.discriminator.linear.weight is module.generator[1].weight
+    trainer, trace = train(module, batches=3)
+    assert all(moves(trace, "discriminator"))
+    assert module.discriminator.linear.weight is module.generator[1].weight
+    trainer.strategy.checkpoint_io = WholeCheckpointIO()
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    stored = read_checkpoint(tmp_path / "a.ckpt")["state_dict"]
+    assert torch.equal(stored["discriminator.linear.weight"], stored["generator.1.weight"])
+    alone = Linked()
+    _, unshared = train(alone, batches=3)
+    assert not torch.equal(unshared[-1]["discriminator"], trace[-1]["discriminator"])
+
+
+@pytest.mark.parametrize(("steps", "words"), [
+    ({"shared": {"linaer": "1"}}, r"the discriminator has no layer 'linaer' \(did you mean linear"),
+    ({"shared": {"linear": "0"}}, r"linear of the discriminator has weights .*\(1, 4\).* but 0 has .*\(4, 4\)"),
+    ({"shared": {"linear": "1"}, "accumulate": 2}, "accumulate is 2, but gradients of shared weights cannot wait"),
+    ({"noise_scales": (0,), "instance_noise": 1.0}, r"steps.noise_scales is \[0\]"),
+])  # fmt: skip
+def test_weights_that_cannot_be_shared_are_named(steps, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Linked(**steps)
 
 
 def test_r1_flattens_the_discriminator_at_real_data():
