@@ -21,6 +21,8 @@ class StepReport:
             half: 0.5 is chance, 1 a discriminator that is never wrong. None in a step without it.
         diversity: how far the generated rows lie apart, over how far the real ones do (of the means over time, root
             mean square over channels). Near 0 all speakers sound alike. None for waveforms, and for a single row.
+        spreads: of generated and real features over speakers and over noise (:func:`diversity.spreads`), in the steps
+            that measure them; empty in others.
         shares: of each loss in the gradient at the generator's output, where losses are balanced and this step measured
             them; they add up to 1.
         stale: networks whose gradients were not cleared before the step.
@@ -33,6 +35,7 @@ class StepReport:
     gradient_norms: dict[str, Tensor] = field(default_factory=dict)
     accuracy: Tensor | None = None
     diversity: Tensor | None = None
+    spreads: dict[str, Tensor] = field(default_factory=dict)
     shares: dict[str, Tensor] = field(default_factory=dict)
     stale: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)

@@ -92,6 +92,7 @@ class TrainingPair:
         condition: input of the generator.
         losses: the generator's own losses by name, not weighted yet: a value a row, or a scalar of the batch.
         output: (B, F, T) or (B, N) of the generator, where gradients of losses are compared; None if it is ``fake``.
+        reference: (B, F, R) features of another recording of each row's speaker; None where there is none.
         unpaired: number of first rows whose fake has no matching real, so that no distance between them is a loss.
     """
 
@@ -101,3 +102,4 @@ class TrainingPair:
     losses: Mapping[str, RowLoss | Tensor] = field(default_factory=dict)
     unpaired: int = 0
     output: Tensor | None = None
+    reference: Tensor | None = None

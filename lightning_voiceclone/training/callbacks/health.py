@@ -1,6 +1,8 @@
 """Watch an adversarial training for the ways in which such trainings fail."""
 
+import math
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,12 @@ from lightning_voiceclone.training.report import StepReport
 WINS = 0.995  # share of logits in the right order
 CHANCE = 0.001  # from one half, within which a discriminator tells nothing apart
 COLLAPSED = 0.1  # spread of generated rows over that of real ones
+UNMOVED = 0.02  # spread over speakers, or over noise, over that of real features
+SPREADS = ("speakers", "real_speakers", "noise", "real_noise")
+SPREADS_EVERY, FEWEST_SPREADS, SPREADS_KEPT = 50, 4, 8  # steps between measurements; how many are needed, and averaged
+SETTLED = 1000  # steps until which a generator that has not used its input yet is no fault
+FIGURES = ("accuracy", "diversity", "diversity_speakers", "diversity_noise", "gradient_generator",
+           "gradient_discriminator", "loss_ratio", "steps_taken_back")  # fmt: skip
 EXPLODED = 20.0  # times the lowest median of the generator's own losses so far
 LEAST_GRADIENT = 1e-8
 
@@ -37,10 +45,10 @@ class GANHealth(Callback):
     """Reports the likely cause in one line when a training fails, with the figure, its threshold and a remedy.
 
     It watches means over the last ``window`` steps: the discriminator's accuracy (it wins, or is dead), the spread of
-    generated rows over that of real ones (all speakers sound alike), the generator's loss (it explodes), whether its
-    weights move at all; and in each step gradients that were not cleared or reach the other network. Steps that were
-    taken back because a value was not finite are counted. A healthy training prints nothing. The figures are logged as
-    ``health/NAME``.
+    generated rows over that of real ones (all speakers sound alike), how much the output changes with the speaker and
+    with the noise, against real features, the generator's loss (it explodes), whether its weights move at all; and in
+    each step gradients that were not cleared or reach the other network. Steps that were taken back because a value was
+    not finite are counted. A healthy training prints nothing. The figures are logged as ``health/NAME``.
 
     Args:
         window: steps over which figures are averaged.
@@ -57,19 +65,36 @@ class GANHealth(Callback):
         check_range("GANHealth: repeat", repeat, 1, 1_000_000_000)
         self.window, self.every, self.repeat = window, every, repeat
         self.findings: list[tuple[int, Finding]] = []
-        self._reported: dict[str, int] = {}
+        self._resumed = False
         self._reset()
 
+    @property
+    def logged(self) -> set[str]:
+        """Names of the figures that it may log."""
+        return {f"health/{name}" for name in FIGURES}
+
     def _reset(self) -> None:
+        self._reported: dict[str, int] = {}
+        self._shown: dict[str, float] = {}
+        self._most_spread: dict[str, float] = {}
         self._figures: dict[str, deque[Tensor]] = {}
         self._least_loss: float | None = None
         self._weights: tuple[int, float] | None = None
         self._updates = 0  # of the generator
         self._undone = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin with empty windows."""
-        self._reset()
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begin with empty windows, unless a checkpoint had them."""
+        if not self._resumed:
+            self._reset()
+        self._resumed = False
+        pl_module.spreads_every = SPREADS_EVERY
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the last figures again, so that checkpoints and learning rates can be chosen by them."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            for name, value in self._shown.items():
+                pl_module.log(f"health/{name}", value)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the step's figures; every so many steps, look at them."""
@@ -88,6 +113,8 @@ class GANHealth(Callback):
         self._add("own", torch.stack(own).sum() if own else report.gradient_norms.get("generator"))
         self._updates += "generator" in report.losses
         self._add("discriminator", report.losses.get("discriminator"))
+        for name, spread in report.spreads.items():
+            self._add(name, spread)
         for name, norm in report.gradient_norms.items():
             self._add(f"gradient_{name}", norm)
         if (report.step + 1) % self.every == 0:
@@ -95,7 +122,10 @@ class GANHealth(Callback):
 
     def _add(self, name: str, value: Tensor | None) -> None:
         if value is not None:
-            self._figures.setdefault(name, deque(maxlen=self.window)).append(value)
+            self._figures.setdefault(name, self._window(name)).append(value)
+
+    def _window(self, name: str, values: Iterable[Tensor] = ()) -> deque[Tensor]:
+        return deque(values, maxlen=SPREADS_KEPT if name in SPREADS else self.window)
 
     def _values(self, name: str) -> Tensor:
         """The window's values (n,), on the CPU."""
@@ -114,15 +144,23 @@ class GANHealth(Callback):
 
     def _look(self, step: int, module: Any) -> None:
         means = {name: float(self._values(name).mean()) for name in self._figures}
-        shown = {name: value for name, value in means.items() if name not in ("loss", "own", "discriminator")}
+        shown = {name: value for name, value in means.items() if name in FIGURES}
+        for name in ("speakers", "noise"):
+            if means.get(f"real_{name}", 0) > 0:
+                shown[f"diversity_{name}"] = math.sqrt(means[name] / means[f"real_{name}"])
         if "adversarial" in module.weights and {"discriminator", "loss"} <= means.keys():
             shown["loss_ratio"] = means["discriminator"] / max(abs(means["loss"]), 1e-12)
         shown["steps_taken_back"] = float(self._undone)
+        self._shown = shown
         for name, value in shown.items():
             module.log(f"health/{name}", value)
         for finding in (
             self._discriminator(means),
             self._collapse(means),
+            self._unmoved("speakers", step, "speaker encoder or its references: raise model.weights.speaker"),
+            self._unmoved("noise", step, "noise: lower model.weights.reconstruction, or set model.noise to 0")
+            if module.generates_from_noise
+            else None,
             self._explosion(),
             self._stuck(module),
         ):
@@ -160,6 +198,20 @@ class GANHealth(Callback):
             " model.weights.adversarial, or go on from an earlier checkpoint",
         )
 
+    def _unmoved(self, name: str, step: int, remedy: str) -> Finding | None:
+        """Whether the output has ceased to change with the speaker or the noise, or still does not."""
+        ratio = self._shown.get(f"diversity_{name}")
+        if ratio is None or len(self._figures.get(name, ())) < FEWEST_SPREADS:
+            return None
+        most = self._most_spread[name] = max(ratio, self._most_spread.get(name, 0.0))
+        if ratio >= UNMOVED or (step < SETTLED and most < COLLAPSED):
+            return None
+        return Finding(
+            f"collapse over {name}",
+            f"with other {name} the output changes {ratio:.3f} times as much as real features (threshold {UNMOVED:g},"
+            f" mean of {len(self._figures[name])} measurements): the generator ignores the {remedy}",
+        )
+
     def _explosion(self) -> Finding | None:
         values = self._values("own")
         if len(values) < self.every:
@@ -189,6 +241,26 @@ class GANHealth(Callback):
             f"its weights have not moved in {self._updates - since} of its steps: its learning rate may have decayed to"
             " nothing (model.generator_optimizer.lr, model.scheduler), or no loss reaches it (model.weights)",
         )
+
+    # Resuming --------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The windows, and what was found before."""
+        figures = {name: [float(value) for value in values] for name, values in self._figures.items()}
+        return {"figures": figures, "reported": self._reported, "shown": self._shown, "undone": self._undone,
+                "least_loss": self._least_loss, "most_spread": self._most_spread,
+                "weights": list(self._weights or ()), "updates": self._updates}  # fmt: skip
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Resume from there."""
+        self._reset()
+        self._figures = {name: self._window(name, map(torch.tensor, values))
+                         for name, values in state_dict["figures"].items()}  # fmt: skip
+        self._reported, self._shown = dict(state_dict["reported"]), dict(state_dict["shown"])
+        self._undone, self._updates = state_dict["undone"], state_dict["updates"]
+        self._least_loss, self._most_spread = state_dict["least_loss"], dict(state_dict["most_spread"])
+        self._weights = tuple(state_dict["weights"]) or None  # type: ignore[assignment]
+        self._resumed = True
 
     def _report(self, step: int, finding: Finding) -> None:
         last = self._reported.get(finding.cause)

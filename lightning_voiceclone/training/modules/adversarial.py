@@ -101,12 +101,17 @@ class AdversarialModule(pl.LightningModule):
 
     @abstractmethod
     def make_pair(self, batch: Any) -> TrainingPair:
+        self.spreads_every = 0  # steps; set by the callback that watches them
         """Compute real, fake and this module's own losses from a batch."""
 
     predicts_audio: ClassVar[bool] = True  # whether predict_step returns audio
     trained: ClassVar[str]  # attribute that holds the generator side; checkpoints store its average under that name
 
     @property
+    def spreads(self, pair: TrainingPair) -> dict[str, Tensor]:
+        """How much generated and real features change with speaker and noise; nothing where there are neither."""
+        return {}
+
     def generator_side(self) -> nn.Module:
         """Everything that trains with the generator."""
         side: nn.Module = getattr(self, self.trained)
@@ -133,6 +138,11 @@ class AdversarialModule(pl.LightningModule):
     def needs_transcripts(self) -> bool:
         """Whether a loss needs crops that hold a whole recording, with its transcript."""
         return False
+    @property
+    def generates_from_noise(self) -> bool:
+        """Whether noise is all that tells one output from another."""
+        return False
+
 
     @property
     def margin(self) -> int:
@@ -295,6 +305,8 @@ class AdversarialModule(pl.LightningModule):
         return self.discriminator is not None and self.global_step >= self.steps.warmup
 
     def _discriminator_step(self, pair: TrainingPair, step: int) -> None:
+        if self.spreads_every and step % self.spreads_every == 0:
+            self.report.spreads = self.spreads(pair)
         assert self.discriminator is not None
         with self._only(1):
             terms = discriminator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step)

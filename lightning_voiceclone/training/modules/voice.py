@@ -39,6 +39,8 @@ from lightning_voiceclone.training.checks import (
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.training.losses import VOICE_LOSSES, LossInputs, VoiceLosses
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
+from lightning_voiceclone.training.detail import smoothed
+from lightning_voiceclone.training.diversity import spreads
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
@@ -152,6 +154,11 @@ class VoiceTraining(AdversarialModule):
 
     @property
     def logged(self) -> set[str]:
+    @property
+    def generates_from_noise(self) -> bool:
+        """Whether there is no content to generate from."""
+        return self.voice.content_encoder is None
+
         """As of all modules, and the generator's own losses."""
         return super().logged | {f"train/{name}" for name in self.voice.generator.loss_names}
 
@@ -199,7 +206,16 @@ class VoiceTraining(AdversarialModule):
             assert waveform is not None
             kept = mask.repeat_interleave(self.spec.hop_length, 2)  # real and fake are padded differently
             real, fake = (audio[:, None] * kept for audio in (cross_speaker.audio(source, reference), waveform))
-        return TrainingPair(real, fake, condition, losses, cross_speaker.swapped, output)
+        theirs = None if reference is None else reference.features
+        return TrainingPair(real, fake, condition, losses, cross_speaker.swapped, output, theirs)
+
+    def spreads(self, pair: TrainingPair) -> dict[str, Tensor]:
+        """Of the generator's features; nothing where the discriminator takes waveforms, or of a single row."""
+        if self._discriminates_audio or len(pair.real) - pair.unpaired < 2:
+            return {}
+        own = slice(pair.unpaired, None)  # the others' real features are those of the reference itself
+        reference = None if pair.reference is None else pair.reference[own]
+        return spreads(self.voice.generator, pair.condition.detach().rows(own), pair.real[own], reference)
 
     @property
     def _discriminates_audio(self) -> bool:

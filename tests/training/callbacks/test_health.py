@@ -14,6 +14,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Discriminator
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
+from lightning_voiceclone.training.callbacks import health
 from lightning_voiceclone.training.callbacks.health import GANHealth
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
@@ -68,17 +69,17 @@ class Healthy(AdversarialModule):
 
 
 def findings(module, steps=90, *, window=30, every=10):
-    health = GANHealth(window=window, every=every)
+    watch = GANHealth(window=window, every=every)
     torch.manual_seed(1)
     loader = DataLoader(list(torch.randn(8 * steps, 1)), batch_size=8)
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, max_epochs=1, callbacks=[health],
+        enable_model_summary=False, max_epochs=1, callbacks=[watch],
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.fit(module, loader)
-    return {finding.cause: (step, finding.text) for step, finding in health.findings}, trainer
+    return {finding.cause: (step, finding.text) for step, finding in watch.findings}, trainer
 
 
 @pytest.mark.slow
@@ -196,3 +197,33 @@ def test_a_loss_that_changes_its_sign_does_not_explode():
     module = Healthy()
     module.adversarial_loss = Signed()
     assert findings(module)[0] == {}
+
+
+class Ignoring(Healthy):
+    """What the output does with the speaker falls from a half to a hundredth of real ones' in step 20."""
+
+    name, generates_from_noise = "speakers", True
+
+    def spreads(self, pair):
+        ratio = torch.tensor(0.5 if self.global_step < 20 else 0.01)
+        return {self.name: ratio**2, f"real_{self.name}": torch.tensor(1.0)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["speakers", "noise"])
+def test_an_output_that_ceases_to_change_is_named(monkeypatch, name):
+    monkeypatch.setattr(health, "SPREADS_EVERY", 2)
+    monkeypatch.setattr(Ignoring, "name", name)
+    found, trainer = findings(Ignoring(), steps=60)
+    step, text = found[f"collapse over {name}"]
+    assert 20 < step < 60
+    assert f"with other {name} the output changes 0.010 times as much as real features (threshold 0.02" in text
+    assert trainer.callback_metrics[f"health/diversity_{name}"] == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_an_output_that_does_not_change_yet_is_no_fault(monkeypatch):
+    monkeypatch.setattr(health, "SPREADS_EVERY", 2)
+    monkeypatch.setattr(Ignoring, "spreads", lambda self, pair: {"speakers": torch.tensor(1e-6),
+                                                                 "real_speakers": torch.tensor(1.0)})  # fmt: skip
+    assert findings(Ignoring(), steps=40)[0] == {}
