@@ -14,6 +14,7 @@ from lightning_voiceclone.errors import NotFiniteError, check_range
 
 MOST_TAKEN_BACK = 3
 GREATEST = 1e12  # of a setting of an optimizer
+UNBOUNDED = ("best", "mode_worse")  # of ReduceLROnPlateau, before its first figure
 
 
 def clip(optimizer: Optimizer, most: float | None) -> Tensor:
@@ -73,6 +74,8 @@ def check_optimizer(network: str, optimizer: Optimizer, scheduler: LRScheduler |
         for name, value in _numbers(group):
             check_range(f"model.{network}_optimizer.{name}", value, -GREATEST, GREATEST)
     for name, value in _numbers(scheduler.state_dict() if scheduler is not None else {}):
+        if name in UNBOUNDED:
+            continue
         check_range(f"model.scheduler.{name}", value, -GREATEST, GREATEST)
 
 

@@ -60,6 +60,12 @@ def loader_state(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     return states[0] if len(states) == 1 else None
 
 
+def validates_next(trainer: pl.Trainer) -> bool:
+    """Whether a validation follows the batch that ends now; Lightning leaves it out in a training that resumes here."""
+    loop: Any = trainer.fit_loop
+    return bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
+
+
 def stop_without_validation(trainer: pl.Trainer) -> None:
     """End the training after this batch, without the validation that may be due: Lightning runs it even then."""
     trainer.should_stop = True

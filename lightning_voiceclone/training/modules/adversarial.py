@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import ReduceLROnPlateau
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -22,16 +24,17 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.training.balance import LossBalancer
+from lightning_voiceclone.training.callbacks.plateau import Plateau, plateaus_among
 from lightning_voiceclone.training.discriminator_terms import discriminator_terms, generator_terms, penalty_names
 from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import checked_weights
 from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients
+from lightning_voiceclone.training.sharing import share_weights
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.training.undo import Undo
-from lightning_voiceclone.training.sharing import share_weights
-from lightning_voiceclone.utils.lightning_internals import count_batch, loader_state, uncounted
+from lightning_voiceclone.utils.lightning_internals import count_batch, loader_state, uncounted, validates_next
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -88,30 +91,31 @@ class AdversarialModule(pl.LightningModule):
         self.steps = steps
         self.average = None if steps.average is None else WeightAverage(generator_side, steps.average, self.trained)
         setattr(self, self.trained, generator_side)
-        self.balancer = None if steps.balance is None else LossBalancer(self.weights, steps.balance)
-        self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
-        self._undo = Undo(self.discriminator, generator_side)
         if steps.shared:
             if discriminator is None:
                 raise ConfigurationError("steps.shared is set, but there is no discriminator; set it to null")
             share_weights(discriminator, generator_side, steps.shared)
+        self.balancer = None if steps.balance is None else LossBalancer(self.weights, steps.balance)
+        self._make_optimizers = (generator_optimizer, discriminator_optimizer, scheduler)
+        self._undo = Undo(self.discriminator, generator_side)
         self._taken_back = 0  # steps in a row
+        self.plateaus: list[ReduceLROnPlateau] = []
         self.report = StepReport(0)
+        self.spreads_every = 0  # steps; set by the callback that watches them
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
 
     @abstractmethod
     def make_pair(self, batch: Any) -> TrainingPair:
-        self.spreads_every = 0  # steps; set by the callback that watches them
         """Compute real, fake and this module's own losses from a batch."""
+
+    def spreads(self, pair: TrainingPair) -> dict[str, Tensor]:
+        """How much generated and real features change with speaker and noise; nothing where there are neither."""
+        return {}
 
     predicts_audio: ClassVar[bool] = True  # whether predict_step returns audio
     trained: ClassVar[str]  # attribute that holds the generator side; checkpoints store its average under that name
 
     @property
-    def spreads(self, pair: TrainingPair) -> dict[str, Tensor]:
-        """How much generated and real features change with speaker and noise; nothing where there are neither."""
-        return {}
-
     def generator_side(self) -> nn.Module:
         """Everything that trains with the generator."""
         side: nn.Module = getattr(self, self.trained)
@@ -135,14 +139,14 @@ class AdversarialModule(pl.LightningModule):
         return False
 
     @property
-    def needs_transcripts(self) -> bool:
-        """Whether a loss needs crops that hold a whole recording, with its transcript."""
-        return False
-    @property
     def generates_from_noise(self) -> bool:
         """Whether noise is all that tells one output from another."""
         return False
 
+    @property
+    def needs_transcripts(self) -> bool:
+        """Whether a loss needs crops that hold a whole recording, with its transcript."""
+        return False
 
     @property
     def margin(self) -> int:
@@ -180,11 +184,7 @@ class AdversarialModule(pl.LightningModule):
             schedulers = [make_scheduler(optimizer) for optimizer in optimizers] if make_scheduler else []
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"an optimizer or its scheduler cannot be made: {error}") from error
-        if any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in schedulers):
-            raise ConfigurationError(
-                "model.scheduler is ReduceLROnPlateau, which needs one metric for both generator and discriminator;"
-                " use one that follows the steps, such as ExponentialLR"
-            )
+        self.plateaus = plateaus_among(schedulers)
         for name, optimizer, scheduler in itertools.zip_longest(NETWORKS[: len(optimizers)], optimizers, schedulers):
             check_optimizer(name, optimizer, scheduler)
         return optimizers, schedulers
@@ -221,12 +221,24 @@ class AdversarialModule(pl.LightningModule):
     def _count_batch(self) -> None:
         count_batch(self.trainer)
         for scheduler in self._schedulers():
-            scheduler.step()
+            if scheduler not in self.plateaus:
+                scheduler.step()
+
+    @property
+    def plateaus_of(self) -> dict[str, ReduceLROnPlateau]:
+        """The schedulers that follow a figure, by their network."""
+        return dict(zip(NETWORKS, self.plateaus, strict=False))
+
+    def configure_callbacks(self) -> list[Callback]:
+        """What steps schedulers that follow a figure."""
+        return [Plateau()]
 
     @property
     def between_steps(self) -> bool:
-        """Whether no gradients are accumulated at the moment, which a checkpoint would not contain."""
-        return self.global_step % self.steps.accumulate == 0
+        """Whether a checkpoint of now is complete: no gradients are accumulated, and no rate waits for a figure."""
+        if self.global_step % self.steps.accumulate:
+            return False
+        return not (self.plateaus and validates_next(self.trainer))
 
     def _schedulers(self) -> list[LRScheduler]:
         schedulers = self.lr_schedulers()
@@ -292,10 +304,14 @@ class AdversarialModule(pl.LightningModule):
         with torch.set_grad_enabled(updates_generator and not anew):
             pair = self.make_pair(batch)
         self.report.diversity = diversity_of(pair)
+        if self.spreads_every and step % self.spreads_every == 0:
+            self.report.spreads = self.spreads(pair)
         if adversarial:
             assert self.discriminator is not None
             self.discriminator.begin_step()
             self._discriminator_step(pair, step)
+        if anew:
+            pair = self.make_pair(batch)
         if updates_generator:
             self._generator_step(pair, step, adversarial)
 
@@ -305,8 +321,6 @@ class AdversarialModule(pl.LightningModule):
         return self.discriminator is not None and self.global_step >= self.steps.warmup
 
     def _discriminator_step(self, pair: TrainingPair, step: int) -> None:
-        if self.spreads_every and step % self.spreads_every == 0:
-            self.report.spreads = self.spreads(pair)
         assert self.discriminator is not None
         with self._only(1):
             terms = discriminator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step)
@@ -323,8 +337,6 @@ class AdversarialModule(pl.LightningModule):
         with self._only(0):
             rows = dict(pair.losses)
             if adversarial:
-        if anew:
-            pair = self.make_pair(batch)
                 assert self.discriminator is not None
                 rows |= generator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights)
             losses = {name: loss.mean() for name, loss in rows.items()}

@@ -547,9 +547,9 @@ def test_an_untrained_model_is_not_validated(corpus_folder, tmp_path):
         small_trainer(tmp_path).validate(small_module(), small_data(corpus_folder), verbose=False)
 
 
-def test_a_scheduler_that_waits_for_a_figure_is_refused(corpus_folder, tmp_path):
+def test_a_scheduler_that_waits_for_a_figure_without_a_name_is_refused(corpus_folder, tmp_path):
     module = small_module(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau)
-    with pytest.raises(ConfigurationError, match="ReduceLROnPlateau"):
+    with pytest.raises(ConfigurationError, match="ReduceLROnPlateau without a figure to monitor"):
         small_trainer(tmp_path).fit(module, small_data(corpus_folder))
 
 
