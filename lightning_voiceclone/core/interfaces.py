@@ -217,6 +217,21 @@ class Generator(Part):
         """Features, and the generator's own losses that ``loss_names`` lists, one value (B,) a row for its frames."""
         return self(condition), {}
 
+    def use_depth(self, depth: int, *, fresh: bool = False) -> None:
+        """Compute the first ``depth`` blocks alone; the output stays the same when further ones join.
+
+        Args:
+            depth: number of blocks, from 1.
+            fresh: whether the others have not been trained yet, and begin by adding nothing.
+
+        Raises:
+            ConfigurationError: if this generator cannot grow, or has fewer blocks.
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot grow block by block; use ConvGenerator or ReferenceGenerator, or leave out"
+            " model.depth"
+        )
+
 
 class Discriminator(Part):
     """Real or fake: ``forward(x, condition) -> list of lists of feature maps``, the last of each list the logits.

@@ -10,7 +10,7 @@ from lightning_voiceclone.core.interfaces import (
     SpeakerEncoder,
     Vocoder,
 )
-from lightning_voiceclone.core.schedule import Schedule, Scheduled
+from lightning_voiceclone.core.schedule import Counted, Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.loss_weights import ADVERSARIAL
@@ -105,6 +105,41 @@ def check_cross_speaker(weights: Mapping[str, Scheduled], swap: Schedule, *, adv
         raise ConfigurationError(
             f"steps.warmup is {warmup}, in which there are no cross-speaker rows, so that {' and '.join(of_cross)}"
             " would train nothing; set it to 0, or give another loss a weight, such as reconstruction"
+        )
+
+
+def begun_with_depth(generator: Generator, depth: Counted) -> Schedule:
+    """Let the generator begin with its first blocks, and give the schedule by which others join.
+
+    Raises:
+        ConfigurationError: if the generator cannot grow, has fewer blocks, or would lose some again.
+    """
+    schedule = Schedule.of("model.depth", depth, 1, 10_000, whole=True)
+    if list(schedule.values) != sorted(schedule.values):
+        raise ConfigurationError(f"model.depth is {schedule}; blocks join and stay: let the numbers rise")
+    for blocks in reversed(schedule.values):
+        generator.use_depth(int(blocks))
+    generator.use_depth(int(schedule.values[0]), fresh=True)
+    return schedule
+
+
+def check_detail(
+    detail: Scheduled | None, weights: Mapping[str, Scheduled], discriminator: Discriminator | None
+) -> None:
+    """Refuse targets of less detail beside losses of waveforms, which would have all of it.
+
+    Raises:
+        ConfigurationError: names the loss or the discriminator.
+    """
+    if detail is None:
+        return
+    of_waveforms = [name for name in ("spectral", "mel") if weights.get(name)]
+    if discriminator is not None and discriminator.takes == "audio":
+        of_waveforms.append(type(discriminator).__name__)
+    if of_waveforms:
+        raise ConfigurationError(
+            f"model.detail smooths features, but {of_waveforms[0]} compares waveforms, which keep their detail; leave"
+            " one of the two out"
         )
 
 

@@ -34,6 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {
     "librispeech_stft": "librispeech.yaml",
     "librispeech_multi_scale": "librispeech.yaml",
+    "progressive": "librispeech.yaml",
     "clone_base": "clone_small.yaml",
 }  # each on top of the other
 RECIPES = sorted(path for path in (REPOSITORY / "recipes").glob("*.yaml"))

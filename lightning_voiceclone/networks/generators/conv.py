@@ -10,6 +10,7 @@ from lightning_voiceclone.core.masking import cut, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.core.validation import check_odd, check_positive
+from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
 from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
@@ -67,6 +68,7 @@ class ConvGenerator(Generator):
         self.blocks = nn.ModuleList(
             ResidualBlock(dims, width, kernel_size=kernel_size, dilation=step, dropout=dropout) for step in cycle
         )
+        self.depth = layers  # blocks in use
         self.norm = ChannelNorm(width)
         self.modulation = SpeakerModulation(dims, width)
         self.leave = nn.Conv1d(width, dims.features * frames_per_step, 1)
@@ -83,10 +85,27 @@ class ConvGenerator(Generator):
         steps = (condition.lengths + self.frames_per_step - 1) // self.frames_per_step
         mask = reach_mask(steps, x.shape[-1])
         x = self.enter(x)
-        for index, block in enumerate(self.blocks):
+        for index, block in zip(range(self.depth), self.blocks, strict=False):
             x = block(self._before_block(index, x, condition), mask, condition)
         x = F.silu(self.modulation(self.norm(x), condition))
         return cut(self._to_frames(self.leave(x)), frames)
+
+    def use_depth(self, depth: int, *, fresh: bool = False) -> None:
+        """As of all generators; a block that adds nothing yet is skipped, which costs nothing."""
+        if not 1 <= depth <= len(self.blocks):
+            raise ConfigurationError(
+                f"model.depth is {depth}, but {type(self).__name__} has {len(self.blocks)} blocks; give a number from 1"
+                f" to {len(self.blocks)}, or set layers"
+            )
+        self.depth = depth
+        for index in range(depth, len(self.blocks)) if fresh else ():
+            self._add_nothing(index)
+
+    def _add_nothing(self, index: int) -> None:
+        """Let the block of that index, and what is before it, begin as the identity."""
+        block = self.blocks[index]
+        assert isinstance(block, ResidualBlock)
+        block.add_nothing()
 
     def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
         """Input of the block of that index, from x (B, width, steps): here x itself."""

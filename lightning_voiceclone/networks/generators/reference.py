@@ -139,6 +139,14 @@ class ReferenceGenerator(ConvGenerator):
                     dims, width, frames_per_step=frames_per_step, heads=heads, head_width=head_width
                 )
 
+    def _add_nothing(self, index: int) -> None:
+        super()._add_nothing(index)
+        if str(index) in self.attention:
+            attention = self.attention[str(index)]
+            assert isinstance(attention, ReferenceAttention)
+            nn.init.zeros_(attention.out.weight)
+            nn.init.zeros_(attention.out.bias)
+
     def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
         if str(index) not in self.attention:
             return x

@@ -32,6 +32,11 @@ class ResidualBlock(nn.Module):
         self.mix = nn.Conv1d(width, width, 1)
         self.dropout = nn.Dropout(dropout)
 
+    def add_nothing(self) -> None:
+        """Begin as the identity: the weights before its last layer stay as they are, and learn once that one has."""
+        for weight in self.mix.parameters():
+            nn.init.zeros_(weight)
+
     def forward(self, x: Tensor, mask: Tensor, condition: Condition) -> Tensor:
         """x plus the block's output; frames outside the mask (B, 1, T) do not affect the others."""
         hidden = F.silu(self.modulation(self.norm(x), condition))

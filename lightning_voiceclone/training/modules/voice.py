@@ -19,7 +19,7 @@ from lightning_voiceclone.core.interfaces import (
     FeatureTransform,
 )
 from lightning_voiceclone.core.part import describe
-from lightning_voiceclone.core.schedule import Schedule, Scheduled
+from lightning_voiceclone.core.schedule import Counted, Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, check_range
@@ -29,18 +29,20 @@ from lightning_voiceclone.losses.reconstruction import masked_l1
 from lightning_voiceclone.losses.rows import RowLoss
 from lightning_voiceclone.training.checks import (
     absent_losses,
+    begun_with_depth,
     check_augmentation,
     check_cross_speaker,
+    check_detail,
     check_stored_features,
     check_swap,
     check_transforms,
     check_way_back,
 )
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
-from lightning_voiceclone.training.losses import VOICE_LOSSES, LossInputs, VoiceLosses
-from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.detail import smoothed
 from lightning_voiceclone.training.diversity import spreads
+from lightning_voiceclone.training.losses import VOICE_LOSSES, LossInputs, VoiceLosses
+from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
@@ -77,6 +79,10 @@ class VoiceTraining(AdversarialModule):
         swap: share of the rows of a batch that are converted to another row's speaker; rounded down in each process,
             but at least one row. A number, or values by step.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
+        depth: blocks of the generator that are computed, by step, as ``{steps: {0: 2, 2000: 4}}``; those that join
+            begin by adding nothing. Null for all.
+        detail: channels that the real features are told apart in, by step, as ``{linear: {0: 20, 2000: 80}}``: fewer
+            than they have are smoothed over neighbours. Null for all.
         weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
         generator_optimizer: optimizer of the generator and the encoders.
         discriminator_optimizer: optimizer of the discriminator.
@@ -97,6 +103,8 @@ class VoiceTraining(AdversarialModule):
         target_transforms: list[FeatureTransform] | None = None,
         swap: Scheduled = 0.0,
         speaker_noise: float = 0.0,
+        depth: Counted | None = None,
+        detail: Scheduled | None = None,
         weights: dict[str, Scheduled] = {"reconstruction": 1.0},  # noqa: B006 (shown by --help; never changed)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
@@ -110,6 +118,8 @@ class VoiceTraining(AdversarialModule):
         share = Schedule.of("model.swap", swap, 0, 1)
         check_swap(share, model.needs_reference, content)
         check_cross_speaker(weights, share, adversarial=discriminator is not None, warmup=steps.warmup)
+        check_detail(detail, weights, discriminator)
+        growth = None if depth is None else begun_with_depth(generator, depth)
         absent = absent_losses(spec, content, model.speaker_encoder, generator, share.greatest, model.vocoder)
         super().__init__(
             model,
@@ -125,6 +135,8 @@ class VoiceTraining(AdversarialModule):
         )
         check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = share, speaker_noise
+        self.depth = growth
+        self.detail = None if detail is None else Schedule.of("model.detail", detail, 1, 1e6)
         self.losses = VoiceLosses(self.weights, spec.sample_rate)
         self.register_buffer("frequencies", model.feature_extractor.channel_frequencies(), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
@@ -143,6 +155,11 @@ class VoiceTraining(AdversarialModule):
         return self.voice.needs_reference
 
     @property
+    def generates_from_noise(self) -> bool:
+        """Whether there is no content to generate from."""
+        return self.voice.content_encoder is None
+
+    @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop: the maximum over the extractors."""
         return self.voice.margin
@@ -154,18 +171,19 @@ class VoiceTraining(AdversarialModule):
 
     @property
     def logged(self) -> set[str]:
-    @property
-    def generates_from_noise(self) -> bool:
-        """Whether there is no content to generate from."""
-        return self.voice.content_encoder is None
-
         """As of all modules, and the generator's own losses."""
         return super().logged | {f"train/{name}" for name in self.voice.generator.loss_names}
 
     @property
     def schedules(self) -> dict[str, Schedule]:
-        """As of all modules, and the share of cross-speaker rows."""
-        return super().schedules | {"swap": self.swap}
+        """As of all modules; the share of cross-speaker rows, and how generator and targets grow."""
+        growing = {"depth": self.depth, "detail": self.detail}
+        return super().schedules | {"swap": self.swap} | {n: s for n, s in growing.items() if s is not None}
+
+    def _follow_schedules(self, step: int) -> None:
+        super()._follow_schedules(step)
+        if self.depth is not None:
+            self.voice.generator.use_depth(int(self.depth.at(step)))
 
     def advice(self, checkpoint: Path) -> str:
         """The command that clones with the checkpoint."""
@@ -196,6 +214,8 @@ class VoiceTraining(AdversarialModule):
         if self.training:
             for transform in self.target_transforms:
                 real = transform(real) * mask
+            if self.detail is not None:
+                real = smoothed(real, self.detail.at(self.global_step))
         in_band = self._in_band(batch, cross_speaker)
         real = torch.where(in_band, real, fake.detach())
         waveform, output = self.voice.vocode(fake) if self._vocodes else None, fake
