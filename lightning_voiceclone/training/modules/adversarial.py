@@ -3,46 +3,39 @@
 import functools
 import itertools
 import os
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ReduceLROnPlateau
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator, FeatureExtractor
+from lightning_voiceclone.core.interfaces import AdversarialLoss, Discriminator
 from lightning_voiceclone.core.schedule import Schedule, Scheduled
-from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError
-from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.training.balance import LossBalancer
 from lightning_voiceclone.training.callbacks.plateau import Plateau, plateaus_among
 from lightning_voiceclone.training.discriminator_terms import discriminator_terms, generator_terms, penalty_names
 from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import checked_weights
+from lightning_voiceclone.training.modules.base import TrainingModule
 from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients
 from lightning_voiceclone.training.sharing import share_weights
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
-from lightning_voiceclone.training.trainer_checks import check_trainer
 from lightning_voiceclone.training.undo import Undo
-from lightning_voiceclone.utils.lightning_internals import count_batch, loader_state, uncounted, validates_next
+from lightning_voiceclone.utils.lightning_internals import count_batch, uncounted, validates_next
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
-CALIBRATION_SECONDS = 120.0
 NETWORKS = ("generator", "discriminator")  # in the order of their optimizers, named as in the settings
 
 
-class AdversarialModule(pl.LightningModule):
+class AdversarialModule(TrainingModule):
     """Alternates the steps of a discriminator and of a generator, by manual optimization.
 
     A subclass computes real and fake, with its own losses, from a batch (:meth:`make_pair`). Without a discriminator
@@ -104,60 +97,6 @@ class AdversarialModule(pl.LightningModule):
         self.spreads_every = 0  # steps; set by the callback that watches them
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
 
-    @abstractmethod
-    def make_pair(self, batch: Any) -> TrainingPair:
-        """Compute real, fake and this module's own losses from a batch."""
-
-    def spreads(self, pair: TrainingPair) -> dict[str, Tensor]:
-        """How much generated and real features change with speaker and noise; nothing where there are neither."""
-        return {}
-
-    predicts_audio: ClassVar[bool] = True  # whether predict_step returns audio
-    trained: ClassVar[str]  # attribute that holds the generator side; checkpoints store its average under that name
-
-    @property
-    def generator_side(self) -> nn.Module:
-        """Everything that trains with the generator."""
-        side: nn.Module = getattr(self, self.trained)
-        return side
-
-    # Requirements on the data ----------------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def feature_extractor(self) -> FeatureExtractor:
-        """From audio to features; sets sample rate and hop."""
-
-    @property
-    def spec(self) -> AudioSpec:
-        """What the features mean."""
-        return self.feature_extractor.spec
-
-    @property
-    def needs_reference(self) -> bool:
-        """Whether crops of references are needed."""
-        return False
-
-    @property
-    def generates_from_noise(self) -> bool:
-        """Whether noise is all that tells one output from another."""
-        return False
-
-    @property
-    def needs_transcripts(self) -> bool:
-        """Whether a loss needs crops that hold a whole recording, with its transcript."""
-        return False
-
-    @property
-    def margin(self) -> int:
-        """Frames of audio that are needed on either side of a crop."""
-        return self.feature_extractor.margin
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """Names of the metrics that :meth:`evaluate` logs, by which checkpoints can be chosen; empty if not known."""
-        return ()
-
     @property
     def logged(self) -> set[str]:
         """Names of all metrics that a training logs, for callbacks to monitor; empty if ``figures`` are not known."""
@@ -167,10 +106,6 @@ class AdversarialModule(pl.LightningModule):
         if self.discriminator is not None:
             losses |= {"adversarial", "discriminator", *penalty_names(self.adversarial_loss, self.steps)}
         return {f"validation/{name}" for name in self.figures} | {f"train/{name}" for name in losses}
-
-    @abstractmethod
-    def advice(self, checkpoint: Path) -> str:
-        """What to do with a finished checkpoint, with the command."""
 
     # Optimizers ------------------------------------------------------------------------------------------------------
 
@@ -386,91 +321,3 @@ class AdversarialModule(pl.LightningModule):
 
     def _log(self, name: str, value: Tensor, *, prog_bar: bool = False) -> None:
         self.log(f"train/{name}", value.detach(), prog_bar=prog_bar)
-
-    # Evaluation ------------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def evaluate(self, batch: Any, stage: str) -> None:
-        """Log metrics of the averaged weights on held-out recordings, as ``stage``/NAME."""
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Evaluate a batch of the validation split."""
-        self.evaluate(batch, "validation")
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Evaluate a batch of the test split."""
-        self.evaluate(batch, "test")
-
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Run with the averaged weights of the generator's side, where there are any."""
-        if self.average is None:
-            yield
-            return
-        with self.average.applied(self.generator_side):
-            yield
-
-    def fit_statistics(self, recordings: Iterable[Tensor]) -> None:
-        """Fit the statistics that the parts need to training recordings (N,), once; nothing by default."""
-
-    def on_fit_start(self) -> None:
-        """Fit statistics, if there is a DataModule, and refuse settings and callbacks that cannot work.
-
-        Raises:
-            ConfigurationError: if statistics that a part needs are not there, a part has an argument that checkpoints
-                cannot store, or for a precision under which clipping would act on scaled gradients.
-        """
-        check_trainer(self.trainer, self.logged)
-        self.on_save_checkpoint({})  # an argument of a part that cannot be stored is refused now, not after an hour
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if hasattr(data, "calibration_audio"):
-            self.fit_statistics(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
-        if not self.fitted:
-            raise ConfigurationError(
-                "a part normalises features, but its statistics of training recordings are not fitted; train with a"
-                " VoiceDataModule, or call module.fit_statistics(recordings) first"
-            )
-        if str(self.trainer.precision).startswith("16") and self.steps.gradient_clip is not None:
-            raise ConfigurationError(
-                f"trainer.precision is {self.trainer.precision}, under which steps.gradient_clip would act on"
-                " scaled gradients; use bf16-mixed or 32-true, or set model.steps.gradient_clip to null"
-            )
-
-    @property
-    def fitted(self) -> bool:
-        """Whether the statistics of all parts that normalise have been fitted."""
-        return all(bool(part.fitted) for part in self.modules() if isinstance(part, Normalizer))
-
-    def _check_fitted(self) -> None:
-        if not self.fitted:
-            raise ConfigurationError("this model has not been trained yet; name a checkpoint with --ckpt_path")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the schedules."""
-        checkpoint["schedules"] = {name: str(schedule) for name, schedule in self.schedules.items()}
-
-    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the position in the data; note schedules that are not the checkpoint's: values may jump."""
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if (state := loader_state(checkpoint)) is not None and hasattr(data, "resume_at"):
-            data.resume_at(state)
-        for name, schedule in self.schedules.items():
-            stored = checkpoint.get("schedules", {}).get(name, str(schedule))
-            if stored != str(schedule):
-                rank_zero_info(f"goes on with another {name} than the checkpoint's: {schedule} instead of {stored}")
-
-    def on_validation_start(self) -> None:
-        """Refuse a model that was never trained: its metrics would look plausible.
-
-        Raises:
-            ConfigurationError: if it was not.
-        """
-        self._check_fitted()
-
-    def on_test_start(self) -> None:
-        """As before validation."""
-        self._check_fitted()
-
-    def on_predict_start(self) -> None:
-        """As before validation."""
-        self._check_fitted()
