@@ -23,7 +23,7 @@ from lightning_voiceclone.text.pronounced import Pause, Pronounced, Skipped, Wor
 from lightning_voiceclone.text.sentences import Sentence, Sentences
 from lightning_voiceclone.utils.journal import key_of
 from lightning_voiceclone.utils.terminal import printable
-from lightning_voiceclone.voice.compatibility import check_can_convert
+from lightning_voiceclone.voice.compatibility import check_can_speak
 from lightning_voiceclone.voice.ensemble import MeanGenerator
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.streaming import ChunkedConversion, frames_of
@@ -60,7 +60,7 @@ class Synthesizer:
     ) -> None:
         self.converter, self.front, self.options = converter, front, options or SpeechOptions()
         self.encoder = text_encoder_of(converter)
-        check_can_convert(converter.voice, RenderOptions(pitch_shift=self.options.pitch))
+        check_can_speak(converter.voice, RenderOptions(pitch_shift=self.options.pitch))
         self._voice, self._prompt, self._options = converter.voice, prompt, RenderOptions(seed=self.options.seed)
         self._shift, self._gain = 1.0, 1.0
         self._calibrate()
@@ -217,7 +217,7 @@ class Synthesizer:
         factors = torch.tensor([[item.pitch if isinstance(item, Word) else 1.0 for item in items]])
         if (factors == 1).all():
             return script
-        check_can_convert(self._voice, RenderOptions(pitch_shift=1.0))  # that it takes f0 at all
+        check_can_speak(self._voice, RenderOptions(pitch_shift=1.0))  # that it takes f0 at all
         wanted = 12 * by_frame(factors, durations.cpu())[0].log2()
         return self._shifted(script, wanted, "the pitch of the markup")
 

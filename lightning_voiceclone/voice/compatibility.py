@@ -23,6 +23,7 @@ from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.voice.options import RenderOptions, check_guidance_range
 
 LEAST_REFERENCE_SECONDS = 0.5
+TARGET = {"speaker", "reference_frames", "reference_content"}  # by which a generator gives a speaker's voice
 
 
 class Joined(Protocol):
@@ -109,7 +110,7 @@ def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> N
     Raises:
         ConfigurationError: names the option, or what the model or the script lacks.
     """
-    check_can_convert(voice, options)
+    check_can_speak(voice, options)
     if options.guidance and script.speaker is None:
         raise ConfigurationError(
             f"guidance is {options.guidance:g}, but the script has no speaker embedding to extrapolate away from,"
@@ -118,7 +119,21 @@ def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> N
 
 
 def check_can_convert(voice: Joined, options: RenderOptions) -> None:
-    """Reject options that the model cannot convert a recording with.
+    """Reject a model that cannot convert recordings, or not with the options.
+
+    Raises:
+        ConfigurationError: names the option, or what the model lacks.
+    """
+    check_can_speak(voice, options)
+    if not TARGET & voice.generator.needs:
+        raise ConfigurationError(
+            f"this model's generator, {type(voice.generator).__name__}, takes no speaker: a recording would keep its"
+            " own voice; name a model that clones, or use this one for text (lvc say)"
+        )
+
+
+def check_can_speak(voice: Joined, options: RenderOptions) -> None:
+    """Reject options that the model cannot render a script with.
 
     Raises:
         ConfigurationError: names the option, or what the model lacks.

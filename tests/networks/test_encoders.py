@@ -3,6 +3,7 @@ import torch
 
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.networks.content_encoders.features import FeatureContentEncoder
 from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder, instance_norm
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.conformance import ContentEncoderConformance, SpeakerEncoderConformance
@@ -16,6 +17,10 @@ class TestInstanceNormContentEncoder(ContentEncoderConformance):
 class TestGuidedContentEncoder(ContentEncoderConformance):
     part = InstanceNormContentEncoder
     arguments = {"channels": 6, "width": 16, "layers": 1, "stride": 3, "guidance": 0.1}
+
+
+class TestFeatureContentEncoder(ContentEncoderConformance):
+    part = FeatureContentEncoder
 
 
 class TestStatisticsSpeakerEncoder(SpeakerEncoderConformance):

@@ -9,6 +9,7 @@ from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.generators import reference
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.generators.linear import LinearGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerator
 from lightning_voiceclone.networks.generators.reference import SHARPNESS, ReferenceAttention, ReferenceGenerator
@@ -17,6 +18,10 @@ from lightning_voiceclone.networks.generators.vae import VAEGenerator
 from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, change, random_condition
 from lightning_voiceclone.testing.conformance import GeneratorConformance
 from lightning_voiceclone.testing.overfitting import overfit, speech_batch
+
+
+class TestLinearGenerator(GeneratorConformance):
+    part = LinearGenerator
 
 
 class TestMLPGenerator(GeneratorConformance):
