@@ -19,6 +19,10 @@ class RecordingError(LVCError):
     """A recording that cannot be used, with the reason."""
 
 
+class AlignmentError(LVCError):
+    """Attention that does not follow its text, so that what it gives would lack words or repeat them; says where."""
+
+
 class SpecMismatchError(LVCError):
     """Two parts that do not speak of the same features; names the differing field and both values."""
 

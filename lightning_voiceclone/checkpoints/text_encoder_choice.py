@@ -1,12 +1,14 @@
 """Choose the text encoder of a voice by the name that a user gives."""
 
+import contextlib
+
 import torch
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
 from lightning_voiceclone.core.conditions import SpeakerPrompt
 from lightning_voiceclone.core.interfaces import Dims, TextEncoder
 from lightning_voiceclone.core.spec import check_join
-from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.errors import AlignmentError, ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER
 from lightning_voiceclone.utils.reading import excerpt
 from lightning_voiceclone.voice.compatibility import check_parts
@@ -64,7 +66,8 @@ def _try_out(voice: VoiceModel, encoder: TextEncoder, name: str) -> None:
         register=torch.tensor([UNKNOWN_REGISTER]) if dims.pitch else None,
     )
     try:
-        encoder.durations(one[None], one, prompt)
+        with contextlib.suppress(AlignmentError):  # of one phoneme, which is no text
+            encoder.durations(one[None], one, prompt)
         script = encoder(one[None], one, prompt, durations=one[None])
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = excerpt(" ".join(str(error).split()))

@@ -159,6 +159,9 @@ class TextEncoder(Part):
             tokens: (B, L) integers; the encoder defines their meaning.
             lengths: (B,) tokens that are real.
             prompt: target speaker, for timing; None for no particular one.
+
+        Raises:
+            AlignmentError: if the encoder finds durations by attention, and this does not follow the text.
         """
 
     @abstractmethod
@@ -180,6 +183,9 @@ class TextEncoder(Part):
             speed: tempo relative to the encoder's own.
             durations: (B, L) whole frames (int64) of each token, 0 for padding, in place of the encoder's own and of
                 ``speed``. The script's lengths are their sums.
+
+        Raises:
+            AlignmentError: as of :meth:`durations`, where they are not given.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from lightning_voiceclone.checkpoints.external_weights import weights_sha256
 from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 from lightning_voiceclone.core.durations import by_frame, whole_frames
 from lightning_voiceclone.core.interfaces import TextEncoder
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import AlignmentError, ConfigurationError
 from lightning_voiceclone.features.prosody import VOICED
 from lightning_voiceclone.inference.level import bent, gain_to
 from lightning_voiceclone.inference.long_file import Converts
@@ -22,6 +22,7 @@ from lightning_voiceclone.text.frontend import FrontEnd, describe
 from lightning_voiceclone.text.pronounced import Pause, Pronounced, Skipped, Word
 from lightning_voiceclone.text.sentences import Sentence, Sentences
 from lightning_voiceclone.utils.journal import key_of
+from lightning_voiceclone.utils.reading import excerpt
 from lightning_voiceclone.utils.terminal import printable
 from lightning_voiceclone.voice.compatibility import check_can_speak
 from lightning_voiceclone.voice.ensemble import MeanGenerator
@@ -134,10 +135,16 @@ class Synthesizer:
             tempo: factor of the rate of speaking, beside those of the options and the markup; breaks stay.
 
         Raises:
+            AlignmentError: if the text encoder's attention does not follow the sentence; names both.
             ConfigurationError: if the text encoder gives durations that are no numbers.
         """
         tokens, lengths = self._tokens(spoken)
-        durations = self.encoder.durations(tokens, lengths, self._prompt)[0].double().cpu()
+        try:
+            durations = self.encoder.durations(tokens, lengths, self._prompt)[0].double().cpu()
+        except AlignmentError as error:
+            words = " ".join(word.spoken for word in spoken.words).strip()
+            named = repr(excerpt(words, 80)) if words else "the sentence that sets the level (the birch canoe …)"
+            raise AlignmentError(f"{named} cannot be spoken: {error}") from error
         if not durations.isfinite().all():
             raise ConfigurationError(f"{type(self.encoder).__name__} gives durations that are not finite; take an"
                                      " earlier checkpoint of it")  # fmt: skip

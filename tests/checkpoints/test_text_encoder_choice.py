@@ -10,7 +10,7 @@ from lightning_voiceclone.checkpoints.text_encoder_choice import set_text_encode
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.core.part import Dims
-from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.errors import AlignmentError, ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
 from lightning_voiceclone.testing.voices import small_voice
@@ -45,6 +45,16 @@ def test_a_saved_voice_has_its_text_encoder(folder, bits):
     assert main(["save", str(folder / "new"), "--part", "text_encoder", "--output", str(folder / "part")]) == 0
     again = load_part(folder / "part", "text_encoders")(TOKENS, LENGTHS)
     assert torch.equal(again.content, theirs.content)
+
+
+def test_a_text_encoder_that_cannot_align_one_phoneme_is_taken(folder, monkeypatch):
+    def fails(*_):
+        raise AlignmentError("no end is predicted within 1.02 s")
+
+    monkeypatch.setattr(ParallelTextEncoder, "durations", fails)
+    voice = load_voice(folder / "voice")
+    set_text_encoder(voice, str(folder / "text"))
+    assert voice.text_encoder is not None
 
 
 def test_a_text_encoder_of_other_content_or_features_is_refused(folder):

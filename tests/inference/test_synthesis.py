@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_voiceclone.core.part import Dims
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.errors import AlignmentError, ConfigurationError
 from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.inference.synthesis import POWER
 from lightning_voiceclone.testing.signals import speech_like
@@ -162,3 +162,14 @@ def test_durations_that_are_no_numbers_are_refused(model, speaker, monkeypatch):
     monkeypatch.setattr(TableTextEncoder, "durations", lambda self, tokens, *_: torch.full(tokens.shape, torch.nan))
     with pytest.raises(ConfigurationError, match="not finite"):
         model.say("Hello", speaker)
+
+
+def test_a_sentence_that_cannot_be_aligned_is_named(synthesizer, monkeypatch):
+    def fails(*_):
+        raise AlignmentError("it skips HH")
+
+    monkeypatch.setattr(synthesizer.encoder, "durations", fails)
+    with pytest.raises(AlignmentError, match="'hello there' cannot be spoken: it skips HH"):
+        synthesizer.say("Hello there.")
+    with pytest.raises(AlignmentError, match=r"the sentence that sets the level \(the birch canoe"):
+        synthesizer._calibrate()

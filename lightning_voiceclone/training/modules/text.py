@@ -19,7 +19,7 @@ from lightning_voiceclone.core.masking import reach_mask
 from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
-from lightning_voiceclone.errors import ConfigurationError, LVCError, RecordingError, check_range
+from lightning_voiceclone.errors import AlignmentError, ConfigurationError, LVCError, RecordingError, check_range
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.networks.aligner import PhonemeAligner
 from lightning_voiceclone.text.frontend import FrontEnd
@@ -202,19 +202,25 @@ class TextTraining(AdversarialModule):
         if rows is None:
             return
         with self.averaged():
-            predicted = self.text_encoder.durations(rows.tokens, rows.lengths, rows.prompt)
             script = self.text_encoder(rows.tokens, rows.lengths, rows.prompt, durations=rows.durations)
-        spoken = rows.durations > 0
-        off = (predicted - rows.durations)[spoken].abs().mean()
+            values = self._timing(rows)
         real = reach_mask(script.lengths, script.content.shape[2])[:, 0]
-        values = {"content": (script.content - rows.target.content).abs().mean(1)[real].mean(),
-                  "duration_ms": 1000 * off / self.spec.frame_rate}  # fmt: skip
+        values["content"] = (script.content - rows.target.content).abs().mean(1)[real].mean()
         if script.f0 is not None and rows.target.f0 is not None:
             both = (script.f0 > 0) & (rows.target.f0 > 0)
             octaves = (script.f0[both].log2() - rows.target.f0[both].log2()).abs()
             values["pitch_semitones"] = 12 * octaves.sum() / both.sum().clamp_min(1)
         for name, value in values.items():
             self.log(f"{stage}/{name}", value, prog_bar=True, batch_size=len(rows.tokens), sync_dist=True)
+
+    def _timing(self, rows: _Rows) -> dict[str, Tensor]:
+        """Mean error of the durations in ms; nothing where attention does not follow one of the texts yet."""
+        try:
+            predicted = self.text_encoder.durations(rows.tokens, rows.lengths, rows.prompt)
+        except AlignmentError:
+            return {}
+        off = (predicted - rows.durations)[rows.durations > 0].abs().mean()
+        return {"duration_ms": 1000 * off / self.spec.frame_rate}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
         """Refuse: a script is no audio."""
