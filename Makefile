@@ -6,7 +6,7 @@ comma := ,
 
 # WORLD, and some of the judges, are compiled when they are installed; without a C compiler their tests are skipped.
 COMPILER := $(shell command -v cc)
-PLUGINS := lvc-runtime lvc-unet lvc-hifigan lvc-wavenet lvc-supervector $(if $(COMPILER),lvc-world)
+PLUGINS := lvc-runtime lvc-unet lvc-hifigan lvc-wavenet lvc-tacotron lvc-supervector $(if $(COMPILER),lvc-world)
 EXTRAS := dev$(if $(COMPILER),$(comma)judges$(comma)pesq)
 SPEECH ?= ../shared/speech
 BENCH := $(BIN)/python -W ignore benchmarks

@@ -66,7 +66,7 @@ for line in sys.stdin:
 """
 PACKAGES = {
     "lvc-unet": "UNetGenerator", "lvc-hifigan": "HiFiGAN", "lvc-wavenet": "WaveNet", "lvc-world": "World",
-    "lvc-supervector": "SupervectorSpeakerEncoder",
+    "lvc-supervector": "SupervectorSpeakerEncoder", "lvc-tacotron": "TacotronTextEncoder",
 }  # fmt: skip
 pytestmark = pytest.mark.slow
 

@@ -30,7 +30,8 @@ PYTHON = [block for block in RUN if block.language == "python"]
 PROJECT = (ROOT / "pyproject.toml").read_text()
 EXTRAS = set(re.findall(r"^(\w+) = \[", PROJECT.partition("[project.optional-dependencies]")[2], re.MULTILINE))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-TRAINED_BY = {"vocoder_hifigan": "lvc_hifigan", "vocoder_wavenet": "lvc_wavenet"}  # recipes of packages in plugins/
+TRAINED_BY = {"vocoder_hifigan": "lvc_hifigan", "vocoder_wavenet": "lvc_wavenet",
+              "tacotron2": "lvc_tacotron"}  # recipes of packages in plugins/  # fmt: skip
 # Commands that need not be read again: those that tests/cli/test_training.py trains by, and those read before.
 READ = {same(words) for block in SHELL if block.page == "recipes/README.md" for words in block.commands
         if words[:3] == ["lvc", "fit", "--config"]}  # fmt: skip

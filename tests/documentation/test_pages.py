@@ -48,7 +48,8 @@ def test_each_recipe_and_each_part_of_the_textbook_exists():
     for name in re.findall(r"`(\w+\.yaml)`|--config (\w+\.yaml)", text):
         assert (ROOT / "recipes" / (name[0] or name[1])).is_file(), name
     named = set(re.findall(r"`([A-Z]\w+(?:Loss|Generator|Encoder|Discriminator|Spectrogram))`", text))
-    sources = "".join(path.read_text() for path in ROOT.glob("lightning_voiceclone/**/*.py"))
+    sources = "".join(path.read_text() for folder in ("lightning_voiceclone", "plugins")
+                      for path in (ROOT / folder).glob("**/*.py"))  # fmt: skip
     assert len(named) > 10
     assert all(f"class {name}(" in sources for name in named)
     assert {"HingeLoss", "VAEGenerator"} <= named & {plugin.name for plugin in registry.installed()}
