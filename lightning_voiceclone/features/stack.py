@@ -1,6 +1,7 @@
 """Several kinds of features, concatenated."""
 
 import functools
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,11 +47,12 @@ class Stack(FeatureExtractor):
 
     def channel_frequencies(self) -> Tensor | None:
         """Of all parts (F,), in Hz; 0 for the channels of a part that has none."""
-        found = [extractor.channel_frequencies() for extractor in self.extractors]
+        parts = cast("list[FeatureExtractor]", list(self.extractors))
+        found = [part.channel_frequencies() for part in parts]
         if all(hertz is None for hertz in found):
             return None
-        return torch.cat([torch.zeros(extractor.spec.channels) if hertz is None else hertz
-                          for extractor, hertz in zip(self.extractors, found, strict=True)])  # fmt: skip
+        return torch.cat([torch.zeros(part.spec.channels) if hertz is None else hertz
+                          for part, hertz in zip(parts, found, strict=True)])  # fmt: skip
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, sum of F, T) of audio (B, N) in [-1, 1].
