@@ -20,11 +20,12 @@ from lightning_voiceclone.core.schedule import Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
-from lightning_voiceclone.data.manifest import SPLITS, Manifest, Utterance, check_unchanged
+from lightning_voiceclone.data.manifest import SPLITS, Manifest, check_unchanged
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, prepare
 from lightning_voiceclone.data.sampling import Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
 from lightning_voiceclone.data.stored_features import cached_features
+from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.utils.files import unwritable_above
 from lightning_voiceclone.utils.lightning_internals import batches_done, distributes_samplers
@@ -213,10 +214,11 @@ class VoiceDataModule(pl.LightningDataModule):
         return max(round(seconds * rate), 1)
 
     def _check_transcripts(self) -> None:
-        transcribed = [u for u in self.datasets["train"].recordings.utterances if u.text]
-        if any(self.grid.holds(utterance) for utterance in transcribed):
+        found = Utterances.of(self.datasets["train"].recordings.utterances)
+        transcribed = found.transcribed
+        if (self.grid.all_frames(found)[transcribed] <= self.grid.segment).any():
             return
-        shortest = min((utterance.seconds for utterance in transcribed), default=None)
+        shortest = found.seconds[transcribed].min() if transcribed.any() else None
         raise ConfigurationError(
             "training learns from transcripts, but no training recording has one; name a corpus that has them"
             if shortest is None
@@ -243,18 +245,18 @@ class VoiceDataModule(pl.LightningDataModule):
         store: AudioStore,
         stored: Callable[[Utterance], Any] | None,
     ) -> SegmentDataset:
-        utterances = [utterance for utterance in found if utterance.split == split]
+        utterances = Utterances.of(found).of_split(split)
         if self.speakers is not None:
-            known = {utterance.speaker for utterance in found}
+            known = set(Utterances.of(found).speakers)
             if missing := [name for name in self.speakers if name not in known]:
                 raise ConfigurationError(
                     f"data.speakers names {', '.join(missing)}, which the manifest does not have;"
                     f" it has {', '.join(sorted(known)[:10])}{', …' if len(known) > 10 else ''} (put numbers that begin"
                     " with 0 in quotes)"
                 )
-            utterances = [utterance for utterance in utterances if utterance.speaker in self.speakers]
-        if split == "train":
-            utterances = [*utterances, *(u.played(speed) for speed in self.speeds for u in utterances)]
+            utterances = utterances.of_speakers(self.speakers)
+        if split == "train" and self.speeds:
+            utterances = utterances.also_played(self.speeds)
         recordings = Recordings(utterances, store, self.grid.spec.sample_rate, self.cache_megabytes)
         return SegmentDataset(recordings, self.grid, stored, self.reference_elsewhere)
 
@@ -263,20 +265,20 @@ class VoiceDataModule(pl.LightningDataModule):
     def _loader(self, split: str, *, drawn: bool) -> ResumableLoader:
         assert self.trainer is not None
         dataset = self.datasets[split]
-        utterances = dataset.recordings.utterances
-        if not utterances:
+        utterances = Utterances.of(dataset.recordings.utterances)
+        if not len(utterances):
             raise ConfigurationError(
                 f"no recording is in the split {split!r}: name a corpus or manifest that has one (LibriSpeech's test-*"
                 f" subsets are test), or set data.{split} above 0 before training"
             )
         sampler = SegmentSampler(
-            [max(self.grid.frames(utterance) // self.grid.segment, 1) for utterance in utterances],
+            np.maximum(self.grid.all_frames(utterances) // self.grid.segment, 1),
             self.batch_size,
             self.seed,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             segment=None if drawn else self.grid.segment,
-            speakers=[utterance.speaker for utterance in utterances],
+            speakers=utterances.voices,
             most=self._most() if drawn else None,
             shares=self._shares(utterances) if drawn else (),
             growth=self.growth if drawn else Growth(),
@@ -297,11 +299,11 @@ class VoiceDataModule(pl.LightningDataModule):
             return None
         return max(round(self.speaker_seconds * self.grid.spec.frame_rate / self.grid.segment), 1)
 
-    def _shares(self, utterances: Sequence[Utterance]) -> list[float]:
+    def _shares(self, utterances: Utterances) -> list[float]:
         """Sampling weight of each utterance by its signal-to-noise ratio, at most 1."""
         if self.clean_db is None:
             return []
-        return [2 ** min((utterance.snr_db - self.clean_db) / 10, 0.0) for utterance in utterances]
+        return [2 ** min((ratio - self.clean_db) / 10, 0.0) for ratio in utterances.numbers("snr_db").tolist()]
 
     def _progress(self) -> tuple[int, float]:
         """Finished batches of the epoch, and its total under the Trainer's limit."""
@@ -335,9 +337,10 @@ class VoiceDataModule(pl.LightningDataModule):
     def transcribed(self, most: int) -> Iterator[tuple[torch.Tensor, str]]:
         """Up to so many whole training recordings (N,) with transcripts, the same in every process."""
         recordings = self.datasets["train"].recordings
-        chosen = [index for index in np.random.default_rng(self.seed).permutation(len(recordings.utterances))
-                  if recordings.utterances[index].text and self.grid.holds(recordings.utterances[index])]  # fmt: skip
-        for index in chosen[:most]:
+        found = Utterances.of(recordings.utterances)
+        whole = found.transcribed & (self.grid.all_frames(found) <= self.grid.segment)
+        order = np.random.default_rng(self.seed).permutation(len(found))
+        for index in order[whole[order]][:most]:
             utterance = recordings.utterances[index]
             samples = recordings.read(int(index))[: self.grid.frames(utterance) * self.grid.spec.hop_length]
             yield torch.from_numpy(samples), utterance.text

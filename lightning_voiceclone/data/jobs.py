@@ -163,7 +163,7 @@ def _extract(job: PrepareJob, settings: Settings, row: dict[str, Any]) -> str:
     """Store features (F, T) of the whole utterance, from the samples that a loader would read; returns the file."""
     import torch
 
-    from lightning_voiceclone.data.manifest import derived_name
+    from lightning_voiceclone.data.utterances import derived_name
 
     extractor: Any = settings.features
     file = settings.output / row["path"] if settings.writes_audio else job.file

@@ -1,89 +1,24 @@
 """The manifest: one Parquet row for each usable utterance, and the assignment of utterances to splits."""
 
 import hashlib
-import json
 import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from lightning_voiceclone.audio.io import seconds_of
 from lightning_voiceclone.audio.mixdown import Mixdown
 from lightning_voiceclone.core.interfaces import Recording
-from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_rows, write_rows
+from lightning_voiceclone.data.manifest_file import COLUMNS, SPLITS, read_columns, write_rows
+from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 DEFAULT_VALIDATION = 0.05
 MOST_MISSING_SECONDS = 0.05  # of an utterance: rounding, and an MP3 decoder's delay, which versions count differently
-
-
-@dataclass(frozen=True, kw_only=True)
-class Utterance:
-    """One row of a manifest.
-
-    Args:
-        path: of the recording, relative to the manifest's root.
-        start: seconds from the file's beginning.
-        end: seconds from the file's beginning; the file's length where the utterance is all of it.
-        speaker: name of the speaker.
-        text: transcript; empty where unknown.
-        rate: sample rate of the file in Hz.
-        bandwidth_hz: frequency above which the file has no energy.
-        snr_db: ratio of speech to steady noise, from -20 to 60.
-        hash: SHA-256 of the file, hexadecimal.
-        split: train, validation or test.
-        parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
-        channel: of the file, from 1, that is used alone; 0 for the mean of all; -1 where that is not known.
-        offset: constant offset of the file's samples, which is subtracted on reading.
-        speed: factor of tempo and pitch by which the file is resampled; start and end are seconds after it. Not stored.
-    """
-
-    path: str
-    start: float
-    end: float
-    speaker: str
-    text: str
-    rate: int
-    bandwidth_hz: float
-    snr_db: float
-    hash: str
-    split: str
-    parallel: str = ""
-    channel: int = -1
-    offset: float = 0.0
-    speed: float = 1.0
-
-    def played(self, speed: float) -> "Utterance":
-        """The utterance at another speed: pitch and formants move together, and it counts as another speaker."""
-        return replace(self, speed=speed, speaker=f"{self.speaker}@{speed:g}", start=self.start / speed,
-                       end=self.end / speed, bandwidth_hz=self.bandwidth_hz * speed)  # fmt: skip
-
-    @property
-    def seconds(self) -> float:
-        """Length."""
-        return self.end - self.start
-
-    @property
-    def name(self) -> str:
-        """Path without suffix for files derived from the utterance, unique to it: speaker's folder and file name."""
-        return derived_name(self.path, self.speaker, self.start, self.end)
-
-
-def derived_name(path: str, speaker: str, start: float, end: float | None) -> str:
-    """``speaker/stem-digest``: safe as a path, and unique to the utterance."""
-    return file_name(path, speaker, hashlib.sha256(json.dumps([path, speaker, start, end]).encode()).hexdigest())
-
-
-def file_name(path: str, speaker: str, digest: str) -> str:
-    """``speaker/stem-digest``: safe as a path, and distinct for distinct digests."""
-    return f"{_safe(speaker)}/{_safe(Path(path).stem)}-{digest[:10]}"
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name).lstrip(".")[:100] or "_"
 
 
 @dataclass(frozen=True)
@@ -91,14 +26,14 @@ class Manifest:
     """Utterances and the folder to which their paths are relative."""
 
     root: Path
-    utterances: tuple[Utterance, ...]
+    utterances: Sequence[Utterance]
 
     @property
     def speakers(self) -> list[str]:
         """All speakers, sorted."""
-        return sorted({utterance.speaker for utterance in self.utterances})
+        return sorted(set(Utterances.of(self.utterances).speakers))
 
-    def of_split(self, name: str) -> list[Utterance]:
+    def of_split(self, name: str) -> Utterances:
         """Utterances of train, validation or test, in order.
 
         Raises:
@@ -106,7 +41,7 @@ class Manifest:
         """
         if name not in SPLITS:
             raise ConfigurationError(f"no split is called {name!r}; there are {', '.join(SPLITS)}")
-        return [utterance for utterance in self.utterances if utterance.split == name]
+        return Utterances.of(self.utterances).of_split(name)
 
     @property
     def mixdowns(self) -> dict[str, Mixdown] | None:
@@ -114,10 +49,12 @@ class Manifest:
 
         None for an older manifest, which does not have them: each file is then decoded once to determine its own.
         """
-        if any(row.channel < 0 for row in self.utterances):
+        rows = Utterances.of(self.utterances)
+        channel, offset = rows.numbers("channel"), rows.numbers("offset")
+        if (channel < 0).any():
             return None
-        return {row.path: Mixdown(channel=row.channel - 1 if row.channel else None, offset=row.offset)
-                for row in self.utterances if row.channel or row.offset}  # fmt: skip
+        found = [rows[int(index)] for index in np.flatnonzero((channel != 0) | (offset != 0))]
+        return {row.path: Mixdown(channel=row.channel - 1 if row.channel else None, offset=row.offset) for row in found}
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the Parquet file atomically.
@@ -147,11 +84,11 @@ class Manifest:
         path = Path(path)
         if not path.is_file():
             raise ConfigurationError(f"there is no manifest at {path}; lvc prepare KIND ROOT --output {path.parent}")
-        rows, kept = read_rows(path)
+        columns, kept = read_columns(path)
         if kept is None and root is None:
             raise ConfigurationError(f"{path} has no folder of its recordings; run lvc prepare again")
         folder = Path(root) if root is not None else path.parent / str(kept)
-        return cls(folder, tuple(Utterance(**row) for row in rows))
+        return cls(folder, Utterances(columns))
 
 
 def check_unchanged(manifest: Manifest, written: float) -> None:
@@ -166,8 +103,9 @@ def check_unchanged(manifest: Manifest, written: float) -> None:
     """
     bad = []
     ends: dict[str, float] = {}
-    for row in manifest.utterances:
-        ends[row.path] = max(row.end, ends.get(row.path, 0.0))
+    rows = Utterances.of(manifest.utterances)
+    for path, end in zip(rows.texts("path"), rows.numbers("end").tolist(), strict=True):
+        ends[path] = max(end, ends.get(path, 0.0))
     root = os.fspath(manifest.root)
     for path, end in ends.items():
         file = os.path.join(root, path)  # a Path each would take as long again as asking the system

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lightning_voiceclone.audio.checks import check_samples
 from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, MemoryStore, quantize
 from lightning_voiceclone.data.datamodule import VoiceDataModule
-from lightning_voiceclone.data.manifest import Utterance
+from lightning_voiceclone.data.utterances import Utterance
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 
 SPEAKER = "speaker"

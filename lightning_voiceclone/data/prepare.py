@@ -13,14 +13,7 @@ import yaml
 from lightning_voiceclone.core.interfaces import AudioTransform, Corpus, FeatureExtractor, Recording
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.data.jobs import PrepareJob, Settings, run_jobs
-from lightning_voiceclone.data.manifest import (
-    Manifest,
-    Utterance,
-    check_count,
-    file_name,
-    split_by_speaker,
-    split_by_utterance,
-)
+from lightning_voiceclone.data.manifest import Manifest, check_count, split_by_speaker, split_by_utterance
 from lightning_voiceclone.data.manifest_file import row_fault
 from lightning_voiceclone.data.prepare_summary import (
     PrepareSummary,
@@ -31,6 +24,7 @@ from lightning_voiceclone.data.prepare_summary import (
     write_rejected,
 )
 from lightning_voiceclone.data.stored_features import SPEC_NAME
+from lightning_voiceclone.data.utterances import Utterance, file_name
 from lightning_voiceclone.errors import ConfigurationError, LVCError, check_range, nearest
 from lightning_voiceclone.utils.durable import sync_file_system
 from lightning_voiceclone.utils.files import atomic_file, check_no_input

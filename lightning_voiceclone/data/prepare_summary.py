@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_voiceclone.data.manifest import Utterance
+from lightning_voiceclone.data.utterances import Utterance
 from lightning_voiceclone.utils.files import atomic_file
 
 

@@ -49,7 +49,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         rank: of this process.
         world_size: number of processes; each gets its own share of every epoch.
         segment: frames of a segment for crops on a fixed grid, in order (evaluation); None to draw them.
-        speakers: speaker of each utterance, needed with ``most``, ``shares`` or a growing share.
+        speakers: name or number of the speaker of each utterance, needed with ``most``, ``shares`` or a growing share.
         most: maximum number of segments of one speaker in an epoch, drawn anew in each; None for all.
         shares: sampling weight of each utterance, above 0 and at most 1; empty for 1 each. A speaker has as many
             segments in an epoch as the weights of their segments add up to, at least one.
@@ -58,14 +58,14 @@ class SegmentSampler(Sampler[list[Draw]]):
 
     def __init__(
         self,
-        counts: Sequence[int],
+        counts: Sequence[int] | NDArray[np.int64],
         batch_size: int,
         seed: int,
         *,
         rank: int = 0,
         world_size: int = 1,
         segment: int | None = None,
-        speakers: Sequence[str] = (),
+        speakers: Sequence[str] | NDArray[np.int64] = (),
         most: int | None = None,
         shares: Sequence[float] = (),
         growth: Growth = Growth(),
@@ -75,8 +75,7 @@ class SegmentSampler(Sampler[list[Draw]]):
         self.shares = np.repeat(np.asarray(shares, float), counts) if len(shares) else None  # of each segment
         self.most: NDArray[np.int64] | None = None  # of each speaker
         if most is not None or self.shares is not None:
-            numbers = {name: number for number, name in enumerate(dict.fromkeys(speakers))}
-            self.speaker = np.repeat([numbers[name] for name in speakers], counts)  # of each segment
+            self.speaker = np.repeat(np.unique(speakers, return_inverse=True)[1], counts)  # of each segment
             weighted = np.maximum(np.bincount(self.speaker, self.shares).round().astype(np.int64), 1)
             self.most = weighted if most is None else np.minimum(weighted, most)
             self.total = int(self.most.sum())

@@ -1,7 +1,6 @@
 """Crops of recordings, each with a reference of the same speaker."""
 
 import random
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +13,9 @@ from torch.utils.data import Dataset
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import FULL_SCALE, AudioStore, quantize
 from lightning_voiceclone.data.batch import Batch
-from lightning_voiceclone.data.manifest import MOST_MISSING_SECONDS, Utterance
+from lightning_voiceclone.data.manifest import MOST_MISSING_SECONDS
 from lightning_voiceclone.data.sampling import Draw
+from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import RecordingError
 
 
@@ -35,6 +35,10 @@ class Grid:
     def frames(self, utterance: Utterance) -> int:
         """Whole frames of an utterance."""
         return self.samples(utterance) // self.spec.hop_length
+
+    def all_frames(self, utterances: Utterances) -> NDArray[np.int64]:
+        """Whole frames (N,) of each of many."""
+        return np.asarray(np.rint(utterances.seconds * self.spec.sample_rate).astype(np.int64) // self.spec.hop_length)
 
     def holds(self, utterance: Utterance) -> bool:
         """Whether a crop holds the whole utterance."""
@@ -107,10 +111,11 @@ class SegmentDataset(Dataset[Any]):
         self.grid = grid
         self.features = features
         self.elsewhere = elsewhere
-        self._by_speaker = defaultdict(list)
-        for index, utterance in enumerate(recordings.utterances):
-            self._by_speaker[utterance.speaker].append(index)
-        self._parallels = _parallels(recordings.utterances)
+        utterances = Utterances.of(recordings.utterances)
+        self._voice = utterances.voices
+        self._by_voice = np.argsort(self._voice, kind="stable")
+        self._first = np.searchsorted(self._voice[self._by_voice], np.arange(self._voice.max(initial=-1) + 2))
+        self._parallels = _parallels(utterances) if utterances.has_parallels else {}
 
     def __len__(self) -> int:
         return len(self.recordings.utterances)
@@ -148,9 +153,11 @@ class SegmentDataset(Dataset[Any]):
         wanted = self.grid.reference
         if wanted == 0:
             return index, 0, 0
-        others = [other for other in self._by_speaker[self.recordings.utterances[index].speaker] if other != index]
-        if others and rng.random() < self.elsewhere:
-            index = rng.choice(others)
+        first, last = self._first[self._voice[index] : self._voice[index] + 2]
+        same = self._by_voice[first:last]  # in order
+        if len(same) > 1 and rng.random() < self.elsewhere:
+            chosen = rng.choice(range(len(same) - 1))  # of those without this one
+            index = int(same[chosen + (chosen >= np.searchsorted(same, index))])
             total = self.grid.frames(self.recordings.utterances[index])
             return index, rng.randint(0, max(total - wanted, 0)), min(wanted, total)
         total = self.grid.frames(self.recordings.utterances[index])

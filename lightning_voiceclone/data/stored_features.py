@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.data.manifest import Utterance
+from lightning_voiceclone.data.utterances import Utterance
 from lightning_voiceclone.errors import ConfigurationError, LVCError
 from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 

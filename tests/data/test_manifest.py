@@ -5,7 +5,9 @@ import pytest
 from pyarrow import parquet
 
 from lightning_voiceclone.core.interfaces import Recording
-from lightning_voiceclone.data.manifest import Manifest, Utterance, split_by_speaker, split_by_utterance
+from lightning_voiceclone.data.manifest import Manifest, split_by_speaker, split_by_utterance
+from lightning_voiceclone.data.manifest_file import BATCH
+from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import ConfigurationError
 
 
@@ -165,3 +167,41 @@ def test_a_manifest_without_parallel_recordings_is_read(tmp_path):
     Manifest(tmp_path, (utterance(1, split="train"),)).write(path)
     parquet.write_table(parquet.read_table(path).drop_columns(["parallel", "channel", "offset"]), path)
     assert Manifest.read(path).utterances == (utterance(1, split="train"),)
+
+
+def test_a_manifest_of_one_large_group_is_read_as_one_of_small_ones(tmp_path):
+    rows = [replace(utterance(n, f"s{n % 7}", ("train", "test")[n % 2]), text=f"words {n}", end=1.0 + n / 8)
+            for n in range(2 * BATCH + 5)]  # fmt: skip
+    path = tmp_path / "m.parquet"
+    Manifest(tmp_path, rows).write(path)
+    assert parquet.ParquetFile(path).metadata.num_row_groups == 3
+    small = Manifest.read(path).utterances
+    parquet.write_table(parquet.read_table(path), path)  # whose dictionary grows from batch to batch
+    assert parquet.ParquetFile(path).metadata.num_row_groups == 1
+    large = Manifest.read(path).utterances
+    for place in (0, 1, BATCH - 1, BATCH, 2 * BATCH, -1):
+        assert small[place] == large[place] == rows[place]
+    assert list(large.texts("text")) == list(small.texts("text")) == [row.text for row in rows]
+    table = parquet.read_table(path)
+    wrong = pa.array([*table["hash"].to_pylist()[:-3], "g" * 64, *table["hash"].to_pylist()[-2:]])
+    parquet.write_table(table.set_column(table.column_names.index("hash"), "hash", wrong), path)
+    with pytest.raises(ConfigurationError, match=rf"row {len(rows) - 2}: hash is 'ggg.*but must be 64 hexadecimal"):
+        Manifest.read(path)
+
+
+def test_rows_by_column_are_those_of_a_list():
+    rows = [replace(utterance(n, "ab"[n % 2], ("train", "test", "train")[n % 3]), text="x" * (n % 2), end=n + 2.0)
+            for n in range(6)]  # fmt: skip
+    found = Utterances.of(rows)
+    train = [row for row in rows if row.split == "train"]
+    assert (found == rows, found[1:3] == rows[1:3], found == rows[:-1]) == (True, True, False)
+    assert found.of_split("train") == train
+    assert found.of_split("train").of_speakers(["b"]) == [row for row in train if row.speaker == "b"]
+    assert found.transcribed.tolist() == [bool(row.text) for row in rows]
+    played = found.also_played([0.8, 1.0])
+    wanted = [*rows, *(row.played(speed) for speed in (0.8, 1.0) for row in rows)]
+    assert played == wanted
+    assert played.seconds.tolist() == [row.seconds for row in wanted]
+    voices = played.voices.tolist()
+    assert len({(voice, row.speaker) for voice, row in zip(voices, wanted, strict=True)}) == len(set(voices)) == 6
+    assert (len(Utterances.of([])), Utterances.of([]).of_split("train") == []) == (0, True)

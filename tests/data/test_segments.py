@@ -10,9 +10,9 @@ import soundfile
 import torch
 
 from lightning_voiceclone.data.audio_store import FileStore
-from lightning_voiceclone.data.manifest import Utterance
 from lightning_voiceclone.data.sampling import Draw, Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, _apart, collate
+from lightning_voiceclone.data.utterances import Utterance
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.testing.signals import speech_like

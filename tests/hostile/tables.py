@@ -19,10 +19,11 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from lightning_voiceclone.data.corpora import Table
-from lightning_voiceclone.data.manifest import Manifest, Utterance
+from lightning_voiceclone.data.manifest import Manifest
 from lightning_voiceclone.data.manifest_file import ADDED, COLUMNS, METADATA_KEY
 from lightning_voiceclone.data.prepare import JOURNAL_NAME, MANIFEST_NAME, prepare
 from lightning_voiceclone.data.stored_features import cached_features
+from lightning_voiceclone.data.utterances import Utterance
 from lightning_voiceclone.evaluation.compare import compare
 from lightning_voiceclone.evaluation.listening.material import Material
 from lightning_voiceclone.evaluation.listening.statistics import results
