@@ -3,7 +3,9 @@
 import io
 import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -90,14 +92,9 @@ def read_open(file: Decoder, sample_rate: int) -> tuple[np.ndarray, tuple[str, .
 def _read_open(
     file: Decoder, sample_rate: int | None, start: float, end: float | None, mixdown: Mixdown | None
 ) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    name, rate = file.name, file.rate
-    wanted = sample_rate or rate
-    end = None if end is None or end * rate >= file.frames else end
-    first, last = round(start * wanted), None if end is None else round(end * wanted)
-    if last is not None and last <= first:
-        raise RecordingError(f"{name}: the segment from {start} s to {end} s is empty; its end must come after")
-    span = math.floor(start * rate), None if end is None else math.ceil(end * rate)
-    audio, decoded = _segment(file, mixdown, wanted, span, (first, last))
+    name, wanted = file.name, sample_rate or file.rate
+    end = None if end is None or end * file.rate >= file.frames else end
+    audio, decoded = segment_of(file, mixdown, wanted, start, end)
     notes = _notes(file, decoded if end is None else None) + _mixdown_notes(name, mixdown)
     if not len(audio) and not start:
         raise RecordingError(f"{name}: empty: no sound in it can be decoded")
@@ -106,8 +103,43 @@ def _read_open(
     return np.ascontiguousarray(audio.T, dtype=np.float32), wanted, notes
 
 
+class Samples(Protocol):
+    """What a segment is read from: an open file, or a recording in a shard."""
+
+    name: str
+    rate: int
+    channels: int
+
+    def blocks(self, first: int, last: int | None = None) -> Iterator[np.ndarray]:
+        """As :meth:`~lightning_voiceclone.audio.opening.Decoder.blocks`."""
+        ...
+
+
+def segment_of(
+    file: Samples, mixdown: Mixdown | None, wanted: int, start: float, end: float | None
+) -> tuple[np.ndarray, int | None]:
+    """Samples (n,) or, without a mixdown, (n, channels) of a segment at the rate ``wanted``, and how many were decoded,
+    if that began at the file's beginning.
+
+    Args:
+        file: that is open.
+        mixdown: of all of it.
+        wanted: in Hz.
+        start: of the segment, in seconds.
+        end: of the segment, in seconds; None for the file's end.
+
+    Raises:
+        RecordingError: if the segment is empty, or cannot be decoded.
+    """
+    first, last = round(start * wanted), None if end is None else round(end * wanted)
+    if last is not None and last <= first:
+        raise RecordingError(f"{file.name}: the segment from {start} s to {end} s is empty; its end must come after")
+    span = math.floor(start * file.rate), None if end is None else math.ceil(end * file.rate)
+    return _segment(file, mixdown, wanted, span, (first, last))
+
+
 def _segment(
-    file: Decoder, mixdown: Mixdown | None, wanted: int, span: tuple[int, int | None], place: tuple[int, int | None]
+    file: Samples, mixdown: Mixdown | None, wanted: int, span: tuple[int, int | None], place: tuple[int, int | None]
 ) -> tuple[np.ndarray, int | None]:
     """Samples of a segment at the rate ``wanted``, and how many were decoded, if that began at the file's beginning.
 
@@ -166,7 +198,7 @@ def _mixdown_notes(name: str, mixdown: Mixdown | None) -> tuple[str, ...]:
     return () if mixdown is None else tuple(f"{name}: {note}" for note in mixdown.notes)
 
 
-def _decode(file: Decoder, first: int, last: int | None, mixdown: Mixdown | None) -> np.ndarray:
+def _decode(file: Samples, first: int, last: int | None, mixdown: Mixdown | None) -> np.ndarray:
     """(N,) or, without a mixdown, (N, channels) samples."""
     blocks = [block if mixdown is None else mixdown(block) for block in file.blocks(first, last)]
     if not blocks:

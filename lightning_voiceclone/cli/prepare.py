@@ -59,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
         default="float32",
         help="type of stored features (default: float32)",
     )
+    parser.add_argument("--shards", action="store_true",
+                        help="pack the samples into DIR/shards, which training reads without decoding; with --rate, at"
+                        " the model's rate")  # fmt: skip
     parser.add_argument("--rate", metavar="HZ", type=int, help="resample the recordings and write copies")
     parser.add_argument(
         "--min-seconds", metavar="S", type=float, default=0.3, help="reject shorter recordings (default: 0.3)"
@@ -101,6 +104,7 @@ def run(argv: Sequence[str]) -> int:
             sample_rate=options.rate,
             feature_type=options.feature_type,
             min_seconds=options.min_seconds,
+            shards=options.shards,
             split_by=options.split_by,
             validation=options.validation,
             test=options.test,

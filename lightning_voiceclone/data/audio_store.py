@@ -22,7 +22,13 @@ def quantize(audio: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 class AudioStore(Protocol):
-    """Recordings by name; the names are the paths of a manifest."""
+    """Recordings by name; the names are the paths of a manifest.
+
+    Where ``decoded`` is true, a segment at the recording's own rate is read without decoding, so that a cache of whole
+    recordings would only take memory.
+    """
+
+    decoded: bool
 
     def read(self, name: str, sample_rate: int, start: float, end: float) -> NDArray[np.float32]:
         """Mono samples (N,) in [-1, 1] of a segment.
@@ -50,6 +56,8 @@ class FileStore:
             decoded to determine theirs again.
     """
 
+    decoded = False
+
     def __init__(self, root: Path, mixdowns: Mapping[str, Mixdown] | None = None, written: float = math.inf) -> None:
         self.root = root
         self.mixdowns = mixdowns
@@ -76,6 +84,8 @@ class MemoryStore:
         recordings: mono samples (N,) in [-1, 1], by name.
         sample_rate: of all, in Hz.
     """
+
+    decoded = False  # a segment takes a copy of the whole
 
     def __init__(self, recordings: Mapping[str, NDArray[np.float32]], sample_rate: int) -> None:
         self.sample_rate = sample_rate

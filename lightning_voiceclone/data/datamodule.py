@@ -24,6 +24,7 @@ from lightning_voiceclone.data.manifest import SPLITS, Manifest, check_unchanged
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, prepare
 from lightning_voiceclone.data.sampling import Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
+from lightning_voiceclone.data.shards import INDEX_NAME, SHARDS_NAME, ShardStore
 from lightning_voiceclone.data.stored_features import cached_features
 from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import ConfigurationError, check_range
@@ -48,8 +49,9 @@ class VoiceDataModule(pl.LightningDataModule):
     Args:
         corpus: how the tree under ``root`` is laid out.
         root: of the corpus; by default ``$LVC_CORPORA/NAME`` or, where that is not set, ``~/corpora/NAME``, with the
-            corpus's class name.
-        manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are ignored then.
+            corpus's class name. A folder that ``lvc prepare --shards`` wrote is taken as ``manifest``.
+        manifest: folder that ``lvc prepare`` wrote; corpus, root and splits are ignored then. Samples are read from its
+            shards, where it has any.
         segment_seconds: length of a crop; at least one frame. A number, or values by the number of the training batch,
             such as ``{steps: {0: 0.64, 2000: 1.28}}``; validation takes the greatest.
         reference_seconds: length of the reference crop, which gives the speaker.
@@ -107,7 +109,8 @@ class VoiceDataModule(pl.LightningDataModule):
             check_range(f"data.{name}", value, *RANGES[name], unset=NULL.get(name, ""))
         self.corpus = corpus
         self.root = root
-        self.manifest_folder = manifest
+        packed = root is not None and (Path(root).expanduser() / SHARDS_NAME / INDEX_NAME).is_file()
+        self.manifest_folder = root if manifest is None and packed else manifest
         self.segments = Schedule.of("data.segment_seconds", segment_seconds, *RANGES["segment_seconds"])
         self.share = Schedule.of("data.share", share, 1e-6, 1)
         self.reference_seconds = reference_seconds
@@ -130,7 +133,7 @@ class VoiceDataModule(pl.LightningDataModule):
         self.workers = workers
         self.cache_megabytes = cache_megabytes
         self.cached_features = cached_features
-        if cached_features and manifest is None:
+        if cached_features and self.manifest_folder is None:
             raise ConfigurationError(
                 "data.cached_features needs data.manifest, the folder in which lvc prepare --features stored them"
             )
@@ -235,6 +238,8 @@ class VoiceDataModule(pl.LightningDataModule):
         """All utterances, and the store of their samples."""
         path = self._prepared / MANIFEST_NAME
         manifest = Manifest.read(path)
+        if (self._prepared / SHARDS_NAME / INDEX_NAME).is_file():
+            return _in_shards(Utterances.of(manifest.utterances), self._prepared / SHARDS_NAME)
         check_unchanged(manifest, written := path.stat().st_mtime)
         return manifest.utterances, FileStore(manifest.root, manifest.mixdowns, written)
 
@@ -355,6 +360,23 @@ class VoiceDataModule(pl.LightningDataModule):
             audio = torch.from_numpy(recordings.read(int(index)))
             left -= len(audio)
             yield audio
+
+
+def _in_shards(utterances: Utterances, folder: Path) -> tuple[Utterances, ShardStore]:
+    """Utterances whose samples are there, with a warning of each shard that is missing or truncated, and the store.
+
+    Raises:
+        ConfigurationError: if none is left.
+    """
+    store = ShardStore(folder)
+    if not store.faults:
+        return utterances, store
+    for fault in store.faults:
+        logger.warning("%s", fault)
+    there = utterances.where(np.array([store.has(path) for path in utterances.texts("path")], bool))
+    if not len(there):
+        raise ConfigurationError(f"no shard of {folder} is whole; run the same lvc prepare again")
+    return there, store
 
 
 def cache_folder() -> Path:

@@ -15,6 +15,7 @@ from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.data.jobs import PrepareJob, Settings, run_jobs
 from lightning_voiceclone.data.manifest import Manifest, check_count, split_by_speaker, split_by_utterance
 from lightning_voiceclone.data.manifest_file import row_fault
+from lightning_voiceclone.data.packing import pack
 from lightning_voiceclone.data.prepare_summary import (
     PrepareSummary,
     counted,
@@ -23,6 +24,7 @@ from lightning_voiceclone.data.prepare_summary import (
     summary_of,
     write_rejected,
 )
+from lightning_voiceclone.data.shards import INDEX_NAME, SHARDS_NAME
 from lightning_voiceclone.data.stored_features import SPEC_NAME
 from lightning_voiceclone.data.utterances import Utterance, file_name
 from lightning_voiceclone.errors import ConfigurationError, LVCError, check_range, nearest
@@ -55,6 +57,7 @@ def prepare(
     sample_rate: int | None = None,
     feature_type: str = "float32",
     min_seconds: float = 0.3,
+    shards: bool = False,
     split_by: str | None = None,
     validation: float | None = None,
     test: float | None = None,
@@ -75,6 +78,8 @@ def prepare(
         sample_rate: in Hz, to which recordings are resampled and written to audio/; None leaves them as they are.
         feature_type: float32, or float16 for half the space.
         min_seconds: shorter recordings are rejected.
+        shards: whether to pack the samples into shards/, from which training reads them without decoding; what is there
+            is kept up to date later, too.
         split_by: speaker or utterance; None for speaker where there are two or more.
         validation: see :func:`split_by_speaker`.
         test: see :func:`split_by_speaker`.
@@ -120,6 +125,8 @@ def prepare(
             for r, (_, row), parallel in zip(splits, accepted, parallels, strict=True)
         )
         manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)
+        if shards or (settings.output / SHARDS_NAME / INDEX_NAME).is_file():
+            pack(manifest.root, utterances, settings.output, workers=workers, progress=progress)
         manifest.write(output / MANIFEST_NAME)
         if settings.writes_audio:
             _remove_outdated(settings.output, kept)

@@ -114,7 +114,7 @@ class SegmentSampler(Sampler[list[Draw]]):
             frames = None if self.growth.frames is None else self.growth.frames(number)
             yield [self._draw(int(one), int(seeds[place]), frames) for one, place in zip(numbers, chosen, strict=True)]
 
-    def _order(self, speakers: Sequence[str], counts: Sequence[int]) -> None:
+    def _order(self, speakers: Sequence[str] | NDArray[np.int64], counts: Sequence[int] | NDArray[np.int64]) -> None:
         """Order segments by a random order of speakers, and of the utterances of each."""
         rng = np.random.default_rng([self.seed, len(speakers)])
         drawn = {name: rng.random() for name in dict.fromkeys(speakers)}

@@ -1,5 +1,6 @@
 """Crops of recordings, each with a reference of the same speaker."""
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,10 @@ from lightning_voiceclone.data.manifest import MOST_MISSING_SECONDS
 from lightning_voiceclone.data.sampling import Draw
 from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import RecordingError
+
+logger = logging.getLogger(__name__)
+TRIES = 20  # draws in place of one whose recording cannot be read
+MOST_UNREADABLE, SHARE_UNREADABLE = 10, 0.01  # recordings; with more of them, and of all, a training ends
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class Recordings:
         """Samples from ``start`` to ``stop`` (the utterance's end if None) in [-1, 1]; fewer where it ends before."""
         kept = self._kept.get(index)
         utterance = self.utterances[index]
-        if kept is None and 2 * utterance.seconds * self.sample_rate <= self._free:
+        size = 2 * utterance.seconds * self.sample_rate
+        if kept is None and size <= self._free and not self._is_decoded(utterance):
             kept = self._decode(utterance, utterance.start, utterance.end)
             self._free -= kept.nbytes
             self._kept[index] = kept
@@ -75,6 +81,9 @@ class Recordings:
         end = utterance.end if stop is None else min(utterance.start + stop / self.sample_rate, utterance.end)
         piece = self._decode(utterance, utterance.start + start / self.sample_rate, end)
         return piece.astype(np.float32) / FULL_SCALE
+
+    def _is_decoded(self, utterance: Utterance) -> bool:
+        return self.store.decoded and utterance.rate == round(self.sample_rate / utterance.speed)
 
     def _decode(self, utterance: Utterance, start: float, end: float) -> NDArray[np.int16]:
         """16-bit samples, cached or not, so that the result does not depend on what was read before."""
@@ -91,6 +100,9 @@ class Recordings:
 
 class SegmentDataset(Dataset[Any]):
     """Crops by :class:`Draw`, each with a reference crop of the same speaker.
+
+    In place of a recording that cannot be read another one is drawn, which follows from the draw's seed alone, and a
+    warning names the one that could not. Where many cannot be read, the error is raised.
 
     Args:
         recordings: source of the samples.
@@ -115,12 +127,42 @@ class SegmentDataset(Dataset[Any]):
         self._voice = utterances.voices
         self._by_voice = np.argsort(self._voice, kind="stable")
         self._first = np.searchsorted(self._voice[self._by_voice], np.arange(self._voice.max(initial=-1) + 2))
+        self._unreadable: set[int] = set()
         self._parallels = _parallels(utterances) if utterances.has_parallels else {}
 
     def __len__(self) -> int:
         return len(self.recordings.utterances)
 
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        """The item of a draw.
+
+        Raises:
+            RecordingError: if 20 draws cannot be read one after the other, or more than 10 recordings and 1% of all.
+        """
+        other = random.Random(f"instead of {draw.seed}")
+        for _ in range(TRIES):
+            try:
+                return self._item(draw)
+            except RecordingError as error:
+                self._pass_over(draw.index, error)
+                failed, frames = error, draw.frames
+                draw = Draw(other.randrange(len(self)), other.randrange(2**48), frames=frames)
+        raise failed
+
+    def _pass_over(self, index: int, error: RecordingError) -> None:
+        """Warn of a recording that cannot be read, once in each process.
+
+        Raises:
+            RecordingError: if there are too many.
+        """
+        if index in self._unreadable:
+            return
+        self._unreadable.add(index)
+        if len(self._unreadable) > max(MOST_UNREADABLE, SHARE_UNREADABLE * len(self)):
+            raise RecordingError(f"{len(self._unreadable)} of {len(self)} recordings cannot be read; the last: {error}")
+        logger.warning("passed over, and another recording used in its place: %s", error)
+
+    def _item(self, draw: Draw) -> dict[str, Any]:
         rng = random.Random(draw.seed)
         utterance = self.recordings.utterances[draw.index]
         grid = self.grid if draw.frames is None else replace(self.grid, segment=draw.frames)
