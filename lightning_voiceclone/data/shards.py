@@ -20,7 +20,7 @@ from lightning_voiceclone.audio.io import segment_of
 from lightning_voiceclone.audio.mixdown import Mixdown
 from lightning_voiceclone.data.audio_store import FULL_SCALE
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.utils.files import atomic_file
+from lightning_voiceclone.utils.files import atomic_file, reason_of
 
 SHARDS_NAME, INDEX_NAME = "shards", "index.bin"
 AGAIN = "run the same lvc prepare again, which packs them anew"
@@ -34,6 +34,7 @@ WORD = 4  # samples in eight bytes
 # A checksum is the sum of the eight-byte words, each times a number of its own, modulo 2**64: several times as fast as
 # a CRC. The numbers are odd, so that no change of a single word goes unnoticed.
 FACTORS = np.random.default_rng(1).integers(2**63, size=BLOCK // WORD, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+SCALE, MONO = np.float32(1 / FULL_SCALE), Mixdown()
 
 
 def key_of(path: str) -> int:
@@ -108,9 +109,10 @@ class Recording:
     Args:
         name: of it, for errors.
         shard: path of the shard, for errors.
-        samples: (n,) of it.
+        samples: (n,) of it, with its padding.
         sums: of its blocks.
         rate: in Hz.
+        frames: its length in samples, without the padding.
     """
 
     channels = 1
@@ -125,18 +127,25 @@ class Recording:
         """Samples (n, 1) from ``first`` to ``last`` or the end, in one block.
 
         Raises:
-            RecordingError: if a block of them is not what was written; names the shard.
+            RecordingError: as of :meth:`samples`.
         """
         last = self.frames if last is None else min(last, self.frames)
-        if last <= first:
-            return
+        if last > first:
+            yield self.samples(first, last)[:, None]
+
+    def samples(self, first: int, last: int) -> NDArray[np.float32]:
+        """Samples (n,) from ``first`` to ``last``, which is after it and not after the end.
+
+        Raises:
+            RecordingError: if a block of them is not what was written; names the shard.
+        """
         begin, end = first // BLOCK, -(-last // BLOCK)
-        if not np.array_equal(checksums(self._samples[begin * BLOCK : end * BLOCK]), self._sums[begin:end]):
+        if (checksums(self._samples[begin * BLOCK : end * BLOCK]) != self._sums[begin:end]).any():
             raise RecordingError(
                 f"{self.name}: {self.shard} is damaged: a checksum of this recording is wrong; remove that file and"
                 f" {AGAIN}"
             )
-        yield self._samples[first:last, None] * np.float32(1 / FULL_SCALE)
+        return self._samples[first:last] * SCALE
 
 
 class ShardStore:
@@ -156,6 +165,7 @@ class ShardStore:
         self._index = _read_index(folder / INDEX_NAME)
         self._keys = np.ascontiguousarray(self._index["key"])
         self._maps: dict[int, mmap.mmap] = {}
+        self._paths: dict[int, Path] = {}
         numbers, places = np.unique(self._index["shard"], return_inverse=True)
         sizes = np.array([_size(folder / shard_name(number)) for number in numbers])
         ends = self._index["begin"] + taken(self._index["samples"])
@@ -188,7 +198,10 @@ class ShardStore:
         if (place := self._place(name)) is None:
             raise RecordingError(f"{name} is in no shard of {self.folder}; {AGAIN}")
         file = self._recording(name, place)
-        audio, _ = segment_of(file, Mixdown(), sample_rate, start, None if end * file.rate >= file.frames else end)
+        first, last = round(start * sample_rate), min(round(end * sample_rate), file.frames)
+        if sample_rate == file.rate and 0 <= first < last:
+            return file.samples(first, last)
+        audio, _ = segment_of(file, MONO, sample_rate, start, None if end * file.rate >= file.frames else end)
         if not len(audio):
             raise RecordingError(f"{name}: the segment begins at {start} s, where the recording has ended")
         return np.ascontiguousarray(audio, dtype=np.float32)
@@ -196,12 +209,16 @@ class ShardStore:
     def _recording(self, name: str, place: int) -> Recording:
         _, _, shard, rate, begin, count = self._index[place].item()
         if shard not in self._maps:
-            with (self.folder / shard_name(shard)).open("rb") as file:
-                self._maps[shard] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._paths[shard] = self.folder / shard_name(shard)
+            try:
+                with self._paths[shard].open("rb") as file:
+                    self._maps[shard] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except OSError as error:
+                raise RecordingError(f"{name}: {self._paths[shard]} cannot be read: {reason_of(error)}") from error
         mapped = self._maps[shard]
         samples = np.frombuffer(mapped, "<i2", padded(count), 2 * begin)
         sums = np.frombuffer(mapped, "<u8", -(-count // BLOCK), 2 * (begin + padded(count)))
-        return Recording(name, self.folder / shard_name(shard), samples, sums, rate, count)
+        return Recording(name, self._paths[shard], samples, sums, rate, count)
 
 
 def _read_index(path: Path) -> NDArray[Any]:
@@ -210,10 +227,10 @@ def _read_index(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             right = file.read(len(MAGIC)) == MAGIC
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; {AGAIN}") from error
+        raise ConfigurationError(f"{path} cannot be read: {reason_of(error)}; {AGAIN}") from error
     if not right or size == len(MAGIC) or (size - len(MAGIC)) % ROW.itemsize:
         raise ConfigurationError(f"{path} is no index of shards, or one of another version; {AGAIN}")
-    index = np.memmap(path, ROW, "r", len(MAGIC))
+    index = np.memmap(path, ROW, "r", len(MAGIC)).view(np.ndarray)  # whose elements are read in less time
     if not _is_sound(index):
         raise ConfigurationError(f"{path} is damaged; {AGAIN}")
     return index

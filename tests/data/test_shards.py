@@ -262,7 +262,7 @@ def test_a_full_disk_is_one_line_and_what_is_packed_stays(corpus, tmp_path, monk
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (None, "cannot be read: No such file"),
+        (None, "cannot be read: there is no such file"),
         (b"", "is no index of shards, or one of another version"),
         (b"LVCSHRD9" + bytes(40), "is no index of shards, or one of another version"),
         (b"LVCSHRD1" + bytes(39), "is no index of shards"),
