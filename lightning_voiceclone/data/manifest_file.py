@@ -72,10 +72,10 @@ class Text:
         import pyarrow.compute as pc
 
         words = column.dictionary.fill_null("") if column.dictionary.null_count else column.dictionary
-        length = np.asarray(pc.utf8_length(words))
+        length = np.asarray(pc.utf8_length(words))  # type: ignore[attr-defined]
         bad = (length < self.least) | (length > self.most)
         if len(self.plain) < 256 and not _within(self.plain, words):
-            bad |= ~np.asarray(pc.match_substring_regex(words, rf"\A(?:{self.pattern})\z"))
+            bad |= ~np.asarray(pc.match_substring_regex(words, rf"\A(?:{self.pattern})\z"))  # type: ignore[attr-defined]
         found = bad[_filled(column.indices)] if bad.any() else np.zeros(len(column), bool)
         return found | np.asarray(column.is_null()) if column.null_count else found
 
@@ -228,7 +228,8 @@ def _compact(name: str, batch: Any) -> Any:
         return cells.to_numpy(zero_copy_only=False).astype(np.float64 if column.kind is float else np.int32)
     if len(cells.dictionary) <= len(cells):
         return cells
-    lengths = np.asarray(pc.binary_length(cells.dictionary))  # of this and all earlier batches of the group
+    # In a file of large groups, a dictionary has the words of all earlier batches of its group too.
+    lengths = np.asarray(pc.binary_length(cells.dictionary))  # type: ignore[attr-defined]
     expanded = int(lengths[cells.indices.to_numpy()].sum()) + 4 * len(cells)
     return cells.dictionary.take(cells.indices) if expanded < cells.nbytes else cells
 

@@ -119,7 +119,7 @@ class Texts:
         """Whether each row (N,) has a text that is not empty."""
         import pyarrow.compute as pc
 
-        return np.concatenate([np.asarray(pc.not_equal(chunk, "")) for chunk in self.chunks])
+        return np.concatenate([np.asarray(pc.not_equal(chunk, "")) for chunk in self.chunks])  # type: ignore[attr-defined]
 
 
 Column = NDArray[Any] | Names | Texts
@@ -176,7 +176,7 @@ class Utterances(Sequence[Utterance]):
         if isinstance(index, slice):
             return self._chosen(np.arange(len(self))[index])
         row, speed = int(self._rows[index]), float(self._speeds[index])
-        values = {name: column[row] for name, column in self._columns.items()}
+        values: dict[str, Any] = {name: column[row] for name, column in self._columns.items()}
         made = Utterance(**{name: value.item() if isinstance(value, np.generic) else value
                             for name, value in values.items()})  # fmt: skip
         return made.played(speed) if speed else made
