@@ -166,4 +166,4 @@ def _print_to(out: int, err: int) -> None:
     for logger in logging.root.manager.loggerDict.values():
         for handler in getattr(logger, "handlers", []):
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-                handler.setStream(sys.stderr)
+                handler.stream = sys.stderr  # setStream flushes the one before, which may be closed
