@@ -35,6 +35,7 @@ COMMANDS = {
         "show what a checkpoint holds, or where two of them differ",
     ),
     "export": ("lightning_voiceclone.cli.export", "turn a model into ONNX graphs, which need no torch"),
+    "compress": ("lightning_voiceclone.cli.compress", "make a model smaller and faster, and measure what that costs"),
     "prepare": ("lightning_voiceclone.cli.prepare", "check recordings and write a manifest, with optional caching"),
     "evaluate": (
         "lightning_voiceclone.cli.evaluate",

@@ -102,6 +102,14 @@ COMMANDS = {
         output=("--output", "e"),
         choices={"--vocoder": "GriffinLim"},
     ),
+    "compress": Command(
+        ["compress", "{voice}", "--pairs", "{pairs}", "--limit", "1", "--output", "{out}/m"],
+        files=["1", "--pairs"],
+        folders=["1"],
+        output=("--output", "m"),
+        numbers=["--prune", "--steps", "--seed", "--limit"],
+        choices={"--structure": "units"},
+    ),
     "phonemes": Command(
         ["phonemes", "Two words."],
         files=["--lexicon"],

@@ -1,0 +1,54 @@
+"""Exported graphs with 8-bit weights, which ONNX Runtime multiplies in 8 bits."""
+
+import json
+import logging
+from pathlib import Path
+
+from lightning_voiceclone.errors import PluginError
+from lightning_voiceclone.utils.files import atomic_folder
+from lightning_voiceclone.utils.optional import file_sha256, need
+
+DESCRIPTION = "export.json"
+OPERATORS = ["MatMul", "Gemm"]
+# In 8 bits the vocoder's phase is noise (similarity 0.83 to 0.80, DNSMOS 2.88 to 2.64); content and generator lose
+# nothing that two pairs show. The speaker encoder is run once a speaker.
+GRAPHS = ("content_encoder.onnx", "generator.onnx")
+
+
+def quantize_export(folder: Path, output: Path) -> None:
+    """Write an export whose content encoder and generator compute matrix products in 8 bits (dynamic quantisation).
+
+    Each column of a weight has a scale of its own, and so has each input as it comes; everything else stays in single
+    precision.
+
+    Args:
+        folder: of ``lvc export``.
+        output: folder to write; one that is there is replaced.
+
+    Raises:
+        OSError: if it cannot be written.
+        PluginError: if onnx is not installed.
+    """
+    need("lvc_runtime", "onnx")
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise PluginError(f"--bits 8 needs the package onnx ({error}); pip install onnx") from error
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    logging.getLogger().addFilter(_no_advice)
+    try:
+        with atomic_folder(output) as temporary:
+            for name in described["files"]:
+                if name in GRAPHS:
+                    quantize_dynamic(folder / name, temporary / name, weight_type=QuantType.QInt8, per_channel=True,
+                                     op_types_to_quantize=OPERATORS)  # fmt: skip
+                else:
+                    (temporary / name).write_bytes((folder / name).read_bytes())
+            described["files"] = {name: file_sha256(temporary / name) for name in described["files"]}
+            (temporary / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    finally:
+        logging.getLogger().removeFilter(_no_advice)
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    return "pre-processing before quantization" not in record.getMessage()

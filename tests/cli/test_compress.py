@@ -1,0 +1,124 @@
+"""``lvc compress``: what it writes, what it refuses, and graphs in 8 bits."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+from forks import completed
+
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+from lightning_voiceclone.cli.compress import run
+from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.errors import ConfigurationError, LVCError
+from lightning_voiceclone.evaluation import cost
+from lightning_voiceclone.inference.export.quantization import quantize_export
+from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
+from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.utils.optional import file_sha256
+from lightning_voiceclone.vocoders.vocos import Vocos
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    """Of a model whose hidden units are most of it, without the judges' models and without further processes."""
+    monkeypatch.setattr(cost, "JUDGES", ())
+    monkeypatch.setattr(cost, "_judge", lambda *_: None)
+    monkeypatch.setattr(cost, "_peak_of", lambda *_: 100.0)
+    monkeypatch.setattr(cost, "COLUMNS", {name: cost.COLUMNS[name] for name in ("size", "memory", "rtf")})
+    monkeypatch.setattr(cost, "_times", lambda calls: [1.0] * len(calls))  # no faster: it is the size that counts
+    encoder = TransformerContentEncoder(Dims(20), channels=4, width=64, hidden=512, layers=1, core=16, edge=4)
+    save_voice(small_voice(content_encoder=encoder, vocoder=lambda spec: Vocos(spec, width=8, hidden=64, layers=1,
+               pretrained="none")), tmp_path / "model", bits=16)  # fmt: skip
+    (tmp_path / "speech").mkdir()
+    for speaker in range(2):
+        soundfile.write(tmp_path / "speech" / f"{speaker}.wav", speech_like(1.5, speaker=speaker).audio, 16000)
+    (tmp_path / "pairs.tsv").write_text("case\tsource\treference\nx\tspeech/0.wav\tspeech/1.wav\n")
+    return [str(tmp_path / "model"), "--pairs", str(tmp_path / "pairs.tsv"), "--output", str(tmp_path / "small")]
+
+
+@pytest.mark.slow
+def test_a_pruned_model_is_measured_and_written(arguments, tmp_path, capsys):
+    data = ["--data", str(tmp_path / "speech"), "--steps", "2"]
+    assert run([*arguments, "--prune", "0.5", *data]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["content_encoder: 256 of 512 hidden units removed", "vocoder: 32 of 64 hidden units removed"]
+    before, after = (line.split() for line in printed[3:5])
+    assert (before[0], after[0], float(before[1]) > 1.2 * float(after[1])) == ("before", "after", True)
+    assert load_voice(tmp_path / "small").content_encoder.blocks[0].expand.out_features == 256
+    small, large = (sum(path.stat().st_size for path in (tmp_path / name).iterdir()) for name in ("small", "model"))
+    assert small < large / 1.2
+
+
+@pytest.mark.slow
+def test_what_is_neither_smaller_nor_faster_is_refused_with_the_figures(arguments, tmp_path):
+    words = r"^not written: .* neither smaller \(0\.\d+ MB, before 0\.\d+ MB\) nor faster \(\d\.\d+ s of CPU"
+    with pytest.raises(LVCError, match=words):
+        run([*arguments, "--prune", "0.5", "--structure", "weights"])
+    assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.slow
+def test_mistakes_are_found_before_a_model_is_loaded(arguments, tmp_path):
+    for more, words in (
+        (["--data", str(tmp_path)], "--data is to fine-tune what --prune left"),
+        (["--prune", "1.5"], r"the share that is pruned is 1\.5; it must be from 0\.01 to 0\.95"),
+        (["--prune", "0.3", "--steps", "0"], "steps is 0"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            run(["none", *arguments[1:], *more])
+
+
+def test_worth_it_by_hand():
+    before = {"size": 10.0, "rtf": 0.1}
+    for size, rtf, worth in ((10.0, 0.1, False), (9.9, 0.099, False), (9.0, 0.2, True), (20.0, 0.09, True)):
+        assert cost.worth_it(before, {"size": size, "rtf": rtf}) is worth
+    lines = cost.table({"a": {**dict.fromkeys(cost.COLUMNS), "rtf": 0.1234}}).splitlines()
+    assert lines[1].split() == ["a", "-", "-", "0.123", "-", "-", "-"]
+
+
+def in_8_bits():
+    """Print how far a matrix product in 8 bits is from the exact one, and what the folder holds."""
+    from pathlib import Path
+
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder, rng = Path("export"), np.random.default_rng(0)
+    folder.mkdir()
+    weight = rng.standard_normal((256, 128)).astype(np.float32)
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [9, size]) for name, size in (("x", 256), ("y", 128))
+    ]
+    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([product], "g", ends[:1], ends[1:], [numpy_helper.from_array(weight, "w")])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        folder / "content_encoder.onnx",
+    )
+    (folder / "vocoder.onnx").write_bytes(b"as it was")
+    files = {path.name: file_sha256(path) for path in folder.iterdir()}
+    (folder / "export.json").write_text(json.dumps({"format": 1, "files": files}))
+    quantize_export(folder, Path("fast"))
+    x = rng.standard_normal((9, 256)).astype(np.float32)
+    (y,) = onnxruntime.InferenceSession("fast/content_encoder.onnx").run(None, {"x": x})
+    error = float(np.square(y - x @ weight).mean() / np.square(x @ weight).mean())
+    nodes = {node.op_type for node in onnx.load("fast/content_encoder.onnx").graph.node}
+    kept = json.loads(Path("fast/export.json").read_text())["files"]
+    hashes = kept == {name: file_sha256(Path("fast") / name) for name in files}
+    sizes = [(Path(name) / "content_encoder.onnx").stat().st_size for name in ("export", "fast")]
+    print(json.dumps([error, "MatMulInteger" in nodes, hashes, sizes, Path("fast/vocoder.onnx").read_text()]))
+
+
+@pytest.mark.slow
+def test_matrix_products_are_computed_in_8_bits(tmp_path):
+    pytest.importorskip("onnxruntime")
+    done = completed(in_8_bits, tmp_path)
+    assert done.returncode == 0, done.stderr
+    error, integers, hashes, sizes, vocoder = json.loads(done.stdout.splitlines()[-1])
+    assert 0 < math.sqrt(error) < 0.04
+    assert (integers, hashes, vocoder) == (True, True, "as it was")
+    assert sizes[1] < 0.3 * sizes[0]
