@@ -190,7 +190,11 @@ def _distil(
         with torch.no_grad():
             wanted = original(features)
         made = part(features)
-        loss = (made - wanted).square().mean() if mel is None else mel(made, wanted) + 10 * (made - wanted).abs().mean()
+        loss = (
+            (made - wanted).square().mean()
+            if mel is None
+            else mel(made, wanted).mean() + 10 * (made - wanted).abs().mean()
+        )
         if not bool(loss.isfinite()):
             raise NotFiniteError(f"the fine-tuning of the {role} diverged; prune less")
         optimizer.zero_grad()
