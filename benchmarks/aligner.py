@@ -2,6 +2,7 @@
 
     python benchmarks/aligner.py TABLE --output aligner.safetensors [--recordings 160] [--iterations 10]
     python benchmarks/aligner.py --aligner aligner.safetensors
+    python benchmarks/aligner.py --phones      # the classifier of lvc coach, which ships
 
 TABLE is tab-separated, with the columns path, text and split; rows with the split "train" are used.
 """
@@ -22,8 +23,10 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.demo.sentences import compose
 from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.aligner import aligner_frames, load_aligner, new_aligner
+from lightning_voiceclone.networks.aligner import aligner_frames, best_path, load_aligner, new_aligner
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
+from lightning_voiceclone.networks.goodness import SHORTEST
+from lightning_voiceclone.networks.phone_classifier import PhoneScores
 from lightning_voiceclone.text.espeak import Espeak
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import parse_ipa
@@ -72,8 +75,8 @@ def train(options, frames_of):
     return aligner
 
 
-def errors(aligner, frames_of):
-    """Signed errors in seconds of each phoneme's beginning, by voice."""
+def errors(starts_of):
+    """Signed errors in seconds of each phoneme's beginning, by voice; ``starts_of(audio, words)`` finds the starts."""
     found, texts = {}, compose(36, 20)
     for number, (voice, variant) in enumerate(VOICES):
         espeak, some = Espeak(), []
@@ -88,25 +91,38 @@ def errors(aligner, frames_of):
                 times += [second, *[None] * (len(phonemes) - 1)]
                 words[-1] += phonemes
             words = [word for word in words if word]
-            frames = frames_of(soxr.resample(audio, rate, RATE).astype(np.float32))
-            starts = [one.start for word in aligner.align(frames, words) for one in word]
+            starts = starts_of(soxr.resample(audio, rate, RATE).astype(np.float32), words)
             some += [at - true for at, true in zip(starts, times, strict=True) if true is not None]
         found[voice, variant] = np.array(some)
     return found
+
+
+def by_aligner(options):
+    """Starts of phonemes by an aligner, perhaps trained first."""
+    frames_of = Frames()
+    aligner = train(options, frames_of) if options.table else load_aligner(options.aligner)
+    return lambda audio, words: [one.start for word in aligner.align(frames_of(audio), words) for one in word]
+
+
+def by_classifier():
+    """Starts of phonemes by the classifier that ships."""
+    scores = PhoneScores()
+    return lambda audio, words: [
+        first / FRAME_RATE for _, first, _ in best_path(scores(torch.from_numpy(audio)), words, SHORTEST)
+    ]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", nargs="?")
     parser.add_argument("--aligner")
+    parser.add_argument("--phones", action="store_true")
     parser.add_argument("--output", default="aligner.safetensors")
     parser.add_argument("--recordings", type=int, default=160)
     parser.add_argument("--iterations", type=int, default=10)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    frames_of = Frames()
-    aligner = train(options, frames_of) if options.table else load_aligner(options.aligner)
-    by_voice = errors(aligner, frames_of)
+    by_voice = errors(by_classifier() if options.phones else by_aligner(options))
     for name, some in [*by_voice.items(), (("all", ""), np.concatenate(list(by_voice.values())))]:
         off, middle = np.abs(some) * 1000, np.median(some) * 1000
         print(

@@ -40,7 +40,8 @@ def test_all_that_cloning_loads_is_at_most_20_megabytes():
     loaded = [WEIGHTS / name / "weights.safetensors" for name in ("voice", "content", "speaker")]
     assert sum(path.stat().st_size for path in loaded) <= 20e6
     others = {path.parent.name for path in WEIGHTS.rglob("*.safetensors")} - {"voice", "content", "speaker"}
-    assert others == {"vocos", "content_wide", "text", "voice_text", "voice_mel"}  # of which cloning needs nothing
+    # Of the others cloning needs nothing.
+    assert others == {"vocos", "content_wide", "text", "voice_text", "voice_mel", "phones"}
 
 
 @pytest.mark.slow
