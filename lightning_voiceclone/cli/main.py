@@ -27,6 +27,7 @@ COMMANDS = {
     "clone": ("lightning_voiceclone.cli.clone", "convert a recording to the voice of a reference"),
     "live": ("lightning_voiceclone.cli.live", "convert a microphone, or a file in its place, as it comes in"),
     "say": ("lightning_voiceclone.cli.say", "speak a text, or subtitles, in the voice of a reference"),
+    "coach": ("lightning_voiceclone.cli.coach", "compare an attempt at a sentence with how it should be said"),
     "phonemes": ("lightning_voiceclone.cli.phonemes", "print how a text is to be spoken: words and phonemes"),
     "adapt": ("lightning_voiceclone.cli.adapt", "fine-tune a model on half a minute of one speaker"),
     "save": ("lightning_voiceclone.cli.save", "turn a checkpoint into a model folder, which loads without Lightning"),

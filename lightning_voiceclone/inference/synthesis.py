@@ -116,7 +116,7 @@ class Synthesizer:
         """Find the factor of f0 that gives the pitch of the options, and then the gain."""
         planned = self.plan(LEVELLED)
         if self.options.pitch:
-            script = self._script(planned)
+            script = self.script(planned)
             wanted = torch.full((planned.frames,), float(self.options.pitch))
             moved = self._shifted(script, wanted, "--pitch")
             assert moved.f0 is not None
@@ -157,6 +157,21 @@ class Synthesizer:
         least = (tokens[0].cpu() >= FIRST_PHONEME).long()
         return Planned(spoken, tuple(whole_frames(durations[None], least[None])[0].tolist()))
 
+    @torch.inference_mode()
+    def script(self, planned: Planned) -> Script:
+        """A sentence's script by the text encoder, its f0 moved as the options and the markup state."""
+        durations = torch.tensor([planned.durations], device=self.converter.device)
+        script = self.encoder(*self._tokens(planned.spoken), self._prompt, durations=durations)
+        if script.f0 is not None:
+            script = replace(script, f0=script.f0 * self._shift)
+        items = [planned.spoken.items[owner] for owner in planned.spoken.owners]
+        factors = torch.tensor([[item.pitch if isinstance(item, Word) else 1.0 for item in items]])
+        if (factors == 1).all():
+            return script
+        check_can_speak(self._voice, RenderOptions(pitch_shift=1.0))  # that it takes f0 at all
+        wanted = 12 * by_frame(factors, durations.cpu())[0].log2()
+        return self._shifted(script, wanted, "the pitch of the markup")
+
     def timeline(self, pieces: Iterable[Piece]) -> tuple[list[tuple[float, Planned]], float]:
         """Sentences with the second at which each begins, and the seconds of all; nothing is rendered for it."""
         made, place = [], 0
@@ -174,13 +189,13 @@ class Synthesizer:
 
     def render(self, planned: Planned) -> Tensor:
         """Samples (N,) of a sentence."""
-        samples = self._voice.render(self._script(planned), self._prompt, self._options).cpu()
+        samples = self._voice.render(self.script(planned), self._prompt, self._options).cpu()
         return bent(samples * self._gain) * self._envelope(planned)
 
     def chunks(self, planned: Planned) -> Iterator[Tensor]:
         """As :meth:`render`, chunk by chunk."""
         conversion, envelope, done = ChunkedConversion(self._voice), self._envelope(planned), 0
-        state, frames = conversion.init_state(), frames_of(self._script(planned), self._voice.noise, self.options.seed)
+        state, frames = conversion.init_state(), frames_of(self.script(planned), self._voice.noise, self.options.seed)
         ends = self._chunk_ends(planned.frames)
         for begin, end in zip([0, *ends], ends, strict=False):
             given = {name: value[..., begin:end] for name, value in frames.items()}
@@ -212,21 +227,6 @@ class Synthesizer:
     def _tokens(self, spoken: Pronounced) -> tuple[Tensor, Tensor]:
         tokens = torch.tensor([spoken.tokens], device=self.converter.device)
         return tokens, torch.tensor([tokens.shape[1]], device=self.converter.device)
-
-    @torch.inference_mode()
-    def _script(self, planned: Planned) -> Script:
-        """The text encoder's script, its f0 moved as the options and the markup state."""
-        durations = torch.tensor([planned.durations], device=self.converter.device)
-        script = self.encoder(*self._tokens(planned.spoken), self._prompt, durations=durations)
-        if script.f0 is not None:
-            script = replace(script, f0=script.f0 * self._shift)
-        items = [planned.spoken.items[owner] for owner in planned.spoken.owners]
-        factors = torch.tensor([[item.pitch if isinstance(item, Word) else 1.0 for item in items]])
-        if (factors == 1).all():
-            return script
-        check_can_speak(self._voice, RenderOptions(pitch_shift=1.0))  # that it takes f0 at all
-        wanted = 12 * by_frame(factors, durations.cpu())[0].log2()
-        return self._shifted(script, wanted, "the pitch of the markup")
 
     def _shifted(self, script: Script, wanted: Tensor, name: str) -> Script:
         moved, missing = shifted(script, wanted.to(script.content.device), self._f0)

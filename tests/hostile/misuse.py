@@ -120,6 +120,11 @@ COMMANDS = {
         files=["--lexicon"],
         choices={"--language": "en-us"},
     ),
+    "coach": Command(
+        ["coach", "--text", "Two words.", "--attempt", "{a}", "--output", "{out}/c"],
+        files=["--lexicon"],
+        choices={"--language": "en-us"},
+    ),
     "checkpoint": Command(["checkpoint", "{checkpoint}"], files=["1"], folders=["1"]),
     "tune": Command(
         ["tune", "--config", "{recipe}", "--space", "{space}", "--study", "sqlite:///{out}/t.db", "--output",

@@ -108,7 +108,7 @@ def test_pitch_of_the_markup_is_that_of_its_words_alone(synthesizer, front, monk
     plain, marked = (synthesizer.plan(front.pronounce(" ".join(texts)))
                      for texts in (("Hello", "there", "you"), words))  # fmt: skip
     assert plain.durations == marked.durations
-    before, after = synthesizer._script(plain).f0[0], synthesizer._script(marked).f0[0]
+    before, after = synthesizer.script(plain).f0[0], synthesizer.script(marked).f0[0]
     ratios = {round(12 * float((one / other).log2()), 3) for one, other in zip(after, before, strict=True) if other > 0}
     assert ratios == {0.0, 2.0, round(12 * torch.tensor(0.9).log2().item(), 3)}
 
