@@ -45,7 +45,7 @@ ACCENTS = ("en-us", "en-us", "en-us", "en-us", "en-gb-x-rp")
 TIMBRES = (  # none of benchmarks/aligner.py's
            "linda", "m1", "m4", "m8", "f1", "Annie", "Andy", "Gene2", "belinda", "Andrea", "Lee", "steph", "shelby",
            "Nguyen", "anika", "m2", "m5", "f5", "grandma")  # fmt: skip
-ALIKE = 60  # phonemes of a vowel's other stresses count as many of its own, where it has few
+ALIKE = 400  # phonemes of a vowel's other stresses, and of all phonemes, count as many of its own: tails need many
 
 
 class Frames:
