@@ -16,9 +16,8 @@ STANDARD_INPUT = "-"
 
 def add_text_options(parser: argparse.ArgumentParser, name: str = "text") -> None:
     """Add the text, as an argument or as the option of that name, and what its pronunciation depends on."""
-    many = {} if name.startswith("-") else {"nargs": "?"}
-    parser.add_argument(name, **many, metavar="TEXT", help="what is to be said, perhaps with markup"
-                        " (docs/text.md); - is standard input")  # fmt: skip
+    parser.add_argument(name, nargs=None if name.startswith("-") else "?", metavar="TEXT",
+                        help="what is to be said, perhaps with markup (docs/text.md); - is standard input")  # fmt: skip
     parser.add_argument("--text-file", metavar="FILE", help="read it from a file, UTF-8; - is standard input")
     parser.add_argument("--lexicon", metavar="FILE", help="own pronunciations, which come first: lines of a word, a tab"
                         " and its phonemes, in ARPAbet or /IPA/")  # fmt: skip

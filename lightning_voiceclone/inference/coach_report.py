@@ -129,9 +129,9 @@ def _draw_pitch(axes: "Axes", made: Assessment) -> None:
     with np.errstate(divide="ignore"):
         curve = np.where(f0 > 0, 12 * np.log2(f0 / made.register), np.nan)
     axes.plot((np.arange(len(f0)) + 0.5) / FRAME_RATE, curve, ".", color="#444444", markersize=3, label="attempt")
-    for number, one in enumerate(phoneme for phoneme in made.phonemes if phoneme.expected_pitch is not None):
-        axes.plot([one.start, one.end], [one.expected_pitch] * 2, color=EXPECTED, linewidth=2.5,
-                  label=None if number else "expected")  # fmt: skip
+    lines = [(one.start, one.end, one.expected_pitch) for one in made.phonemes if one.expected_pitch is not None]
+    for number, (start, end, pitch) in enumerate(lines):
+        axes.plot([start, end], [pitch, pitch], color=EXPECTED, linewidth=2.5, label=None if number else "expected")
     axes.set(ylabel="semitones", ylim=(-14, 14))
     axes.legend(loc="upper right", frameon=False, fontsize=8)
 

@@ -19,7 +19,7 @@ from lightning_voiceclone.inference.timestamps import timed_words
 from lightning_voiceclone.networks.goodness import Goodness, Path, goodness, said
 from lightning_voiceclone.networks.phone_classifier import PhoneClassifier
 from lightning_voiceclone.text.pronounced import Pronounced, Word
-from lightning_voiceclone.text.sentences import Sentence, Sentences
+from lightning_voiceclone.text.sentences import Sentences
 from lightning_voiceclone.text.variants import Pronunciation, accepted
 
 FRAME_RATE, SAMPLE_RATE = 100.0, 16_000
@@ -140,8 +140,8 @@ class Coach:
             TextError: if the text cannot be spoken.
             RecordingError: if the attempt is too short for the text, too long, or says something else.
         """
-        sentences = [one for one in Sentences(self.synthesizer.front, text) if one.spoken is not None]
-        words = [word for one in sentences for word in one.spoken.words]
+        sentences = [one.spoken for one in Sentences(self.synthesizer.front, text) if one.spoken is not None]
+        words = [word for one in sentences for word in one.words]
         choices = [accepted(word, self.own) for word in words]
         check_length(attempt, name)
         table = self.scores(attempt)
@@ -158,14 +158,13 @@ class Coach:
             made.append(AssessedWord(word, tuple(choice), tuple(next(done) for _ in word.phonemes)))
         return Assessment(text, len(attempt) / SAMPLE_RATE, tempo, register, tuple(made), f0)
 
-    def _expected(self, sentences: Sequence[Sentence], words: Sequence[Word]) -> list[tuple[float, float | None]]:
+    def _expected(self, sentences: Sequence[Pronounced], words: Sequence[Word]) -> list[tuple[float, float | None]]:
         """Seconds and semitones above the register of each phoneme, as the text encoder reads the words."""
         rest, rate = iter(words), self.synthesizer.encoder.frame_rate
         seconds, pitches = list[float](), list[float]()
         for one in sentences:
-            assert one.spoken is not None
-            items = [next(rest) if isinstance(item, Word) else item for item in one.spoken.items]
-            planned = self.synthesizer.plan(Pronounced(one.spoken.text, tuple(items)))
+            items = [next(rest) if isinstance(item, Word) else item for item in one.items]
+            planned = self.synthesizer.plan(Pronounced(one.text, tuple(items)))
             f0 = self.synthesizer.script(planned).f0
             for span in (span for word in timed_words([(0.0, planned)], rate) for span in word.phonemes):
                 seconds.append(span.end - span.start)
