@@ -37,7 +37,8 @@ def run(argv: list[str]) -> int:
     _check_output(options, folder)
     from lightning_voiceclone.inference.coach_report import COLUMNS, as_json, draw, flagged_rows
     from lightning_voiceclone.inference.coaching import SAMPLE_RATE, Coach, read_attempt
-    from lightning_voiceclone.inference.converter import load_model, write
+    from lightning_voiceclone.inference.converter import load_model
+    from lightning_voiceclone.inference.recordings import write
     from lightning_voiceclone.inference.synthesis import text_encoder_of
     from lightning_voiceclone.networks.phone_classifier import PhoneScores
     from lightning_voiceclone.text.lexicon import read_variants
