@@ -3,9 +3,9 @@
     python benchmarks/tacotron.py TABLE --text-encoder NAME [--voice mel] [--split validation] [--sentences 30]
 
 TABLE is tab-separated with the columns path, speaker, text and split. Prints how sharp attention is (mean of the
-greatest weight of a step), in how many steps it stays or goes on by at most two tokens, how many phonemes it sees, and
-off which share of the diagonal it is, all with the frames of the recording; and of how many sentences it finds the way
-on its own in one attempt and in three, how long these are over the recordings, and the processor time of a second.
+greatest weight of a step), in how many steps it stays or goes on by at most two tokens, how many phonemes it reaches,
+and which share is off the diagonal, all with the frames of the recording; and of how many sentences it finds the way on
+its own in one attempt and in three, how long these are over the recordings, and the processor time of a second.
 Needs plugins/lvc-tacotron.
 """
 
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import torch
-from lvc_tacotron.attention import SEEN
+from lvc_tacotron.attention import REACHED
 from lvc_tacotron.text_encoder import MOST_FRAMES
 
 from lightning_voiceclone.audio.io import read_audio
@@ -27,14 +27,14 @@ from lightning_voiceclone.text.frontend import FrontEnd
 
 
 def with_frames(encoder, tokens, lengths, script):
-    """Sharpness, monotone steps, phonemes seen and share off the diagonal, with the frames of a recording."""
+    """Sharpness, monotone steps, phonemes reached and share off the diagonal, with the frames of a recording."""
     memory = encoder.network.encode(tokens, lengths, script.speaker)
     run = encoder.network.decode(memory, lengths, target=encoder._steps(encoder._target(script)))
     moves = run.attention[0].argmax(1).diff()
     spoken = tokens[0] >= encoder.phonemes
     return {"sharpness": float(run.attention.amax(2).mean()),
             "monotone steps": float(((moves >= 0) & (moves <= 2)).float().mean()),
-            "phonemes seen": float((run.attention[0].amax(0)[spoken] >= SEEN).float().mean()),
+            "phonemes reached": float((run.attention[0].amax(0)[spoken] >= REACHED).float().mean()),
             "off the diagonal": float(encoder.attention_off(run.attention, lengths, script.lengths))}  # fmt: skip
 
 

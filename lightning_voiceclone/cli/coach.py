@@ -47,8 +47,10 @@ def run(argv: list[str]) -> int:
     front.pronounce(text)  # an error in it comes before a model is loaded
     model = load_model(options.checkpoint, device=options.device, note=_note)
     text_encoder_of(model)
-    attempt = read_attempt(model, options.attempt)
-    synthesizer = model.synthesizer(model.speaker(*(options.reference or [options.attempt])), front=front)
+    name, samples = model.read(options.attempt)  # once: it may be a pipe
+    recording = samples, model.sample_rate
+    attempt = read_attempt(model, recording, name)
+    synthesizer = model.synthesizer(model.speaker(*(options.reference or [recording])), front=front)
     coach = Coach(synthesizer, PhoneScores(), read_variants(options.lexicon) if options.lexicon else None)
     made = coach.assess(text, attempt, options.attempt)
     with atomic_file(folder / JSON) as temporary:

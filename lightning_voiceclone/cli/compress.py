@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--steps", type=int, default=300, help="steps of fine-tuning of each part (default: 300)")
     made.add_argument("--seed", type=int, default=0, help="random seed of the fine-tuning (default: 0)")
     made.add_argument("--bits", type=int, default=16, choices=(16, 8),
-                      help="16 stores weights in half the space; 8 computes matrix products in 8 bits by ONNX Runtime"
-                      " (default: 16)")  # fmt: skip
+                      help="8 computes matrix products in 8 bits by ONNX Runtime; 16 stores weights so, and computes in"
+                      " 32 (default: 16)")  # fmt: skip
     made.add_argument("--compile", action="store_true",
                       help="also measure the model with torch.compile, which no folder can store")  # fmt: skip
     return made
@@ -63,6 +63,9 @@ def run(argv: list[str]) -> int:
 
     if options.data and options.prune is None:
         raise ConfigurationError("--data is to fine-tune what --prune left, and has no effect alone; leave it out")
+    if options.prune is None and options.bits != 8:
+        raise ConfigurationError("there is nothing to do: give --prune, --bits 8, or both; lvc save --bits 8 stores the"
+                                 " same model in less space")  # fmt: skip
     check_settings(0.5 if options.prune is None else options.prune, options.structure, options.steps)
     check_seed(options.seed)
     output = Path(options.output)

@@ -42,7 +42,7 @@ class Schedule:
             ConfigurationError: if it is none of these, or a number is out of range; names the setting.
         """
         if isinstance(given, int | float):
-            check_range(name, given, low, high)
+            _check(name, given, low, high, whole)
             return cls((0,), (given,))
         kinds = ("steps",) if whole else ("linear", "steps")
         (kind, points), *more = given.items() if given else [("", {})]
@@ -50,8 +50,8 @@ class Schedule:
             example = "{steps: {0: 1, 2000: 2}}" if whole else EXAMPLE
             raise ConfigurationError(f"{name} is {given}; it must be a number, or values by step, as {example}")
         for step, value in points.items():
-            check_range(f"{name}: a step", step, 0, MOST_STEPS)
-            check_range(f"{name} at step {step}", value, low, high)
+            _check(f"{name}: a step", step, 0, MOST_STEPS, True)
+            _check(f"{name} at step {step}", value, low, high, whole)
         steps = tuple(sorted(points))
         return cls(steps, tuple(points[step] for step in steps), kind == "linear")
 
@@ -81,3 +81,9 @@ class Schedule:
             return f"{self.values[0]:g}"
         points = ", ".join(f"{step}: {value:g}" for step, value in zip(self.steps, self.values, strict=True))
         return f"{{{'linear' if self.linear else 'steps'}: {{{points}}}}}"
+
+
+def _check(name: str, value: object, low: float, high: float, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise ConfigurationError(f"{name} is {value!r}; it must be a {'whole ' if whole else ''}number")
+    check_range(name, value, low, high)

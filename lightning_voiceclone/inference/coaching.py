@@ -1,7 +1,6 @@
 """A learner's attempt at a sentence, phoneme by phoneme: how good, how long and how high."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,6 +12,7 @@ from torch import Tensor
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.features.prosody import VOICED, Pitch, median_f0
 from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.inference.recordings import Recording
 from lightning_voiceclone.inference.screening import screen_references, screen_source
 from lightning_voiceclone.inference.synthesis import Synthesizer
 from lightning_voiceclone.inference.timestamps import timed_words
@@ -189,13 +189,18 @@ class Coach:
         return made, tempo, register
 
 
-def read_attempt(model: Converter, path: str | os.PathLike[str]) -> Tensor:
+def read_attempt(model: Converter, recording: Recording, name: str = "the attempt") -> Tensor:
     """Samples (N,) at 16 kHz of an attempt that has speech, denoised where speech is less than 15 dB above the noise.
+
+    Args:
+        model: screens the recording.
+        recording: a path, or a pair of samples (N,) or (channels, N) and their rate.
+        name: of samples, for notes and errors.
 
     Raises:
         RecordingError: if it cannot be read, is empty, silent, too short or too long, or has no speech.
     """
-    named = model.read(path)
+    named = model.read(recording, name)
     check_length(named[1], named[0], model.sample_rate)
     screen_references([named], model.voice.spec, denoise=model.denoise)
     audio = screen_source(named[1], model.voice.spec, named[0], denoise=model.denoise).audio.cpu()

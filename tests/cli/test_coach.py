@@ -1,6 +1,8 @@
 """``lvc coach``: its three files, and what it refuses."""
 
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -68,6 +70,15 @@ def test_three_files_and_a_line_for_what_is_wrong(coach, capsys, tmp_path):
     assert capsys.readouterr().out.splitlines()[1].split()[1:5] == ["cat", "G", "0%", "K"]
     (word,) = json.loads((tmp_path / "out/report.json").read_text())["words"]
     assert [one["flagged"] for one in word["phonemes"]] == [True, False, False]
+
+
+def test_an_attempt_may_be_a_pipe(coach, files, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    data = (files / "me.wav").read_bytes()
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(data))
+    writer.start()
+    assert coach("Cat.", tmp_path / "pipe") == 0
+    writer.join()
 
 
 @pytest.mark.parametrize(("text", "attempt", "message"), [

@@ -63,6 +63,7 @@ def test_what_is_neither_smaller_nor_faster_is_refused_with_the_figures(argument
 @pytest.mark.slow
 def test_mistakes_are_found_before_a_model_is_loaded(arguments, tmp_path):
     for more, words in (
+        ([], "there is nothing to do: give --prune, --bits 8, or both"),
         (["--data", str(tmp_path)], "--data is to fine-tune what --prune left"),
         (["--prune", "1.5"], r"the share that is pruned is 1\.5; it must be from 0\.01 to 0\.95"),
         (["--prune", "0.3", "--steps", "0"], "steps is 0"),

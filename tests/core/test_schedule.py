@@ -36,10 +36,19 @@ def test_steps_hold_until_the_next_one_whatever_the_order_in_the_recipe():
     (2.0, "x is 2; it must be from 0 to 1"),
     ({"steps": {0: 1.0, 10: math.nan}}, "x at step 10 is nan; it must be from 0 to 1"),
     ({"steps": {-1: 1.0}}, "x: a step is -1; it must be from 0"),
+    ({"steps": {"0": 1.0}}, "x: a step is '0'; it must be a whole number"),
+    ({"steps": {0.5: 1.0}}, r"x: a step is 0\.5; it must be a whole number"),
+    ({"steps": {0: "1"}}, "x at step 0 is '1'; it must be a number"),
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_named(given, words):
     with pytest.raises(ConfigurationError, match=words):
         Schedule.of("x", given, 0, 1)
+
+
+@pytest.mark.parametrize("given", [1.5, {"steps": {0: 1.5}}])
+def test_whole_numbers_are_whole(given):
+    with pytest.raises(ConfigurationError, match=r"is 1\.5; it must be a whole number"):
+        Schedule.of("x", given, 1, 9, whole=True)
 
 
 def test_whole_numbers_have_none_between():

@@ -10,7 +10,7 @@ class MinibatchDeviation(nn.Module):
     """Appends the standard deviation over the batch as one channel (Karras et al. 2018, section 3).
 
     Of each number over the rows, then the mean over channels and places, so that generated rows that are too much
-    alike can be told by that alone. With it the logits of a row depend on the other rows.
+    alike can be found by that alone. With it the logits of a row depend on the other rows.
     """
 
     def forward(self, hidden: Tensor) -> Tensor:

@@ -88,6 +88,8 @@ class GANHealth(Callback):
         if not self._resumed:
             self._reset()
         self._resumed = False
+        self._figures = {name: self._window(name, (value.to(pl_module.device) for value in values))
+                         for name, values in self._figures.items()}  # fmt: skip
         pl_module.spreads_every = SPREADS_EVERY
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

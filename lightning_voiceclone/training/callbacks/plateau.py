@@ -17,8 +17,9 @@ from lightning_voiceclone.errors import ConfigurationError, nearest
 class Plateau(Callback):
     """Steps the ``ReduceLROnPlateau`` schedulers of both networks after each validation, by the figure they monitor.
 
-    It acts before checkpoints are written, so that a resumed training goes on exactly. A figure that is not a number
-    counts as no validation. Modules with such schedulers add this callback themselves.
+    It acts before checkpoints are written, so that a resumed training goes on exactly. A figure that is not a number,
+    or not measured yet, as some of ``GANHealth``'s at first, counts as no validation. Modules with such schedulers add
+    this callback themselves.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -81,15 +82,10 @@ def _empty(trainer: pl.Trainer) -> bool:
 
 
 def _figure(trainer: pl.Trainer, name: str) -> float:
-    """The figure's last value, the same in every process.
-
-    Raises:
-        ConfigurationError: if it was not logged.
-    """
-    value = trainer.callback_metrics.get(name)
-    if value is None:
-        known = ", ".join(sorted(trainer.callback_metrics))
-        raise ConfigurationError(f"model.scheduler waits for {name}, which was not logged; there are {known}")
+    """The figure's last value, the same in every process; not a number where it was not logged."""
+    value: Any = trainer.callback_metrics.get(name, torch.tensor(math.nan, device=trainer.strategy.root_device))
+    if math.isnan(float(value)):
+        rank_zero_info(f"step {trainer.global_step}: {name} is not measured yet; the learning rates stay")
     if trainer.world_size > 1:
         value = trainer.strategy.reduce(torch.as_tensor(value), reduce_op="mean")
     return float(value)

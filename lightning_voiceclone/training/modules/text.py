@@ -1,5 +1,6 @@
 """Train a text encoder: from transcripts to the scripts that a model makes of the recordings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,11 +215,11 @@ class TextTraining(AdversarialModule):
             self.log(f"{stage}/{name}", value, prog_bar=True, batch_size=len(rows.tokens), sync_dist=True)
 
     def _timing(self, rows: _Rows) -> dict[str, Tensor]:
-        """Mean error of the durations in ms; nothing where attention does not follow one of the texts yet."""
+        """Mean error of the durations in ms; not a number where attention does not follow one of the texts yet."""
         try:
             predicted = self.text_encoder.durations(rows.tokens, rows.lengths, rows.prompt)
         except AlignmentError:
-            return {}
+            return {"duration_ms": torch.tensor(math.nan, device=self.device)}  # logged in every process alike
         off = (predicted - rows.durations)[rows.durations > 0].abs().mean()
         return {"duration_ms": 1000 * off / self.spec.frame_rate}
 

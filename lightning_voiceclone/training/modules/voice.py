@@ -81,7 +81,7 @@ class VoiceTraining(AdversarialModule):
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
         depth: blocks of the generator that are computed, by step, as ``{steps: {0: 2, 2000: 4}}``; those that join
             begin by adding nothing. Null for all.
-        detail: channels that the real features are told apart in, by step, as ``{linear: {0: 20, 2000: 80}}``: fewer
+        detail: number of channels that the real features resolve, by step, as ``{linear: {0: 20, 2000: 80}}``: fewer
             than they have are smoothed over neighbours. Null for all.
         weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
         generator_optimizer: optimizer of the generator and the encoders.

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -227,3 +228,12 @@ def test_an_output_that_does_not_change_yet_is_no_fault(monkeypatch):
     monkeypatch.setattr(Ignoring, "spreads", lambda self, pair: {"speakers": torch.tensor(1e-6),
                                                                  "real_speakers": torch.tensor(1.0)})  # fmt: skip
     assert findings(Ignoring(), steps=40)[0] == {}
+
+
+def test_windows_of_a_checkpoint_go_to_the_modules_device():
+    before, again = GANHealth(), GANHealth()
+    before._add("accuracy", torch.tensor(0.5))
+    again.load_state_dict(before.state_dict())
+    again.on_train_start(None, SimpleNamespace(device=torch.device("meta")))
+    assert [value.device.type for value in again._figures["accuracy"]] == ["meta"]
+    assert again._figures["accuracy"].maxlen == again.window

@@ -119,3 +119,9 @@ def test_a_figure_that_is_no_number_counts_as_no_validation():
             self.log("validation/figure", torch.nan)
 
     assert {rate for rate, _ in train(Silent()).rates} == {0.1}
+
+
+def test_a_figure_that_is_not_measured_yet_counts_as_no_validation(caplog):
+    with caplog.at_level("INFO", logger="lightning.pytorch"):
+        assert {rate for rate, _ in train(Watched("health/diversity_noise"), epochs=2).rates} == {0.1}
+    assert "health/diversity_noise is not measured yet; the learning rates stay" in caplog.text
