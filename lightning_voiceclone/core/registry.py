@@ -152,6 +152,8 @@ def find(kind: str, name: str, package: str | None = None) -> Plugin:
         PluginError: if there is none; names the nearest match and all that are installed. Or if two packages supply
             it; names both.
     """
+    if kind not in KINDS:
+        raise PluginError(f"there is no kind {kind!r}{nearest(kind, KINDS)}; the kinds are {', '.join(KINDS)}")
     of_kind = [plugin for plugin in installed() if plugin.kind == kind]
     found = [plugin for plugin in of_kind if plugin.name == name]
     if len(found) > 1:

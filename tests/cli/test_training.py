@@ -357,7 +357,7 @@ def test_a_voice_of_a_missing_plugin_names_its_package(trained, folder, capsys):
         (
             ["--model.generator", "ConvGenrator"],
             "--model.generator: no Generator is called 'ConvGenrator' (did you mean ConvGenerator?); installed:"
-            " ConvGenerator, MLPGenerator",
+            " ConvGenerator, LinearGenerator, MLPGenerator",
         ),
         (
             ["--model.content_transforms", "[WarpFrequenc]"],

@@ -408,14 +408,14 @@ class FusedVocoder(GoodVocoder):
         return self.gain * super().sound(features)
 
 
-@fault("likelihood", "bits a sample of the shape ()")
+@fault("likelihood", "one value a row of the shape (2,)")
 class LikelyVocoder(GoodVocoder):
-    """A likelihood for each row."""
+    """One likelihood of all rows."""
 
     capabilities = frozenset({"likelihood"})
 
     def likelihood(self, features, audio):
-        return features.square().mean((1, 2))
+        return features.square().mean()
 
 
 @fault("silence is quiet", "silence of silence (below 0.01); got 0.05")
