@@ -16,7 +16,9 @@ class ConfigurationError(LVCError):
 
 
 class RecordingError(LVCError):
-    """A recording that cannot be used, with the reason."""
+    """A recording that cannot be used, with the reason; ``index`` is its place among those read together, if known."""
+
+    index: int | None = None
 
 
 class AlignmentError(LVCError):

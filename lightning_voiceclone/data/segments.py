@@ -68,7 +68,18 @@ class Recordings:
         self._kept: dict[int, NDArray[np.int16]] = {}
 
     def read(self, index: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """Samples from ``start`` to ``stop`` (the utterance's end if None) in [-1, 1]; fewer where it ends before."""
+        """Samples from ``start`` to ``stop`` (the utterance's end if None) in [-1, 1]; fewer where it ends before.
+
+        Raises:
+            RecordingError: if it cannot be read; has the index.
+        """
+        try:
+            return self._read(index, start, stop)
+        except RecordingError as error:
+            error.index = index
+            raise
+
+    def _read(self, index: int, start: int, stop: int | None) -> NDArray[np.float32]:
         kept = self._kept.get(index)
         utterance = self.utterances[index]
         size = 2 * utterance.seconds * self.sample_rate
@@ -144,7 +155,8 @@ class SegmentDataset(Dataset[Any]):
             try:
                 return self._item(draw)
             except RecordingError as error:
-                self._pass_over(draw.index, error)
+                # It may be the reference or the parallel recording that cannot be read.
+                self._pass_over(draw.index if error.index is None else error.index, error)
                 failed, frames = error, draw.frames
                 draw = Draw(other.randrange(len(self)), other.randrange(2**48), frames=frames)
         raise failed

@@ -196,6 +196,20 @@ def test_too_many_that_cannot_be_read_end_a_training(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_what_fails_is_counted_and_not_what_it_is_the_reference_of(tmp_path, caplog):
+    """One of 30 recordings of a speaker is gone, and drawn as the reference of most others."""
+    rows = [Utterance(path=f"{n}.wav", start=0.0, end=0.5, speaker="a", text="", rate=RATE, bandwidth_hz=8000.0,
+                      snr_db=60.0, hash="", split="train") for n in range(30)]  # fmt: skip
+    for row in rows[1:]:
+        soundfile.write(tmp_path / row.path, np.full(8000, 0.1), RATE)
+    recordings = Recordings(rows, FileStore(tmp_path), RATE, 10)
+    dataset = SegmentDataset(recordings, Grid(MelSpectrogram().spec, 30, 20, 3), elsewhere=1.0)
+    names = [dataset[Draw(seed % 30, seed)]["name"] for seed in range(900)]
+    assert dataset._unreadable == {0}
+    assert caplog.text.count("0.wav: there is no such file") == caplog.text.count("passed over") == 1
+    assert len(names) == 900
+
+
 @pytest.mark.slow
 def test_a_missing_or_truncated_shard_is_named_and_left_out(corpus, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(packing, "SHARD_SECONDS", 3.0)
