@@ -216,7 +216,10 @@ class Utterances(Sequence[Utterance]):
         column = self._columns.get(name)
         if not isinstance(column, Names):
             return np.zeros(len(self), bool)
-        return np.isin(column.values, wanted)[column.codes][self._rows]
+        # A set, since an array of text would give each value the room of the longest.
+        names = set(wanted)
+        chosen = np.fromiter((value in names for value in column.values), bool, len(column.values))
+        return np.asarray(chosen[column.codes][self._rows])
 
     # Columns ----------------------------------------------------------------------------------------------------------
 

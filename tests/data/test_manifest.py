@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import pyarrow as pa
@@ -205,3 +206,14 @@ def test_rows_by_column_are_those_of_a_list():
     voices = played.voices.tolist()
     assert len({(voice, row.speaker) for voice, row in zip(voices, wanted, strict=True)}) == len(set(voices)) == 6
     assert (len(Utterances.of([])), Utterances.of([]).of_split("train") == []) == (0, True)
+
+
+def test_a_long_name_takes_no_more_memory_than_it_has_characters():
+    rows = Utterances.of([utterance(0, "x" * 10_000), *(utterance(n, f"s{n}") for n in range(1, 1000))])
+    tracemalloc.start()
+    try:
+        assert [row.path for row in rows.of_speakers(["s7", "nobody"])] == ["s7/7.wav"]
+        assert not rows.has_parallels
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000  # an array of text takes 40 MB
+    finally:
+        tracemalloc.stop()
