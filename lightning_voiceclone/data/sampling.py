@@ -100,7 +100,9 @@ class SegmentSampler(Sampler[list[Draw]]):
         rng = np.random.default_rng([self.seed, self.epoch])
         need = len(self) * self.batch_size * self.world_size
         # Numbers of segments, not objects: a large corpus has millions.
-        order = np.arange(total) if self.segment is not None else np.resize(self._drawn(total, rng), need)
+        drawn = np.arange(total) if self.segment is not None else self._drawn(total, rng)
+        places = None if self.growth.share is None else np.sort(self.place[drawn])
+        order = drawn if self.segment is not None else np.resize(drawn, need)
         seeds = rng.integers(2**48, size=len(order))
         # A process without any would not take part in the reduction of metrics, for which the others wait.
         mine = np.arange(self.rank % len(order), len(order), self.world_size)
@@ -109,8 +111,8 @@ class SegmentSampler(Sampler[list[Draw]]):
             if not len(chosen):
                 continue
             numbers, number = order[chosen], self.before + batch
-            if self.growth.share is not None:
-                numbers = self._among_first(numbers, seeds[chosen], self.growth.share(number))
+            if self.growth.share is not None and places is not None:
+                numbers = self._among_first(numbers, seeds[chosen], self.growth.share(number), places)
             frames = None if self.growth.frames is None else self.growth.frames(number)
             yield [self._draw(int(one), int(seeds[place]), frames) for one, place in zip(numbers, chosen, strict=True)]
 
@@ -123,10 +125,16 @@ class SegmentSampler(Sampler[list[Draw]]):
         self.place = np.empty_like(self.in_order)  # of each segment in that order
         self.place[self.in_order] = np.arange(len(self.in_order))
 
-    def _among_first(self, numbers: NDArray[np.int64], seeds: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-        """The segments, with others of the first share in place of those that are not among it."""
+    def _among_first(
+        self, numbers: NDArray[np.int64], seeds: NDArray[np.int64], share: float, places: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The segments, with others of the first share in place of those that are not among it.
+
+        These are of the epoch's own segments, at ``places`` in ascending order, so that weights and limits hold.
+        """
         most = max(round(share * len(self.in_order)), 1)
-        return np.where(self.place[numbers] < most, numbers, self.in_order[seeds % most])
+        there = max(int(np.searchsorted(places, most)), 1)
+        return np.where(self.place[numbers] < most, numbers, self.in_order[places[seeds % there]])
 
     def _drawn(self, total: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Indices of segments in random order, at most the first ``most`` of each speaker."""

@@ -358,6 +358,25 @@ def test_crops_grow_and_speakers_join_by_the_batches_of_all_epochs():
     assert {draw.index for batch in second[1:] for draw in batch} > few
 
 
+def test_weights_and_limits_hold_among_the_first_speakers():
+    """Of two speakers whose segments are all in the first half, one is noisy, and one has more than the limit."""
+    counts, speakers, half = [100, 100, 100, 100], ["a", "b", "c", "d"], Growth(share=lambda batch: 0.5)
+    plain = SegmentSampler(counts, 4, seed=0, speakers=speakers, growth=half)
+    first = sorted({draw.index for batch in batches(plain) for draw in batch})
+    assert len(first) == 2
+    shares = [0.1 if index == first[0] else 1.0 for index in range(4)]
+    weighted = SegmentSampler(counts, 4, seed=0, speakers=speakers, shares=shares, growth=half)
+    visits = Counter(draw.index for epoch in range(10) for batch in batches(weighted, epoch) for draw in batch)
+    assert sorted(visits) == first
+    assert visits[first[0]] / visits.total() == pytest.approx(10 / 110, abs=0.03)
+    counts = [100 if index == first[0] else 300 for index in range(4)]
+    limited = SegmentSampler(counts, 4, seed=0, speakers=speakers, most=100, growth=Growth(share=lambda batch: 0.4))
+    visits = Counter(draw.index for epoch in range(10) for batch in batches(limited, epoch) for draw in batch)
+    assert visits[first[0]] / visits.total() == pytest.approx(0.5, abs=0.05)
+    tiny = SegmentSampler(counts, 4, seed=0, speakers=speakers, most=1, growth=Growth(share=lambda batch: 1e-6))
+    assert len({draw.index for batch in batches(tiny) for draw in batch}) == 1
+
+
 def test_a_loader_that_resumes_counts_the_batches_before():
     done = [0, 4.0]
     sampler = SegmentSampler([4, 4, 4, 4], 4, seed=0, speakers=["a", "b", "c", "d"], growth=GROWING)
