@@ -1,7 +1,7 @@
 """Pack recordings into shards: what is new or changed, in shards of their own, beside those that are there."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lightning_voiceclone.audio.mixdown import Mixdown, mixdown_of
 from lightning_voiceclone.audio.opening import opened
 from lightning_voiceclone.data.audio_store import quantize
+from lightning_voiceclone.data.manifest import Manifest
 from lightning_voiceclone.data.shards import (
     BLOCK,
     INDEX_NAME,
@@ -27,7 +28,7 @@ from lightning_voiceclone.data.shards import (
     write_index,
     write_tail,
 )
-from lightning_voiceclone.data.utterances import Utterance
+from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import LVCError, RecordingError
 from lightning_voiceclone.utils.files import atomic_file, interruption_held
 from lightning_voiceclone.utils.leftovers import sweep
@@ -97,6 +98,32 @@ def pack(root: Path, utterances: Sequence[Utterance], output: Path, *, workers: 
     if failed:
         others = f" (and {len(failed) - 1} others)" if len(failed) > 1 else ""
         raise LVCError(f"{failed[0]}{others}; restore it and run the same command again: all others are packed")
+
+
+def check_originals(
+    before: Manifest, utterances: Sequence[Utterance], output: Path, is_there: Callable[[str], bool]
+) -> None:
+    """Refuse to delete samples that cannot be packed again.
+
+    Args:
+        before: manifest of the prepared folder.
+        utterances: of the manifest to come.
+        output: the prepared folder.
+        is_there: whether the original of a path of ``before`` is there.
+
+    Raises:
+        LVCError: if the originals of packed recordings are gone.
+    """
+    packed = {int(key) for _, path in shards_of(output / SHARDS_NAME)
+              if (rows := read_tail(path)) is not None for key in rows["key"]}  # fmt: skip
+    kept = set(Utterances.of(utterances).texts("path"))
+    paths = dict.fromkeys(Utterances.of(before.utterances).texts("path"))
+    gone = [path for path in paths if path not in kept and key_of(path) in packed and not is_there(path)]
+    if gone:
+        raise LVCError(
+            f"the originals of {len(gone)} packed recording(s) are gone, the first that of {gone[0]}, and their samples"
+            f" in {output / SHARDS_NAME} would be deleted; put them back, or name another --output"
+        )
 
 
 def _sources(utterances: Sequence[Utterance]) -> dict[int, Source]:

@@ -15,7 +15,7 @@ from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.data.jobs import PrepareJob, Settings, run_jobs
 from lightning_voiceclone.data.manifest import Manifest, check_count, split_by_speaker, split_by_utterance
 from lightning_voiceclone.data.manifest_file import row_fault
-from lightning_voiceclone.data.packing import pack
+from lightning_voiceclone.data.packing import check_originals, pack
 from lightning_voiceclone.data.prepare_summary import (
     PrepareSummary,
     counted,
@@ -90,7 +90,7 @@ def prepare(
 
     Raises:
         ConfigurationError: if a setting cannot work, the corpus is not there, or another process prepares ``output``.
-        LVCError: if no recording is left, the disk is full, or a part fails.
+        LVCError: if no recording is left, the disk is full, a part fails, or packed recordings are gone.
     """
     output = Path(output)
     _check_settings(transforms, split_by, feature_type, sample_rate)
@@ -126,6 +126,10 @@ def prepare(
         )
         manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)
         if shards or (settings.output / SHARDS_NAME / INDEX_NAME).is_file():
+            there = [
+                r for r, e in zip(recordings, entries, strict=True) if "row" in e or (corpus.root / r.path).exists()
+            ]
+            _check_originals(settings.output, utterances, there)
             pack(manifest.root, utterances, settings.output, workers=workers, progress=progress)
         manifest.write(output / MANIFEST_NAME)
         if settings.writes_audio:
@@ -247,6 +251,26 @@ def _is_result(entry: Entry) -> bool:
     if row is None:
         return isinstance(entry.get("reason"), str)
     return isinstance(row, dict) and sorted(row) == sorted(FOUND) and not row_fault(row, FOUND)
+
+
+def _check_originals(output: Path, utterances: Sequence[Utterance], recordings: Sequence[Recording]) -> None:
+    """Refuse to delete packed samples whose recordings are gone; ``recordings`` are those that are there.
+
+    Raises:
+        LVCError: if there are any.
+    """
+    try:
+        before = Manifest.read(output / MANIFEST_NAME)
+    except LVCError:
+        return  # without a manifest nothing can be read from the shards
+    made = {f"audio/{file_name(r.path, r.speaker, '')}" for r in recordings}
+
+    def is_there(path: str) -> bool:
+        if MADE_AUDIO.fullmatch(path):  # its name without the digest, which changes with the original
+            return path[: -len("0123456789.flac")] in made
+        return (before.root / path).exists()
+
+    check_originals(before, utterances, output, is_there)
 
 
 def _remove_outdated(output: Path, kept: set[str]) -> None:

@@ -153,10 +153,31 @@ def test_only_what_is_new_or_changed_is_packed(corpus, tmp_path):
     for name in ("s3/0.flac", "s1/0.flac", "s1/1.flac"):
         np.testing.assert_array_equal(store.read(name, RATE, 0.0, 9.0), FileStore(corpus).read(name, RATE, 0.0, 9.0))
     assert {int(store._index[store._place(f"s{n}/0.flac")]["shard"]) for n in (1, 3)} == {1}
-    for path in (corpus / "s1" / "0.flac", corpus / "s3" / "0.flac"):
-        path.unlink()
+    record(corpus / "s3" / "0.flac", 1.0, 7)
+    record(corpus / "s1" / "0.flac", 1.1, 8)
     packed(corpus, tmp_path / "out")
-    assert set(files(tmp_path / "out")) == {"00000.bin", "index.bin"}
+    assert set(files(tmp_path / "out")) == {"00000.bin", "00002.bin", "index.bin"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"sample_rate": 8000}])
+def test_packed_samples_whose_originals_are_gone_are_not_deleted(corpus, tmp_path, options):
+    out = tmp_path / "out"
+    packed(corpus, out, **options)
+    manifest, before = (out / MANIFEST_NAME).read_bytes(), files(out)
+    corpus.rename(tmp_path / "away")
+    record(corpus / "s5" / "0.flac", 1.0, 5)
+    record(corpus / "s6" / "0.flac", 1.1, 6)
+    with pytest.raises(LVCError, match=r"^the originals of 7 packed recording\(s\) are gone, the first that of .*s0/.*"
+                                       r"; put them back, or name another --output$"):  # fmt: skip
+        packed(corpus, out, **options)
+    assert (files(out), (out / MANIFEST_NAME).read_bytes()) == (before, manifest)
+    for folder in (tmp_path / "away").iterdir():
+        folder.rename(corpus / folder.name)
+    record(corpus / "s0" / "0.flac", 1.3, 7)  # changed, not gone
+    packed(corpus, out, **options)
+    assert len(Manifest.read(out / MANIFEST_NAME).utterances) == 9
+    assert not ShardStore(out / "shards").faults
 
 
 @pytest.mark.slow
