@@ -161,10 +161,11 @@ class TrainingModule(pl.LightningModule):
         checkpoint["schedules"] = {name: str(schedule) for name, schedule in self.schedules.items()}
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the position in the data; note schedules that are not the checkpoint's: values may jump."""
+        """In a training, take the position in the data; note schedules unlike the checkpoint's: values may jump."""
         data: Any = None
         with suppress(RuntimeError):  # without a Trainer
-            data = getattr(self.trainer, "datamodule", None)
+            # The position taken in a validation would be that of the next training, whatever that begins from.
+            data = getattr(self.trainer, "datamodule", None) if self.trainer.state.fn == "fit" else None
         if (state := loader_state(checkpoint)) is not None and hasattr(data, "resume_at"):
             data.resume_at(state)
         for name, schedule in self.schedules.items():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from functools import partial
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -646,6 +647,18 @@ def test_a_checkpoint_with_another_vocoder_is_refused_where_the_vocoder_trains()
     other = {**END_TO_END, "vocoder": partial(Vocos, width=24, hidden=32, layers=1)}
     with pytest.raises(SpecMismatchError, match=r"vocoder is Vocos\(width=16"):
         converting(**other).on_load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(("stage", "times"), [("fit", 1), ("validate", 0), ("test", 0)])
+def test_only_a_training_takes_its_position_in_the_data_from_a_checkpoint(stage, times):
+    taken, checkpoint = [], {}
+    module = converting()
+    module.on_save_checkpoint(checkpoint)
+    checkpoint["loops"] = {"fit_loop": {"state_dict": {"combined_loader": [{"epoch": 1, "batches": 2}]}}}
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=stage), datamodule=SimpleNamespace(resume_at=taken.append))
+    module.trainer = trainer
+    module.on_load_checkpoint(checkpoint)
+    assert taken == times * [{"epoch": 1, "batches": 2}]
 
 
 @pytest.mark.slow
