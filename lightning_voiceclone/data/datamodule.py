@@ -24,7 +24,7 @@ from lightning_voiceclone.data.manifest import SPLITS, Manifest, check_unchanged
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, prepare
 from lightning_voiceclone.data.sampling import Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
-from lightning_voiceclone.data.shards import INDEX_NAME, SHARDS_NAME, ShardStore
+from lightning_voiceclone.data.shards import AGAIN, INDEX_NAME, SHARDS_NAME, ShardStore
 from lightning_voiceclone.data.stored_features import cached_features
 from lightning_voiceclone.data.utterances import Utterance, Utterances
 from lightning_voiceclone.errors import ConfigurationError, check_range
@@ -363,19 +363,24 @@ class VoiceDataModule(pl.LightningDataModule):
 
 
 def _in_shards(utterances: Utterances, folder: Path) -> tuple[Utterances, ShardStore]:
-    """Utterances whose samples are there, with a warning of each shard that is missing or truncated, and the store.
+    """Utterances whose samples are there, with a warning of what is missing, and the store.
 
     Raises:
         ConfigurationError: if none is left.
     """
     store = ShardStore(folder)
-    if not store.faults:
-        return utterances, store
     for fault in store.faults:
         logger.warning("%s", fault)
-    there = utterances.where(np.array([store.has(path) for path in utterances.texts("path")], bool))
+    packed = store.have(utterances.texts("path"))
+    if packed.all():
+        return utterances, store
+    there = utterances.where(packed)
     if not len(there):
-        raise ConfigurationError(f"no shard of {folder} is whole; run the same lvc prepare again")
+        raise ConfigurationError(f"no shard of {folder} is whole; {AGAIN}")
+    if not store.faults:  # an interruption between the writing of the index and of the manifest
+        lost = next(path for path, found in zip(utterances.texts("path"), packed, strict=True) if not found)
+        logger.warning("%d utterances, the first of %s, are in no shard of %s and are left out: %s",
+                       (~packed).sum(), lost, folder, AGAIN)  # fmt: skip
     return there, store
 
 

@@ -62,8 +62,13 @@ class Shard:
 Packed = tuple[NDArray[Any], list[str]]  # rows, and what could not be packed
 
 
-def pack(root: Path, utterances: Sequence[Utterance], output: Path, *, workers: int = 0, progress: bool = True) -> None:
-    """Bring the shards of a prepared folder up to date; those whose recordings are all gone are deleted.
+def pack(
+    root: Path, utterances: Sequence[Utterance], output: Path, *, workers: int = 0, progress: bool = True
+) -> list[Path]:
+    """Bring the shards and the index of a prepared folder up to date.
+
+    Returns:
+        Shards without a recording of the index, to be deleted once the manifest is written.
 
     Args:
         root: folder of the recordings.
@@ -74,7 +79,8 @@ def pack(root: Path, utterances: Sequence[Utterance], output: Path, *, workers: 
 
     Raises:
         OSError: if a shard cannot be written; those that are complete are kept, and used when it is called again.
-        LVCError: if a recording cannot be read any more; the others are packed.
+        LVCError: if a recording cannot be read any more; the others are packed, and the index is left as it is, which
+            goes with the manifest of before.
     """
     folder = output / SHARDS_NAME
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,15 +95,13 @@ def pack(root: Path, utterances: Sequence[Utterance], output: Path, *, workers: 
             kept |= {int(row["key"]): row for row in rows}
             failed += faults
             advance(len(rows))
-    rows = np.array(list(kept.values()), ROW)
-    write_index(folder / INDEX_NAME, rows)
-    used = set(rows["shard"].tolist())
-    for number, path in shards_of(folder):
-        if number not in used:
-            path.unlink()
     if failed:
         others = f" (and {len(failed) - 1} others)" if len(failed) > 1 else ""
         raise LVCError(f"{failed[0]}{others}; restore it and run the same command again: all others are packed")
+    rows = np.array(list(kept.values()), ROW)
+    write_index(folder / INDEX_NAME, rows)
+    used = set(rows["shard"].tolist())
+    return [path for number, path in shards_of(folder) if number not in used]
 
 
 def check_originals(

@@ -125,13 +125,16 @@ def prepare(
             for r, (_, row), parallel in zip(splits, accepted, parallels, strict=True)
         )
         manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)
+        unused: list[Path] = []
         if shards or (settings.output / SHARDS_NAME / INDEX_NAME).is_file():
             there = [
                 r for r, e in zip(recordings, entries, strict=True) if "row" in e or (corpus.root / r.path).exists()
             ]
             _check_originals(settings.output, utterances, there)
-            pack(manifest.root, utterances, settings.output, workers=workers, progress=progress)
+            unused = pack(manifest.root, utterances, settings.output, workers=workers, progress=progress)
         manifest.write(output / MANIFEST_NAME)
+        for shard in unused:  # of the manifest before
+            shard.unlink()
         if settings.writes_audio:
             _remove_outdated(settings.output, kept)
     return summary_of(output / MANIFEST_NAME, utterances, rejected, reused, notes, corpus.passed_over)

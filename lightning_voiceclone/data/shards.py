@@ -9,7 +9,7 @@ import hashlib
 import mmap
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,12 @@ class ShardStore:
     def has(self, name: str) -> bool:
         """Whether a recording is there, in a shard that is long enough."""
         return self._place(name) is not None
+
+    def have(self, names: Iterable[str]) -> NDArray[np.bool_]:
+        """As :meth:`has`, of many (N,)."""
+        keys = np.fromiter(map(key_of, names), np.uint64)
+        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.asarray((self._keys[places] == keys) & ~self._lost[places])
 
     def _place(self, name: str) -> int | None:
         key = np.uint64(key_of(name))

@@ -160,6 +160,39 @@ def test_only_what_is_new_or_changed_is_packed(corpus, tmp_path):
 
 
 @pytest.mark.slow
+def test_after_a_failed_packing_the_manifest_before_goes_with_the_index(corpus, tmp_path, monkeypatch, caplog):
+    out = tmp_path / "out"
+    packed(corpus, out)
+    manifest, before = (out / MANIFEST_NAME).read_bytes(), files(out)
+    for number, path in enumerate(sorted(corpus.rglob("*.*"))):
+        record(path, 1.2, 5, seed=number + 9)
+    write = packing._append
+
+    def fail(out, path, mixdown):
+        if path.name == "1.flac":
+            raise RecordingError(f"{path}: gone")
+        return write(out, path, mixdown)
+
+    monkeypatch.setattr(packing, "_append", fail)
+    with pytest.raises(LVCError, match=r"1\.flac: gone \(and 2 others\); restore it"):
+        packed(corpus, out)
+    after = files(out)
+    assert {name: after[name] for name in before} == before
+    assert (out / MANIFEST_NAME).read_bytes() == manifest
+    monkeypatch.setattr(packing, "_append", write)
+    packed(corpus, out)
+    assert set(files(out)) == {"00001.bin", "00002.bin", "index.bin"}
+    assert files(out)["00001.bin"] == after["00001.bin"]
+    rows = Manifest.read(out / MANIFEST_NAME).utterances
+    store = ShardStore(out / "shards")
+    assert store.have([row.path for row in rows] + ["no.wav"]).tolist() == [True] * 7 + [False]
+    write_index(out / "shards" / "index.bin", store._index[1:])  # as of another manifest
+    assert len(set_up(out)._found()[0]) == 6
+    assert "1 utterances, the first of s" in caplog.text
+    assert "are left out: run the same lvc prepare again" in caplog.text
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"sample_rate": 8000}])
 def test_packed_samples_whose_originals_are_gone_are_not_deleted(corpus, tmp_path, options):
     out = tmp_path / "out"
