@@ -112,8 +112,9 @@ class Recordings:
 class SegmentDataset(Dataset[Any]):
     """Crops by :class:`Draw`, each with a reference crop of the same speaker.
 
-    In place of a recording that cannot be read another one is drawn, which follows from the draw's seed alone, and a
-    warning names the one that could not. Where many cannot be read, the error is raised.
+    In training another recording is drawn in place of one that cannot be read. It follows from the draw's seed alone,
+    and a warning names the one that could not. Where many cannot be read, the error is raised; so is it on the fixed
+    grid of an evaluation, whose figures would be of other crops.
 
     Args:
         recordings: source of the samples.
@@ -148,8 +149,11 @@ class SegmentDataset(Dataset[Any]):
         """The item of a draw.
 
         Raises:
-            RecordingError: if 20 draws cannot be read one after the other, or more than 10 recordings and 1% of all.
+            RecordingError: if 20 draws cannot be read one after the other, or more than 10 recordings and 1% of all;
+                if the draw has a frame, and cannot be read.
         """
+        if draw.frame is not None:
+            return self._item(draw)
         other = random.Random(f"instead of {draw.seed}")
         for _ in range(TRIES):
             try:

@@ -225,7 +225,9 @@ def test_a_damaged_recording_is_named_and_passed_over(corpus, tmp_path, caplog):
     dataset = set_up(tmp_path / "out").datasets["train"]
     with pytest.raises(RecordingError, match=rf"{bad}: .*00000\.bin is damaged: .*remove that file and run"):
         dataset.recordings.read(0)
-    draws = [Draw(0, seed, 0) for seed in range(3)]
+    with pytest.raises(RecordingError, match=r"00000\.bin is damaged"):  # an evaluation has no substitutes
+        dataset[Draw(0, 0, 0)]
+    draws = [Draw(0, seed) for seed in range(3)]
     items = [dataset[draw] for draw in draws]
     assert caplog.text.count("passed over, and another recording used") == caplog.text.count("00000.bin") == 1
     assert len({item["name"] for item in items}) > 1
