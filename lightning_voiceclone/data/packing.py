@@ -182,14 +182,8 @@ def _packed(jobs: Sequence[Shard], workers: int) -> Iterator[Packed]:
                 packed = _write(job)
             yield packed
         return
-    for _, packed in side_by_side(
-        _write, jobs, min(workers, len(jobs)), begin=_begin, settings=None, caller="prepare", preload=[__name__]
-    ):
+    for _, packed in side_by_side(_write, jobs, min(workers, len(jobs)), caller="prepare", preload=[__name__]):
         yield packed
-
-
-def _begin(_: None) -> None:
-    """Nothing to set up: a job has all it needs."""
 
 
 def _write(job: Shard) -> Packed:

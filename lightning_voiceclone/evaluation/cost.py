@@ -155,12 +155,8 @@ def _judge(
 
 def _peak_of(candidate: Candidate, pair: Pair) -> float:
     """Peak of memory of a process that loads the model and converts a pair, in MB."""
-    ((_, peak),) = side_by_side(_convert_once, [(candidate, pair)], 1, begin=_begin, settings=None, caller="compress")
+    ((_, peak),) = side_by_side(_convert_once, [(candidate, pair)], 1, caller="compress")
     return peak
-
-
-def _begin(_: None) -> None:
-    """Nothing to set up."""
 
 
 def _convert_once(job: tuple[Candidate, Pair]) -> float:

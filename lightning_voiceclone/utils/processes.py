@@ -27,8 +27,8 @@ def side_by_side(
     pieces: Sequence[Piece],
     workers: int,
     *,
-    begin: Callable[[Any], None],
-    settings: Any,
+    begin: Callable[[Any], None] | None = None,
+    settings: Any = None,
     caller: str,
     preload: Sequence[str] = (),
 ) -> Iterator[tuple[Piece, Result]]:
@@ -38,7 +38,7 @@ def side_by_side(
         work: a function of a module, which a worker process can import.
         pieces: of work.
         workers: processes, each of which computes with one thread.
-        begin: called with the settings once in each worker, before any piece.
+        begin: called with the settings once in each worker, before any piece; None for nothing to set up.
         settings: for all pieces.
         caller: name of the function that a script calls for this; an error names it.
         preload: modules that workers have from the start, where processes can be forked from one that has them.
@@ -69,14 +69,15 @@ def side_by_side(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(begin: Callable[[Any], None], settings: Any) -> None:
+def _begin(begin: Callable[[Any], None] | None, settings: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers in order
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if "torch" in sys.modules:
         import torch
 
         torch.set_num_threads(1)
-    begin(settings)
+    if begin is not None:
+        begin(settings)
 
 
 def _end_with_parent() -> None:

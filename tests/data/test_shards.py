@@ -298,6 +298,18 @@ def test_shards_are_of_about_the_same_length(tmp_path):
         assert [source for group in groups for source in group] == sources
 
 
+@pytest.mark.slow
+def test_several_processes_pack_the_same_samples(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "LEAST_SHARD_SECONDS", 3.0)
+    packed(corpus, tmp_path / "one")
+    rows = Manifest.read(tmp_path / "one" / MANIFEST_NAME).utterances
+    assert packing.pack(corpus, rows, tmp_path / "two", workers=2, progress=False) == []
+    one, two = (ShardStore(tmp_path / name / "shards") for name in ("one", "two"))
+    assert len(list(two.folder.glob("*.bin"))) > 2  # shards and the index
+    for row in rows:
+        np.testing.assert_array_equal(one.read(row.path, RATE, 0.0, 9.0), two.read(row.path, RATE, 0.0, 9.0))
+
+
 def test_a_recording_that_is_gone_is_named_and_the_others_are_packed(tmp_path):
     record(tmp_path / "a.wav", 0.3)
     sources = [Source("gone.wav", 0, None, 1.0), Source("a.wav", 7, None, 0.3)]
