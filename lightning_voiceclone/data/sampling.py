@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
+from lightning_voiceclone.errors import LVCError
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -176,14 +178,25 @@ class ResumableLoader(DataLoader[Any]):
         return self.batch_sampler
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Batches of the next epoch. Iterators that never yielded a batch do not count as an epoch."""
+        """Batches of the next epoch. Iterators that never yielded a batch do not count as an epoch.
+
+        Raises:
+            LVCError: as the dataset raises it, in a worker process too.
+        """
         if self._begun:
             self._sampler.before += self._batches
             self._sampler.epoch += 1
             self._begun = False
-        for batch in super().__iter__():
-            self._begun = True
-            yield batch
+        try:
+            for batch in super().__iter__():
+                self._begun = True
+                yield batch
+        except LVCError as error:
+            lines = str(error).splitlines()
+            if len(lines) == 1:
+                raise
+            # DataLoader puts the worker's traceback before the message, which is the last line, after its type.
+            raise type(error)(lines[-1].partition(": ")[2]) from error
 
     @property
     def _batches(self) -> int:

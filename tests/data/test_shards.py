@@ -16,7 +16,7 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.data.manifest import Manifest
 from lightning_voiceclone.data.packing import Shard, Source, _jobs, _write
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, prepare
-from lightning_voiceclone.data.sampling import Draw
+from lightning_voiceclone.data.sampling import Draw, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset
 from lightning_voiceclone.data.shards import BLOCK, FACTORS, ROW, ShardStore, checksums, key_of, taken, write_index
 from lightning_voiceclone.data.utterances import Utterance
@@ -250,6 +250,19 @@ def test_too_many_that_cannot_be_read_end_a_training(tmp_path):
         with pytest.raises(RecordingError, match=words) as caught:
             dataset[Draw(0, 0)]
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_evaluation_ends_with_one_line_in_a_worker_process_too(tmp_path, workers):
+    row = Utterance(path="a.wav", start=0.0, end=0.5, speaker="a", text="", rate=RATE, bandwidth_hz=8000.0,
+                    snr_db=60.0, hash="", split="test")  # fmt: skip
+    dataset = SegmentDataset(Recordings([row], FileStore(tmp_path), RATE, 0), Grid(MelSpectrogram().spec, 30, 0, 3))
+    sampler = SegmentSampler([1], 1, seed=0, segment=30)
+    loader = ResumableLoader(dataset, batch_sampler=sampler, num_workers=workers, progress=lambda: (0, 1))
+    with pytest.raises(RecordingError) as caught:
+        next(iter(loader))
+    assert str(caught.value) == f"{tmp_path}/a.wav: there is no such file"
 
 
 def test_what_fails_is_counted_and_not_what_it_is_the_reference_of(tmp_path, caplog):
