@@ -92,6 +92,8 @@ class _Costs:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not hasattr(report, "cpu_seconds"):  # pytest-xdist's own, of a process that has crashed
+            return
         self.seconds[report.nodeid] += report.cpu_seconds
         self.peak = max(self.peak, report.peak_memory)
         if (path := self.config.getoption("costs_file")) and report.when == "teardown" and not _is_worker(self.config):
