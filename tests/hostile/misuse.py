@@ -103,7 +103,7 @@ COMMANDS = {
         choices={"--vocoder": "GriffinLim"},
     ),
     "compress": Command(
-        ["compress", "{voice}", "--pairs", "{pairs}", "--limit", "1", "--output", "{out}/m"],
+        ["compress", "{voice}", "--prune", "0.5", "--pairs", "{pairs}", "--limit", "1", "--output", "{out}/m"],
         files=["1", "--pairs"],
         folders=["1"],
         output=("--output", "m"),
