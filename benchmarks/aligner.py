@@ -19,14 +19,11 @@ from safetensors.torch import save_file
 
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.core.masking import resample_frames
-from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.demo.sentences import compose
 from lightning_voiceclone.errors import LVCError
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.aligner import aligner_frames, best_path, load_aligner, new_aligner
-from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.networks.goodness import SHORTEST
-from lightning_voiceclone.networks.phone_classifier import PhoneScores
+from lightning_voiceclone.networks.phone_classifier import PhoneFrames, PhoneScores
 from lightning_voiceclone.text.espeak import Espeak
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import parse_ipa
@@ -43,14 +40,12 @@ class Frames:
     """
 
     def __init__(self):
-        self.mel = MelSpectrogram()
-        dims = Dims(features=BANDS, frame_rate=FRAME_RATE)
-        self.encoder = TransformerContentEncoder(dims, channels=CHANNELS, layers=4, pretrained="content_wide").eval()
+        self.parts = PhoneFrames()
 
     @torch.inference_mode()
     def __call__(self, audio):
-        mel = self.mel(torch.from_numpy(audio)[None])
-        content = resample_frames(self.encoder(mel), mel.shape[2], self.encoder.frame_rate, FRAME_RATE)
+        content, mel = self.parts(torch.from_numpy(audio))
+        content = resample_frames(content, mel.shape[2], self.parts.encoder.frame_rate, FRAME_RATE)
         return aligner_frames(content[0], mel[0]).clone()
 
 

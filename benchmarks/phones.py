@@ -25,13 +25,16 @@ from torch.nn import functional as F
 from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.checkpoints.storage_bits import dequantize, quantize_storage
 from lightning_voiceclone.core.masking import resample_frames
-from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import LVCError
-from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.aligner import CLASSES, FRAME_RATE, SILENCE, aligner_frames, load_aligner
-from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.networks.goodness import goodness, said
-from lightning_voiceclone.networks.phone_classifier import BANDS, CONTENT, PhoneClassifier, levelled, shares
+from lightning_voiceclone.networks.phone_classifier import (
+    BANDS,
+    PhoneClassifier,
+    PhoneFrames,
+    levelled,
+    shares,
+)
 from lightning_voiceclone.text.espeak import Espeak
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import PHONEMES, parse_ipa
@@ -48,20 +51,6 @@ TIMBRES = (  # none of benchmarks/aligner.py's
 ALIKE = 400  # phonemes of a vowel's other stresses, and of all phonemes, count as many of its own: tails need many
 
 
-class Frames:
-    """Content (1, C, T / 2) and mel bands (1, F, T) of recordings."""
-
-    def __init__(self):
-        self.mel = MelSpectrogram()
-        dims = Dims(features=BANDS, frame_rate=FRAME_RATE)
-        self.encoder = TransformerContentEncoder(dims, channels=CONTENT, layers=4, pretrained="content_wide").eval()
-
-    @torch.inference_mode()
-    def __call__(self, audio):
-        mel = self.mel(torch.from_numpy(audio)[None])
-        return self.encoder(mel).clone(), mel.clone()
-
-
 def pronunciations(front, text):
     """Accepted pronunciations of each word of a transcript."""
     return [accepted(word) for word in front.pronounce(text.lower() if text.isupper() else text).words]
@@ -76,7 +65,7 @@ def read(rows, frames_of):
         except LVCError as error:
             print(row["path"], error)
             continue
-        found.append((*frames_of(read_audio(row["path"], RATE)[0]), words))
+        found.append((*frames_of(torch.from_numpy(read_audio(row["path"], RATE)[0])), words))
     return found
 
 
@@ -111,7 +100,7 @@ def spoken(texts, frames_of):
                                            variant=draw.choice(TIMBRES), rate=draw.choice(SPEEDS))  # fmt: skip
         audio = soxr.resample(audio, rate, RATE) * draw.uniform(0.3, 1.0)
         noise = np.random.default_rng(len(found)).normal(size=len(audio)) * draw.choice([0, 0.0003, 0.001, 0.003])
-        content, mel = frames_of((audio + noise).astype(np.float32))
+        content, mel = frames_of(torch.from_numpy((audio + noise).astype(np.float32)))
         even = levelled(mel)[0]
         classes = torch.zeros(even.shape[1], dtype=torch.long)
         ends = [second for second, _ in events[1:]] + [len(audio) / RATE]
@@ -205,7 +194,7 @@ def main():
     with open(options.table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     torch.manual_seed(0)
-    frames_of, aligner, classifier = Frames(), load_aligner(options.aligner), PhoneClassifier()
+    frames_of, aligner, classifier = PhoneFrames(), load_aligner(options.aligner), PhoneClassifier()
     splits = {split: read([row for row in rows if row["split"] == split], frames_of)
               for split in ("train", "calibration")}  # fmt: skip
 

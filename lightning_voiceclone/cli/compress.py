@@ -74,8 +74,10 @@ def run(argv: list[str]) -> int:
     inputs = [options.checkpoint, options.pairs, *([options.data] if options.data else [])]
     check_no_input(output, [*inputs, *(path for row in pairs for path in (row.source, row.reference))])
     with tempfile.TemporaryDirectory() as place:
-        made = _made(options, Path(place))
-        candidates = _candidates(options, made)
+        voice = voice_folder.load_voice(options.checkpoint)
+        before = _size(voice)
+        made = _made(options, voice, Path(place))
+        candidates = _candidates(options, made, before, _size(voice))
         figures = measured(candidates, pairs)
         print(table({each.name: row for each, row in zip(candidates, figures, strict=True)}))
         if not worth_it(*figures[:2]):
@@ -91,21 +93,19 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _candidates(options: argparse.Namespace, made: Path) -> list[Any]:
-    """What is measured: the model before, what was made of it, and for comparison others."""
-    from lightning_voiceclone.checkpoints.voice_folder import load_voice
+def _candidates(options: argparse.Namespace, made: Path, before: int, after: int) -> list[Any]:
+    """What is measured: the model before, what was made of it, and for comparison others; with the models' bytes."""
     from lightning_voiceclone.evaluation.cost import Candidate
 
-    size = _size(load_voice(options.checkpoint), 16)
-    found = [Candidate("before", options.checkpoint, size)]
+    found = [Candidate("before", options.checkpoint, before)]
     if options.bits == 8:
         export = made.with_name(EXPORT)
         found.append(Candidate("after", str(made), _bytes_in(made), onnx=True))
         found.append(Candidate("32-bit export", str(export), _bytes_in(export), onnx=True))
     else:
-        found.append(Candidate("after", str(made), _size(load_voice(made), 16)))
+        found.append(Candidate("after", str(made), after))
     if options.compile:
-        found.append(Candidate("before, compiled", options.checkpoint, size, compiled=True))
+        found.append(Candidate("before, compiled", options.checkpoint, before, compiled=True))
     return found
 
 
@@ -113,19 +113,18 @@ def _bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def _size(voice: Any, bits: int) -> int:
-    """Bytes of all weights of a model as they are stored, those that it refers to included."""
+def _size(voice: Any) -> int:
+    """Bytes of all weights of a model as they are stored in 16 bits, those that it refers to included."""
     from lightning_voiceclone.checkpoints.external_weights import all_weights
     from lightning_voiceclone.checkpoints.storage_bits import quantize_storage
 
-    return sum(tensor.nbytes for tensor in quantize_storage(all_weights(voice), bits).values())
+    return sum(tensor.nbytes for tensor in quantize_storage(all_weights(voice), 16).values())
 
 
-def _made(options: argparse.Namespace, place: Path) -> Path:
-    """The compressed model in a folder below ``place``."""
-    from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+def _made(options: argparse.Namespace, voice: Any, place: Path) -> Path:
+    """The model, compressed in place and written to a folder below ``place``."""
+    from lightning_voiceclone.checkpoints.voice_folder import save_voice
 
-    voice = load_voice(options.checkpoint)
     if options.prune is not None:
         _prune(options, voice)
     if options.bits == 16:

@@ -65,21 +65,33 @@ class PhoneClassifier(nn.Module):
         return float(places[at - 1] + (value - below) / max(above - below, 1e-9) * (places[at] - places[at - 1]))
 
 
-class PhoneScores:
-    """Probabilities of the phonemes in a recording by the classifier that ships, on content of ``content_wide``."""
+class PhoneFrames:
+    """What phonemes are found in: content of ``content_wide``, and mel bands."""
 
     def __init__(self) -> None:
         self.mel = MelSpectrogram()
         dims = Dims(features=BANDS, frame_rate=FRAME_RATE)
         self.encoder = TransformerContentEncoder(dims, channels=CONTENT, layers=4, pretrained="content_wide").eval()
+
+    @torch.no_grad()
+    def __call__(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Content (1, C, T / 2) and mel bands (1, F, T) of samples (N,) at 16 kHz."""
+        mel = self.mel(audio[None])
+        return self.encoder(mel), mel
+
+
+class PhoneScores:
+    """Probabilities of the phonemes in a recording by the classifier that ships, on content of ``content_wide``."""
+
+    def __init__(self) -> None:
+        self.frames = PhoneFrames()
         self.classifier = load_phone_classifier()
 
     @torch.inference_mode()
     def __call__(self, audio: Tensor) -> Tensor:
         """Logarithms of the classes' probabilities (T, 40), 100 a second, of samples (N,) at 16 kHz."""
-        mel = self.mel(audio[None])
-        even = levelled(mel)
-        return self.classifier(self.encoder(mel), even)[0, : mel.shape[2]]
+        content, mel = self.frames(audio)
+        return self.classifier(content, levelled(mel))[0, : mel.shape[2]]
 
 
 def shares() -> Tensor:

@@ -5,10 +5,10 @@ import logging
 from pathlib import Path
 
 from lightning_voiceclone.errors import PluginError
+from lightning_voiceclone.inference.export.folder import DESCRIPTION
 from lightning_voiceclone.utils.files import atomic_folder
 from lightning_voiceclone.utils.optional import file_sha256, need
 
-DESCRIPTION = "export.json"
 OPERATORS = ["MatMul", "Gemm"]
 # In 8 bits the vocoder's phase is noise (similarity 0.83 to 0.80, DNSMOS 2.88 to 2.64); content and generator lose
 # nothing that two pairs show. The speaker encoder is run once a speaker.
