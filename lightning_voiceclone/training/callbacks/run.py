@@ -163,7 +163,7 @@ class ConfigWriter(SaveConfigCallback):
             )
         if trainer.is_global_zero:
             _sweep_runs(folder)
-            text = self.parser.dump(self.config, skip_none=False)
+            text = self.parser.dump(self.config, skip_none=False, skip_validation=True)  # it was, when parsed
             with atomic_file(folder / "config.yaml") as temporary:
                 temporary.write_text(text, encoding="utf-8")
             for logger in trainer.loggers:
