@@ -339,17 +339,6 @@ class VoiceDataModule(pl.LightningDataModule):
         """The test split, or the validation split where there is none."""
         return self._loader("test" if len(self.datasets["test"]) else "validation", drawn=False)
 
-    def transcribed(self, most: int) -> Iterator[tuple[torch.Tensor, str]]:
-        """Up to so many whole training recordings (N,) with transcripts, the same in every process."""
-        recordings = self.datasets["train"].recordings
-        found = Utterances.of(recordings.utterances)
-        whole = found.transcribed & (self.grid.all_frames(found) <= self.grid.segment)
-        order = np.random.default_rng(self.seed).permutation(len(found))
-        for index in order[whole[order]][:most]:
-            utterance = recordings.utterances[index]
-            samples = recordings.read(int(index))[: self.grid.frames(utterance) * self.grid.spec.hop_length]
-            yield torch.from_numpy(samples), utterance.text
-
     def calibration_audio(self, seconds: float) -> Iterator[torch.Tensor]:
         """Whole training recordings (N,), the same in every process, up to so many seconds together."""
         recordings = self.datasets["train"].recordings

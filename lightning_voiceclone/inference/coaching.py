@@ -17,12 +17,12 @@ from lightning_voiceclone.inference.screening import screen_references, screen_s
 from lightning_voiceclone.inference.synthesis import Synthesizer
 from lightning_voiceclone.inference.timestamps import timed_words
 from lightning_voiceclone.networks.goodness import Goodness, Path, goodness, said
-from lightning_voiceclone.networks.phone_classifier import PhoneClassifier
+from lightning_voiceclone.networks.phone_classifier import SAMPLE_RATE, PhoneClassifier
 from lightning_voiceclone.text.pronounced import Pronounced, Word
 from lightning_voiceclone.text.sentences import Sentences
 from lightning_voiceclone.text.variants import Pronunciation, accepted
 
-FRAME_RATE, SAMPLE_RATE = 100.0, 16_000
+FRAME_RATE = 100.0
 LONGEST_SECONDS = 60.0  # of an attempt: a sentence or a few
 FLAGGED = 0.02  # share of native speakers' phonemes that are flagged
 LEAST_CLEAR = 0.35  # of the phonemes must be more probable than all others; else something else is said
@@ -32,7 +32,10 @@ LEAST_FRAMES = 2  # voiced, of a phoneme that has a pitch
 class Scores(Protocol):
     """What scores an attempt: ``phone_classifier.PhoneScores``."""
 
-    classifier: PhoneClassifier
+    @property
+    def classifier(self) -> PhoneClassifier:
+        """Knows how good native speakers' phonemes are."""
+        ...
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Logarithms of the classes' probabilities (T, 40), 100 a second, of samples (N,) at 16 kHz."""

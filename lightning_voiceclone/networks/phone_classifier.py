@@ -1,5 +1,7 @@
 """Which phoneme is spoken in each frame: a small network on content and mel bands, and the weights that ship."""
 
+import hashlib
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from lightning_voiceclone.networks.aligner import CLASSES, FRAME_RATE
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.text.inventory import PHONEMES
 
-CONTENT, BANDS = 192, 80
+CONTENT, BANDS, SAMPLE_RATE = 192, 80, 16_000
 QUANTILES = 33  # of the goodness of native speakers, for each phoneme
 SHIPPED = "weights/phones/weights.safetensors"
+CONTENT_SHIPPED = "content_wide"
 
 
 class PhoneClassifier(nn.Module):
@@ -71,7 +74,7 @@ class PhoneFrames:
     def __init__(self) -> None:
         self.mel = MelSpectrogram()
         dims = Dims(features=BANDS, frame_rate=FRAME_RATE)
-        self.encoder = TransformerContentEncoder(dims, channels=CONTENT, layers=4, pretrained="content_wide").eval()
+        self.encoder = TransformerContentEncoder(dims, channels=CONTENT, layers=4, pretrained=CONTENT_SHIPPED).eval()
 
     @torch.no_grad()
     def __call__(self, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,11 +84,28 @@ class PhoneFrames:
 
 
 class PhoneScores:
-    """Probabilities of the phonemes in a recording by the classifier that ships, on content of ``content_wide``."""
+    """Probabilities of the phonemes in a recording by the classifier that ships, on content of ``content_wide``.
 
-    def __init__(self) -> None:
-        self.frames = PhoneFrames()
-        self.classifier = load_phone_classifier()
+    Weights are loaded when they are first needed.
+    """
+
+    @cached_property
+    def frames(self) -> PhoneFrames:
+        """What the classifier takes."""
+        return PhoneFrames()
+
+    @cached_property
+    def classifier(self) -> PhoneClassifier:
+        """The classifier."""
+        return load_phone_classifier()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights of both; the same as long as their files are."""
+        made = hashlib.sha256()
+        for name in (SHIPPED, f"weights/{CONTENT_SHIPPED}/weights.safetensors"):
+            made.update((files("lightning_voiceclone") / name).read_bytes())
+        return made.hexdigest()
 
     @torch.inference_mode()
     def __call__(self, audio: Tensor) -> Tensor:

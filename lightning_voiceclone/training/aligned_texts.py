@@ -1,61 +1,65 @@
 """Transcripts with the times of their phonemes, found once and kept."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+import soxr
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from lightning_voiceclone import __version__
-from lightning_voiceclone.checkpoints.external_weights import all_weights, weights_sha256
 from lightning_voiceclone.core.conditions import Script
-from lightning_voiceclone.errors import LVCError, RecordingError
-from lightning_voiceclone.networks.aligner import PhonemeAligner, aligner_frames, new_aligner
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import RecordingError
+from lightning_voiceclone.networks.aligner import FRAME_RATE, Interval
+from lightning_voiceclone.networks.goodness import said
+from lightning_voiceclone.networks.phone_classifier import SAMPLE_RATE, PhoneScores
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import TOKENS
-from lightning_voiceclone.text.pronounced import Pronounced
-from lightning_voiceclone.training.script_cache import ScriptCache, digest, read_stored
+from lightning_voiceclone.text.pronounced import Pronounced, Word
+from lightning_voiceclone.text.variants import accepted
+from lightning_voiceclone.training.script_cache import digest, read_stored
 from lightning_voiceclone.training.timed_text import TimedText, timed_text
 from lightning_voiceclone.utils.files import atomic_file
-from lightning_voiceclone.voice.model import VoiceModel
 
-RECORDINGS, ITERATIONS = 160, 12  # of the aligner's training
-LOWEST_SCORE = 0.25  # mean probability of the phonemes, below which a recording says something else
+LOWEST_SCORE = 0.4  # mean probability of the phonemes, below which a recording says something else
+
+
+class Scores(Protocol):
+    """Probabilities of phonemes in a recording: :class:`PhoneScores`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights."""
+        ...
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        """Logarithms of the classes' probabilities (T, 40), 100 a second, of samples (N,) at 16 kHz."""
+        ...
 
 
 class AlignedTexts:
     """Tokens of transcripts with their durations, in a folder; computed where they are not there yet.
 
-    The folder is named by the aligner's weights, the numbers of the tokens and this package's version, since all three
-    decide what is stored.
+    Of the pronunciations that a word may have, the one that was said is taken. The folder is named by the weights that
+    find the phonemes, the numbers of the tokens and this package's version, since all three decide what is stored.
 
     Args:
-        voice: frozen model, whose features the aligner takes besides content.
-        folder: in which the cache makes its own; that of the voice's scripts, as the aligner takes them.
+        spec: of the recordings' features, whose frames the durations count.
+        folder: in which the cache makes its own.
         front: pronounces the transcripts.
-        aligner: trained; None for one that :meth:`train` is to train.
+        scores: where phonemes are; None for the classifier that ships, whose weights are loaded when first needed.
     """
 
-    needed = RECORDINGS
-
-    def __init__(self, voice: VoiceModel, folder: Path, front: FrontEnd, aligner: PhonemeAligner | None = None) -> None:
-        self.voice, self.base, self.front = voice, folder, front
-        assert voice.content_encoder is not None
-        self.aligner = aligner or new_aligner(
-            voice.content_encoder.channels + voice.spec.channels, voice.spec.frame_rate
-        )
-
-    @property
-    def trained(self) -> bool:
-        """Whether the aligner has been trained."""
-        return bool(self.aligner.weight.any())
-
-    def load(self, weights: Mapping[str, Any]) -> None:
-        """Take the weights of a trained aligner."""
-        self.aligner.load_state_dict(weights)
+    def __init__(self, spec: AudioSpec, folder: Path, front: FrontEnd, scores: Scores | None = None) -> None:
+        self.spec, self.front = spec, front
+        self.scores = PhoneScores() if scores is None else scores
+        made = "\n".join([self.scores.fingerprint, __version__, str(LOWEST_SCORE), *TOKENS])
+        self.folder = folder / f"times-{hashlib.sha256(made.encode()).hexdigest()[:12]}"
 
     def timed(self, audio: Tensor, text: str, script: Script) -> TimedText:
         """Tokens with durations of a recording (N,) and its transcript.
@@ -63,7 +67,7 @@ class AlignedTexts:
         Raises:
             LVCError: if the text cannot be pronounced, or the recording says something else.
         """
-        path = self._folder / f"{digest(audio, text)}.safetensors"
+        path = self.folder / f"{digest(audio, text)}.safetensors"
         stored = read_stored(path)
         if stored is None:
             made = self._computed(audio, text, script)
@@ -75,55 +79,30 @@ class AlignedTexts:
 
     @torch.inference_mode()
     def _computed(self, audio: Tensor, text: str, script: Script) -> TimedText:
-        said = self._pronounced(text)
-        words = [word.phonemes for word in said.words]
-        times = self.aligner.align(self._frames(audio, script), words)
-        scores = [one.score for word in times for one in word]
-        if (score := sum(scores) / len(scores)) < LOWEST_SCORE:
+        # One in capital letters alone, as of LibriSpeech, is not a row of abbreviations.
+        wanted = self.front.pronounce(text.lower() if text.isupper() else text)
+        scores = self.scores(_at_the_classifiers_rate(audio, self.spec.sample_rate))
+        chosen, path = said(scores, [accepted(word) for word in wanted.words])
+        found = [Interval(first / FRAME_RATE, last / FRAME_RATE, float(scores[first:last, kind].exp().mean()))
+                 for kind, first, last in path]  # fmt: skip
+        if (score := sum(one.score for one in found) / len(found)) < LOWEST_SCORE:
             raise RecordingError(
                 f"a recording does not seem to say its transcript ({text[:40]!r}): its phonemes have a mean probability"
                 f" of {score:.2f}, expected at least {LOWEST_SCORE}; correct the transcript, or leave the recording out"
             )
-        return timed_text(said, times, int(script.lengths), self.voice.spec.frame_rate)
+        rest = iter(found)
+        times = [[next(rest) for _ in word] for word in chosen]
+        return timed_text(_as_said(wanted, chosen), times, int(script.lengths), self.spec.frame_rate)
 
-    @torch.inference_mode()
-    def train(self, recordings: Iterable[tuple[Tensor, str]], scripts: ScriptCache) -> None:
-        """Train the aligner on recordings (N,) with transcripts.
 
-        Left out are those that cannot be pronounced, and those with more phonemes than frames.
+def _as_said(text: Pronounced, chosen: Sequence[Sequence[str]]) -> Pronounced:
+    """The text with those pronunciations of its words."""
+    rest = iter(chosen)
+    items = tuple(replace(item, phonemes=tuple(next(rest))) if isinstance(item, Word) else item for item in text.items)
+    return Pronounced(text.text, items, text.skipped)
 
-        Raises:
-            RecordingError: if none is left; says how many were left out, and why.
-        """
-        data, unpronounced, too_long = [], 0, 0
-        for audio, text in recordings:
-            try:
-                words = [word.phonemes for word in self._pronounced(text).words]
-            except LVCError:
-                unpronounced += 1
-                continue
-            frames = self._frames(audio, scripts.script(audio))
-            if sum(map(len, words)) > frames.shape[1]:
-                too_long += 1
-            else:
-                data.append((frames, words))
-        if not data:
-            raise RecordingError(
-                f"no recording is left to train the aligner with: of {unpronounced + too_long}, {unpronounced} have a"
-                f" transcript that cannot be pronounced, {too_long} one of more phonemes than the recording has frames;"
-                " correct the transcripts, or name a trained aligner with --model.aligner"
-            )
-        for iteration in range(ITERATIONS):
-            self.aligner.fit(data, even=iteration == 0)
 
-    def _pronounced(self, text: str) -> Pronounced:
-        """A transcript's words; one in capital letters alone, as of LibriSpeech, is not a row of abbreviations."""
-        return self.front.pronounce(text.lower() if text.isupper() else text)
-
-    def _frames(self, audio: Tensor, script: Script) -> Tensor:
-        return aligner_frames(script.content[0], self.voice.feature_extractor(audio[None])[0])
-
-    @property
-    def _folder(self) -> Path:
-        made = "\n".join([weights_sha256(all_weights(self.aligner)), __version__, str(LOWEST_SCORE), *TOKENS])
-        return self.base / f"times-{hashlib.sha256(made.encode()).hexdigest()[:12]}"
+def _at_the_classifiers_rate(audio: Tensor, rate: int) -> Tensor:
+    if rate == SAMPLE_RATE:
+        return audio
+    return torch.from_numpy(soxr.resample(audio.numpy(), rate, SAMPLE_RATE, quality="HQ"))

@@ -21,7 +21,6 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.datamodule import cache_folder
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import MelSpectrogram
-from lightning_voiceclone.networks.aligner import load_aligner
 from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
@@ -166,7 +165,6 @@ class TextModule(TextTraining):
     Args:
         voice: folder or checkpoint of the model that is to speak, or "default"; its encoders make what text is to give.
         text_encoder: from tokens to scripts.
-        aligner: file of a trained aligner (``benchmarks/aligner.py``); null to train one before the first step.
         cache: folder in which what the model's encoders make of the recordings is kept; null for ``text`` in
             ``$LVC_CACHE``, or in ``~/.cache/lightning-voiceclone`` where that is not set.
         training: settings of :class:`TextTraining`.
@@ -176,7 +174,6 @@ class TextModule(TextTraining):
         self,
         voice: str = "default",
         text_encoder: Callable[[Dims], TextEncoder] = ParallelTextEncoder,
-        aligner: str | None = None,
         cache: str | None = None,
         **training: Any,
     ) -> None:
@@ -186,8 +183,7 @@ class TextModule(TextTraining):
                 f"model.voice is {voice}, which has no content encoder: its generator takes no text"
             )
         folder = cache_folder() / "text" if cache is None else Path(cache).expanduser()
-        trained = None if aligner is None else load_aligner(aligner)
-        super().__init__(model, text_encoder(text_dims(model)), folder, trained, **training)
+        super().__init__(model, text_encoder(text_dims(model)), folder, **training)
 
 
 def _dims(extractor: FeatureExtractor, **inputs: Any) -> Dims:

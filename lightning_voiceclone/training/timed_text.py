@@ -46,7 +46,7 @@ def timed_text(said: Pronounced, times: Sequence[Sequence[Interval]], frames: in
 
     Args:
         said: the text; breaks of the markup in it have the silence that is there.
-        times: of each phoneme of each word, as ``PhonemeAligner.align`` gives them.
+        times: of each phoneme of each word, in order.
         frames: of the recording.
         frame_rate: frames a second.
     """

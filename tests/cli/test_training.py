@@ -135,7 +135,7 @@ def test_commands_of_the_recipes_page_train(command, corpus_folder, folder):
 @pytest.mark.slow
 def test_a_text_encoder_trains_and_a_voice_gets_it(folder, monkeypatch, capsys):
     monkeypatch.setenv("LVC_CACHE", str(folder / "cache"))
-    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.0)  # of an untrained model's content nothing is certain
+    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.0)  # nothing is said here
     save_voice(small_voice(Dims(20, content=4, speaker=8, pitch=True, energy=True)), folder / "voice")
     rows = ["path\tspeaker\ttext\tsplit"]
     for number, text in enumerate(("we go", "nobody knows", "in water", "some day")):

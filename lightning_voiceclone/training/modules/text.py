@@ -22,9 +22,8 @@ from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import AlignmentError, ConfigurationError, LVCError, RecordingError, check_range
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
-from lightning_voiceclone.networks.aligner import PhonemeAligner
 from lightning_voiceclone.text.frontend import FrontEnd
-from lightning_voiceclone.training.aligned_texts import AlignedTexts
+from lightning_voiceclone.training.aligned_texts import AlignedTexts, Scores
 from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.script_cache import ScriptCache
@@ -55,11 +54,12 @@ class TextTraining(AdversarialModule):
 
     The model is frozen: content, pitch, energy and the speaker's embedding are computed once for each recording and
     kept in a folder, so that later epochs cost little more than the text encoder. Durations of the phonemes come from
-    an aligner. A step takes from each recording a stretch between pauses, of at most ``segment_seconds``.
+    the best path through their probabilities. A step takes from each recording a stretch between pauses, of at most
+    ``segment_seconds``.
 
-    Crops must hold whole recordings (``data.segment_seconds``); others, those without a transcript, and those that the
-    aligner finds to be of another text are left out. A batch of which nothing is left is a step whose gradient is 0, so
-    that counts, random numbers and processes stay together.
+    Crops must hold whole recordings (``data.segment_seconds``); others, those without a transcript, and those that say
+    another text are left out. A batch of which nothing is left is a step whose gradient is 0, so that counts, random
+    numbers and processes stay together.
 
     Losses, by name in ``weights``: the encoder's own; of ParallelTextEncoder content, duration, pitch, voicing, energy.
 
@@ -67,7 +67,7 @@ class TextTraining(AdversarialModule):
         voice: the model whose scripts are predicted.
         text_encoder: the part that is trained.
         cache: folder in which scripts and durations are kept.
-        aligner: trained aligner; None to train one on the first recordings, before the first step.
+        scores: probabilities of phonemes; None for those of the classifier that ships.
         segment_seconds: maximum length of a stretch.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
         weights: of the losses, by name; each a number, or values by step, as ``{linear: {0: 0, 2000: 1}}``.
@@ -85,7 +85,7 @@ class TextTraining(AdversarialModule):
         voice: VoiceModel,
         text_encoder: TextEncoder,
         cache: Path,
-        aligner: PhonemeAligner | None = None,
+        scores: Scores | None = None,
         segment_seconds: float = 6.0,
         speaker_noise: float = 0.1,
         weights: dict[str, Scheduled] = {"content": 1.0, "duration": 1.0},  # noqa: B006 (shown by --help; never changed)
@@ -113,7 +113,7 @@ class TextTraining(AdversarialModule):
         self.speaker_noise = speaker_noise
         self._empty_batches, self._warned = 0, False  # in a row; whether there was one
         self.scripts = ScriptCache(voice, cache)
-        self.texts = AlignedTexts(voice, self.scripts.folder, FrontEnd(), aligner)
+        self.texts = AlignedTexts(voice.spec, self.scripts.folder, FrontEnd(), scores)
 
     @property
     def feature_extractor(self) -> FeatureExtractor:
@@ -188,15 +188,6 @@ class TextTraining(AdversarialModule):
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
-    def on_fit_start(self) -> None:
-        """As of all modules; and train the aligner, where none was given."""
-        super().on_fit_start()
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not self.texts.trained:
-            if data is None:
-                raise ConfigurationError("there is no aligner; name one with --model.aligner, or use a VoiceDataModule")
-            self.texts.train(data.transcribed(self.texts.needed), self.scripts)
-
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log the errors of the averaged text encoder on whole recordings."""
         rows = self._rows(batch, whole=True)
@@ -230,10 +221,9 @@ class TextTraining(AdversarialModule):
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the encoder's description, so that the checkpoint alone is enough to use it, and the aligner."""
+        """Store the encoder's description, so that the checkpoint alone is enough to use it."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["text_encoder"] = description_of(self.text_encoder, self.spec)
-        checkpoint["aligner"] = self.texts.aligner.state_dict()
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Refuse a checkpoint of another text encoder, before any weight is loaded.
@@ -250,7 +240,6 @@ class TextTraining(AdversarialModule):
         check_join("the checkpoint", AudioSpec.from_mapping(stored["spec"]), "this configuration", self.spec)
         ours = description_of(self.text_encoder, self.spec)["part"]
         check_same_parts({"text encoder": stored["part"]}, {"text encoder": ours})
-        self.texts.load(checkpoint["aligner"])
         super().on_load_checkpoint(checkpoint)
 
 

@@ -3,7 +3,7 @@
 import csv
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from unittest.mock import Mock
 
 import lightning.pytorch as pl
 import pytest
@@ -12,18 +12,19 @@ import torch
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
+from lightning_voiceclone.core.conditions import Script
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import Table
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
-from lightning_voiceclone.networks.aligner import new_aligner
+from lightning_voiceclone.networks.aligner import CLASSES, classes
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
 from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.text.frontend import FrontEnd
-from lightning_voiceclone.text.inventory import TOKENS
+from lightning_voiceclone.text.inventory import TOKENS, numbers
 from lightning_voiceclone.training import aligned_texts, script_cache
 from lightning_voiceclone.training.aligned_texts import AlignedTexts
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
@@ -36,6 +37,16 @@ WIDTHS = Dims(20, content=8, speaker=8, pitch=True, energy=True)
 SMALL = {"width": 64, "hidden": 32, "layers": 1, "frame_layers": 1}
 
 
+class Scores:
+    """Probabilities that depend on the samples alone, in the place of the classifier's."""
+
+    fingerprint = "made"
+
+    def __call__(self, audio):
+        frames = audio[: len(audio) // 160 * 160].view(-1, 160)
+        return (40 * frames[:, : len(CLASSES)]).log_softmax(1)
+
+
 def half_rate_voice():
     """A model whose content has half the features' frame rate, as the one that ships."""
     torch.manual_seed(0)
@@ -45,7 +56,7 @@ def half_rate_voice():
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """A voice, an aligner, and a table of recordings of three speakers; one of them is for validation."""
+    """A voice, and a table of recordings of three speakers; one of them is for validation."""
     folder = tmp_path_factory.mktemp("text")
     save_voice(half_rate_voice(), folder / "voice")
     with (folder / "table.tsv").open("w") as file:
@@ -85,7 +96,8 @@ def fitted(made, corpus, folder, ckpt_path=None, batch_size=2, **changes):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.0)  # of an untrained model's content nothing is certain
+    monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.0)  # nothing is said here
+    monkeypatch.setattr(aligned_texts, "PhoneScores", Scores)
     monkeypatch.setenv("LVC_CACHE", str(tmp_path / "lvc"))
 
 
@@ -138,7 +150,6 @@ def test_resumed_training_equals_one_that_never_stopped(
     assert resumed._warned == whole._warned
     for (name, ours), theirs in zip(resumed.state_dict().items(), whole.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
-    assert torch.equal(resumed.texts.aligner.weight, whole.texts.aligner.weight)
 
 
 def audio(seconds=1.0, speaker=0):
@@ -176,7 +187,7 @@ def test_another_recording_or_model_has_another_file(tmp_path):
 def test_what_decides_the_stored_values_names_their_folders(tmp_path, monkeypatch):
     def folders():
         scripts = ScriptCache(half_rate_voice(), tmp_path)
-        return scripts.folder, AlignedTexts(scripts.voice, tmp_path, FrontEnd())._folder
+        return scripts.folder, AlignedTexts(scripts.voice.spec, tmp_path, FrontEnd()).folder
 
     before = folders()
     assert folders() == before
@@ -201,45 +212,50 @@ def test_a_damaged_file_is_computed_again(tmp_path):
     assert torch.equal(scripts.script(audio()).content, first.content)
 
 
-def test_durations_are_stored_by_text_and_aligner(tmp_path):
+def test_durations_are_stored_by_text_and_classifier(tmp_path):
     voice = half_rate_voice()
-    scripts, texts = ScriptCache(voice, tmp_path), AlignedTexts(voice, tmp_path, FrontEnd())
-    assert not texts.trained
-    texts.train([(audio(1.5, speaker), "she had your suit") for speaker in range(3)], scripts)
-    assert texts.trained
+    scripts, texts = ScriptCache(voice, tmp_path), AlignedTexts(voice.spec, tmp_path, FrontEnd())
     script = scripts.script(audio(1.5))
     timed = texts.timed(audio(1.5), "SHE HAD YOUR SUIT", script)
     assert timed.stop <= 150
     assert torch.equal(timed.tokens, texts.timed(audio(1.5), "she had your suit.", script).tokens)
     assert len(list(tmp_path.glob("times-*/*"))) == 2
-    again = AlignedTexts(voice, tmp_path, FrontEnd())
-    again.load(texts.aligner.state_dict())
-    again.aligner.align = None  # must not be needed
+    again = AlignedTexts(voice.spec, tmp_path, FrontEnd(), Mock(fingerprint="made", side_effect=AssertionError))
     assert torch.equal(again.timed(audio(1.5), "SHE HAD YOUR SUIT", script).durations, timed.durations)
+    other = AlignedTexts(voice.spec, tmp_path, FrontEnd(), Mock(fingerprint="other"))
+    assert other.folder != texts.folder
 
 
-def test_the_aligner_is_trained_without_the_recordings_that_cannot_be_aligned(tmp_path):
-    voice = half_rate_voice()
-    scripts = ScriptCache(voice, tmp_path)
-    good = [(audio(1.5, speaker), "she had your suit") for speaker in range(2)]
-    unusable = [(audio(0.1), "she had your suit in greasy wash water all year"), (audio(), "...")]
-    both, alone = (AlignedTexts(voice, tmp_path, FrontEnd()) for _ in range(2))
-    both.train([*unusable, *good], scripts)
-    alone.train(good, scripts)
-    assert torch.equal(both.aligner.weight, alone.aligner.weight)
-    with pytest.raises(RecordingError, match=r"of 2, 1 have a transcript that cannot be pronounced, 1 one of more"):
-        AlignedTexts(voice, tmp_path, FrontEnd()).train(unusable, scripts)
+def test_times_and_pronunciations_are_those_of_the_recording(tmp_path):
+    """Of "either" the second pronunciation, each phoneme 80 ms, from 0.2 s on; at another rate, too."""
+    phonemes = ("AY1", "DH", "ER0")
+    scores = torch.full((100, len(CLASSES)), -9.0)
+    scores[:, 0] = -6.0
+    for at, kind in enumerate(classes(phonemes)):
+        scores[20 + 8 * at : 28 + 8 * at, kind] = -0.1
+    lengths = []
+
+    def given(samples):
+        lengths.append(len(samples))
+        return scores
+
+    for rate in (16000, 22050):
+        spec = replace(half_rate_voice().spec, sample_rate=rate, hop_length=rate // 50)
+        texts = AlignedTexts(spec, tmp_path / str(rate), FrontEnd(), Mock(fingerprint="made", side_effect=given))
+        timed = texts.timed(torch.randn(rate), "either", Script(torch.tensor([50]), torch.zeros(1, 8, 50)))
+        assert timed.tokens.tolist()[:-1] == numbers(phonemes)
+        assert (timed.start, timed.durations.tolist()[:-1]) == (10, [4, 4, 4])
+    assert lengths == [16000, 16000]
 
 
 def test_a_recording_that_says_something_else_is_refused(tmp_path, monkeypatch):
     voice = half_rate_voice()
     scripts = ScriptCache(voice, tmp_path)
-    aligner = new_aligner(8 + 20, 100.0)
-    aligner.bias.fill_(-5.0)
-    aligner.bias[0] = 5.0  # all is silence
-    texts = AlignedTexts(voice, tmp_path, FrontEnd(), aligner)
+    silence = torch.full((100, len(CLASSES)), -5.0)
+    silence[:, 0] = -0.1
+    texts = AlignedTexts(voice.spec, tmp_path, FrontEnd(), Mock(fingerprint="made", return_value=silence))
     monkeypatch.setattr(aligned_texts, "LOWEST_SCORE", 0.25)
-    with pytest.raises(RecordingError, match=r"mean probability of 0\.00"):
+    with pytest.raises(RecordingError, match=r"mean probability of 0\.01"):
         texts.timed(audio(), "she had", scripts.script(audio()))
 
 
@@ -275,8 +291,6 @@ def test_what_cannot_work_is_refused(corpus, tmp_path):
         module(corpus, tmp_path, weights={"contents": 1.0})
     with pytest.raises(ConfigurationError, match="gives 9 channels at 100 frames a second"):
         module(corpus, tmp_path, text_encoder=lambda dims: ParallelTextEncoder(replace(dims, content=9), **SMALL))
-    with pytest.raises(ConfigurationError, match="is no trained aligner"):
-        module(corpus, tmp_path, aligner=str(Path(tmp_path / "none")))
     save_voice(small_voice(Dims(20, noise=2)), tmp_path / "noise")
     with pytest.raises(ConfigurationError, match="no content encoder"):
         module(corpus, tmp_path, voice=str(tmp_path / "noise"))
