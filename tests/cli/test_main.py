@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -40,15 +39,21 @@ def test_help_and_plugins_import_nothing_heavy():
         assert done.returncode == 0, (arguments, done.stderr)
 
 
+def _children_seconds():
+    """Of processors: those of a clock are a busy machine's too."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 @pytest.mark.slow
 def test_help_and_plugins_answer_at_once():
     for arguments in (["--help"], ["plugins"]):
         seconds = []
         for _ in range(3):
-            start = time.perf_counter()
+            before = _children_seconds()
             assert lvc(*arguments).returncode == 0
-            seconds.append(time.perf_counter() - start)
-        assert min(seconds) < 1.0
+            seconds.append(_children_seconds() - before)
+        assert min(seconds) < 0.8
 
 
 @pytest.mark.slow
