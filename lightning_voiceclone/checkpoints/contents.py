@@ -54,6 +54,7 @@ class Contents:
         features: what the features are, in words.
         parts: of it.
         training: step, epoch, learning rates, the figure that chooses checkpoints; empty for a folder.
+        privacy: what its training guarantees its speakers; None for nothing.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Contents:
     features: str
     parts: tuple[PartContents, ...]
     training: Mapping[str, Any]
+    privacy: Mapping[str, Any] | None
 
 
 def contents(name: str) -> Contents:
@@ -114,7 +116,8 @@ def _contents(
 ) -> Contents:
     spec = description["spec"]
     features = f"{spec['kind']}, {spec['channels']} channels, {spec['sample_rate']} Hz, hop {spec['hop_length']}"
-    return Contents(path, size, holds, description["format"], str(description["version"]), features, parts, training)
+    return Contents(path, size, holds, description["format"], str(description["version"]), features, parts, training,
+                    description.get("privacy"))  # fmt: skip
 
 
 def _parts(description: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[PartContents, ...]:
@@ -166,7 +169,8 @@ class Difference:
 def first_difference(left: Path, right: Path) -> Difference | None:
     """Where the states of two trainings first differ; None where they are equal to the bit.
 
-    Weights, averages, optimizers, schedulers, the step and the place in the data are compared, in this order. The
+    Weights, averages, optimizers, schedulers, the step, the place in the data and the privacy that was spent are
+    compared, in this order. The
     counters of Lightning are not, which differ between a checkpoint in an epoch and one at a run's end, nor callbacks,
     which hold paths of their runs.
 
@@ -184,7 +188,8 @@ def _states(path: Path) -> dict[str, Any]:
     values = open_checkpoint(path).everything()
     with described(path, "a training"):
         data = (values.get("loops") or {}).get("fit_loop", {}).get("state_dict")
-        return {key: values.get(key) for key in COMPARED} | {"data": data}
+        spent = {"privacy": values["privacy"]} if "privacy" in values else {}
+        return {key: values.get(key) for key in COMPARED} | {"data": data} | spent
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

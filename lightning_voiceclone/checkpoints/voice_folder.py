@@ -13,6 +13,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.build_limits import limited
 from lightning_voiceclone.checkpoints.external_weights import all_weights, check_weights, describe_with_weights
 from lightning_voiceclone.checkpoints.part_folder import ships
+from lightning_voiceclone.checkpoints.privacy_record import card
 from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, read_folder, state_of, trained_weights
 from lightning_voiceclone.checkpoints.storage_bits import quantize_storage
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
@@ -28,6 +29,7 @@ from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
 DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
+CARD = "MODEL_CARD.md"
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 SHIPPED = {"default": WEIGHTS_FOLDER / "voice", "text": WEIGHTS_FOLDER / "voice_text",
            "mel": WEIGHTS_FOLDER / "voice_mel"}  # models, by name  # fmt: skip
@@ -54,6 +56,8 @@ def describe_voice(voice: VoiceModel) -> dict[str, Any]:
         made["guidance"] = voice.guidance
     if voice.own is not None:
         made["own"] = voice.own.shapes()
+    if voice.privacy is not None:
+        made["privacy"] = dict(voice.privacy)
     return made
 
 
@@ -82,6 +86,7 @@ def build_voice(description: dict[str, Any], vocoder: Vocoder | None = None) -> 
     voice = VoiceModel(**parts, noise=description["noise"], guidance=description.get("guidance", 0.0))
     if "own" in description:
         voice.own = StoredPrompt.of_shapes(description["own"])
+    voice.privacy = description.get("privacy")
     check_join("the stored spec", AudioSpec.from_mapping(description["spec"]), "the installed extractor", voice.spec)
     return voice
 
@@ -104,7 +109,8 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
     """Write a model folder, whole or not at all.
 
     It holds all weights except those that ship with a package and those of another framework's model (Whisper,
-    torchaudio), which it refers to by their hash; those that ``pretrained`` refers to by a path are copied into it.
+    torchaudio), which it refers to by their hash; those that ``pretrained`` refers to by a path are copied into it. A
+    model that was trained with differential privacy gets a card that states it.
 
     Args:
         voice: the model.
@@ -127,6 +133,8 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
         # Written here, not by safetensors, whose error does not state that the disk is full.
         (temporary / WEIGHTS).write_bytes(safetensors.torch.save(quantize_storage(weights, bits)))
         (temporary / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+        if voice.privacy is not None:
+            (temporary / CARD).write_text(card(voice.privacy), encoding="utf-8")
 
 
 def voice_path(name: str | Path) -> Path:

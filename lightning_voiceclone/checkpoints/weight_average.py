@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from lightning_voiceclone.checkpoints.description import first_difference
+from lightning_voiceclone.checkpoints.privacy_record import together
 from lightning_voiceclone.checkpoints.voice_folder import describe_voice
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.voice.model import VoiceModel
@@ -28,6 +29,7 @@ def mean_voice(voices: Mapping[str, VoiceModel]) -> VoiceModel:
     (first, mean), *others = voices.items()
     for name, other in others:
         _check_alike(first, mean, name, other)
+    mean.privacy = together([voice.privacy for voice in voices.values()])
     state = mean.state_dict()
     theirs = [other.state_dict() for _, other in others]
     for key, value in state.items():

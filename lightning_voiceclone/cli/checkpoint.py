@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_voiceclone.checkpoints.privacy_record import in_words
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.utils.terminal import printable, table
 
@@ -58,6 +59,8 @@ def _lines(made: "Contents") -> list[str]:
     if training.get("best") is not None:
         lines.append(f"{printable(training['monitor'])}: {_figure(training['current'])}, at best {training['best']:.4g}"
                      f" ({printable(training['best_path'])})")  # fmt: skip
+    if made.privacy is not None:
+        lines.append(f"privacy: {printable(in_words(made.privacy))}")
     rows = [[part.role, part.name, part.package, part.version, _weights(part.weights, part.sha256)]
             for part in made.parts]  # fmt: skip
     return [*lines, "", table([HEADING, *([printable(cell) for cell in row] for row in rows)])]

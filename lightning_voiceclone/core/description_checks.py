@@ -30,6 +30,7 @@ ROLES = {
 TRAINED_KINDS = ("vocoders", "content_encoders", "speaker_encoders", "text_encoders")
 NEEDED = ("feature_extractor", "generator", "vocoder")
 PART_KINDS = frozenset(name for name, kind in KINDS.items() if kind.stored)
+PRIVACY = ("unit", "epsilon", "delta", "noise_multiplier", "clip", "probability", "steps")
 OWN_AXES = {"lengths": 1, "speaker": 2, "frames": 3, "content": 3, "register": 1}
 TAGS = ("part", "dims", "spec", "mapping")
 MOST_NAME = 200
@@ -83,7 +84,9 @@ def check_voice(description: Any) -> None:
     _check_plain(description, "", 0, [MOST_VALUES])
     top = _mapping(description, "", needed=("format", "parts", "spec", "noise"))
     _check_format(top)
-    _mapping(top, "", known=("format", "version", "parts", "spec", "noise", "guidance", "own"))
+    _mapping(top, "", known=("format", "version", "parts", "spec", "noise", "guidance", "own", "privacy"))
+    if "privacy" in top:
+        _check_privacy(top["privacy"])
     check_spec(top["spec"], "spec")
     _count(top["noise"], "noise")
     _number(top.get("guidance", 0.0), "guidance")
@@ -96,6 +99,13 @@ def check_voice(description: Any) -> None:
             raise DescriptionError(f"own.{name} is {_shown(shape)}, not a list of {OWN_AXES[name]} sizes")
         for size in shape:
             _count(size, f"own.{name}")
+
+
+def _check_privacy(record: Any) -> None:
+    fields = _mapping(record, "privacy", needed=PRIVACY, known=PRIVACY)
+    _check_optional(fields, "unit", "privacy", PACKAGE.fullmatch, "a word")
+    for name in PRIVACY[1:]:
+        _number(fields[name], f"privacy.{name}")
 
 
 def _check_format(top: Mapping[str, Any]) -> None:

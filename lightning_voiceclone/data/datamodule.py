@@ -21,6 +21,7 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.data.audio_store import AudioStore, FileStore
 from lightning_voiceclone.data.corpora import LibriSpeech
 from lightning_voiceclone.data.manifest import SPLITS, Manifest, check_unchanged
+from lightning_voiceclone.data.poisson import SpeakerSampler, UnitSampling, collate_units
 from lightning_voiceclone.data.prepare import MANIFEST_NAME, REJECTED_NAME, prepare
 from lightning_voiceclone.data.sampling import Growth, ResumableLoader, SegmentSampler
 from lightning_voiceclone.data.segments import Grid, Recordings, SegmentDataset, collate
@@ -267,10 +268,35 @@ class VoiceDataModule(pl.LightningDataModule):
 
     # Loaders ---------------------------------------------------------------------------------------------------------
 
+    def private_speakers(self) -> int:
+        """Number of the training speakers, for a training that draws each with one probability.
+
+        Raises:
+            ConfigurationError: if a setting would draw some more often than others.
+        """
+        uneven = {"speaker_seconds": self.speaker_seconds is not None, "clean_db": self.clean_db is not None}
+        if name := next((name for name, is_set in uneven.items() if is_set), None):
+            raise ConfigurationError(
+                f"data.{name} is set, but with model.steps.privacy each speaker is drawn with one probability; set it"
+                " to null"
+            )
+        if self.growth.share is not None:
+            raise ConfigurationError(
+                f"data.share is {self.share}, but with model.steps.privacy each speaker is drawn with one probability;"
+                " set it to 1"
+            )
+        return len(Utterances.of(self.datasets["train"].recordings.utterances).speakers)
+
+    def _private_loader(self, sampling: UnitSampling) -> ResumableLoader:
+        """Crops of speakers that are drawn by chance, each speaker's a batch of its own."""
+        utterances = Utterances.of(self.datasets["train"].recordings.utterances)
+        counts = np.maximum(self.grid.all_frames(utterances) // self.grid.segment, 1)
+        sampler = SpeakerSampler(counts, utterances.people, sampling, self.batch_size, self.growth)
+        return self._made_loader("train", sampler, collate_units)
+
     def _loader(self, split: str, *, drawn: bool) -> ResumableLoader:
         assert self.trainer is not None
-        dataset = self.datasets[split]
-        utterances = Utterances.of(dataset.recordings.utterances)
+        utterances = Utterances.of(self.datasets[split].recordings.utterances)
         if not len(utterances):
             raise ConfigurationError(
                 f"no recording is in the split {split!r}: name a corpus or manifest that has one (LibriSpeech's test-*"
@@ -288,12 +314,15 @@ class VoiceDataModule(pl.LightningDataModule):
             shares=self._shares(utterances) if drawn else (),
             growth=self.growth if drawn else Growth(),
         )
+        return self._made_loader(split, sampler, collate)
+
+    def _made_loader(self, split: str, sampler: SegmentSampler, collate_with: Callable[..., Any]) -> ResumableLoader:
         return ResumableLoader(
-            dataset,
+            self.datasets[split],
             batch_sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            collate_fn=partial(collate, margin=self.grid.margin),
+            collate_fn=partial(collate_with, margin=self.grid.margin),
             pin_memory=torch.cuda.is_available(),
             progress=self._progress,
         )
@@ -317,7 +346,9 @@ class VoiceDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops drawn anew in every epoch."""
-        loader = self._loader("train", drawn=True)
+        module: Any = self.trainer.lightning_module if self.trainer is not None else None
+        private = getattr(module, "private", None)
+        loader = self._loader("train", drawn=True) if private is None else self._private_loader(private.sampling)
         if self._position is not None:
             loader.load_state_dict(self._position)
             self._position = None

@@ -1,4 +1,4 @@
-"""A DataModule of recordings in memory, of one speaker."""
+"""A DataModule of recordings in memory, of one speaker or several."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,24 +20,33 @@ class MemoryDataModule(VoiceDataModule):
     """Crops of recordings in memory, all for training; recordings that ``lvc prepare`` would reject are left out.
 
     Args:
-        recordings: mono samples (N,) in [-1, 1] of one speaker.
+        recordings: mono samples (N,) in [-1, 1].
         sample_rate: of all, in Hz.
+        speakers: of each recording; None for one of all.
         settings: of :class:`VoiceDataModule`, except those of the recordings' place and splits.
 
     Raises:
         ConfigurationError: if none of the recordings can be used, or one has samples that are not finite numbers.
     """
 
-    def __init__(self, recordings: Sequence[NDArray[np.float32]], sample_rate: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        recordings: Sequence[NDArray[np.float32]],
+        sample_rate: int,
+        speakers: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(validation=0, **settings)
         if not all(np.isfinite(audio).all() for audio in recordings):
             raise ConfigurationError("a recording has samples that are NaN or infinite; look at what made them")
-        named = {f"{SPEAKER}/{number:05}.wav": audio for number, audio in enumerate(recordings)}
+        of = speakers or [SPEAKER] * len(recordings)
+        named = {f"{speaker}/{number:05}.wav": audio
+                 for number, (speaker, audio) in enumerate(zip(of, recordings, strict=True))}  # fmt: skip
         self._store = MemoryStore(named, sample_rate)
         self._utterances, reasons = [], []
-        for name, audio in named.items():
+        for (name, audio), speaker in zip(named.items(), of, strict=True):
             try:
-                self._utterances.append(_utterance(name, audio, sample_rate))
+                self._utterances.append(_utterance(name, audio, sample_rate, speaker))
             except RecordingError as error:
                 reasons.append(str(error))
         if not self._utterances:
@@ -50,7 +59,7 @@ class MemoryDataModule(VoiceDataModule):
         return self._utterances, self._store
 
 
-def _utterance(name: str, audio: NDArray[np.float32], sample_rate: int) -> Utterance:
+def _utterance(name: str, audio: NDArray[np.float32], sample_rate: int, speaker: str) -> Utterance:
     """The row of a manifest for a recording.
 
     Raises:
@@ -58,5 +67,5 @@ def _utterance(name: str, audio: NDArray[np.float32], sample_rate: int) -> Utter
     """
     samples = quantize(audio).astype(np.float32) / FULL_SCALE
     facts = check_samples(samples, sample_rate, name, min_seconds=MIN_SECONDS)
-    return Utterance(path=name, start=0.0, end=facts.seconds, speaker=SPEAKER, text="", rate=facts.rate, split="train",
+    return Utterance(path=name, start=0.0, end=facts.seconds, speaker=speaker, text="", rate=facts.rate, split="train",
                      bandwidth_hz=facts.bandwidth_hz, snr_db=facts.snr_db, hash=facts.sha256)  # fmt: skip

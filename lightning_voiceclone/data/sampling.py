@@ -16,13 +16,15 @@ from lightning_voiceclone.errors import LVCError
 class Draw:
     """One crop to read: index of the utterance, first frame and length.
 
-    ``frame`` None is drawn from the seed; ``frames`` None is the length of the dataset's grid.
+    ``frame`` None is drawn from the seed; ``frames`` None is the length of the dataset's grid. ``unit`` is the number
+    of the speaker where crops must be of one alone: nothing is then read in place of a recording that cannot be read.
     """
 
     index: int
     seed: int
     frame: int | None = None
     frames: int | None = None
+    unit: int | None = None
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ class SegmentDataset(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.recordings.utterances)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        """The item of a draw.
+    def __getitem__(self, draw: Draw) -> dict[str, Any] | None:
+        """The item of a draw; None where it is of one speaker alone, and cannot be read.
 
         Raises:
             RecordingError: if 20 draws cannot be read one after the other, or more than 10 recordings and 1% of all;
@@ -154,6 +154,8 @@ class SegmentDataset(Dataset[Any]):
         """
         if draw.frame is not None:
             return self._item(draw)
+        if draw.unit is not None:
+            return self._own_item(draw)
         other = random.Random(f"instead of {draw.seed}")
         for _ in range(TRIES):
             try:
@@ -165,7 +167,16 @@ class SegmentDataset(Dataset[Any]):
                 draw = Draw(other.randrange(len(self)), other.randrange(2**48), frames=frames)
         raise failed
 
-    def _pass_over(self, index: int, error: RecordingError) -> None:
+    def _own_item(self, draw: Draw) -> dict[str, Any] | None:
+        try:
+            return self._item(draw) | {"unit": draw.unit}
+        except RecordingError as error:
+            self._pass_over(draw.index if error.index is None else error.index, error, "its crop left out")
+            return None
+
+    def _pass_over(
+        self, index: int, error: RecordingError, instead: str = "another recording used in its place"
+    ) -> None:
         """Warn of a recording that cannot be read, once in each process.
 
         Raises:
@@ -176,7 +187,7 @@ class SegmentDataset(Dataset[Any]):
         self._unreadable.add(index)
         if len(self._unreadable) > max(MOST_UNREADABLE, SHARE_UNREADABLE * len(self)):
             raise RecordingError(f"{len(self._unreadable)} of {len(self)} recordings cannot be read; the last: {error}")
-        logger.warning("passed over, and another recording used in its place: %s", error)
+        logger.warning("passed over, and %s: %s", instead, error)
 
     def _item(self, draw: Draw) -> dict[str, Any]:
         rng = random.Random(draw.seed)

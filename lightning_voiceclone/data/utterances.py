@@ -269,6 +269,14 @@ class Utterances(Sequence[Utterance]):
         ]
 
     @property
+    def people(self) -> NDArray[np.int64]:
+        """A number (N,) for each row from 0 on, equal for those of one speaker at any speed."""
+        column = self._columns.get("speaker")
+        if not isinstance(column, Names):
+            return np.zeros(0, np.int64)
+        return np.unique(column.codes[self._rows], return_inverse=True)[1].astype(np.int64)
+
+    @property
     def has_parallels(self) -> bool:
         """Whether any has a parallel recording."""
         return bool(len(self)) and not self._is("parallel", [""]).all()

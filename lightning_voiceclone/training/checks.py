@@ -143,6 +143,19 @@ def check_detail(
         )
 
 
+def check_private(private: bool, swap: Schedule) -> None:
+    """Refuse to convert rows to another speaker where a step takes each speaker alone.
+
+    Raises:
+        ConfigurationError: names both settings.
+    """
+    if private and swap.greatest:
+        raise ConfigurationError(
+            f"model.swap is {swap}, but with model.steps.privacy each speaker's gradient is of own recordings alone,"
+            " so that there is no other to convert to; set it to 0"
+        )
+
+
 def check_augmentation(transforms: Iterable[AudioTransform]) -> None:
     """Refuse transforms of whole recordings.
 

@@ -1,6 +1,6 @@
 """What happened in a training step, for callbacks that watch a training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -62,6 +62,14 @@ def diversity_of(pair: TrainingPair) -> Tensor | None:
 def _spread(x: Tensor) -> Tensor:
     means = x.mean(-1)
     return (means - means.mean(0)).square().mean().sqrt()
+
+
+def mean_losses(losses: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each loss over several pairs, by name; of one pair, its losses as they are."""
+    names = dict.fromkeys(name for one in losses for name in one)
+    of = {name: [one[name] for one in losses if name in one] for name in names}
+    return {name: values[0] if len(values) == 1 else torch.stack([value.detach() for value in values]).mean()
+            for name, values in of.items()}  # fmt: skip
 
 
 def has_gradients(module: nn.Module) -> bool:

@@ -9,6 +9,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.schedule import Counted, Schedule
 from lightning_voiceclone.errors import ConfigurationError, check_range
 from lightning_voiceclone.losses.rows import RowLoss
+from lightning_voiceclone.training.privacy import PrivacySettings
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class StepSettings:
             each loss: decay of the moving average of the gradients' norms, 0.9 for some 100 steps; null for factors.
         shared: layers of the discriminator whose weights are the generator's: its name there by the discriminator's, as
             ``{hidden.1: generator.hidden.1}``; both networks train them, and a step generates twice. Null for none.
+        privacy: differential privacy of the speakers of the training recordings; null for none.
     """
 
     discriminator_steps: Counted = 1
@@ -47,6 +49,7 @@ class StepSettings:
     r1: float = 0.0
     balance: float | None = None
     shared: dict[str, str] | None = None
+    privacy: PrivacySettings | None = None
 
     def __post_init__(self) -> None:
         check_range("steps.accumulate", self.accumulate, 1, 1_000_000)

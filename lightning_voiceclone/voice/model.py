@@ -1,7 +1,7 @@
 """The model: from recordings to a script and a speaker prompt, to features, to a waveform."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,6 +91,7 @@ class VoiceModel(nn.Module):
         self.guidance = guidance
         self.normalizer = Normalizer(self.spec.channels)
         self.own: StoredPrompt | None = None
+        self.privacy: Mapping[str, Any] | None = None  # what its training guarantees its speakers
         check_parts(self)
 
     @property

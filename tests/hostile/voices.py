@@ -249,6 +249,15 @@ def _parts(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         "own of no axes": {"frames": [4]},
     }.items():
         yield name, {**description, "own": shapes}
+    privacy = {"unit": "speaker", "epsilon": 8.0, "delta": 1e-5, "noise_multiplier": 1.0, "clip": 1.0,
+               "probability": 0.1, "steps": 10}  # fmt: skip
+    for name, record in {
+        "privacy of escapes": {**privacy, "unit": "\x1b[2J"},
+        "privacy of text": {**privacy, "epsilon": "8"},
+        "privacy of nothing": {"epsilon": 8.0},
+        "privacy of more": {**privacy, "more": 1},
+    }.items():
+        yield name, {**description, "privacy": record}
     for width in (2**20, 10**9, 2**62, 10**30, -5, 0):
         yield f"a width of {width}", changed(arguments={**arguments, "width": width})
         yield f"{width} layers", changed(arguments={**arguments, "layers": width})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lightning_voiceclone import __version__
-from lightning_voiceclone.checkpoints.voice_folder import voice_path
+from lightning_voiceclone.checkpoints.voice_folder import CARD, voice_path
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, LVCError
@@ -23,7 +23,7 @@ from lightning_voiceclone.utils.files import atomic_folder, unwritable_above
 from lightning_voiceclone.utils.optional import file_sha256, need
 from lightning_voiceclone.voice.model import VoiceModel
 
-DESCRIPTION, CONSTANTS, CARD = "export.json", "constants.npz", "MODEL_CARD.md"
+DESCRIPTION, CONSTANTS = "export.json", "constants.npz"
 FORMAT = 1
 PACKAGE = Path(__file__).parents[2]
 COMPUTED = {  # by lvc-runtime, without a graph: transforms by FFT are slow in ONNX Runtime

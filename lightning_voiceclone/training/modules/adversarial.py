@@ -3,13 +3,14 @@
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -24,7 +25,8 @@ from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import checked_weights
 from lightning_voiceclone.training.modules.base import TrainingModule
-from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients
+from lightning_voiceclone.training.private_steps import PrivateSteps
+from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients, mean_losses
 from lightning_voiceclone.training.sharing import share_weights
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 from lightning_voiceclone.training.undo import Undo
@@ -44,6 +46,8 @@ class AdversarialModule(TrainingModule):
     All randomness of a step follows from the seed, the step's number and the process's rank, so that a resumed
     training continues exactly like one that was never stopped. A step that meets a value that is not finite is taken
     back, and its batch left out, as if it had never come; the third in a row ends the training.
+    With ``steps.privacy`` a batch is one of each speaker, and networks are updated by the noisy sum of the gradients of
+    each.
 
     Args:
         generator_side: everything that trains with the generator; becomes the attribute that ``trained`` names.
@@ -57,6 +61,8 @@ class AdversarialModule(TrainingModule):
         scheduler: makes the learning-rate scheduler of each; stepped once a batch.
         steps: how the two alternate.
     """
+
+    may_be_private: ClassVar[bool] = False  # whether nothing but the steps depends on training recordings
 
     def __init__(
         self,
@@ -93,6 +99,8 @@ class AdversarialModule(TrainingModule):
         self._undo = Undo(self.discriminator, generator_side)
         self._taken_back = 0  # steps in a row
         self.plateaus: list[ReduceLROnPlateau] = []
+        self.private: PrivateSteps | None = None
+        self._stored_privacy: Mapping[str, Any] | None = None  # of the checkpoint that a training goes on from
         self.report = StepReport(0)
         self.spreads_every = 0  # steps; set by the callback that watches them
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))  # of the steps; another may be set before the training
@@ -128,16 +136,31 @@ class AdversarialModule(TrainingModule):
         """Optimizer of the generator's side: one group of all that trains."""
         return make([p for p in self.generator_side.parameters() if p.requires_grad])
 
-    def _step_optimizer(self, index: int, total: Tensor, losses: Mapping[str, Tensor], batch: int) -> None:
-        """Backward, and every ``accumulate`` batches clip and step, without counting it as a Lightning step."""
-        optimizer = self.optimizers(use_pl_optimizer=True)
-        optimizer = optimizer[index] if isinstance(optimizer, list) else optimizer
+    def _backward(self, index: int, total: Tensor) -> None:
+        """Add a loss's gradient to those of a network; of one speaker, where the training is private."""
         self.manual_backward(total / self.steps.accumulate)
+        if self.private is not None:
+            self.private.gradients.add(self._weights_of(index))
+
+    def _optimizer(self, index: int) -> LightningOptimizer:
+        made = self.optimizers(use_pl_optimizer=True)
+        return made[index] if isinstance(made, list) else made
+
+    def _weights_of(self, index: int) -> list[nn.Parameter]:
+        return [weight for group in self._optimizer(index).param_groups for weight in group["params"]]
+
+    def _update(self, index: int, losses: Mapping[str, Tensor], batch: int) -> None:
+        """Every ``accumulate`` batches clip and step, without counting it as a Lightning step."""
+        optimizer, of_noise = self._optimizer(index), not losses
+        if self.private is not None:
+            # One speaker's loss that is not finite counts as 0; the step is refused if that is true of all.
+            losses = {} if self.private.gradients.finite or not losses else losses
+            self.private.gradients.release(self._weights_of(index), batch, index)
         steps = (batch + 1) % self.steps.accumulate == 0
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
         norm = clip(optimizer.optimizer, self.steps.gradient_clip) if steps and not scaled else None
         self._check(fault_of(NETWORKS[index], losses, norm))
-        if norm is not None:
+        if norm is not None and not of_noise:
             self.report.gradient_norms[NETWORKS[index]] = norm.detach()
         if not steps:
             return
@@ -181,6 +204,16 @@ class AdversarialModule(TrainingModule):
 
     # The step --------------------------------------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        """As of all modules; with privacy, plan the noise.
+
+        Raises:
+            ConfigurationError: as of all modules; if privacy cannot be had with these settings and data.
+        """
+        if self.steps.privacy is not None:
+            self.private = PrivateSteps(self, self.trainer, self._stored_privacy)
+        super().on_fit_start()
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Derive the step's randomness from its number, also for the batch after a step that was taken back."""
         torch.manual_seed((self.seed * 1_000_003 + self.global_step * 1_009 + self.global_rank) % 2**63)
@@ -213,6 +246,8 @@ class AdversarialModule(TrainingModule):
             check_taken_back(self._taken_back, step, str(error))
             return {"report": self.report}
         self._taken_back = 0
+        if self.private is not None:
+            self.private.ledger.count(len(self.updated(step)))
         self._count_batch()
         return {"report": self.report}
 
@@ -232,65 +267,100 @@ class AdversarialModule(TrainingModule):
                 self.log(f"schedule/{name}", schedule.at(step))
 
     def _step(self, batch: Any, step: int) -> None:
-        adversarial = self.playing
-        updates_generator = not adversarial or self.steps.updates_generator(step)
+        adversarial, private = self.playing, self.private
+        updates_generator = "generator" in self.updated(step)
         # With shared weights the discriminator's update changes what a graph of before it would need.
         anew = adversarial and updates_generator and bool(self.steps.shared)
+        units = [batch] if private is None else batch
+        before = private.watch(self) if private is not None and units else None
         with torch.set_grad_enabled(updates_generator and not anew):
-            pair = self.make_pair(batch)
-        self.report.diversity = diversity_of(pair)
-        if self.spreads_every and step % self.spreads_every == 0:
-            self.report.spreads = self.spreads(pair)
+            pairs = [self.make_pair(unit) for unit in units]
+        if private is None:  # a speaker's rows say nothing of how speakers differ
+            self._measure(pairs[0], step)
         if adversarial:
             assert self.discriminator is not None
             self.discriminator.begin_step()
-            self._discriminator_step(pair, step)
+            self._discriminator_step(pairs, step)
         if anew:
-            pair = self.make_pair(batch)
+            pairs = [self.make_pair(unit) for unit in units]
         if updates_generator:
-            self._generator_step(pair, step, adversarial)
+            self._generator_step(pairs, step, adversarial)
+        if private is not None and units:
+            private.check_unchanged(before)
+
+    def _measure(self, pair: TrainingPair, step: int) -> None:
+        self.report.diversity = diversity_of(pair)
+        if self.spreads_every and step % self.spreads_every == 0:
+            self.report.spreads = self.spreads(pair)
 
     @property
     def playing(self) -> bool:
         """Whether the discriminator takes part in the current or next step: there is one, and warm-up is over."""
-        return self.discriminator is not None and self.global_step >= self.steps.warmup
+        return self._plays(self.global_step)
 
-    def _discriminator_step(self, pair: TrainingPair, step: int) -> None:
+    def _plays(self, step: int) -> bool:
+        return self.discriminator is not None and step >= self.steps.warmup
+
+    def updated(self, step: int) -> list[str]:
+        """Names of the networks that are updated in the step of that number, from 0."""
+        if not self._plays(step):
+            return ["generator"]
+        return ["generator", "discriminator"] if self.steps.updates_generator(step) else ["discriminator"]
+
+    def _discriminator_step(self, pairs: Sequence[TrainingPair], step: int) -> None:
         assert self.discriminator is not None
         with self._only(1):
-            terms = discriminator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step)
-            self.report.losses["discriminator"] = terms.losses["discriminator"].detach()
-            self.report.accuracy = accuracy_of(terms.real_logits, terms.fake_logits)
-            for name, loss in terms.losses.items():
-                self._log(name, loss)
             before = has_gradients(self.generator_side)
-            self._step_optimizer(1, terms.total, terms.losses, step)
+            made = []
+            for pair in pairs:
+                terms = discriminator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step)
+                self._backward(1, terms.total)
+                made.append(terms)
+            losses = mean_losses([terms.losses for terms in made])
+            if made:
+                self.report.losses["discriminator"] = losses["discriminator"].detach()
+                self.report.accuracy = torch.stack([accuracy_of(t.real_logits, t.fake_logits) for t in made]).mean()
+            for name, loss in losses.items():
+                self._log(name, loss)
+            self._update(1, losses, step)
         if not before and has_gradients(self.generator_side):
             self.report.leaked.append("generator")
 
-    def _generator_step(self, pair: TrainingPair, step: int, adversarial: bool) -> None:
+    def _generator_step(self, pairs: Sequence[TrainingPair], step: int, adversarial: bool) -> None:
         with self._only(0):
-            rows = dict(pair.losses)
-            if adversarial:
-                assert self.discriminator is not None
-                rows |= generator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights)
-            losses = {name: loss.mean() for name, loss in rows.items()}
-            used = {name: losses[name] for name, weight in self.weights.items() if weight > 0 and name in losses}
-            factors = self._factors(used, pair)
-            total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()
             before = self.discriminator is not None and has_gradients(self.discriminator)
-            self._step_optimizer(0, total, used, step)
+            made = [self._generator_backward(pair, step, adversarial) for pair in pairs]
+            losses, used = mean_losses([losses for losses, _ in made]), mean_losses([used for _, used in made])
+            total = used.pop("generator", None)
+            self._update(0, used, step)
         if self.balancer is not None:
             self.balancer.accept()
             self.report.shares = self.balancer.shares
         if self.discriminator is not None and not before and has_gradients(self.discriminator):
             self.report.leaked.append("discriminator")
-        self.report.losses |= {name: loss.detach() for name, loss in losses.items()} | {"generator": total.detach()}
         if self.average is not None and (step + 1) % self.steps.accumulate == 0:
             self.average.update(self.generator_side)
+        if total is None:  # a private step without a speaker
+            return
+        self.report.losses |= {name: loss.detach() for name, loss in losses.items()} | {"generator": total.detach()}
         for name, loss in losses.items():
             self._log(name, loss)
         self._log("generator", total, prog_bar=True)
+
+    def _generator_backward(
+        self, pair: TrainingPair, step: int, adversarial: bool
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The generator's losses of one pair, and those that count with their sum, ``generator``."""
+        rows = dict(pair.losses)
+        if adversarial:
+            assert self.discriminator is not None
+            rows |= generator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step, self.weights)
+        losses = {name: loss.mean() for name, loss in rows.items()}
+        used = {name: losses[name] for name, weight in self.weights.items() if weight > 0 and name in losses}
+        factors = self._factors(used, pair)
+        total = torch.stack([factors[name] * loss for name, loss in used.items()]).sum()
+        self._backward(0, total)
+        return losses, used | {"generator": total}
 
     def _factors(self, used: Mapping[str, Tensor], pair: TrainingPair) -> Mapping[str, Any]:
         """By what each loss is multiplied: its weight, or what gives it the weight's share of the gradient."""
@@ -305,6 +375,30 @@ class AdversarialModule(TrainingModule):
                 " losses come; set it to null"
             )
         return self.balancer.scales(used, output, mean)
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """As of all modules; store what privacy was spent."""
+        super().on_save_checkpoint(checkpoint)
+        if self.private is not None:
+            checkpoint["privacy"] = self.private.ledger.state()
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """As of all modules; take what privacy was spent.
+
+        Raises:
+            ConfigurationError: if one of checkpoint and settings has privacy and the other has not.
+        """
+        stored = checkpoint.get("privacy")
+        if self.fits and (stored is None) != (self.steps.privacy is None):
+            theirs, ours = ("without", "sets it") if stored is None else ("with", "does not set it")
+            raise ConfigurationError(
+                f"the checkpoint was trained {theirs} model.steps.privacy, and this configuration {ours}: no privacy"
+                " would hold for the two together; set it as there, or take the weights alone (model.start)"
+            )
+        self._stored_privacy = stored
+        super().on_load_checkpoint(checkpoint)
 
     @contextmanager
     def _only(self, index: int) -> Iterator[None]:

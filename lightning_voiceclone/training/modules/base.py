@@ -134,7 +134,7 @@ class TrainingModule(pl.LightningModule):
         check_trainer(self.trainer, self.logged)
         self.on_save_checkpoint({})  # an argument of a part that cannot be stored is refused now, not after an hour
         data: Any = getattr(self.trainer, "datamodule", None)
-        if hasattr(data, "calibration_audio"):
+        if hasattr(data, "calibration_audio") and self.steps.privacy is None:
             self.fit_statistics(row.to(self.device) for row in data.calibration_audio(CALIBRATION_SECONDS))
         if not self.fitted:
             raise ConfigurationError(
@@ -162,16 +162,21 @@ class TrainingModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """In a training, take the position in the data; note schedules unlike the checkpoint's: values may jump."""
-        data: Any = None
-        with suppress(RuntimeError):  # without a Trainer
-            # The position taken in a validation would be that of the next training, whatever that begins from.
-            data = getattr(self.trainer, "datamodule", None) if self.trainer.state.fn == "fit" else None
+        # The position taken in a validation would be that of the next training, whatever that begins from.
+        data: Any = getattr(self.trainer, "datamodule", None) if self.fits else None
         if (state := loader_state(checkpoint)) is not None and hasattr(data, "resume_at"):
             data.resume_at(state)
         for name, schedule in self.schedules.items():
             stored = checkpoint.get("schedules", {}).get(name, str(schedule))
             if stored != str(schedule):
                 rank_zero_info(f"goes on with another {name} than the checkpoint's: {schedule} instead of {stored}")
+
+    @property
+    def fits(self) -> bool:
+        """Whether a Trainer is training this module."""
+        with suppress(RuntimeError):  # without a Trainer
+            return bool(self.trainer.state.fn == "fit")
+        return False
 
     def on_validation_start(self) -> None:
         """Refuse a model that was never trained: its metrics would look plausible.

@@ -33,6 +33,7 @@ from lightning_voiceclone.training.checks import (
     check_augmentation,
     check_cross_speaker,
     check_detail,
+    check_private,
     check_stored_features,
     check_swap,
     check_transforms,
@@ -91,6 +92,7 @@ class VoiceTraining(AdversarialModule):
     """
 
     trained = "voice"
+    may_be_private = True
     voice: VoiceModel
 
     def __init__(
@@ -119,6 +121,7 @@ class VoiceTraining(AdversarialModule):
         check_swap(share, model.needs_reference, content)
         check_cross_speaker(weights, share, adversarial=discriminator is not None, warmup=steps.warmup)
         check_detail(detail, weights, discriminator)
+        check_private(steps.privacy is not None, share)
         growth = None if depth is None else begun_with_depth(generator, depth)
         absent = absent_losses(spec, content, model.speaker_encoder, generator, share.greatest, model.vocoder)
         super().__init__(
@@ -329,6 +332,8 @@ class VoiceTraining(AdversarialModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the model's description, so that the checkpoint alone is enough to clone with."""
         super().on_save_checkpoint(checkpoint)
+        if self.private is not None:
+            self.voice.privacy = self.private.ledger.record()
         checkpoint["voice"] = describe_voice(self.voice)
         checkpoint["discriminator"] = None if self.discriminator is None else describe(self.discriminator)
 
