@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_voiceclone.audio.folders import FORMATS, passed_over, recordings_below
+from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.checkpoints.storage_bits import check_finite
 from lightning_voiceclone.core.part import fuse_parts
 from lightning_voiceclone.core.schedule import Scheduled
@@ -28,12 +30,14 @@ from lightning_voiceclone.core.validation import check_seed
 from lightning_voiceclone.data.memory import MemoryDataModule
 from lightning_voiceclone.errors import ConfigurationError, NotFiniteError, RecordingError
 from lightning_voiceclone.inference.converter import Converter
+from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.voice import VoiceTraining
 from lightning_voiceclone.training.step import StepSettings
 from lightning_voiceclone.utils.progress import progress_bar
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.speaker_prompt import StoredPrompt
 
+Weights = dict[str, Tensor]
 LEAST_SECONDS = 5.0
 # Measured on three validation speakers, adapted to 10 s of each without one recording: at a strength of 0.5, 0.75 and 1
 # the cosine to the rest rose from 0.812 to 0.834, 0.842 and 0.844, wrong words from 12.3% to 14.3%, 14.0% and 15.2%.
@@ -110,6 +114,30 @@ def adapt(
         KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
     check_settings(steps, learning_rate, strength, seed)
+    clean, references = screened(voice, recordings, denoise, note)
+    before = weights_of(voice.generator)
+    after = train_generator(voice, clean, steps=steps, learning_rate=learning_rate, seed=seed, progress=progress)
+    interpolate(voice, before, after.average, strength)
+    voice.own = StoredPrompt(voice.cpu().prompt(references, voice.spec.sample_rate))
+    finish(voice)
+    return voice
+
+
+def screened(
+    voice: VoiceModel, recordings: Sequence[Path], denoise: str, note: Callable[[str], None]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Recordings (N,) to train on, and segments of them (N,) for the speaker's reference.
+
+    Args:
+        voice: model that is to be adapted.
+        recordings: of one speaker.
+        denoise: as for ``screen_source``.
+        note: called with notes on the recordings, a line each.
+
+    Raises:
+        RecordingError: if a recording is not usable, or they are too short together.
+        ConfigurationError: if the model cannot clone.
+    """
     if voice.content_encoder is None or not voice.needs_reference:
         raise ConfigurationError("this model cannot clone, and so cannot be adapted to a speaker; take one that can")
     converter = Converter(voice, denoise=denoise, note=note)
@@ -122,23 +150,63 @@ def adapt(
     if sum(map(len, references)) < samples:
         note(f"that is for the speaker embedding; training uses all of the {seconds:.0f} s")
     quiet = Converter(voice, denoise=denoise, note=lambda line: None)  # the notes were given above
-    clean = [quiet.screen_source(each) for each in read]
-    before = _weights(voice.generator)
-    after = _trained(voice, clean, steps, learning_rate, seed, progress)
+    return [quiet.screen_source(each) for each in read], list(references)
+
+
+def interpolate(voice: VoiceModel, before: Weights, after: Weights, strength: float) -> None:
+    """Set the generator's weights between two states."""
     voice.generator.load_state_dict({name: _between(before[name], value, strength) for name, value in after.items()})
-    voice.own = StoredPrompt(voice.cpu().prompt(references, converter.sample_rate))
+
+
+def finish(voice: VoiceModel) -> None:
+    """Make a model ready for use again after a training."""
     voice.eval().requires_grad_(False)
     fuse_parts(voice)  # training undid it
-    return voice
 
 
-def _trained(
-    voice: VoiceModel, recordings: Sequence[Tensor], steps: int, learning_rate: float, seed: int, progress: bool
-) -> dict[str, Tensor]:
-    """Averaged weights of the generator after training on recordings (N,); the model is changed.
+@dataclass(frozen=True)
+class GeneratorState:
+    """A generator in training.
+
+    Args:
+        weights: by name.
+        average: their moving average, likewise.
+    """
+
+    weights: Weights
+    average: Weights
+
+
+def train_generator(
+    voice: VoiceModel,
+    recordings: Sequence[Tensor],
+    *,
+    steps: int,
+    learning_rate: float,
+    seed: int,
+    progress: bool,
+    speakers: Sequence[str] | None = None,
+    begin: GeneratorState | None = None,
+    checkpoint: Path | None = None,
+) -> GeneratorState:
+    """Train the generator of a model on recordings; the model is changed.
+
+    Args:
+        voice: the model.
+        recordings: samples (N,), of one speaker if ``speakers`` does not say otherwise.
+        steps: to make.
+        learning_rate: of AdamW.
+        seed: of crops and of the noise on the speaker embedding.
+        progress: whether to show a progress bar.
+        speakers: of each recording.
+        begin: state to begin from, in place of the model's own.
+        checkpoint: file that holds everything else between two calls: optimizer, step, place in the data. It is read if
+            it is there, and written. Two calls with the weights handed on are then equal to the bit to one of as many
+            steps. None for a training of its own.
 
     Raises:
         ConfigurationError: if no recording can be used, or the weights are not finite any more.
+        KeyboardInterrupt: if Ctrl-C or SIGTERM ends the training.
     """
     voice.eval().requires_grad_(False).generator.requires_grad_(True)  # without dropout, as in the measurements above
     for part in voice.modules():
@@ -146,7 +214,7 @@ def _trained(
             part.train()  # cuDNN computes gradients of recurrent networks in training mode only
             part.dropout = 0.0  # training mode would apply it
     data = MemoryDataModule(
-        [audio.numpy() for audio in recordings], voice.spec.sample_rate, segment_seconds=CROP_SECONDS,
+        [audio.numpy() for audio in recordings], voice.spec.sample_rate, speakers, segment_seconds=CROP_SECONDS,
         reference_seconds=REFERENCE_SECONDS, reference_elsewhere=0.75, batch_size=BATCH, seed=seed,
     )  # fmt: skip
     with isolate_rng():
@@ -156,17 +224,27 @@ def _trained(
         module = _module(voice, learning_rate)
         module.seed = seed
         with _interruptible(), _quiet(), progress_bar("adapting", steps, shown=progress) as advance:
+            last = checkpoint if checkpoint is not None and checkpoint.is_file() else None
+            done = 0 if last is None else int(read_checkpoint(last)["global_step"])
+            trainer = _trainer(done + steps, [_Advance(advance), _Begin(begin)])
             try:
-                _trainer(steps, advance).fit(module, data)
-                with module.averaged():
-                    weights = _weights(voice.generator)
-                check_finite(weights)
+                trainer.fit(module, data, ckpt_path=last)
+                state = _state(module)
+                check_finite(state.average)
             except NotFiniteError as error:
                 raise ConfigurationError(
                     f"the training diverged: losses or weights are not finite any more; the learning rate is"
                     f" {learning_rate:g}, take a lower one"
                 ) from error
-    return weights
+            if checkpoint is not None:
+                trainer.save_checkpoint(checkpoint)
+    return state
+
+
+def _state(module: VoiceTraining) -> GeneratorState:
+    weights = weights_of(module.voice.generator)
+    with module.averaged():
+        return GeneratorState(weights, weights_of(module.voice.generator))
 
 
 def _module(voice: VoiceModel, learning_rate: float) -> VoiceTraining:
@@ -182,7 +260,8 @@ def _module(voice: VoiceModel, learning_rate: float) -> VoiceTraining:
     )  # fmt: skip
 
 
-def _weights(part: torch.nn.Module) -> dict[str, Tensor]:
+def weights_of(part: torch.nn.Module) -> Weights:
+    """Copies of a part's weights and buffers, on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in part.state_dict().items()}
 
 
@@ -200,11 +279,24 @@ class _Advance(Callback):
         self.advance(1)
 
 
-def _trainer(steps: int, advance: Callable[[int], None]) -> pl.Trainer:
+class _Begin(Callback):
+    def __init__(self, state: GeneratorState | None) -> None:
+        self.state = state
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Replace the weights that the model or the checkpoint has."""
+        if self.state is None:
+            return
+        with pl_module.averaged():
+            pl_module.voice.generator.load_state_dict(self.state.average)
+        pl_module.voice.generator.load_state_dict(self.state.weights)
+
+
+def _trainer(steps: int, callbacks: list[Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator="auto", devices=1, max_steps=steps, max_epochs=-1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        num_sanity_val_steps=0, limit_val_batches=0, callbacks=[_Advance(advance)],
+        num_sanity_val_steps=0, limit_val_batches=0, callbacks=callbacks, plugins=[WholeCheckpointIO()],
     )  # fmt: skip
 
 

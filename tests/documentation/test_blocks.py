@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -116,9 +117,9 @@ def check_python(words):
         assert f'"{option}"' in source or "common" in source or "speech" in option, (words[0], option)
 
 
-def check_runtime(words):
-    """lvc-runtime has no torch, and a parser of its own."""
-    source = "".join(path.read_text() for path in ROOT.glob("plugins/lvc-runtime/lvc_runtime/*.py"))
+def check_package(package, words):
+    """The options of a package in plugins/ that has a parser of its own, and need not be installed."""
+    source = "".join(path.read_text() for path in ROOT.glob(f"plugins/{package}/lvc_*/*.py"))
     for option in (word.partition("=")[0] for word in words if word.startswith("--")):
         assert f'"{option}"' in source, option
 
@@ -129,7 +130,8 @@ def check_wandb(words):
 
 
 CHECKS = {"lvc": check_lvc, "pip": check_pip, "make": check_make, "python": check_python, "wandb": check_wandb,
-          "lvc-runtime": check_runtime}  # fmt: skip
+          "lvc-runtime": partial(check_package, "lvc-runtime"),
+          "lvc-federate": partial(check_package, "lvc-flower")}  # fmt: skip
 
 
 @pytest.fixture
