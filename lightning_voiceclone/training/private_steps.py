@@ -12,9 +12,10 @@ from lightning_voiceclone.data.poisson import UnitSampling
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.privacy import Plan, PrivacyLedger, PrivacySettings
 from lightning_voiceclone.training.private_gradients import PrivateGradients
+from lightning_voiceclone.training.trainer_checks import COUNTERS
 from lightning_voiceclone.utils.torch_internals import is_persistent
 
-PUBLIC = ("validation/", "quality/")  # figures that no training recording is in
+PUBLIC = ("validation/", "quality/", *COUNTERS)  # figures that no training recording is in
 OF_WEIGHTS = ("._u", "._v")  # spectral norm's buffers, which follow from the weights alone
 
 
