@@ -60,6 +60,7 @@ class Script(TensorFields):
             (B, T), frame by frame.
         speaker: (B, D) embedding of the recording's own speaker, from which guidance extrapolates away; None where
             there is none, as in a script from text.
+        style: (B, S) style vector of the recording, with which a text encoder is trained; None elsewhere.
     """
 
     lengths: Tensor
@@ -69,6 +70,7 @@ class Script(TensorFields):
     energy: Tensor | None = None
     register: Tensor | None = None
     speaker: Tensor | None = None
+    style: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class SpeakerPrompt(TensorFields):
         frames: (B, R, F) features, normalised.
         content: (B, C, R) content of each frame.
         register: (B,) median of f0 in Hz; NaN where nothing is voiced.
+        style: (B, S) style vector, of a style encoder; only text encoders take it, and no reference gives it.
     """
 
     lengths: Tensor
@@ -88,6 +91,7 @@ class SpeakerPrompt(TensorFields):
     frames: Tensor | None = None
     content: Tensor | None = None
     register: Tensor | None = None
+    style: Tensor | None = None
 
     def together(self) -> "SpeakerPrompt":
         """Combine several references of one speaker into one row.

@@ -1,7 +1,7 @@
 """The contracts of all parts, in one place.
 
 Letters, here and everywhere: B batch, N samples, T frames, F feature channels, C content channels, D numbers of a
-speaker embedding, Z noise, R frames of a reference.
+speaker embedding, S of a style vector, Z noise, R frames of a reference.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ __all__ = [
     "Recognizer",
     "Recording",
     "SpeakerEncoder",
+    "StyleEncoder",
     "TextEncoder",
     "Vocoder",
 ]
@@ -135,6 +136,32 @@ def check_rate(encoder: ContentEncoder | SpeakerEncoder | None, spec: AudioSpec)
         )
 
 
+class StyleEncoder(Part):
+    """How something is said, as a vector: ``forward(x) -> (B, S)``. A text encoder is trained with it and takes it.
+
+    ``takes`` is the type of x: "script", the :class:`Script` of recordings, of any speakers; or "value", what
+    :meth:`read` makes of values that name styles (labels, paths of pictures), stacked to (B, ...). ``channels`` is S.
+    """
+
+    kind: ClassVar[str] = "style_encoders"
+    takes: Literal["script", "value"] = "script"
+    channels: int
+
+    @abstractmethod
+    def forward(self, x: Any) -> Tensor:
+        """Style vectors (B, S)."""
+
+    def read(self, value: str) -> Tensor:
+        """Input (...) for one row, of a value: of the column ``style`` of a table, or of ``lvc say --style``.
+
+        Raises:
+            ConfigurationError: if the value names no style, or the encoder takes scripts.
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} takes a style from recordings, not from values such as {value!r:.60}"
+        )
+
+
 class TextEncoder(Part):
     """Text to a script: ``forward(tokens, lengths, prompt=None, *, speed=1.0, durations=None) -> Script``.
 
@@ -145,11 +172,20 @@ class TextEncoder(Part):
 
     Tokens come in order, each with frames of its own, whose number :meth:`durations` predicts and the caller may
     change: by that, breaks, rates and times of words are exact whatever the encoder.
+
+    ``style_encoder`` encodes the styles that it takes; None if it takes none. One that has a style encoder takes style
+    vectors (B, S) as ``prompt.style``, and as ``target.style`` of the losses. Either may be None: then the style is no
+    particular one.
     """
 
     kind: ClassVar[str] = "text_encoders"
     channels: int
     frame_rate: float
+    style_encoder: StyleEncoder | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.style_encoder = None
 
     @abstractmethod
     def durations(self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None) -> Tensor:
@@ -158,7 +194,7 @@ class TextEncoder(Part):
         Args:
             tokens: (B, L) integers; the encoder defines their meaning.
             lengths: (B,) tokens that are real.
-            prompt: target speaker, for timing; None for no particular one.
+            prompt: target speaker and style, for timing; None for no particular ones.
 
         Raises:
             AlignmentError: if the encoder finds durations by attention, and this does not follow the text.
@@ -179,7 +215,7 @@ class TextEncoder(Part):
         Args:
             tokens: (B, L) integers; the encoder defines their meaning.
             lengths: (B,) tokens that are real.
-            prompt: target speaker, for timing and melody; None for no particular one.
+            prompt: target speaker and style, for timing and melody; None for no particular ones.
             speed: tempo relative to the encoder's own.
             durations: (B, L) whole frames (int64) of each token, 0 for padding, in place of the encoder's own and of
                 ``speed``. The script's lengths are their sums.

@@ -60,6 +60,7 @@ _ROWS = (
     Kind("feature_extractors", "feature extractor", "core.interfaces:FeatureExtractor", "FeatureExtractorConformance"),
     Kind("content_encoders", "content encoder", "core.interfaces:ContentEncoder", "ContentEncoderConformance", "dims"),
     Kind("speaker_encoders", "speaker encoder", "core.interfaces:SpeakerEncoder", "SpeakerEncoderConformance", "dims"),
+    Kind("style_encoders", "style encoder", "core.interfaces:StyleEncoder", "StyleEncoderConformance"),
     Kind("text_encoders", "text encoder", "core.interfaces:TextEncoder", "TextEncoderConformance", "dims"),
     Kind("generators", "generator", "core.interfaces:Generator", "GeneratorConformance", "dims"),
     Kind("discriminators", "discriminator", "core.interfaces:Discriminator", "DiscriminatorConformance", "dims"),

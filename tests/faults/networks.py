@@ -14,6 +14,7 @@ from lightning_voiceclone.scaffold.parts.content_encoders import ExampleContentE
 from lightning_voiceclone.scaffold.parts.discriminators import ExampleDiscriminator
 from lightning_voiceclone.scaffold.parts.generators import ExampleGenerator
 from lightning_voiceclone.scaffold.parts.speaker_encoders import ExampleSpeakerEncoder
+from lightning_voiceclone.scaffold.parts.style_encoders import ExampleStyleEncoder
 from lightning_voiceclone.scaffold.parts.text_encoders import ExampleTextEncoder
 
 # Content encoders -----------------------------------------------------------------------------------------------------
@@ -312,6 +313,100 @@ class SummedWhereKnownText(GoodText):
     def losses(self, tokens, lengths, target, durations=None):
         losses = super().losses(tokens, lengths, target, durations)
         return losses if durations is None else {name: loss.mean() for name, loss in losses.items()}
+
+
+class StyledText(GoodText):
+    """Adds a style to the content."""
+
+    def __init__(self, dims, *, vocabulary: int = 20):
+        super().__init__(dims, vocabulary=vocabulary)
+        self.style_encoder = ExampleStyleEncoder(channels=dims.content)
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        script = super().forward(tokens, lengths, prompt, speed=speed, durations=durations)
+        style = None if prompt is None else prompt.style
+        return script if style is None else changed(script, content=script.content + self.added(style)[:, :, None])
+
+    def added(self, style):
+        """What a style (B, S) adds to the content (B, C) of each frame."""
+        return style
+
+    def losses(self, tokens, lengths, target, durations=None):
+        losses = super().losses(tokens, lengths, target, durations)
+        return losses if target.style is None else losses | {"style": target.style.square().sum(1)}
+
+
+GOOD[StyledText] = {}
+
+
+@fault("style is a condition", "other content in another style")
+class StylelessText(StyledText):
+    """Takes styles, and does nothing with them."""
+
+    def added(self, style):
+        return 0 * style
+
+
+@fault("style is a condition", "the same of row 1 whatever the style of row 0")
+class MixingStylesText(StyledText):
+    """The mean style of the batch."""
+
+    def added(self, style):
+        return style + style.mean(0)
+
+
+# Style encoders -------------------------------------------------------------------------------------------------------
+
+
+class GoodStyle(ExampleStyleEncoder):
+    """Small."""
+
+    def __init__(self, *, channels: int = 4):
+        super().__init__(channels=channels)
+
+
+GOOD[GoodStyle] = {}
+
+
+@fault("a vector for each row", "style vectors of the shape (3, 4)", alone=False)
+class FlatStyle(GoodStyle):
+    """One vector for the batch."""
+
+    def forward(self, x):
+        return super().forward(x).mean(0, keepdim=True)
+
+
+@fault("a vector for each row", "other vectors of another style", alone=False)
+class ConstantStyle(GoodStyle):
+    """One vector for all."""
+
+    def forward(self, x):
+        return 0 * super().forward(x) + self.leave.bias
+
+
+@fault("batch equals one by one", "row 0 of a batch to be as it is alone")
+class MixingStyle(GoodStyle):
+    """Less the mean over the batch."""
+
+    def forward(self, x):
+        vectors = super().forward(x)
+        return vectors - 0.1 * vectors.mean(0, keepdim=True)
+
+
+@fault("padding does not leak", "the same vectors whatever the padding holds", alone=False)
+class ForgettingStyle(GoodStyle):
+    """Adds the last frame of all, real or not."""
+
+    def forward(self, x):
+        return super().forward(x) + x.energy[:, -1:]
+
+
+@fault("values are read", "a LVCError of one line")
+class TakesAnyStyle(GoodStyle):
+    """Takes any value for a style."""
+
+    def read(self, value):
+        return torch.zeros(())
 
 
 # Generators -----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from lightning_voiceclone.testing.conformance.encoders import ContentEncoderConf
 from lightning_voiceclone.testing.conformance.extractors import FeatureExtractorConformance
 from lightning_voiceclone.testing.conformance.generators import GeneratorConformance
 from lightning_voiceclone.testing.conformance.measuring import MetricConformance, RecognizerConformance
+from lightning_voiceclone.testing.conformance.styles import StyleEncoderConformance
 from lightning_voiceclone.testing.conformance.text import TextEncoderConformance
 from lightning_voiceclone.testing.conformance.transforms import AudioTransformConformance, FeatureTransformConformance
 from lightning_voiceclone.testing.conformance.vocoders import VocoderConformance
@@ -29,6 +30,7 @@ __all__ = [
     "MetricConformance",
     "RecognizerConformance",
     "SpeakerEncoderConformance",
+    "StyleEncoderConformance",
     "TextEncoderConformance",
     "VocoderConformance",
 ]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.conditions import Script
+from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 from lightning_voiceclone.core.interfaces import TextEncoder
 from lightning_voiceclone.core.part import Dims, Part
 from lightning_voiceclone.errors import AlignmentError
@@ -21,21 +21,22 @@ from lightning_voiceclone.testing.conformance.part import (
     rebuilt,
     seeded,
 )
-
-PER_FRAME = ("content", "f0", "voicing", "energy")
+from lightning_voiceclone.testing.conformance.styles import PER_FRAME, one_row, random_script
 
 
 class TextEncoderConformance(NetworkConformance):
     """Scripts of the promised fields and rate, padding, durations, losses by row, gradients, determinism, checkpoints.
 
     ``vocabulary`` is how many tokens there are; those drawn are from 1 to ``vocabulary`` - 1, and padding is 0. A check
-    is skipped where attention, with the weights of the test, does not follow the text.
+    is skipped where attention, with the weights of the test, does not follow the text. ``styles`` are two values that
+    the style encoder reads, where there is one that takes values.
     """
 
     dims = Dims(20, content=6, pitch=True, energy=True)
     claims = frozenset({"deterministic"})
     vocabulary = 20
     sizes = (12, 7)
+    styles = ("neutral", "happy")
 
     def make(self) -> TextEncoder:
         """The encoder for ``dims``, as it is used."""
@@ -72,11 +73,15 @@ class TextEncoderConformance(NetworkConformance):
 
     def target(self, frames: tuple[int, int] = (40, 23)) -> Script:
         """The script of recordings of two rows of so many frames; its padding is random."""
-        seeded()
-        voicing = torch.rand(2, max(frames))
-        f0 = torch.where(voicing > 0.5, 100 + 50 * voicing, 0.0)
-        return Script(torch.tensor(frames), torch.randn(2, self.dims.content, max(frames)), f0=f0, voicing=voicing,
-                      energy=torch.randn(2, max(frames)), register=torch.full((2,), 130.0))  # fmt: skip
+        return random_script(frames, self.dims.content)
+
+    def styled(self, encoder: TextEncoder, target: Script) -> Script:
+        """The script with the style vectors of an encoder that takes any."""
+        styles = encoder.style_encoder
+        if styles is None:
+            return target
+        x = target if styles.takes == "script" else torch.stack([styles.read(value) for value in self.styles])
+        return replace(target, style=styles(x))
 
     def test_a_script_of_what_it_states(self) -> None:
         encoder = self.make()
@@ -154,10 +159,8 @@ class TextEncoderConformance(NetworkConformance):
         for name, loss in together.items():
             expect_shape(loss, (len(self.sizes),), f"the loss {name}, a value a row,")
         for index, size in enumerate(self.sizes):
-            row = target.rows(slice(index, index + 1))
-            frames = int(row.lengths[0])
-            cut = row.map(lambda value, frames=frames: value if value.ndim == 1 else value[..., :frames])  # type: ignore[misc]
-            alone = encoder.losses(tokens[index : index + 1, :size], lengths[index : index + 1], cut)
+            row = one_row(target, index)
+            alone = encoder.losses(tokens[index : index + 1, :size], lengths[index : index + 1], row)
             for name, loss in alone.items():
                 expect_close(together[name][index], loss[0], 1e-4, f"{name} of row {index} of a batch to be as alone")
 
@@ -170,9 +173,26 @@ class TextEncoderConformance(NetworkConformance):
 
     def test_gradients_reach_weights(self) -> None:
         encoder = self.make().train()
-        losses = encoder.losses(*self.tokens(), self.target())
+        losses = encoder.losses(*self.tokens(), self.styled(encoder, self.target()))
         sum((loss.sum() for loss in losses.values()), torch.zeros(())).backward()
         assert_gradients_reach(encoder)
+
+    def test_style_is_a_condition(self) -> None:
+        encoder, (tokens, lengths) = self.make(), self.tokens()
+        if encoder.style_encoder is None:
+            pytest.skip("takes no style")
+        seeded()
+        drawn = torch.randn(3, encoder.style_encoder.channels)
+        given = torch.where(tokens > 0, 2, 0)
+
+        def content(*rows: int) -> Tensor:
+            prompt = SpeakerPrompt(lengths, style=drawn[list(rows)])
+            return encoder(tokens, lengths, prompt, durations=given).content
+
+        first, second = content(0, 1), content(2, 1)
+        apart = float((first[0] - second[0]).detach().abs().max())
+        expect(apart > 1e-6, "other content in another style", f"content that differs by {apart:.3g}")
+        expect_close(second[1], first[1], 1e-5, "the same of row 1 whatever the style of row 0")
 
     def test_deterministic_in_eval_and_after_a_checkpoint(self) -> None:
         encoder, inputs = self.make(), self.tokens()

@@ -1,0 +1,1 @@
+"""Style encoders: how something is said, as a vector."""
