@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 from lightning_voiceclone.core.durations import by_frame, whole_frames
-from lightning_voiceclone.core.interfaces import TextEncoder
+from lightning_voiceclone.core.interfaces import StyleEncoder, TextEncoder
 from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask, resample_frames
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.validation import check_positive
@@ -35,7 +35,8 @@ class ParallelTextEncoder(TextEncoder):
 
     Content is normalised at each step to mean 0 and an L2 norm of sqrt(C), as the content encoders that ship give it,
     and interpolated between steps as theirs is. f0 is predicted relative to the register. Speaker embeddings change
-    timing, melody and content; a prompt without one, or none, is a speaker of its own.
+    timing, melody and content; a prompt without one, or none, is a speaker of its own. So do style vectors, where there
+    is a style encoder (Wang et al. 2018); one of zeros is as none.
 
     Tokens are those of ``text.inventory``; other inventories need ``phonemes`` to be set.
 
@@ -49,7 +50,9 @@ class ParallelTextEncoder(TextEncoder):
         frame_layers: blocks over the steps.
         kernel_size: of the convolutions over the steps; odd.
         frames_per_step: frames that the blocks over the steps treat together; 2 for content at half the frame rate.
-        dropout: share of the hidden numbers dropped in training, and of rows without their speaker.
+        dropout: share of the hidden numbers dropped in training, of rows without their speaker, and of rows
+            without their style.
+        style_encoder: encodes the styles, and is trained too; None for a text encoder that takes none.
         pretrained: "default" for the weights that ship with the package, where there are some, a folder or checkpoint
             of a trained one, or none for fresh weights; frozen, unless ``finetune``.
         finetune: train the pretrained weights further.
@@ -73,6 +76,7 @@ class ParallelTextEncoder(TextEncoder):
         kernel_size: int = 7,
         frames_per_step: int = 2,
         dropout: float = 0.1,
+        style_encoder: StyleEncoder | None = None,
         pretrained: str | None = None,
         finetune: bool = False,
     ):
@@ -103,11 +107,17 @@ class ParallelTextEncoder(TextEncoder):
         self.frame_norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, dims.content)
         self.prosody = nn.Linear(width, frames_per_step * (2 * dims.pitch + dims.energy))
+        self.style_encoder = style_encoder
+        self.style = None
+        if style_encoder is not None:
+            self.style = nn.Linear(style_encoder.channels, width, bias=False)  # so that zeros change nothing
+            # Larger than torch's own: a style that hardly shows is passed over for long (tests/networks/text_encoders).
+            nn.init.normal_(self.style.weight, std=2 * style_encoder.channels**-0.5)
         load_pretrained(self, pretrained, trainable=finetune)
 
     def durations(self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | None = None) -> Tensor:
         """Frames (B, L) of each token at the encoder's own tempo, at least 1 for a phoneme; 0 for padding."""
-        hidden, mask = self._hidden(tokens, lengths, None if prompt is None else prompt.speaker)
+        hidden, mask = self._hidden(tokens, lengths, prompt)
         return self._frames(self._log_durations(hidden, mask), tokens, lengths)
 
     def forward(
@@ -120,7 +130,7 @@ class ParallelTextEncoder(TextEncoder):
         durations: Tensor | None = None,
     ) -> Script:
         """The script of a text; its register is the prompt's, or 150 Hz where that has none."""
-        hidden, mask = self._hidden(tokens, lengths, None if prompt is None else prompt.speaker)
+        hidden, mask = self._hidden(tokens, lengths, prompt)
         if durations is None:
             predicted = self._frames(self._log_durations(hidden, mask), tokens, lengths)
             durations = whole_frames(predicted / speed, self._least(tokens, lengths))
@@ -152,7 +162,7 @@ class ParallelTextEncoder(TextEncoder):
         Args:
             tokens: (B, L).
             lengths: (B,) tokens that are real.
-            target: of recordings of the same texts; ``target.speaker`` is taken for the prompt's.
+            target: of recordings of the same texts; its speaker and style are taken for the prompt's.
             durations: (B, L) whole frames of each token, whose sums are ``target.lengths``; None to take all tokens of
                 a row for equally long.
 
@@ -166,7 +176,7 @@ class ParallelTextEncoder(TextEncoder):
                 f"the durations of the tokens add up to {durations.sum(1).tolist()} frames, but the target has"
                 f" {target.lengths.tolist()}; both must be of the same recordings"
             )
-        hidden, mask = self._hidden(tokens, lengths, target.speaker)
+        hidden, mask = self._hidden(tokens, lengths, target)
         timing = (self._log_durations(hidden, mask) - durations.clamp_max(LONGEST).log1p()).abs()
         content, prosody = self._decode(hidden, durations)
         real = reach_mask(target.lengths, content.shape[2])[:, 0]
@@ -192,21 +202,28 @@ class ParallelTextEncoder(TextEncoder):
             losses["energy"] = _mean((prosody["energy"] - target.energy).abs(), real)
         return losses
 
-    def _hidden(self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _hidden(self, tokens: Tensor, lengths: Tensor, prompt: SpeakerPrompt | Script | None) -> tuple[Tensor, Tensor]:
         """What the blocks make of the tokens (B, L, width), and the mask (B, L, 1) of the real ones."""
         real = reach_mask(lengths, tokens.shape[1])
         mask = real.transpose(1, 2).float()
         x = F.dropout(self.embed(tokens) * self.embed.embedding_dim**0.5, self.dropout, self.training) * mask
+        speaker, style = (None, None) if prompt is None else (prompt.speaker, prompt.style)
         if self.speaker is not None:
             given = x.new_zeros(len(x), self.speaker.in_features) if speaker is None else speaker
-            if self.training:
-                given = given * (torch.rand(len(x), 1, device=x.device) >= self.dropout)
-            x = x + self.speaker(given)[:, None]
+            x = x + self.speaker(self._some_rows(given))[:, None]
+        if self.style is not None and style is not None:
+            x = x + self.style(self._some_rows(style))[:, None]
         # Of another type than x, torch's attention takes wrong numbers without an error.
         bias = _attention_bias(real[:, 0], x.shape[2] // HEAD_WIDTH).to(x.dtype)
         for block in self.blocks:
             x = F.dropout(block(x, mask, bias), self.dropout, self.training)
         return self.norm(x) * mask, mask
+
+    def _some_rows(self, given: Tensor) -> Tensor:
+        """Vectors (B, D); in training zeros in some of the rows, drawn from torch's state."""
+        if not self.training:
+            return given
+        return given * (torch.rand(len(given), 1, device=given.device) >= self.dropout)
 
     def _log_durations(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """ln(1 + frames) (B, L) of each token."""
