@@ -411,6 +411,7 @@ class Recording:
         end: seconds from the file's beginning, or None for all of it.
         split: train, validation or test where the corpus declares it; else empty.
         parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
+        style: how it is said, as a style encoder reads it (a label); empty where unknown.
     """
 
     path: str
@@ -420,6 +421,7 @@ class Recording:
     end: float | None = None
     split: str = ""
     parallel: str = ""
+    style: str = ""
 
 
 class Corpus(Part):

@@ -22,6 +22,8 @@ class Batch:
         parallel: (B, N) as ``audio``: the same words at the same times in another voice, or ``audio`` itself where
             there is no such recording; None where no recording has one.
         texts: transcripts; empty where unknown, and for crops that do not hold the whole recording. None for no crop.
+        speakers: of the crops; None if that is not known.
+        styles: how the crops are said, as a style encoder reads it; empty where unknown. None for no crop.
         features: (B, F, T) stored features of the crops in the extractor's units; None to compute them.
     """
 
@@ -35,6 +37,8 @@ class Batch:
     reference_bandwidth: Tensor | None = None
     parallel: Tensor | None = None
     texts: list[str] | None = None
+    speakers: list[str] | None = None
+    styles: list[str] | None = None
     features: Tensor | None = None
 
     def head(self, count: int) -> "Batch":

@@ -17,7 +17,7 @@ from lightning_voiceclone.utils.output_folder import is_output
 from lightning_voiceclone.utils.reading import bounded_bytes, excerpt
 
 BESIDE = "beside the speakers' folders"
-TABLE_COLUMNS = ("path", "speaker", "text", "start", "end", "split", "parallel")
+TABLE_COLUMNS = ("path", "speaker", "text", "start", "end", "split", "parallel", "style")
 MOST_TEXT = 1 << 26  # bytes of a file of transcripts
 MOST_LINE = 1 << 20  # characters of a table's line; csv allows 131,072 in a cell
 
@@ -259,9 +259,10 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 class Table(Corpus):
-    """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds), split and parallel.
+    """A TSV or CSV with a header: path and speaker, and perhaps text, start, end (seconds), split, parallel and style.
 
-    ``parallel`` is the path of another line's recording, with the same words at the same times in another voice.
+    ``parallel`` is the path of another line's recording, with the same words at the same times in another voice;
+    ``style`` is how it is said, as a style encoder reads it, such as happy.
     Paths are relative to the table's folder, or absolute; further columns are used by ``where`` only.
 
     Args:
@@ -333,4 +334,5 @@ class Table(Corpus):
             raise ConfigurationError(
                 f"{self.table}, line {line}: split is {value['split'][:30]!r}; use train, validation, test or nothing"
             )
-        return Recording(value["path"], value["speaker"], value["text"], start, end, value["split"], value["parallel"])
+        named = {name: value[name] for name in ("path", "speaker", "text", "split", "parallel", "style")}
+        return Recording(start=start, end=end, **named)

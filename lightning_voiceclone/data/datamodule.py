@@ -370,6 +370,23 @@ class VoiceDataModule(pl.LightningDataModule):
         """The test split, or the validation split where there is none."""
         return self._loader("test" if len(self.datasets["test"]) else "validation", drawn=False)
 
+    def of_speaker(self, speaker: str, most: int) -> Iterator[torch.Tensor]:
+        """Up to so many recordings (N,) of a speaker that crops hold whole, the same in every process."""
+        for dataset in self.datasets.values():
+            recordings, rows = dataset.recordings, dataset.of_speaker(speaker)
+            frames = self.grid.all_frames(Utterances.of(recordings.utterances))
+            rows = rows[frames[rows] <= self.grid.segment]
+            for index in np.random.default_rng(self.seed).permutation(rows)[:most].tolist():
+                yield torch.from_numpy(recordings.read(index)[: int(frames[index]) * self.grid.spec.hop_length])
+            if len(rows):
+                return
+
+    @property
+    def styles(self) -> list[str]:
+        """Distinct styles of the recordings of all splits, sorted; without the empty one."""
+        found = [Utterances.of(dataset.recordings.utterances).styles for dataset in self.datasets.values()]
+        return sorted({style for styles in found for style in styles})
+
     def calibration_audio(self, seconds: float) -> Iterator[torch.Tensor]:
         """Whole training recordings (N,), the same in every process, up to so many seconds together."""
         recordings = self.datasets["train"].recordings

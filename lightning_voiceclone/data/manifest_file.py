@@ -109,11 +109,13 @@ COLUMNS: dict[str, Numbers | Text] = {
     "parallel": Text(f"at most {MOST_TEXT} characters"),
     "channel": Numbers(int, -1, MOST_CHANNELS, f"a number from -1 to {MOST_CHANNELS}"),
     "offset": Numbers(float, -1000, 1000, "a number from -1000 to 1000"),
+    "style": Text(f"at most {MOST_TEXT} characters"),
 }
 ADDED: dict[str, Any] = {
     "parallel": "",
     "channel": -1,
     "offset": 0.0,
+    "style": "",
 }  # columns that older manifests lack, and their values
 
 

@@ -121,7 +121,7 @@ def prepare(
         splits = SPLITTERS[split_by]([r for r, _ in accepted], validation=validation, test=test, seed=seed)
         parallels = _parallels(recordings, accepted)
         utterances = tuple(
-            Utterance(speaker=r.speaker, text=r.text, split=r.split, parallel=parallel, **row)
+            Utterance(speaker=r.speaker, text=r.text, split=r.split, parallel=parallel, style=r.style, **row)
             for r, (_, row), parallel in zip(splits, accepted, parallels, strict=True)
         )
         manifest = Manifest(settings.output if settings.writes_audio else Path(corpus.root), utterances)

@@ -145,6 +145,13 @@ class SegmentDataset(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.recordings.utterances)
 
+    def of_speaker(self, speaker: str) -> NDArray[np.int64]:
+        """Indices (n,), in order, of the utterances of a speaker, as batches name one; none if it is not here."""
+        first = self._by_voice[self._first[:-1]]
+        voices = [voice for voice, index in enumerate(first) if self.recordings.utterances[index].speaker == speaker]
+        begin, end = (self._first[voices[0]], self._first[voices[0] + 1]) if voices else (0, 0)
+        return self._by_voice[begin:end]
+
     def __getitem__(self, draw: Draw) -> dict[str, Any] | None:
         """The item of a draw; None where it is of one speaker alone, and cannot be read.
 
@@ -207,6 +214,8 @@ class SegmentDataset(Dataset[Any]):
             "bandwidth": np.float32(utterance.bandwidth_hz),
             "reference_bandwidth": np.float32(self.recordings.utterances[other].bandwidth_hz),
             "name": f"{utterance.name}@{begin / self.grid.spec.frame_rate:.2f}",
+            "speaker": utterance.speaker,
+            "style": utterance.style,
             "text": utterance.text if grid.holds(utterance) else "",
         }
         if self._parallels:
@@ -287,5 +296,7 @@ def collate(items: Sequence[dict[str, Any]], margin: int) -> Batch:
         reference_bandwidth=stacked("reference_bandwidth"),
         parallel=stacked("parallel") if "parallel" in items[0] else None,
         texts=[item["text"] for item in items],
+        speakers=[item["speaker"] for item in items],
+        styles=[item["style"] for item in items],
         features=stacked("features") if "features" in items[0] else None,
     )

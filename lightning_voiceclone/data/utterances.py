@@ -30,6 +30,7 @@ class Utterance:
         parallel: path of a recording with the same words at the same times in another voice; empty if there is none.
         channel: of the file, from 1, that is used alone; 0 for the mean of all; -1 where that is not known.
         offset: constant offset of the file's samples, which is subtracted on reading.
+        style: how it is said, as a style encoder reads it; empty where unknown.
         speed: factor of tempo and pitch by which the file is resampled; start and end are seconds after it. Not stored.
     """
 
@@ -46,6 +47,7 @@ class Utterance:
     parallel: str = ""
     channel: int = -1
     offset: float = 0.0
+    style: str = ""
     speed: float = 1.0
 
     def played(self, speed: float) -> "Utterance":
@@ -123,7 +125,7 @@ class Texts:
 
 
 Column = NDArray[Any] | Names | Texts
-NAMES = ("speaker", "split", "parallel")  # columns of which few values are distinct
+NAMES = ("speaker", "split", "parallel", "style")  # columns of which few values are distinct
 
 
 class Utterances(Sequence[Utterance]):
@@ -250,12 +252,18 @@ class Utterances(Sequence[Utterance]):
     @property
     def speakers(self) -> list[str]:
         """Distinct speakers, as recorded, in no order."""
-        column = self._columns.get("speaker")
-        return (
-            []
-            if not isinstance(column, Names)
-            else [column.values[code] for code in np.unique(column.codes[self._rows])]
-        )
+        return self._distinct("speaker")
+
+    @property
+    def styles(self) -> list[str]:
+        """Distinct styles, without the empty one, in no order."""
+        return [style for style in self._distinct("style") if style]
+
+    def _distinct(self, name: str) -> list[str]:
+        column = self._columns.get(name)
+        if not isinstance(column, Names):
+            return []
+        return [column.values[code] for code in np.unique(column.codes[self._rows])]
 
     @property
     def voices(self) -> NDArray[np.int64]:

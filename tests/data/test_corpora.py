@@ -155,7 +155,7 @@ def test_tables_with_tabs_and_commas(tmp_path):
         tmp_path,
         {
             "a.tsv": '\ufeffspeaker\tpath\tstart\tend\tsplit\tmore\nAnn\ta/1.wav\t0.5\t2\ttest\tx\nBob\t2.wav\n',
-            "a.csv": 'path,speaker,text,parallel\n1.wav,Ann,"Well, ""yes""",/abs/2.wav\n/abs/2.wav,Bob,,\n',
+            "a.csv": 'path,speaker,text,parallel,style\n1.wav,Ann,"Well, ""yes""",/abs/2.wav,sad\n/abs/2.wav,Bob,,,\n',
         },
     )  # fmt: skip
     table = Table(tmp_path / "a.tsv")
@@ -165,7 +165,7 @@ def test_tables_with_tabs_and_commas(tmp_path):
     ]
     assert table.root == tmp_path
     assert list(Table(tmp_path / "a.csv").recordings()) == [
-        Recording("1.wav", "Ann", 'Well, "yes"', parallel="/abs/2.wav"),
+        Recording("1.wav", "Ann", 'Well, "yes"', parallel="/abs/2.wav", style="sad"),
         Recording("/abs/2.wav", "Bob"),
     ]
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,6 +62,22 @@ def test_training_recordings_are_played_at_other_speeds_too(root):
     for index in range(count):
         hertz = [np.abs(np.fft.rfft(train.read(index + place * count)[:8000])).argmax() * 2 for place in range(3)]
         assert hertz == pytest.approx([hertz[0], 0.8 * hertz[0], 1.25 * hertz[0]], abs=4)  # bins are 2 Hz wide
+
+
+@pytest.mark.slow
+def test_whole_recordings_of_a_speaker_are_the_same_each_time(root):
+    data = set_up(root, speeds=[0.8])
+    data.grid = replace(data.grid, segment=130)
+    (name,) = {one.speaker for one in data.datasets["validation"].recordings.utterances}
+    for speaker, frames in (("short", 100), ("other", 100), ("short@0.8", 125), ("other@0.8", 125)):
+        if speaker.partition("@")[0] == name and "@" in speaker:
+            continue  # what is judged is as recorded
+        found = list(data.of_speaker(speaker, 8))
+        assert [len(audio) // 160 for audio in found] == [frames, frames]
+        assert (next(data.of_speaker(speaker, 1)) == found[0]).all()
+    assert not list(data.of_speaker("long", 8))  # of 4 s
+    assert not list(data.of_speaker("nobody", 8))
+    assert data.styles == []
 
 
 @pytest.mark.slow

@@ -79,6 +79,17 @@ def test_what_is_no_manifest_is_reported_in_one_line(tmp_path):
         Manifest.read(tmp_path / "m.parquet")
 
 
+def test_styles_are_kept_and_an_older_manifest_has_none(tmp_path):
+    rows = [replace(utterance(n, split="train"), style=style) for n, style in enumerate(["sad", "", "sad", "glad"])]
+    Manifest(tmp_path, rows).write(tmp_path / "m.parquet")
+    read = Manifest.read(tmp_path / "m.parquet")
+    assert [row.style for row in read.utterances] == ["sad", "", "sad", "glad"]
+    assert sorted(read.utterances.styles) == ["glad", "sad"]
+    table = parquet.read_table(tmp_path / "m.parquet")
+    parquet.write_table(table.drop_columns(["style"]), tmp_path / "m.parquet")
+    assert Manifest.read(tmp_path / "m.parquet").utterances.styles == []
+
+
 def test_names_are_safe_and_distinct():
     rows = [
         utterance(1), replace(utterance(1), end=3.0), replace(utterance(1), path="a/1.flac"),

@@ -335,6 +335,15 @@ def test_only_a_crop_of_the_whole_recording_has_its_transcript():
     assert [exactly[Draw(i, 0, 0)]["text"] for i in range(3)] == ["words", "", "words"]
 
 
+def test_a_crop_has_the_style_of_its_recording_and_its_speaker():
+    data = dataset(speakers=("a", "b", "a"))
+    data.recordings.utterances[0] = replace(data.recordings.utterances[0], style="sad")
+    batch = collate([data[Draw(0, 0, 0)], data[Draw(1, 0, 0)]], margin=3)
+    assert (batch.styles, batch.speakers) == (["sad", ""], ["a", "b"])
+    assert [data.of_speaker(name).tolist() for name in ("a", "b", "c")] == [[0, 2], [1], []]
+    assert batch.head(1).styles == ["sad"]
+
+
 @pytest.mark.slow
 def test_a_parallel_recording_of_another_split_or_speed_is_not_read():
     data = with_parallels(("9.wav", "", ""))
