@@ -36,6 +36,7 @@ OVERLAYS = {
     "librispeech_multi_scale": "librispeech.yaml",
     "progressive": "librispeech.yaml",
     "clone_base": "clone_small.yaml",
+    "text_style": "text_small.yaml",
 }  # each on top of the other
 RECIPES = sorted(path for path in (REPOSITORY / "recipes").glob("*.yaml"))
 SMALL = [

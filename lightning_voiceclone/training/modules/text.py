@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.script_cache import ScriptCache
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
+from lightning_voiceclone.training.styles import UsualRegisters, check_styles, style_vectors
 from lightning_voiceclone.training.timed_text import TimedText, cut, with_breaks
 from lightning_voiceclone.voice.model import VoiceModel
 
@@ -37,16 +39,18 @@ PER_FRAME = ("content", "f0", "voicing", "energy")
 
 @dataclass(frozen=True)
 class _Rows:
-    """Texts and the scripts of their recordings, as a batch: tokens and durations (B, L), lengths (B,)."""
+    """Texts, scripts and styles of recordings, as a batch: tokens and durations (B, L), lengths (B,)."""
 
     tokens: Tensor
     lengths: Tensor
     durations: Tensor
     target: Script
+    styles: list[str]
 
     @property
     def prompt(self) -> SpeakerPrompt:
-        return SpeakerPrompt(self.target.lengths, speaker=self.target.speaker, register=self.target.register)
+        target = self.target
+        return SpeakerPrompt(target.lengths, speaker=target.speaker, register=target.register, style=target.style)
 
 
 class TextTraining(AdversarialModule):
@@ -60,6 +64,9 @@ class TextTraining(AdversarialModule):
     Crops must hold whole recordings (``data.segment_seconds``); others, those without a transcript, and those that say
     another text are left out. A batch of which nothing is left is a step whose gradient is 0, so that counts, random
     numbers and processes stay together.
+
+    With a style encoder, which is trained too, the style of a recording is that of its script, or of the column
+    ``style``; and its pitch is that over the usual register of its speaker, so that a style may be higher or lower.
 
     Losses, by name in ``weights``: the encoder's own; of ParallelTextEncoder content, duration, pitch, voicing, energy.
 
@@ -113,6 +120,7 @@ class TextTraining(AdversarialModule):
         self.speaker_noise = speaker_noise
         self._empty_batches, self._warned = 0, False  # in a row; whether there was one
         self.scripts = ScriptCache(voice, cache)
+        self.registers = UsualRegisters(self.scripts)
         self.texts = AlignedTexts(voice.spec, self.scripts.folder, FrontEnd(), scores)
 
     @property
@@ -149,6 +157,7 @@ class TextTraining(AdversarialModule):
         if self.training and rows.target.speaker is not None:
             noise = self.speaker_noise * torch.randn_like(rows.target.speaker)
             rows = replace(rows, target=replace(rows.target, speaker=rows.target.speaker + noise))
+        rows = self._styled(rows)
         losses = self.text_encoder.losses(rows.tokens, rows.lengths, rows.target, rows.durations)
         content = rows.target.content[:1]  # a single row: how far rows lie apart is not compared
         return TrainingPair(content, content, Condition(rows.target.lengths), losses)
@@ -174,7 +183,10 @@ class TextTraining(AdversarialModule):
         """Texts and scripts of the batch's recordings, or of stretches of them; None if no transcript can be used."""
         hop = self.spec.hop_length
         found: list[tuple[TimedText, Script]] = []
-        for audio, frames, text in zip(batch.audio, batch.lengths.tolist(), batch.texts or [], strict=False):
+        styles, data = list[str](), self._data()
+        for row, (audio, frames, text) in enumerate(
+            zip(batch.audio, batch.lengths.tolist(), batch.texts or [], strict=False)
+        ):
             if not text:
                 continue
             recording = audio[batch.margin * hop :][: frames * hop].cpu()
@@ -183,10 +195,37 @@ class TextTraining(AdversarialModule):
                 timed = self.texts.timed(recording, text, script)
             except LVCError:  # it cannot be pronounced, or the recording says something else
                 continue
+            if self.text_encoder.style_encoder is not None and batch.speakers and data is not None:
+                script = self.registers.given(script, batch.speakers[row], data)
             found.append((timed if whole else with_breaks(cut(timed, self.segment)), script))
-        return _together(found, self.device) if found else None
+            styles.append(batch.styles[row] if batch.styles else "")
+        return _together(found, styles, self.device) if found else None
+
+    def _styled(self, rows: _Rows) -> _Rows:
+        """The rows with their style vectors, where the text encoder takes any."""
+        encoder = self.text_encoder.style_encoder
+        if encoder is None:
+            return rows
+        return replace(rows, target=replace(rows.target, style=style_vectors(encoder, rows.target, rows.styles)))
+
+    def _data(self) -> Any:
+        """The DataModule; None without a Trainer or one."""
+        with suppress(RuntimeError):
+            return getattr(self.trainer, "datamodule", None)
+        return None
 
     # Hooks -----------------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """As of all modules.
+
+        Raises:
+            ConfigurationError: if the style encoder cannot read a style of the recordings, or there is none.
+        """
+        super().on_fit_start()
+        data = self._data()
+        if self.text_encoder.style_encoder is not None and data is not None:
+            check_styles(self.text_encoder.style_encoder, data.styles)
 
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log the errors of the averaged text encoder on whole recordings."""
@@ -194,6 +233,7 @@ class TextTraining(AdversarialModule):
         if rows is None:
             return
         with self.averaged():
+            rows = self._styled(rows)
             script = self.text_encoder(rows.tokens, rows.lengths, rows.prompt, durations=rows.durations)
             values = self._timing(rows)
         real = reach_mask(script.lengths, script.content.shape[2])[:, 0]
@@ -243,8 +283,8 @@ class TextTraining(AdversarialModule):
         super().on_load_checkpoint(checkpoint)
 
 
-def _together(found: Sequence[tuple[TimedText, Script]], device: torch.device) -> _Rows:
-    """Rows of a batch from texts and the scripts of their whole recordings."""
+def _together(found: Sequence[tuple[TimedText, Script]], styles: list[str], device: torch.device) -> _Rows:
+    """Rows of a batch from texts, the scripts of their whole recordings, and their styles."""
     texts = [text for text, _ in found]
     lengths = torch.tensor([len(text.tokens) for text in texts])
     made: dict[str, Any] = {}
@@ -260,7 +300,7 @@ def _together(found: Sequence[tuple[TimedText, Script]], device: torch.device) -
     tokens, durations = (pad_sequence([getattr(text, name) for text in texts], batch_first=True)
                          for name in ("tokens", "durations"))  # fmt: skip
     target = Script(**made).to(device)
-    return _Rows(tokens.to(device), lengths.to(device), durations.to(device), target)
+    return _Rows(tokens.to(device), lengths.to(device), durations.to(device), target, styles)
 
 
 def _loss_names(voice: VoiceModel, encoder: TextEncoder) -> set[str]:

@@ -12,7 +12,7 @@ import torch
 
 from lightning_voiceclone.checkpoints.part_folder import load_part
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
-from lightning_voiceclone.core.conditions import Script
+from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import Table
@@ -20,6 +20,8 @@ from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.networks.aligner import CLASSES, classes
 from lightning_voiceclone.networks.content_encoders.transformer import TransformerContentEncoder
+from lightning_voiceclone.networks.style_encoders.labels import StyleLabels
+from lightning_voiceclone.networks.style_encoders.tokens import GlobalStyleTokens
 from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_voice
@@ -80,7 +82,7 @@ def module(corpus, folder, **changes):
     return TextModule(**{**settings, **changes})
 
 
-def fitted(made, corpus, folder, ckpt_path=None, batch_size=2, **changes):
+def fitted(made, corpus, folder, ckpt_path=None, batch_size=2, table=None, **changes):
     settings = {
         "accelerator": "cpu", "default_root_dir": folder, "logger": False, "enable_progress_bar": False,
         "enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0,
@@ -88,7 +90,7 @@ def fitted(made, corpus, folder, ckpt_path=None, batch_size=2, **changes):
     }  # fmt: skip
     trainer = pl.Trainer(**{**settings, **changes})
     data = VoiceDataModule(
-        Table, str(corpus / "table.tsv"), segment_seconds=3.0, batch_size=batch_size, validation=None
+        Table, str(table or corpus / "table.tsv"), segment_seconds=3.0, batch_size=batch_size, validation=None
     )
     trainer.fit(made, datamodule=data, ckpt_path=ckpt_path)
     return trainer
@@ -120,6 +122,72 @@ def test_it_learns_and_its_checkpoint_is_a_part(corpus, tmp_path):
         made.text_encoder.eval()
         ours = made.text_encoder(tokens, torch.tensor([tokens.shape[1]]))
     torch.testing.assert_close(part(tokens, torch.tensor([tokens.shape[1]])).content, ours.content)
+
+
+def styled(corpus, folder, styles, **changes):
+    """A module whose text encoder takes styles."""
+    return module(corpus, folder, text_encoder=partial(ParallelTextEncoder, **SMALL, style_encoder=styles), **changes)
+
+
+@pytest.fixture
+def labelled(corpus):
+    """The table of the recordings with styles; one has none."""
+    with (corpus / "table.tsv").open() as file:
+        first, *rows = csv.reader(file, delimiter="\t")
+    path = corpus / "labelled.tsv"
+    with path.open("w") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow([*first, "style"])
+        writer.writerows([*row, ("happy", "sad", "")[number % 3]] for number, row in enumerate(rows))
+    return path
+
+
+@pytest.mark.slow
+def test_styles_are_trained_and_kept_with_the_text_encoder(corpus, labelled, tmp_path):
+    made = styled(corpus, tmp_path, StyleLabels(labels=["sad", "happy"], channels=4))
+    before = made.text_encoder.style_encoder.table.weight.detach().clone()
+    trainer = fitted(made, corpus, tmp_path, max_steps=2, table=labelled)
+    assert (made.text_encoder.style_encoder.table.weight != before).any(1).all()
+    trainer.save_checkpoint(tmp_path / "text.ckpt", weights_only=False)
+    part = load_part(tmp_path / "text.ckpt", "text_encoders")
+    assert part.style_encoder.labels == ["sad", "happy"]
+    with made.averaged():
+        assert torch.equal(part.style_encoder.table.weight, made.text_encoder.style_encoder.table.weight)
+    tokens = torch.tensor([FrontEnd().pronounce("She had.").tokens])
+    sad, happy = (SpeakerPrompt(torch.ones(1), style=part.style_encoder(part.style_encoder.read(name)[None]))
+                  for name in ("sad", "happy"))  # fmt: skip
+    lengths, ones = torch.tensor([tokens.shape[1]]), torch.ones_like(tokens)
+    apart = part(tokens, lengths, sad, durations=ones).content - part(tokens, lengths, happy, durations=ones).content
+    assert apart.abs().max() > 1e-4
+
+
+@pytest.mark.slow
+def test_pitch_is_over_the_usual_register_of_the_speaker(corpus, tmp_path):
+    made = styled(corpus, tmp_path, GlobalStyleTokens(channels=8, tokens=2, heads=2, width=8, layers=1))
+    seen = {}
+
+    def kept(batch):
+        if (rows := made._rows(batch, whole=True)) is not None:
+            seen.update(zip(batch.speakers, rows.target.register.tolist(), strict=True))
+        return make_pair(batch)
+
+    make_pair, made.make_pair = made.make_pair, kept
+    fitted(made, corpus, tmp_path, max_steps=3, batch_size=1, check_val_every_n_epoch=None, val_check_interval=100)
+    for speaker, register in seen.items():
+        found = [made.scripts.script(audio).register for audio in made.trainer.datamodule.of_speaker(speaker, 8)]
+        assert len(found) >= 2
+        assert register == pytest.approx(float(torch.cat(found).log2().mean().exp2()))
+    assert seen
+
+
+@pytest.mark.parametrize(("labels", "words"), [
+    (["sad"], "the column style of the recordings: no style is called 'happy'; there are sad"),
+    (None, "takes the styles of the column style, but no recording has one"),
+])  # fmt: skip
+def test_styles_that_are_not_there_are_refused_before_training(corpus, labelled, tmp_path, labels, words):
+    made = styled(corpus, tmp_path, StyleLabels(labels=labels, channels=4))
+    with pytest.raises(ConfigurationError, match=words):
+        fitted(made, corpus, tmp_path, max_steps=1, table=labelled if labels else None)
 
 
 def tacotron():
