@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
                       help="times as fast as usual, 0.25 to 4 (default: 1)")  # fmt: skip
     made.add_argument("--pitch", type=float, default=0.0, metavar="SEMITONES",
                       help="shift from the speaker's pitch, up or down, at most 24 (default: 0)")  # fmt: skip
+    made.add_argument("--style", metavar="STYLE",
+                      help="speak in the style of this recording of anyone, or of this label: as the model's text"
+                      " encoder takes it (default: no particular style)")  # fmt: skip
     made.add_argument("--explain", action="store_true",
                       help="print each word with its phonemes, where they came from, and how long each is")  # fmt: skip
     made.add_argument("--timestamps", metavar="FILE",
@@ -69,7 +72,8 @@ def run(argv: list[str]) -> int:
     model = load_model(options.checkpoint, device=options.device, note=lambda line: _print(f"note: {line}"))
     text_encoder_of(model)
     speaker = model.speaker(*options.reference) if options.reference else None
-    synthesizer = model.synthesizer(speaker, front=front, rate=options.rate, pitch=options.pitch, seed=options.seed)
+    synthesizer = model.synthesizer(speaker, front=front, style=options.style, rate=options.rate, pitch=options.pitch,
+                                    seed=options.seed)  # fmt: skip
     synthesizer.note_skipped(skipped)
     parts, unfit = [list(synthesizer.pieces(line)) for line in lines], list[str]()
     if _is_subtitles(name):
@@ -107,7 +111,8 @@ def _check_output(options: argparse.Namespace) -> None:
 
     if not (options.output or options.explain or options.timestamps):
         raise ConfigurationError("there is no --output; name a .wav or .flac file, or a folder for a file a line")
-    inputs = [*options.reference, options.checkpoint, options.lexicon or "", options.text_file or ""]
+    files = (options.style, options.checkpoint, options.lexicon, options.text_file)
+    inputs = [*options.reference, *(file or "" for file in files)]
     if options.timestamps:
         format_of(options.timestamps)
         check_no_input(options.timestamps, inputs, "--timestamps")
@@ -163,6 +168,8 @@ def _report(synthesizer: "Synthesizer", pieces: "Sequence[Piece]", options: argp
     if options.explain:
         rows = explained(timeline, rate)
         print(table([list(COLUMNS), *([printable(cell) for cell in row] for row in rows)]))
+        if options.style is not None:
+            print(f"style: {printable(options.style)}, by {type(synthesizer.encoder.style_encoder).__name__}")
     if options.timestamps:
         write_timestamps(options.timestamps, list(timed_words(timeline, rate)), seconds)
 

@@ -37,6 +37,7 @@ from lightning_voiceclone.inference.screening import (
 from lightning_voiceclone.inference.speaker import SPEAKER_SUFFIX, Speaker
 from lightning_voiceclone.inference.speech_pieces import SpeechOptions
 from lightning_voiceclone.inference.stream import Stream
+from lightning_voiceclone.inference.styles import Style, style_vector
 from lightning_voiceclone.inference.synthesis import Synthesizer, text_encoder_of
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.utils.locked_output import locked_output
@@ -248,7 +249,12 @@ class Converter:
         return Audio(self.synthesizer(speaker, **options).say(text), self.sample_rate)
 
     def synthesizer(
-        self, speaker: Speaker | None = None, *, front: FrontEnd | None = None, **options: Any
+        self,
+        speaker: Speaker | None = None,
+        *,
+        front: FrontEnd | None = None,
+        style: Style | None = None,
+        **options: Any,
     ) -> Synthesizer:
         """Speak texts, whole or while they are made.
 
@@ -257,15 +263,19 @@ class Converter:
         Args:
             speaker: as of :meth:`convert`.
             front: gives the pronunciation, with a lexicon or in another language; None for English.
+            style: a recording, a label or a vector, as the text encoder takes it
+                (:func:`~lightning_voiceclone.inference.styles.style_vector`); None for no particular one.
             options: rate, pitch and seed, as of :class:`~lightning_voiceclone.inference.speech_pieces.SpeechOptions`.
 
         Raises:
-            ConfigurationError: if the model has no text encoder, there is no speaker, it belongs to another model, or
-                an option is out of range.
+            ConfigurationError: if the model has no text encoder, there is no speaker, it belongs to another model, the
+                text encoder does not take the style, or an option is out of range.
+            RecordingError: if the recording of the style cannot be used.
         """
         chosen = SpeechOptions(**options)
-        text_encoder_of(self)
+        encoder = text_encoder_of(self)
         prompt = self.voice.own_prompt() if speaker is None else self._prompt(speaker)
+        prompt = replace(prompt, style=None if style is None else style_vector(self, encoder, style))
         return Synthesizer(self, prompt, front or FrontEnd(), chosen)
 
     def prompt_of(self, *speakers: Speaker) -> SpeakerPrompt:

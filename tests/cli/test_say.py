@@ -8,6 +8,8 @@ import soundfile
 
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.networks.style_encoders.labels import StyleLabels
+from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.text_encoders import TableTextEncoder
 from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice
@@ -19,6 +21,8 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("say")
     save_voice(small_streaming_voice(text_encoder=TableTextEncoder(STREAMER)), folder / "voice")
     save_voice(small_streaming_voice(), folder / "mute")
+    styled = ParallelTextEncoder(STREAMER, width=64, hidden=32, layers=1, frame_layers=1, style_encoder=StyleLabels())
+    save_voice(small_streaming_voice(text_encoder=styled), folder / "styled")
     soundfile.write(folder / "b.wav", speech_like(2.0).audio, 16000)
     return folder
 
@@ -104,6 +108,19 @@ def test_a_name_with_a_space_is_subtitles(say, capsys, tmp_path):
     assert lines_of(capsys)[0][1].split()[:2] == ["I", "i"]
 
 
+def test_a_style_is_followed_and_explained(files, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    voice = ["--checkpoint", str(files / "styled"), "--reference", str(files / "b.wav")]
+    for style in ("sad", "happy"):
+        assert main(["say", "Hello there.", *voice, "--style", style, "--output", f"{style}.wav", "--explain"]) == 0
+        assert lines_of(capsys)[0][-2] == f"style: {style}, by StyleLabels"
+    assert (tmp_path / "sad.wav").read_bytes() != (tmp_path / "happy.wav").read_bytes()
+    assert main(["say", "Hello there.", *voice, "--style", "hapy", "--output", "c.wav"]) == 2
+    assert lines_of(capsys)[1] == [
+        "lvc: error: no style is called 'hapy' (did you mean happy?); there are neutral, happy, sad, angry"
+    ]
+
+
 def test_a_folder_of_other_recordings_is_refused(say, files, capsys, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "001.wav").write_bytes((files / "b.wav").read_bytes())
@@ -152,6 +169,7 @@ def test_odd_texts_are_spoken(say, text, tmp_path):
         (["Hello", "--output", "c.mp3"], "cannot write .mp3"),
         (["Hello", "--output", "c.wav", "--rate", "9"], "rate is 9"),
         (["Hello", "--output", "c.wav", "--pitch", "99"], "99"),
+        (["Hello", "--output", "c.wav", "--style", "happy"], "there is a style ('happy'), but this model's text"),
         (["Hello", "--output", "c.wav", "--timestamps", "t.txt"], "must end in .json"),
         (["none.srt", "--output", "c.wav"], "none.srt"),
         (["--text-file", "none.txt", "--output", "c.wav"], "none.txt"),
