@@ -1,0 +1,118 @@
+"""Speech from text of very short and very long texts.
+
+    python benchmarks/saying_lengths.py TABLE --voice text --words 200      # utterances of one or two words
+    python benchmarks/saying_lengths.py TABLE --voice text --minutes 10     # last minute against the first
+
+TABLE is tab-separated, as for lvc evaluate, with the columns case, source, reference and transcript. Words and pairs
+of neighbouring words are drawn from the transcripts, and spoken in the voices of some of the references in turn. One
+is understood if the recogniser (Whisper tiny.en) finds the same words, or words with the same phonemes. The long text
+is the transcripts one after another, as often as needed, in one voice. Prints the share not understood, or for both
+minutes the word error rate, the cosine to the reference (Resemblyzer) and the level.
+"""
+
+import argparse
+import math
+import random
+from itertools import cycle, pairwise
+from pathlib import Path
+
+import torch
+
+from lightning_voiceclone.audio.noise import speech_power
+from lightning_voiceclone.errors import LVCError
+from lightning_voiceclone.evaluation.case import Case
+from lightning_voiceclone.evaluation.pairs import read_pairs
+from lightning_voiceclone.evaluation.panel import Panel, PanelSettings
+from lightning_voiceclone.evaluation.recognizers.text_normalization import normalize
+from lightning_voiceclone.inference.converter import load_model
+from lightning_voiceclone.text.frontend import FrontEnd
+from lightning_voiceclone.text.sentences import Sentences
+
+LEAST_LETTERS = 3  # of a drawn word: no recogniser can tell which of "a" and "uh" was said
+MINUTE = 60.0
+
+
+def phonemes(front, text):
+    """Phonemes without stress, by which homophones are equal; none where the text cannot be spoken."""
+    try:
+        return [name.rstrip("012") for word in front.pronounce(text).words for name in word.phonemes]
+    except LVCError:
+        return []
+
+
+def drawn(transcripts, count, seed=0):
+    """Words and pairs of neighbouring words of transcripts, as many of each, without repetition."""
+    ones, twos = set(), set()
+    for transcript in transcripts:
+        words = [word for word in normalize(transcript).split() if word.isalpha()]
+        ones |= {word for word in words if len(word) >= LEAST_LETTERS}
+        twos |= {" ".join(pair) for pair in pairwise(words)}
+    rng = random.Random(seed)
+    texts = [*rng.sample(sorted(ones), count - count // 2), *rng.sample(sorted(twos), count // 2)]
+    rng.shuffle(texts)
+    return texts
+
+
+def short(model, pairs, options):
+    """Print each utterance that is not understood, and their share."""
+    front, panel = FrontEnd(), Panel(PanelSettings(("wer",)))
+    paths = list(dict.fromkeys(pair.reference for pair in pairs))[: options.voices]
+    voices = cycle(model.synthesizer(model.speaker(path)) for path in paths)
+    texts, wrong = drawn([pair.transcript for pair in pairs], options.words), 0
+    for text, voice in zip(texts, voices, strict=False):
+        made = voice.say(text.capitalize() + ".")
+        found = panel.metrics["wer"].recognized(Case(text, made, made, made, model.sample_rate, text))
+        if found != normalize(text) and phonemes(front, found) != phonemes(front, text):
+            wrong += 1
+            print(f"{text!r}: {found!r}", flush=True)
+    print(f"not understood: {wrong} of {len(texts)}, {100 * wrong / len(texts):.1f}%")
+
+
+def long(model, pairs, options):
+    """Print the figures of the first and the last minute."""
+    reference = pairs[0].reference
+    synthesizer = model.synthesizer(model.speaker(reference))
+    texts = cycle(pair.transcript.lower() if pair.transcript.isupper() else pair.transcript for pair in pairs)
+    made, seconds = [], 0.0
+    while seconds < MINUTE * options.minutes:
+        text = next(texts).rstrip(".") + "."
+        for piece in synthesizer.pieces(Sentences(synthesizer.front, text)):
+            samples = synthesizer.render(synthesizer.plan(piece.spoken, piece.tempo))
+            made.append((seconds, " ".join(word.spoken for word in piece.spoken.words), samples))
+            seconds += len(samples) / model.sample_rate
+    _, voice = model.read(reference)
+    panel = Panel(PanelSettings(("similarity_reference", "wer")))
+    minutes = {
+        "first": [one for one in made if one[0] < MINUTE],
+        "last": [one for one in made if one[0] >= seconds - MINUTE],
+    }
+    print(f"{seconds:.0f} s\n| minute | WER | cosine | level in dB |\n|---|---|---|---|")
+    for name, sentences in minutes.items():
+        whole = torch.cat([samples for _, _, samples in sentences])
+        scores = [panel.metrics["wer"].score(Case(name, voice, voice, samples, model.sample_rate, text))
+                  for _, text, samples in sentences]  # fmt: skip
+        errors, words = (sum(score[at] for score in scores) for at in (0, 1))
+        case = Case(name, voice, voice, whole, model.sample_rate)
+        cosine = panel.measure(case, ("similarity_reference",))["scores"]["similarity_reference"][0]
+        level = 10 * math.log10(speech_power(whole.numpy(), model.sample_rate))
+        print(f"| {name} | {errors / words:.3f} | {cosine:.3f} | {level:.1f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--voice", default="text")
+    parser.add_argument("--words", type=int, default=0, help="utterances of one or two words")
+    parser.add_argument("--minutes", type=float, default=0.0, help="length of the long text")
+    parser.add_argument("--voices", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model, pairs = load_model(options.voice), read_pairs(options.table).rows
+    if options.words:
+        short(model, pairs, options)
+    if options.minutes:
+        long(model, pairs, options)
+
+
+if __name__ == "__main__":
+    main()
