@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from types import ModuleType
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -54,9 +55,10 @@ class Plugin:
                 f"{self._whole} works with {OWN} {self.requires}, and this is {__version__}; install a version of"
                 f" {self.package} for it"
             )
+        contract = KINDS[self.kind].load_contract()
         module, _, attribute = self.value.partition(":")
         try:
-            loaded = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+            loaded = functools.reduce(getattr, attribute.split("."), self._imported(module))
         except (Exception, SystemExit) as error:
             raise PluginError(f"{self._whole} fails to import: {type(error).__name__}: {error}") from error
         if not inspect.isclass(loaded):
@@ -66,13 +68,19 @@ class Plugin:
                 f"{self._whole} is registered for the class {loaded.__name__};"
                 " the entry's name must be the class's name, by which configurations and checkpoints call it"
             )
-        contract = KINDS[self.kind].load_contract()
         if not issubclass(loaded, contract):
             group = next((f"; it belongs to {kind.group}" for kind in KINDS.values() if kind.name == _kind(loaded)), "")
             raise PluginError(
                 f"{self._whole} is registered under {KINDS[self.kind].group}, but is no {contract.__name__}{group}"
             )
         return loaded
+
+    def _imported(self, module: str) -> ModuleType:
+        if self.package == OWN:
+            return importlib.import_module(module)
+        from lightning_voiceclone.core.importing import import_watched
+
+        return import_watched(module, self._whole)
 
     @property
     def _whole(self) -> str:
@@ -89,16 +97,24 @@ def _entries() -> tuple[tuple[Plugin, ...], tuple[PluginError, ...]]:
     found: dict[tuple[str, str, str], Plugin] = {}
     strays: dict[tuple[str, str, str], PluginError] = {}
     for distribution in importlib.metadata.distributions():  # one may stand twice, as an editable install does
-        for entry in distribution.entry_points:
-            if not entry.group.startswith(GROUP_PREFIX):
-                continue
-            kind, package = entry.group.removeprefix(GROUP_PREFIX), distribution.metadata["Name"]
-            if kind in KINDS:
-                made = Plugin(kind, entry.name, package, distribution.version, entry.value, _range(distribution))
+        entries = [entry for entry in distribution.entry_points if entry.group.startswith(GROUP_PREFIX)]
+        if not entries:
+            continue
+        metadata, requires = distribution.metadata, _range(distribution)  # read from the file at each access
+        package, version = metadata["Name"], metadata["Version"]
+        for entry in entries:
+            kind = entry.group.removeprefix(GROUP_PREFIX)
+            if not package or not version:
+                strays[entry.group, entry.name, entry.value] = PluginError(
+                    f"plugin {entry.name} ({entry.value}) in {distribution.locate_file('')} belongs to a package"
+                    " without name or version in its metadata, and is left out; install that package again"
+                )
+            elif kind in KINDS:
+                made = Plugin(kind, entry.name, package, version, entry.value, requires)
                 found.setdefault((kind, entry.name, package), made)  # the first on the path, which Python imports
             else:
                 strays[entry.group, entry.name, package] = PluginError(
-                    f"plugin {entry.name} of package {package} {distribution.version} is registered under"
+                    f"plugin {entry.name} of package {package} {version} is registered under"
                     f" {entry.group}, which is no group of a kind{nearest(kind, KINDS)}"
                 )
     order = list(KINDS)

@@ -1,8 +1,11 @@
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from lightning_voiceclone.cli.parser_errors import ParsingError
 from lightning_voiceclone.cli.training import build_cli
@@ -10,6 +13,7 @@ from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.part import Dims, build, describe
 from lightning_voiceclone.errors import PluginError
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.utils import global_settings
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes/librispeech.yaml"
 
@@ -158,6 +162,69 @@ def test_an_import_that_ends_the_process_is_a_failure(supply):
     supply("lvc-exit", "Exit", source="import sys\nsys.exit(3)\n")
     with pytest.raises(PluginError, match=r"Exit of package lvc-exit 2.5 fails to import: SystemExit: 3"):
         registry.find("generators", "Exit").load()
+
+
+BESIDE = {
+    "print('hello\\nthere')": r"prints 'hello\\\\nthere'",
+    "torch.set_default_dtype(torch.float64)": r"the setting default dtype torch.float64 \(before: torch.float32\)",
+    "torch.set_num_threads(torch.get_num_threads() + 1)": "the setting threads",
+    "torch.use_deterministic_algorithms(True)": "the setting deterministic algorithms True",
+    "torch.manual_seed(4)": "the setting torch's random state",
+    "numpy.seterr(all='raise')": "the setting NumPy's errors",
+    "warnings.simplefilter('ignore')": "the filters of warnings",
+    "Thread(target=time.sleep, args=(0.1,), name='busy').start()": "starts the thread 'busy'",
+    "time.sleep(0.02)": r"takes 0\.\d s",
+}
+
+
+@pytest.mark.parametrize("line", BESIDE)
+def test_what_an_import_does_beside_is_logged_and_undone(supply, monkeypatch, caplog, capsys, line):
+    number = list(BESIDE).index(line)
+    monkeypatch.setattr("lightning_voiceclone.core.importing.SLOW", 0.02 if "sleep(" in line[:11] else 5.0)
+    imports = "import time, warnings, numpy, torch\nfrom threading import Thread\n"
+    name = f"Beside{number}"
+    supply(f"lvc-beside-{number}", name, source=f"{imports}{line}\n{GENERATOR.format(name)}")
+    before, state, filters = global_settings.current(), torch.get_rng_state(), list(warnings.filters)
+    assert registry.find("generators", name).load().__name__ == name
+    (record,) = caplog.records
+    assert re.search(
+        f"plugin {name} of package lvc-beside-{number} 2.5, when it is imported, .*{BESIDE[line]}", record.message
+    )
+    assert not global_settings.changes(before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert list(warnings.filters) == filters
+    assert not capsys.readouterr().out
+    registry.find("generators", name).load()
+    assert len(caplog.records) == 1
+
+
+def test_an_import_that_does_nothing_beside_is_not_logged(supply, caplog, capsys):
+    source = (
+        "import sys, warnings\nOUT = sys.stdout\nwarnings.filterwarnings('ignore', module='lvc_quiet')\n"
+        + GENERATOR.format("Quiet")
+    )
+    supply("lvc-quiet", "Quiet", source=source)
+    loaded = registry.find("generators", "Quiet").load()
+    assert not caplog.records
+    print("kept", file=sys.modules[loaded.__module__].OUT)  # the standard output of the import
+    assert capsys.readouterr().out == "kept\n"
+
+
+def test_an_import_that_ends_the_process_at_once_is_a_failure(supply):
+    supply("lvc-gone", "Gone", source="import os\nos._exit(3)\n")
+    with pytest.raises(PluginError, match=r"Gone of package lvc-gone 2.5 fails to import: SystemExit: 3"):
+        registry.find("generators", "Gone").load()
+
+
+@pytest.mark.parametrize("metadata", [None, "Metadata-Version: 2.1\nName: lvc-bare\n"], ids=["none", "no version"])
+def test_a_package_without_metadata_is_left_out(supply, tmp_path, metadata):
+    supply("lvc-bare", "Bare")
+    described = tmp_path / "lvc-bare/lvc_bare-2.5.dist-info/METADATA"
+    described.unlink() if metadata is None else described.write_text(metadata)
+    assert not any(plugin.name == "Bare" for plugin in registry.installed())
+    (failure,) = [str(error) for error in registry.strays() if "Bare" in str(error)]
+    assert "plugin Bare (lvc_bare:Bare) in" in failure
+    assert "without name or version in its metadata, and is left out" in failure
 
 
 @pytest.mark.parametrize(("requires", "works"), [

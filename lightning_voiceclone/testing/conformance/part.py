@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lightning_voiceclone.core.conditions import TensorFields
 from lightning_voiceclone.core.part import Part, build, describe
 from lightning_voiceclone.testing.conformance.expect import expect
+from lightning_voiceclone.utils import global_settings
 
 SEED = 20240229
 
@@ -127,13 +128,9 @@ class ComputingConformance(PartConformance):
     @pytest.fixture(autouse=True)
     def settings(self) -> Iterator[None]:
         """Put back what a part changes of torch's and NumPy's settings, so that other checks begin as they should."""
-        before = _global_state()
+        before = global_settings.current()
         yield
-        torch.set_default_dtype(before["default dtype"])
-        torch.set_grad_enabled(before["gradients"])
-        torch.set_num_threads(before["threads"])
-        torch.use_deterministic_algorithms(before["deterministic algorithms"])
-        np.seterr(**before["NumPy's errors"])
+        global_settings.restore(before)
 
     @abstractmethod
     def used(self) -> Part:
@@ -208,13 +205,12 @@ class ComputingConformance(PartConformance):
 
     def test_global_state_is_untouched(self) -> None:
         part = self.used()
-        before = _global_state()
+        before = global_settings.current()
         ends = []
         for seed in (1, 2):
             self._outcome(part, seed=seed)
             ends.append(torch.get_rng_state())
-        changed = [f"{name} {value} (before: {before[name]})" for name, value in _global_state().items()
-                   if value != before[name]]  # fmt: skip
+        changed = [f"{name} {value}" for name, value in global_settings.changes(before).items()]
         expect(not changed, "torch's and NumPy's settings as they were", ", ".join(changed))
         expect(not torch.equal(*ends), "torch's random state to go on from the seed that was set", "a seed of its own")
 
@@ -300,12 +296,6 @@ class _RandomStates:
     def __exit__(self, *error: object) -> None:
         random.setstate(self.states[0])
         np.random.set_state(self.states[1])
-
-
-def _global_state() -> dict[str, Any]:
-    return {"default dtype": torch.get_default_dtype(), "gradients": torch.is_grad_enabled(),
-            "threads": torch.get_num_threads(), "NumPy's errors": np.geterr(),
-            "deterministic algorithms": torch.are_deterministic_algorithms_enabled()}  # fmt: skip
 
 
 def other_arguments(part: type[Part], arguments: Mapping[str, Any], first: int) -> Iterator[tuple[str, Any]]:
