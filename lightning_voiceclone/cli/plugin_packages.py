@@ -19,6 +19,7 @@ ROLES = {"audio_transforms": "augmentation", "feature_transforms": "content_tran
 def new(argv: list[str]) -> int:
     """Write a package."""
     from lightning_voiceclone.scaffold.package import NewPart, write_package
+    from lightning_voiceclone.scaffold.recipes import use_commands
 
     kinds = ", ".join(kind.word for kind in KINDS.values())
     parser = CommandParser("lvc plugins new", description="Write a plugin package that installs, passes its tests,"
@@ -34,9 +35,8 @@ def new(argv: list[str]) -> int:
         print(printable(str(folder / path)))
     shown = printable(str(folder))
     print(f"\nNext:\n  pip install -e {shown}\n  lvc plugins check {options.package}\n  pytest {shown}")
-    for recipe, base in (("recipe.yaml", "librispeech.yaml"), ("recipe_vocoder.yaml", "vocoder_vocos.yaml")):
-        if (folder / recipe).exists():
-            print(f"  lvc fit --config {base} --config {shown}/{recipe} --data.root PATH")
+    for command in use_commands(parts, folder):
+        print(f"  {printable(command)}")
     return 0
 
 

@@ -11,6 +11,7 @@ from lightning_voiceclone import __version__
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.kinds import KINDS, Kind
 from lightning_voiceclone.errors import ConfigurationError, nearest
+from lightning_voiceclone.scaffold.recipes import overlays, use_commands
 from lightning_voiceclone.utils.files import atomic_folder
 
 PARTS = Path(__file__).with_name("parts")
@@ -18,12 +19,6 @@ PACKAGE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CLASS = re.compile(r"[A-Z][A-Za-z0-9]*")
 WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # where one word of a class's name ends
 
-# Kinds of which a recipe for voices names a part; feature transforms are a list there.
-OF_VOICES = ("feature_extractors", "content_encoders", "speaker_encoders", "generators", "discriminators",
-             "adversarial_losses")  # fmt: skip
-TRANSFORMS = "feature_transforms"
-NO_WARPING = "content_transforms: null  # warping mel bands has no meaning for other channels"
-GRIFFIN_LIM = "vocoder: {class_path: GriffinLim, init_args: {iterations: 32}}"  # takes any spectrum, without training
 # Arguments with which the checks run in little time.
 SMALL = {
     "generators": '{"width": 16}', "discriminators": '{"width": 16}', "vocoders": '{"width": 32}',
@@ -139,7 +134,7 @@ def write_package(name: str, parts: Sequence[NewPart], folder: Path) -> list[Pat
     }
     files |= {f"{module}/{part.module}.py": part.source for part in parts}
     files |= {f"tests/test_{part.module}.py": part.test(module) for part in parts}
-    files |= _recipes(parts)
+    files |= {path: overlay.text for path, overlay in overlays(parts).items()}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder) as temporary:
         for path, text in files.items():
@@ -193,36 +188,9 @@ packages = ["{module}"]
 '''
 
 
-def _recipes(parts: Sequence[NewPart]) -> dict[str, str]:
-    """Overlays on the recipes that ship, by name: of the parts of a voice, and of a vocoder, which is trained alone."""
-    used = {part.kind.name: part for part in reversed(parts)}
-    entries = [f"{used[kind].kind.word}: {used[kind].name}" for kind in OF_VOICES if kind in used]
-    if TRANSFORMS in used:
-        entries.append(f"content_transforms: [{{class_path: {used[TRANSFORMS].name}}}]")
-    if "feature_extractors" in used:
-        entries += [GRIFFIN_LIM] if TRANSFORMS in used else [NO_WARPING, GRIFFIN_LIM]
-    made = {}
-    if entries:
-        kind = "stft" if "feature_extractors" in used else "mel"
-        made["recipe.yaml"] = _overlay("librispeech.yaml", "recipe.yaml", entries, f"validation/{kind}_l1")
-    if "vocoders" in used:
-        entry = f"vocoder: {used['vocoders'].name}"
-        made["recipe_vocoder.yaml"] = _overlay("vocoder_vocos.yaml", "recipe_vocoder.yaml", [entry], None)
-    return made
-
-
-def _overlay(base: str, name: str, entries: Sequence[str], monitor: str | None) -> str:
-    lines = "".join(f"    {entry}\n" for entry in entries)
-    return (
-        f"# In place of the recipe's own parts:\n#   lvc fit --config {base} --config {name} --data.root PATH\n"
-        f"model:\n  init_args:\n{lines}" + (f"checkpoint: {{monitor: {monitor}, mode: min}}\n" if monitor else "")
-    )
-
-
 def _readme(name: str, parts: Sequence[NewPart]) -> str:
     listed = "\n".join(f"- `{part.name}` ({part.kind.singular}): say what it does, and its source." for part in parts)
-    fits = "".join(f"    {line.lstrip('# ')}\n" for recipe in _recipes(parts).values() for line in recipe.splitlines()
-                   if line.startswith("#   lvc"))  # fmt: skip
+    after = "\n".join(f"    {command}" for command in use_commands(parts, Path()))
     return f"""# {name}
 
 Parts for [lightning-voiceclone](https://pypi.org/project/lightning-voiceclone/):
@@ -232,7 +200,8 @@ Parts for [lightning-voiceclone](https://pypi.org/project/lightning-voiceclone/)
     pip install {name}
     lvc plugins                      # lists them
     lvc plugins show {parts[0].name}
-{fits}
+{after}
+
 Checks: `pip install -e ".[dev]"`, then `pytest` and `lvc plugins check {name}`.
 """
 

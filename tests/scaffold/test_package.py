@@ -1,15 +1,18 @@
 """``lvc plugins new`` writes packages that can be built, and refuses what cannot be one."""
 
 import ast
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.core.kinds import KINDS
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.scaffold.package import NewPart, write_package
+from lightning_voiceclone.scaffold.recipes import use_commands
 
 ALL = [NewPart(kind, f"My{kind.singular.title().replace(' ', '')}") for kind in KINDS.values()]
 
@@ -37,10 +40,14 @@ def test_the_recipe_names_the_parts_and_watches_the_right_figure(tmp_path):
     settings = recipe["model"]["init_args"]
     assert settings["generator"] == "MyGenerator"
     assert settings["content_transforms"] == [{"class_path": "MyFeatureTransform"}]
+    assert settings["augmentation"] == [{"class_path": "MyAudioTransform"}]
+    assert recipe["data"] == {"corpus": "MyCorpus"}
     assert settings["vocoder"]["class_path"] == "GriffinLim"  # the package's own is to be trained first
     assert recipe["checkpoint"] == {"monitor": "validation/stft_l1", "mode": "min"}
     vocoder = yaml.safe_load((tmp_path / "mine/recipe_vocoder.yaml").read_text())
     assert vocoder == {"model": {"init_args": {"vocoder": "MyVocoder"}}}
+    text = yaml.safe_load((tmp_path / "mine/recipe_text.yaml").read_text())
+    assert text == {"model": {"init_args": {"text_encoder": "MyTextEncoder", "weights": {"mean": 1}}}}
 
 
 def test_a_generator_alone_keeps_the_recipes_features(tmp_path):
@@ -53,6 +60,35 @@ def test_a_generator_alone_keeps_the_recipes_features(tmp_path):
 def test_a_metric_needs_no_recipe(tmp_path):
     write_package("lvc-mine", [NewPart(KINDS["metrics"], "MyMetric")], tmp_path / "mine")
     assert not (tmp_path / "mine/recipe.yaml").exists()
+
+
+INTERRUPTED = 130  # exit status
+COMMANDS = [command for part in ALL for command in use_commands([part], Path("lvc-mine"))]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_each_kind_has_a_way_to_use_it(kind):
+    (part,) = (part for part in ALL if part.kind is kind)
+    commands = use_commands([part], Path("lvc-mine"))
+    assert any(command.startswith(("lvc clone ", "lvc say ", "lvc evaluate ")) for command in commands)
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
+def test_the_printed_commands_are_commands(command, monkeypatch):
+    first, name, *words = shlex.split(command)
+    assert first == "lvc"
+    if name == "fit":
+        assert Path(__file__).parents[2].joinpath("recipes", words[1]).is_file()
+        return
+    read = []
+
+    def stop(parser, given):
+        read.append(parser.parse_known_args(given)[1])
+        raise KeyboardInterrupt  # before the work itself
+
+    monkeypatch.setattr(CommandParser, "parse_args", stop)
+    assert main([name, *words]) == INTERRUPTED
+    assert read == [[]]
 
 
 @pytest.mark.parametrize(("text", "kind", "module"), [
@@ -109,6 +145,7 @@ def test_the_command_prints_the_files_and_what_comes_next(tmp_path, capsys, monk
     assert main(["plugins", "new", "lvc-mine", "--part", "generator:Mine"]) == 0
     printed = capsys.readouterr().out
     assert "lvc-mine/lvc_mine/mine.py" in printed
-    for words in ("pip install -e lvc-mine", "lvc plugins check lvc-mine", "--config lvc-mine/recipe.yaml"):
+    for words in ("pip install -e lvc-mine", "lvc plugins check lvc-mine", "--config lvc-mine/recipe.yaml",
+                  "lvc clone --checkpoint runs/recipe/version_0/checkpoints/last.ckpt"):  # fmt: skip
         assert words in printed
     assert Path("lvc-mine/lvc_mine/py.typed").exists()
