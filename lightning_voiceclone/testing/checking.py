@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lightning_voiceclone.core import registry
-from lightning_voiceclone.core.kinds import KINDS
+from lightning_voiceclone.core.kinds import KINDS, Kind
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 
@@ -78,6 +78,42 @@ def rule_of(nodeid: str) -> str:
     return words.replace("_", " ") + (f" ({parameters.rstrip(']')})" if bracket else "")
 
 
+class NeedsOwnTestError(ConfigurationError):
+    """A part whose checks need a method that only its author can write; names it."""
+
+
+def kind_of(cls: type) -> Kind:
+    """The kind of a class.
+
+    Raises:
+        ConfigurationError: if it is no part.
+    """
+    kind = KINDS.get(getattr(cls, "kind", ""))
+    if kind is None or not issubclass(cls, Part):
+        raise ConfigurationError(f"{cls.__name__} is no part; derive it from the contract of its kind")
+    return kind
+
+
+def conformance_of(
+    cls: type[Part], arguments: Mapping[str, Any] | None = None, methods: Mapping[str, Any] | None = None
+) -> type:
+    """The conformance tests of a class's kind for it, as a class that pytest collects; arguments as of check_part.
+
+    Raises:
+        NeedsOwnTestError: if the kind needs a method that is not given.
+        ConfigurationError: if the class is no part, or a vocoder that takes the features of no installed extractor.
+    """
+    kind = kind_of(cls)
+    members: dict[str, Any] = {"part": cls, "arguments": dict(arguments or {}), **(methods or {})}
+    needed = BY_HAND.get(kind.name)
+    if needed is not None and needed not in members:
+        raise NeedsOwnTestError(f"a test of your own is needed, with {needed}")
+    if kind.name == "vocoders" and "extractor" not in members:
+        extractor = _extractor_for(cls, members["arguments"])
+        members["extractor"] = lambda self: extractor()
+    return type(f"Test{cls.__name__}", (kind.load_conformance(),), members)
+
+
 def check_part(
     cls: type[Part], arguments: Mapping[str, Any] | None = None, methods: Mapping[str, Any] | None = None
 ) -> PartCheck:
@@ -92,24 +128,17 @@ def check_part(
     Raises:
         ConfigurationError: if it is no part.
     """
-    kind = KINDS.get(getattr(cls, "kind", ""))
-    if kind is None or not issubclass(cls, Part):
-        raise ConfigurationError(f"{cls.__name__} is no part; derive it from the contract of its kind")
-    check = PartCheck(kind.name, cls.__name__, sorted(getattr(cls, "capabilities", ())))
-    members: dict[str, Any] = {"part": cls, "arguments": dict(arguments or {}), **(methods or {})}
-    needed = BY_HAND.get(kind.name)
-    if needed is not None and needed not in members:
-        check.skipped.append(("all rules", f"a test of your own is needed, with {needed}"))
+    check = PartCheck(kind_of(cls).name, cls.__name__, sorted(getattr(cls, "capabilities", ())))
+    try:
+        tests = conformance_of(cls, arguments, methods)
+    except NeedsOwnTestError as error:
+        check.skipped.append(("all rules", str(error)))
         return check
-    if kind.name == "vocoders" and "extractor" not in members:
-        try:
-            extractor = _extractor_for(cls, members["arguments"])
-        except ConfigurationError as error:
-            check.failed.append(("an extractor fits", str(error)))
-            return check
-        members["extractor"] = lambda self: extractor()
+    except ConfigurationError as error:
+        check.failed.append(("an extractor fits", str(error)))
+        return check
     UNDER_CHECK.clear()
-    UNDER_CHECK[f"Test{cls.__name__}"] = type(f"Test{cls.__name__}", (kind.load_conformance(),), members)
+    UNDER_CHECK[tests.__name__] = tests
     with tempfile.TemporaryDirectory() as folder:
         file, settings = Path(folder, f"test_of_{next(NUMBERS)}.py"), Path(folder, "pytest.ini")
         file.write_text(MODULE)

@@ -6,13 +6,14 @@ import pytest
 from torch import nn
 
 from lightning_voiceclone.cli.main import main
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.losses.adversarial import HingeLoss, LeastSquaresLoss
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
-from lightning_voiceclone.testing.checking import check_part, rule_of
+from lightning_voiceclone.testing.checking import OFF, check_part, rule_of
 from lightning_voiceclone.vocoders.unframe import Unframe
 
 
@@ -107,6 +108,35 @@ class Crooked(HingeLoss):
     def generator(self, fake_logits):
         """NaN."""
         return super().generator(fake_logits) * float("nan")
+
+
+@pytest.mark.slow
+def test_parts_of_installed_packages_are_collected_by_pytest(monkeypatch):
+    made = [registry.Plugin(kind, name, "lvc-other", "1.0", f"{module}:{name}") for kind, name, module in (
+        ("adversarial_losses", "HingeLoss", HingeLoss.__module__), ("adversarial_losses", "Crooked", __name__),
+        ("corpora", "SpeakerFolders", SpeakerFolders.__module__), ("generators", "Gone", "no_such_module"),
+    )]  # fmt: skip
+    monkeypatch.setattr(registry, "installed", lambda: tuple(made))
+    monkeypatch.delitem(sys.modules, "lightning_voiceclone.testing.installed", raising=False)
+    outcomes = {}
+
+    class Collector:
+        def pytest_runtest_logreport(self, report):
+            if report.when == "call":
+                outcomes.setdefault(report.nodeid.split("::")[1], []).append((report.outcome, str(report.longrepr)))
+
+    off = [option for name in OFF for option in ("-p", f"no:{name}")]
+    pytest.main(["--pyargs", "lightning_voiceclone.testing.installed", "-k", "lvc_other", *off], [Collector()])
+    monkeypatch.delitem(sys.modules, "lightning_voiceclone.testing.installed", raising=False)
+    prefix = "Test_lvc_other_"
+    assert {outcome for outcome, _ in outcomes.pop(f"{prefix}adversarial_losses_HingeLoss")} <= {"passed", "skipped"}
+    assert "failed" in {outcome for outcome, _ in outcomes.pop(f"{prefix}adversarial_losses_Crooked")}
+    ((left, reason),) = outcomes.pop(f"{prefix}corpora_SpeakerFolders")
+    ((broken, cause),) = outcomes.pop(f"{prefix}generators_Gone")
+    assert (left, broken) == ("skipped", "failed")
+    assert "with lay_out" in reason
+    assert "plugin Gone of package lvc-other 1.0 fails to import" in cause
+    assert not outcomes
 
 
 @pytest.mark.parametrize(("target", "words"), [
