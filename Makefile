@@ -12,7 +12,7 @@ SPEECH ?= ../shared/speech
 BENCH := $(BIN)/python -W ignore benchmarks
 RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
 
-.PHONY: help demo test test-fast lint site benchmarks clean
+.PHONY: help demo test test-fast lint site wheels benchmarks clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-fast   run the tests that take little (a minute and a half)"
 	@echo "make lint    check style and types"
 	@echo "make site    build the documentation site into site/; a warning is an error"
+	@echo "make wheels  build all wheels, install them in environments of their own (PYTHONS), and run tests there"
 	@echo "make benchmarks   print the figures of docs/results.md (some hours; speech in SPEECH=$(SPEECH))"
 	@echo "make clean   remove .venv, demo, site and caches"
 	@echo "PYTHON=python3.12 make ... chooses the interpreter that .venv is made with"
@@ -48,6 +49,10 @@ lint: .venv/.installed-dev
 site: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+PYTHONS ?= $(PYTHON)
+wheels: .venv/.installed-dev
+	$(BIN)/python benchmarks/wheels.py $(addprefix --python ,$(PYTHONS))
+
 benchmarks: .venv/.installed-judges
 	$(BENCH)/features.py
 	$(BENCH)/training_step.py $(RECIPE)
@@ -64,6 +69,8 @@ benchmarks: .venv/.installed-judges
 	$(BENCH)/textbook.py --data.root $(SPEECH)/LJSpeech
 	$(BENCH)/metrics.py --speech $(SPEECH) --time runs/metrics
 	$(BENCH)/librispeech.py --speech $(SPEECH) --output runs/benchmark
+	$(BENCH)/startup.py
+	$(BENCH)/scaffold.py --speech $(SPEECH)
 	$(BENCH)/cloning.py --speech $(SPEECH) --output runs/cloning --second-encoder SupervectorSpeakerEncoder
 	$(BENCH)/ablations.py --speech $(SPEECH) --output runs/ablations --only
 

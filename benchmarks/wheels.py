@@ -132,11 +132,10 @@ def commands(python: Path, version: str, folder: Path, log: Path) -> Iterator[Ro
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Everything, in order."""
-    log = folder / "log.txt"
-    wheels = build(folder, log)
-    tree = folder / "tests"
+    log, tree = folder / "log.txt", folder / "tests"
     shutil.rmtree(tree, ignore_errors=True)
     tracked(tree, sources=False)
+    wheels = build(folder, log)
     for python in options.python:
         installed, inner = environment(python, wheels, folder, log)
         yield installed
