@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from faults import GOOD, fault
+from lightning_voiceclone.core.interfaces import Dims
 from lightning_voiceclone.core.masking import keep
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.scaffold.parts.adversarial_losses import ExampleAdversarialLoss
@@ -133,6 +134,15 @@ class UnusedContent(GoodContent):
     def __init__(self, dims, *, channels: int = 4):
         super().__init__(dims, channels=channels)
         self.unused = nn.Linear(2, 2)
+
+
+@fault("no lengths means all", "without lengths the output with the whole as lengths", alone=False)
+class UnaskedContent(GoodContent):
+    """Another scale where no lengths are given."""
+
+    def forward(self, x, lengths=None):
+        content = super().forward(x, lengths)
+        return 1.01 * content if lengths is None else content
 
 
 # Speaker encoders -----------------------------------------------------------------------------------------------------
@@ -315,6 +325,28 @@ class SummedWhereKnownText(GoodText):
         return losses if durations is None else {name: loss.mean() for name, loss in losses.items()}
 
 
+@fault("gradients reach weights", "a gradient of every weight; got none of ['unused.weight', 'unused.bias']")
+class UnusedText(GoodText):
+    """A layer that no loss uses."""
+
+    def __init__(self, dims, *, vocabulary: int = 20):
+        super().__init__(dims, vocabulary=vocabulary)
+        self.unused = nn.Linear(2, 2)
+
+
+@fault("deterministic in eval and after a checkpoint", "the same content again, and after a checkpoint")
+class ForgetfulText(GoodText):
+    """A shift that is drawn when it is made, and stands in no checkpoint."""
+
+    def __init__(self, dims, *, vocabulary: int = 20):
+        super().__init__(dims, vocabulary=vocabulary)
+        self.shift = float(torch.rand(()))
+
+    def forward(self, tokens, lengths, prompt=None, *, speed=1.0, durations=None):
+        script = super().forward(tokens, lengths, prompt, speed=speed, durations=durations)
+        return changed(script, content=script.content + self.shift * script.voicing[:, None])
+
+
 class StyledText(GoodText):
     """Adds a style to the content."""
 
@@ -482,6 +514,52 @@ class WideGenerator(NarrowGenerator):
 
 
 GOOD[WideGenerator] = {}
+
+
+@fault("missing need is named", "a ConfigurationError of one line with 'content'; got no error")
+class ObligingGenerator(GoodGenerator):
+    """Silence for content that is missing."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+        self.content = dims.content
+
+    def forward(self, condition):
+        if condition.content is None and "content" in self.needs:
+            frames = int(condition.lengths.max())
+            condition = changed(condition, content=torch.zeros(len(condition.lengths), self.content, frames))
+        return super().forward(condition)
+
+
+@fault("other width is named", "a ConfigurationError of one line with 'content'")
+class CuttingGenerator(GoodGenerator):
+    """Takes the first channels of content that has too many."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+        self.content = dims.content
+
+    def forward(self, condition):
+        if condition.content is not None and "content" in self.needs:
+            condition = changed(condition, content=condition.content[:, : self.content])
+        return super().forward(condition)
+
+
+@fault("no input at all is an error", "a ConfigurationError of one line with 'input'; got no error")
+class IdleGenerator(GoodGenerator):
+    """A constant, where there is no input."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims if dims != Dims(dims.features) else Dims(dims.features, noise=1), width=width)
+
+
+@fault("gradients reach weights and inputs", "none of ['unused.weight', 'unused.bias']")
+class UnusedGenerator(GoodGenerator):
+    """A layer that nothing uses."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width)
+        self.unused = nn.Linear(2, 2)
 
 
 @fault("own losses are those it names", "the losses that loss_names lists, ['kl']")
@@ -711,6 +789,18 @@ class ScalarLoss(ExampleAdversarialLoss):
 
     def generator(self, fake_logits):
         return super().generator(fake_logits).mean()
+
+
+@fault("round trip", "the same loss after a checkpoint")
+class DrawnMargin(ExampleAdversarialLoss):
+    """A margin that is drawn when it is made, and stands in no checkpoint."""
+
+    def __init__(self):
+        super().__init__()
+        self.margin = float(torch.rand(()))
+
+    def discriminator(self, real_logits, fake_logits):
+        return super().discriminator(real_logits, fake_logits) + self.margin
 
 
 @fault("penalty is none or one value a row", "a penalty of at least 0")

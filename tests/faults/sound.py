@@ -1,7 +1,7 @@
 """Faults of feature extractors, vocoders and transforms."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from faults import GOOD, fault
 from lightning_voiceclone.core.interfaces import AudioTransform, FeatureTransform, Vocoder
+from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.features.framing import at_least_single, frame
 from lightning_voiceclone.scaffold.parts.audio_transforms import ExampleAudioTransform
@@ -245,6 +246,31 @@ class MistunedFeatures(GoodFeatures):
         return torch.arange(129) * 4000 / 128
 
 
+@dataclass(frozen=True)
+class TaperedSpec(AudioSpec):
+    """A spec with a field of its own, which no checkpoint can read."""
+
+    taper: float = 1.0
+
+
+@fault("spec survives a checkpoint", "SpecMismatchError: the spec has fields", alone=False)
+class TaperedFeatures(GoodFeatures):
+    """A setting in a field of its own, instead of in the spec's settings."""
+
+    def __init__(self):
+        super().__init__()
+        self.spec = TaperedSpec(**{field.name: getattr(self.spec, field.name) for field in fields(self.spec)})
+
+
+@fault("round trip", "the same features after a checkpoint")
+class DrawnWindow(GoodFeatures):
+    """A window that is drawn when it is made, and stands in no checkpoint."""
+
+    def __init__(self):
+        super().__init__()
+        self.window = self.window * (1 + 1e-3 * torch.rand(256))
+
+
 # Vocoders: of waveform features, which need no training ---------------------------------------------------------------
 
 
@@ -441,6 +467,25 @@ class BoastingVocoder(GoodVocoder):
     """A claim that nobody knows."""
 
     capabilities = frozenset({"fast"})
+
+
+@fault("export", "expected no error; got", alone=False)
+class UnexportableVocoder(GoodVocoder):
+    """A branch on its input, against its claim."""
+
+    capabilities = frozenset({"exportable"})
+
+    def sound(self, features):
+        return super().sound(features if features.sum() > 0 else 0 * features)
+
+
+@fault("spec is the extractors", "hop_length is", alone=False)
+class OtherHopVocoder(GoodVocoder):
+    """Says that it was made for another hop."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.spec = replace(spec, hop_length=2 * spec.hop_length)
 
 
 # Audio transforms -----------------------------------------------------------------------------------------------------
