@@ -20,6 +20,7 @@ from lightning_voiceclone.utils.lightning_internals import (
     NESTED,
     NO_CLASS,
     NO_CONFIG,
+    NO_MODULE,
     UNKNOWN,
     VALUELESS,
     WANTED,
@@ -83,12 +84,23 @@ def _innermost(parser: ArgumentParser, option: str, message: str) -> ParsingErro
         return _no_option(parser, ".".join(filter(None, found.groups())))
     types = list(dict.fromkeys(classes(option_types(parser).get(option.rstrip("+")))))
     bases = [kind for kind in types if kind not in PLAIN]
-    if bases and (found := FOREIGN.search(message)):
-        return ParsingError(option, refusal(next(filter(None, found.groups())), bases))
-    if bases and (found := NO_CLASS.search(message)):
-        return ParsingError(option, _no_class(bases, found[1]))
+    if bases and (refused := _class_refused(bases, message)):
+        return ParsingError(option, refused)
     text = _must_be(types, bases, message)
     return ParsingError(option, text or shortened(message.removeprefix(f'Parser key "{option}": ')))
+
+
+def _class_refused(bases: Sequence[type], message: str) -> str | None:
+    """What is wrong with the name of a class; None if the message is about something else."""
+    if found := FOREIGN.search(message):
+        return refusal(next(filter(None, found.groups())), bases)
+    if found := NO_MODULE.search(message):
+        return (
+            f"no module {found[1]} is installed, in which the class would be; install its package, or name another"
+            f" {_class_names(bases)}"
+        )
+    found = NO_CLASS.search(message)
+    return _no_class(bases, found[1]) if found else None
 
 
 def _must_be(types: Sequence[type], bases: Sequence[type], message: str) -> str | None:

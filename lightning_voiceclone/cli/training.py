@@ -31,6 +31,7 @@ from lightning_voiceclone.cli.given import (
     with_named_recipes,
     with_own_config,
 )
+from lightning_voiceclone.cli.missing_packages import missing_package
 from lightning_voiceclone.cli.parser_errors import ParsingError, explain
 from lightning_voiceclone.cli.recipe_text import bound_recipes
 from lightning_voiceclone.core import registry
@@ -260,9 +261,14 @@ def run_cli(arguments: list[str], callbacks: Sequence[Callback] = ()) -> Trainin
     """
     claimed: list[Path] = []
     ranks.watch()
+    words: list[str] = []
     try:
         words = with_own_config(recipes_first(with_named_recipes(arguments)))
         return build_cli(words, run=True, claimed=claimed, callbacks=callbacks)
+    except ParsingError as error:
+        if (missing := missing_package(words)) is not None:
+            raise missing from error
+        raise
     except LVCError:
         raise
     except Exception as error:
