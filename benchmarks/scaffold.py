@@ -10,6 +10,7 @@ last column is minutes from the first command to the clone. The exit status is 1
 """
 
 import argparse
+import csv
 import json
 import os
 import resource
@@ -32,7 +33,7 @@ from lightning_voiceclone.scaffold.package import PARTS
 
 COLUMNS = ("new", "install", "check", "fit", "use")
 SPEAKERS, TAKES = 4, 2  # of the corpus for a corpus of one's own
-TABLES = {"vocoder_vocos.yaml": "index.tsv", "text_small.yaml": "index.tsv"}  # what their --data.root is
+TEXTS = 16  # recordings with transcripts
 
 
 @dataclass
@@ -86,6 +87,10 @@ class Workplace:
             soundfile.write(self.folder / "corpus" / name, audio[: 6 * rate], rate)
             if number < len("ab"):
                 soundfile.write(self.folder / f"{'ab'[number]}.wav", audio[: 6 * rate], rate)
+        with (self.speech / "index.tsv").open(encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["corpus"].endswith("train-clean-100")]
+        lines = [f"{self.speech / row['path']}\t{row['speaker']}\t{row['transcript']}" for row in rows[:TEXTS]]
+        (self.folder / "texts.tsv").write_text("\n".join(["path\tspeaker\ttext", *lines, ""]), encoding="utf-8")
 
     def words(self, command: str, kind: Kind) -> list[str]:
         """A printed command with what is to be filled in, and small."""
@@ -93,9 +98,14 @@ class Workplace:
         if program == "pip":
             quick = ["--disable-pip-version-check", "-q", "--no-build-isolation", "--no-deps"]
             return [self.python, "-m", "pip", *words[:1], *quick, *words[1:]]
-        root = self.speech / TABLES.get(words[2] if len(words) > 2 else "", "LibriSpeech")
-        filled = {"PATH": str(self.folder / "corpus" if kind.name == "corpora" else root),
-                  "PAIRS.tsv": str(self.speech / "eval_pairs.tsv")}  # fmt: skip
+        root = self.speech / "LibriSpeech"
+        if kind.name == "corpora":
+            root = self.folder / "corpus"
+        elif "text_small.yaml" in words:
+            root = self.folder / "texts.tsv"
+        elif "vocoder_vocos.yaml" in words:
+            root = self.speech / "index.tsv"
+        filled = {"PATH": str(root), "PAIRS.tsv": str(self.speech / "eval_pairs.tsv")}
         words = [filled.get(word, word) for word in words]
         if words[0] == "fit":
             words += [f"--trainer.max_steps={self.steps}", f"--trainer.val_check_interval={max(self.steps // 2, 1)}",

@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import soundfile
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -212,3 +213,45 @@ def test_packages_install_together_and_pass_a_part_of_their_own_tests(installed,
                          *(str(source / "tests") for source in sources.values()))  # fmt: skip
     assert " passed" in told
     assert "failed" not in told
+
+
+SMALL = """
+model:
+  class_path: VoiceModule
+  init_args:
+    feature_extractor: {class_path: MelSpectrogram, init_args: {n_mels: 20}}
+    generator: {class_path: ConvGenerator, init_args: {width: 8, layers: 1}}
+    discriminator: {class_path: PatchDiscriminator, init_args: {width: 4, layers: 2}}
+    content_encoder: {class_path: InstanceNormContentEncoder, init_args: {channels: 4, width: 8, layers: 1}}
+    speaker_encoder: {class_path: StatisticsSpeakerEncoder, init_args: {channels: 8, width: 8, layers: 1}}
+    vocoder: {class_path: GriffinLim, init_args: {iterations: 2}}
+    weights: {reconstruction: 10, adversarial: 1, feature_matching: 2}
+data: {corpus: SpeakerFolders, validation: 1, segment_seconds: 0.4, reference_seconds: 0.4, batch_size: 2}
+trainer: {max_steps: 2, limit_val_batches: 1, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+def test_a_package_of_the_scaffold_is_built_trained_cloned_with_and_removed(bare, corpus_folder, tmp_path):
+    lvc = ("-m", "lightning_voiceclone")
+    listed = bare.run(*lvc, "plugins", "--json")
+    made = tmp_path / "made"
+    (tmp_path / "small.yaml").write_text(SMALL)
+    bare.run(*lvc, "plugins", "new", "lvc-scaffolded", "--part", "generator:Scaffolded", "--output", str(made))
+    build = ("-m", "pip", "wheel", "-q", "--no-index", "--no-build-isolation", "--no-deps", "-w", str(tmp_path))
+    bare.run(*build, str(made))
+    (wheel,) = tmp_path.glob("lvc_scaffolded-0.1.0-py3-none-any.whl")
+    bare.install({"lvc-scaffolded": wheel})
+    assert bare.packages_of("Scaffolded") == ["lvc-scaffolded"]
+
+    fit = ("fit", "--config", str(tmp_path / "small.yaml"), "--config", str(made / "recipe.yaml"))
+    bare.run(*lvc, *fit, f"--data.root={corpus_folder}", f"--trainer.default_root_dir={tmp_path}")
+    checkpoint = str(tmp_path / "runs/recipe/version_0/checkpoints/last.ckpt")
+    source, reference = (str(corpus_folder / f"speaker{number}/take0.wav") for number in (0, 1))
+    files = ("--source", source, "--reference", reference, "--output", str(tmp_path / "clone.wav"))
+    bare.run(*lvc, "clone", "--checkpoint", checkpoint, *files)
+    audio, rate = soundfile.read(tmp_path / "clone.wav")
+    assert len(audio) == 3 * rate
+    assert 0 < abs(audio).max() <= 1
+
+    bare.uninstall()
+    assert bare.run(*lvc, "plugins", "--json") == listed

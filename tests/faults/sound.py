@@ -469,16 +469,6 @@ class BoastingVocoder(GoodVocoder):
     capabilities = frozenset({"fast"})
 
 
-@fault("export", "expected no error; got", alone=False)
-class UnexportableVocoder(GoodVocoder):
-    """A branch on its input, against its claim."""
-
-    capabilities = frozenset({"exportable"})
-
-    def sound(self, features):
-        return super().sound(features if features.sum() > 0 else 0 * features)
-
-
 @fault("spec is the extractors", "hop_length is", alone=False)
 class OtherHopVocoder(GoodVocoder):
     """Says that it was made for another hop."""
