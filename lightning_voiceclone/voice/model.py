@@ -18,6 +18,7 @@ from lightning_voiceclone.core.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
+from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
@@ -245,6 +246,7 @@ class VoiceModel(nn.Module):
         for transform in transforms:
             features = transform(features)
         content = self.content_encoder(*self.encoder_input(self.content_encoder, features, analysis))
+        check_output(self.content_encoder, content, "(B, C, T)", len(features), self.content_encoder.channels)
         return resample_frames(content, features.shape[-1], self.content_encoder.frame_rate, self.spec.frame_rate)
 
     def prompt_from_analysis(self, reference: Analysis) -> SpeakerPrompt:
@@ -277,8 +279,15 @@ class VoiceModel(nn.Module):
         return features if encoder.normalized else self.normalizer.inverse(features), analysis.lengths
 
     def vocode(self, features: Tensor) -> Tensor:
-        """Waveform (B, T * hop) of normalised features (B, F, T)."""
-        return self.vocoder(self.normalizer.inverse(features))
+        """Waveform (B, T * hop) of normalised features (B, F, T).
+
+        Raises:
+            ConfigurationError: if the vocoder gives another shape.
+        """
+        samples = features.shape[-1] * self.spec.hop_length
+        return check_output(
+            self.vocoder, self.vocoder(self.normalizer.inverse(features)), "(B, T * hop)", len(features), samples
+        )
 
     @torch.inference_mode()
     def prompt(self, references: Sequence[Tensor], sample_rate: int) -> SpeakerPrompt:

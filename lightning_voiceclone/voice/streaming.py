@@ -11,6 +11,7 @@ from lightning_voiceclone.core.chunks import Frames, Stage
 from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.core.interfaces import ContentEncoder, FeatureExtractor, SpeakerEncoder
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
+from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.streaming import FINEST, Context, State
 from lightning_voiceclone.features.normalizer import Normalizer
@@ -254,6 +255,8 @@ class ChunkedConversion:
         condition = voice.condition(moved, prompt, noise=frames.get("noise"))
         made = {name: frames[name][..., : count - given] for name in ("power",) if name in frames}
         made["features"], part = self._run(condition, part, "made", ahead)
+        shape = len(script.content), voice.spec.channels, count - given
+        check_output(voice.generator, made["features"], "(B, F, T)", *shape)
         if "own" in frames and voice.strength(options):
             speaker = frames["own"][..., count - ahead - 1]
             made["own"], part = self._own(condition, speaker, made["features"], part, ahead)

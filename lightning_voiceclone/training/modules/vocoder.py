@@ -18,6 +18,7 @@ from lightning_voiceclone.core.interfaces import (
     FeatureExtractor,
     Vocoder,
 )
+from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
@@ -139,6 +140,7 @@ class VocoderTraining(AdversarialModule):
         if "likelihood" in self.weights:
             losses["likelihood"] = self.vocoder.likelihood(features, real)
         fake = self.vocoder(features) if self._needs_waveform else real
+        check_output(self.vocoder, fake, "(B, T * hop)", *real.shape)
         if "mel" in self.weights:
             losses["mel"] = self.mel(fake, real)
         if self.spectral is not None:

@@ -18,6 +18,7 @@ from lightning_voiceclone.core.interfaces import (
     FeatureExtractor,
     FeatureTransform,
 )
+from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.schedule import Counted, Schedule, Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
@@ -208,6 +209,7 @@ class VoiceTraining(AdversarialModule):
         register = None if wanted is None else cross_speaker.register(wanted)
         condition = self.voice.condition(move_register(script, register), wanted)
         fake, own = self.voice.generator.forward_with_losses(condition)
+        check_output(self.voice.generator, fake, "(B, F, T)", *source.features.shape)
         frames = condition.mask(fake.shape[-1]).sum((1, 2))
         losses = {name: RowLoss(values, frames) for name, values in own.items()}
         condition = cross_speaker.condition(condition, reference)
