@@ -33,7 +33,7 @@ from lightning_voiceclone.scaffold.package import PARTS
 
 COLUMNS = ("new", "install", "check", "fit", "use")
 SPEAKERS, TAKES = 4, 2  # of the corpus for a corpus of one's own
-TEXTS = 16  # recordings with transcripts
+TEXTS = 16  # recordings with transcripts, of some ten speakers
 
 
 @dataclass
@@ -88,8 +88,8 @@ class Workplace:
             if number < len("ab"):
                 soundfile.write(self.folder / f"{'ab'[number]}.wav", audio[: 6 * rate], rate)
         with (self.speech / "index.tsv").open(encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["corpus"].endswith("train-clean-100")]
-        lines = [f"{self.speech / row['path']}\t{row['speaker']}\t{row['transcript']}" for row in rows[:TEXTS]]
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["transcript"]]
+        lines = [f"{self.speech / row['path']}\t{row['speaker']}\t{row['transcript']}" for row in rows[: 6 * TEXTS : 6]]
         (self.folder / "texts.tsv").write_text("\n".join(["path\tspeaker\ttext", *lines, ""]), encoding="utf-8")
 
     def words(self, command: str, kind: Kind) -> list[str]:
