@@ -1,12 +1,12 @@
 """Settings of torch and NumPy that hold for the whole process, by name: read them, and put them back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "default device": (torch.get_default_device, torch.set_default_device),
     "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
