@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning_voiceclone.cli.options import CommandParser
 from lightning_voiceclone.core.kinds import KINDS
-from lightning_voiceclone.core.registry import Plugin, installed, parse_part
+from lightning_voiceclone.core.registry import Plugin, constructor_parameters, installed, parse_part
 from lightning_voiceclone.errors import ConfigurationError, PluginError, nearest
 from lightning_voiceclone.utils.terminal import printable, table
 
@@ -142,7 +142,7 @@ def _shown(plugin: Plugin) -> str:
 
 def _settings(cls: type, first: str | None) -> dict[str, inspect.Parameter]:
     """Parameters of the constructor but the one that its kind prescribes."""
-    parameters = dict(list(inspect.signature(cls).parameters.items())[1 if first else 0 :])
+    parameters = dict(list(constructor_parameters(cls).items())[1 if first else 0 :])
     fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {name: parameter for name, parameter in parameters.items() if parameter.kind not in fixed}
 

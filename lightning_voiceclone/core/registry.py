@@ -223,6 +223,11 @@ def load_all() -> tuple[PluginError, ...]:
     return tuple(failures)
 
 
+def constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:
+    """Parameters of a class's constructor; on Python 3.10 ``inspect.signature(cls)`` gives those of ``__new__``."""
+    return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])  # type: ignore[misc]
+
+
 def parse_part(text: str) -> tuple[str, dict[str, Any]]:
     """The name and the settings of ``NAME:setting=value,setting=value``.
 
@@ -258,7 +263,7 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
     name, settings = parse_part(text)
     cls = find(kind, name).load()
     given = further | settings
-    parameters = dict(list(inspect.signature(cls).parameters.items())[len(positional) :])
+    parameters = dict(list(constructor_parameters(cls).items())[len(positional) :])
     if unknown := [key for key in given if key not in parameters]:
         raise ConfigurationError(
             f"{name} has no setting {unknown[0]!r}{nearest(unknown[0], parameters)};"

@@ -51,7 +51,7 @@ def test_parts_that_ship_are_of_their_kind_and_take_its_first_argument(kind):
         if plugin.kind == kind.name:
             cls = plugin.load()
             assert issubclass(cls, kind.load_contract()), plugin
-            parameters = inspect.signature(cls).parameters.values()
+            parameters = registry.constructor_parameters(cls).values()
             positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
             first = positional[0] if positional else None
             assert (first if first in ("dims", "spec", "root") else None) == kind.first_argument, plugin
