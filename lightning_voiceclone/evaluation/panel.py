@@ -1,6 +1,5 @@
 """The metrics of an evaluation with their models, applied to one case at a time."""
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lightning_voiceclone.core import registry
-from lightning_voiceclone.core.registry import make_part
+from lightning_voiceclone.core.registry import constructor_parameters, make_part
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError, UndefinedMeasureError, nearest
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.metrics.metric import Metric
@@ -103,7 +102,7 @@ class Panel:
                 self.absent[name] = " ".join(str(error).split())
 
     def _built(self, cls: type[Metric], settings: PanelSettings) -> Metric:
-        wanted = [role for role in KINDS if role in inspect.signature(cls).parameters]
+        wanted = [role for role in KINDS if role in constructor_parameters(cls)]
         for role in wanted:
             if role not in self._parts:
                 try:

@@ -1,12 +1,12 @@
 """``lvc evaluate`` as a function: clone every pair, measure the clones, and write the report."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.core.interfaces import MetricSource
+from lightning_voiceclone.core.registry import constructor_parameters
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
 from lightning_voiceclone.evaluation.figures import write_metrics
 from lightning_voiceclone.evaluation.metrics.sources import provenance
@@ -117,9 +117,9 @@ def _sources(settings: PanelSettings, requested: Sequence[str], *, by_name: bool
     """Models and metrics requested by name must be installed; default ones may be absent, which is reported."""
     panel, known = Panel(settings), known_metrics()
     for name, reason in panel.absent.items():
-        if by_name or set(requested) & set(inspect.signature(known[name]).parameters):
+        if by_name or set(requested) & set(constructor_parameters(known[name])):
             raise PluginError(f"{name} cannot be measured: {reason}")
-    used = {role for name in settings.metrics for role in inspect.signature(known[name]).parameters}
+    used = {role for name in settings.metrics for role in constructor_parameters(known[name])}
     if idle := [role.replace("_", "-") for role in requested if role not in used]:
         raise ConfigurationError(f"--{idle[0]} has no effect, since none of the metrics uses it; leave it out")
     if not panel.metrics:

@@ -61,6 +61,11 @@ BASES = {
         commands=[f"lvc save default --text-encoder {LAST} --output voice",
                   'lvc say "Good morning." --checkpoint voice --reference b.wav --output c.wav'],
     ),
+    "recipe_style.yaml": Base(
+        "text_small.yaml", {"style_encoders": "text_encoder: {{init_args: {{style_encoder: {}}}}}"},
+        commands=[f"lvc save default --text-encoder {LAST} --output voice",
+                  'lvc say "Good morning." --checkpoint voice --reference b.wav --style d.wav --output c.wav'],
+    ),
 }  # fmt: skip
 # Options of lvc evaluate, of kinds that no training uses.
 EVALUATE = {

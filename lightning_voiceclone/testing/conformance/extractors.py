@@ -3,7 +3,6 @@
 # ruff: noqa: D102 - a check's name describes it
 
 import functools
-import inspect
 import math
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.interfaces import FeatureExtractor
 from lightning_voiceclone.core.part import Part
+from lightning_voiceclone.core.registry import constructor_parameters
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import LVCError, PluginError
 from lightning_voiceclone.testing.conformance.expect import expect, expect_refusal, expect_same, expect_shape
@@ -234,7 +234,7 @@ def _with_spec(cls: type[FeatureExtractor], spec: AudioSpec) -> FeatureExtractor
     """The extractor of that class with that spec; None if its arguments lead to no such spec."""
     values = spec.to_mapping() | {"n_mfcc": spec.channels, "threshold": spec.floor}
     values |= {"floor": 1e-5} if spec.floor is None else {}
-    arguments: dict[str, Any] = {name: values[name] for name in inspect.signature(cls).parameters if name in values}
+    arguments: dict[str, Any] = {name: values[name] for name in constructor_parameters(cls) if name in values}
     with suppress(LVCError, TypeError):
         made = cls(**arguments)
         return made if made.spec == spec else None
