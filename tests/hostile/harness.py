@@ -6,6 +6,7 @@ only.
 
 import os
 import re
+import resource
 import signal
 import sys
 import tempfile
@@ -107,6 +108,29 @@ def attempt(name: str, run: Callable[[], int], folder: Path, mark: Path) -> Atte
     return Attempt(name, status, seconds, megabytes, text, mark.exists())
 
 
+def attempt_here(name: str, run: Callable[[], int], mark: Path, printed: Callable[[], str]) -> Attempt:
+    """Run it in this process and folder, for what needs no limits: a fork of a large process takes 0.1 s.
+
+    Args:
+        name: of the altered file.
+        run: gives an exit status.
+        mark: file that code of an altered file would make; removed before.
+        printed: gives what was printed since it was called last.
+    """
+    mark.unlink(missing_ok=True)
+    printed()
+    began, first = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        status = run()
+    except SystemExit as ended:
+        status = _status_of(ended)
+    except Exception:
+        traceback.print_exc()
+        status = 70
+    megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first) / 1024
+    return Attempt(name, status, time.monotonic() - began, megabytes, printed(), mark.exists())
+
+
 def report(attempts: Iterable[Attempt]) -> str:
     """A line for each attempt with faults; empty if there are none."""
     return "\n".join(f"{one.name}: {', '.join(one.faults)}\n    {one.text[-4000:]!r}" for one in attempts if one.faults)
@@ -143,7 +167,7 @@ def _in_child(run: Callable[[], int], folder: Path, printed: Path) -> None:
         os.chdir(folder)
         status = run()
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        status = _status_of(ended)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -151,19 +175,23 @@ def _in_child(run: Callable[[], int], folder: Path, printed: Path) -> None:
         os._exit(status)
 
 
+def _status_of(ended: SystemExit) -> int:
+    return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+
+
 def _watch(child: int, began: float) -> tuple[int | None, float]:
     """Exit status (None if it was killed), and the greatest memory beyond that of the beginning in MB."""
     first = peak = _peak(child)  # a fork has its parent's anonymous memory, and maps files anew
     while True:
-        found, ended, _ = os.wait4(child, os.WNOHANG)
+        found, ended, used = os.wait4(child, os.WNOHANG)
         if found:
-            return os.waitstatus_to_exitcode(ended), peak - first
+            return os.waitstatus_to_exitcode(ended), max(peak, used.ru_maxrss / 1024) - first
         peak = max(peak, _peak(child))
         if time.monotonic() - began > 3 * SECONDS or peak - first > 3 * MEGABYTES:
             os.killpg(child, signal.SIGKILL)
             os.wait4(child, 0)
             return None, peak - first
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def _peak(process: int) -> float:

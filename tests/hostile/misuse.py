@@ -14,6 +14,7 @@ import yaml
 from hostile import configurations
 
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.testing.reports import write_report
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
@@ -72,7 +73,8 @@ COMMANDS = {
         choices={"--denoise": "auto", "--device": "cpu", "--engine": "onnx"},
     ),
     "live": Command(
-        ["live", "--checkpoint", "{streamer}", "--reference", "{a}", "--input", "{a}", "--output", "{out}/c.wav"],
+        ["live", "--checkpoint", "{streamer}", "--reference", "{a}", "--input", "{a}", "--output", "{out}/c.wav",
+         "--chunk-ms", "200"],
         files=["--input", "--reference", "--checkpoint"],
         folders=["--checkpoint", "--vocoder"],
         output=("--output", "c.wav"),
@@ -215,7 +217,7 @@ class Mistake:
         option: where it is.
         words: the command line; ``{out}`` is still in it.
         value: what the message must name.
-        before: called in the attempt's process, before the command.
+        before: called in a process of the attempt's own, before the command; None where this process will do.
     """
 
     command: str
@@ -223,7 +225,7 @@ class Mistake:
     option: str
     words: Sequence[str]
     value: str
-    before: Callable[[], object] = lambda: None
+    before: Callable[[], object] | None = None
 
     @property
     def name(self) -> str:
@@ -235,6 +237,7 @@ def make_bench(folder: Path) -> dict[str, Path]:
     """Write good inputs of all commands into a folder that everybody may enter; paths by the names in ``COMMANDS``."""
     for name in IMPORTED:
         import_module(f"lightning_voiceclone.{name}")
+    registry.load_all()
     for name in ENCODINGS:  # a process without permission may be unable to import them
         codecs.lookup(name)
     from lightning_voiceclone.evaluation.listening.store import Store
@@ -293,7 +296,7 @@ def mistakes(bench: Mapping[str, Path], name: str) -> Iterator[Mistake]:
         taken = "full/" if "." in written else "text.wav"
         outputs = {"below a file": f"text.wav/{written}", "in a sealed folder": f"sealed/{written}", "taken": taken}
         for fault, place in outputs.items():
-            before = _as_nobody if "sealed" in place else _nothing
+            before = _as_nobody if "sealed" in place else None
             yield Mistake(name, fault, output, _with(good, output, str(bad / place)), place.split("/")[0], before)
         yield Mistake(name, "full disk", output, good, "", _full)
 
@@ -311,10 +314,6 @@ def _with(words: Sequence[str], option: str, value: str, spelt: str = "") -> lis
     return made
 
 
-def _nothing() -> None:
-    pass
-
-
 def _full() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_FILE, SMALL_FILE))
 
@@ -327,16 +326,16 @@ def _as_nobody() -> None:
 
 
 FILES = {
-    "missing file": ("none.wav", _nothing),
-    "folder for a file": ("full", _nothing),
-    "empty file": ("empty.wav", _nothing),
-    "text file": ("text.wav", _nothing),
+    "missing file": ("none.wav", None),
+    "folder for a file": ("full", None),
+    "empty file": ("empty.wav", None),
+    "text file": ("text.wav", None),
     "unreadable file": ("locked.wav", _as_nobody),
 }
 FOLDERS = {
-    "missing folder": ("none", _nothing),
-    "file for a folder": ("text.wav", _nothing),
-    "empty folder": ("empty", _nothing),
+    "missing folder": ("none", None),
+    "file for a folder": ("text.wav", None),
+    "empty folder": ("empty", None),
     "unreadable folder": ("locked", _as_nobody),
 }
 

@@ -33,26 +33,22 @@ def bench():
         shutil.rmtree(folder)
 
 
-def attempt(mistake, folder, cache):
+def attempt(mistake, folder, monkeypatch, capfd):
     """Run it; the attempt, and what it left in its own folder."""
-    shutil.rmtree(cache, ignore_errors=True)
+    shutil.rmtree(cache := folder / "cache", ignore_errors=True)
     cache.mkdir()
-    names, listing = os.pipe()
-
-    def run():
-        own = Path.cwd()
-        own.chmod(0o777)
-        os.environ["LVC_CACHE"] = str(cache)
-        mistake.before()
-        try:
-            return harness.command(*(word.replace("{out}", str(own)) for word in mistake.words))()
-        finally:
-            os.write(listing, "\n".join(path.name for path in own.iterdir()).encode())
-
-    done = harness.attempt(mistake.name, run, folder, folder / "mark")
-    os.close(listing)
-    with os.fdopen(names) as left:
-        return done, set(left.read().split("\n")) - {"printed.txt", ""}
+    monkeypatch.setenv("LVC_CACHE", str(cache))
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        Path(own).chmod(0o777)
+        command = harness.command(*(word.replace("{out}", own) for word in mistake.words))
+        if mistake.before is None:
+            monkeypatch.chdir(own)
+            done = harness.attempt_here(mistake.name, command, folder / "mark", lambda: "".join(capfd.readouterr()))
+            monkeypatch.chdir(folder)
+        else:
+            run = lambda: os.chdir(own) or mistake.before() or command()  # noqa: E731
+            done = harness.attempt(mistake.name, run, folder, folder / "mark")
+        return done, {path.name for path in Path(own).iterdir()}
 
 
 def faults_of(mistake, done, left):
@@ -79,11 +75,11 @@ def test_every_command_is_tried():
 
 
 @pytest.mark.parametrize("name", misuse.COMMANDS)
-def test_a_mistake_is_refused_in_one_line(name, bench):
+def test_a_mistake_is_refused_in_one_line(name, bench, monkeypatch, capfd):
     folder = bench["voice"].parent
     found = []
     for mistake in misuse.mistakes(bench, name):
-        done, left = attempt(mistake, folder, folder / "cache")
+        done, left = attempt(mistake, folder, monkeypatch, capfd)
         print(f"{mistake.name}: {done.text.strip()}")
         if faults := faults_of(mistake, done, left):
             found.append(f"{mistake.name}: {', '.join(faults)}\n    {done.text[-600:]!r}")
