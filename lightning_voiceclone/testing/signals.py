@@ -1,5 +1,6 @@
 """Synthetic sounds with the traits of speech, by numpy alone: for tests that need audio and have no recordings."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 24
 BANDWIDTHS = (80.0, 100.0, 140.0)
 SYLLABLE_SECONDS = 0.22
 VOICED_SHARE = 0.7  # of a syllable; a burst of noise and a little silence fill the rest
+KEPT, KEPT_SECONDS = 128, 3.0  # sounds that are kept, and the longest of them: at most 50 MB at 16 kHz
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,13 @@ def speech_like(seconds: float = 1.0, *, sample_rate: int = 16000, speaker: int 
 
     The vowels are the harmonics of a glottal pulse train (12 dB less an octave) weighted by the resonances of a vocal
     tract. ``speaker`` sets the tract's length and the pitch's median (90 to 250 Hz); ``seed`` the syllables. The same
-    arguments give the same samples.
+    arguments give the same samples; short sounds are kept, since a second takes some 40 ms to make.
     """
+    made = (_kept if seconds <= KEPT_SECONDS else _made)(seconds, sample_rate, speaker, seed)
+    return SpeechLike(made.audio.copy(), made.f0.copy(), sample_rate)
+
+
+def _made(seconds: float, sample_rate: int, speaker: int, seed: int) -> SpeechLike:
     random = np.random.default_rng([seed, 1])
     voice = np.random.default_rng([speaker, 2])
     median, tract = 90.0 * (250 / 90) ** voice.random(), 0.85 + 0.35 * voice.random()
@@ -52,6 +59,9 @@ def speech_like(seconds: float = 1.0, *, sample_rate: int = 16000, speaker: int 
     audio *= 0.5 / max(float(np.abs(audio).max(initial=0)), 1e-9)
     f0 = np.where(vowel_envelope > 0.05, pitch, 0.0)
     return SpeechLike(audio.astype(np.float32), f0.astype(np.float32), sample_rate)
+
+
+_kept = functools.lru_cache(KEPT)(_made)
 
 
 def band_features(audio: NDArray[np.float32], *, channels: int = 20, hop: int = 160) -> NDArray[np.float32]:
