@@ -9,9 +9,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lightning_voiceclone.features.prosody import VOICED, Pitch
 from lightning_voiceclone.utils.html.spectrogram import COLOUR_MAP, DYNAMIC_RANGE, HOP, decibels
 
 THEMES = {"light": "#1c2530", "dark": "#e4e9ef"}  # of the ink; the ground is the page's own
@@ -99,11 +101,10 @@ def draw_spectrograms(recordings: Mapping[str, np.ndarray], sample_rate: int, fo
 
 
 def pitch_of(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Fundamental frequency in Hz, 100 a second, NaN where unvoiced, by pYIN (Mauch and Dixon, 2014)."""
-    import librosa
-
-    hop = sample_rate // 100
-    return librosa.pyin(audio, fmin=60, fmax=500, sr=sample_rate, frame_length=1024, hop_length=hop)[0]
+    """Fundamental frequency in Hz, 100 a second, NaN where unvoiced, by YIN, as models take it."""
+    track = Pitch(sample_rate=sample_rate, hop_length=sample_rate // 100, n_fft=2 * round(0.032 * sample_rate))
+    f0, voicing = track(torch.from_numpy(audio).float()[None])[0].numpy()
+    return np.where(voicing > VOICED, f0, np.nan)
 
 
 def draw_pitch(pitches: Mapping[str, np.ndarray], names: Mapping[str, str], folder: Path, stem: str) -> None:

@@ -13,10 +13,11 @@ COLOUR_MAP = "magma"
 
 def decibels(audio: np.ndarray, n_fft: int = N_FFT, hop: int = HOP) -> np.ndarray:
     """Level (1 + n_fft // 2, 1 + N // hop) in dB of audio (N,), at least -100."""
-    import librosa
+    import torch
 
-    magnitude = np.abs(librosa.stft(audio.astype(np.float32), n_fft=n_fft, hop_length=hop))
-    return 20 * np.log10(np.maximum(magnitude, 1e-5))
+    signal, window = torch.from_numpy(audio.astype(np.float32)), torch.hann_window(n_fft)
+    spectrum = torch.stft(signal, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
+    return 20 * np.log10(np.maximum(spectrum.abs().numpy(), 1e-5))
 
 
 def bare_decibels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
