@@ -25,7 +25,9 @@ def test_what_the_faults_are_planted_in_passes(cls):
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault_is_caught_by_its_rule(name):
     fault = FAULTS[name]
-    found = check_part(fault.part, methods=fault.methods)
+    # An export takes longer than all other checks: only where it must fail. The good parts above are exported.
+    left_out = {} if fault.rule == "export" else {"test_export": None}
+    found = check_part(fault.part, methods=left_out | fault.methods)
     messages = [message for rule, message in found.failed if rule.partition(" (")[0] == fault.rule]
     assert messages, f"caught by {sorted(rules(found))}"
     assert all(message.startswith(("expected ", "of audio with ")) and "; got " in message for message in messages)
