@@ -13,10 +13,11 @@ import yaml
 
 import lightning_voiceclone
 from lightning_voiceclone.audio.io import read_audio
-from lightning_voiceclone.checkpoints.voice_folder import load_voice
+from lightning_voiceclone.checkpoints.voice_folder import load_voice, save_voice
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.inference.screening import same_speaker_check, screen_references
 from lightning_voiceclone.testing.signals import speech_like
+from lightning_voiceclone.testing.voices import small_voice
 from lightning_voiceclone.voice.streaming import ChunkedConversion
 
 WEIGHTS = Path(lightning_voiceclone.__file__).with_name("weights")
@@ -74,15 +75,21 @@ def test_lvc_clone_needs_no_checkpoint(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_it_needs_neither_lightning_nor_anothers_models():
+def test_it_needs_neither_lightning_nor_anothers_models(tmp_path):
+    """Nor does a folder of one's own, nor the screening of recordings, which does without scipy's signals too."""
+    save_voice(small_voice(), tmp_path / "own")
     code = """
         import sys
+        import lightning_voiceclone.inference.screening
+        assert "scipy.signal" not in sys.modules
         from lightning_voiceclone.checkpoints.voice_folder import load_voice
+        assert load_voice(sys.argv[1]).spec.n_mels == 20
         load_voice("default")
         heavy = {"lightning", "resemblyzer", "faster_whisper", "ctranslate2", "librosa"} & set(sys.modules)
         sys.exit(", ".join(sorted(heavy)) or 0)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "own")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
