@@ -33,7 +33,7 @@ class Attempt:
     Args:
         name: of the altered file.
         status: the process's exit status; None if it had to be killed.
-        seconds: wall-clock time.
+        seconds: of processors, which a busy machine does not change; of a clock if it had to be killed.
         megabytes: greatest resident memory beyond that of the process before.
         text: what it printed to both streams.
         ran: whether code of the file was run (it makes the file that ``mark`` names).
@@ -103,8 +103,8 @@ def attempt(name: str, run: Callable[[], int], folder: Path, mark: Path) -> Atte
         began = time.monotonic()
         if not (child := os.fork()):
             _in_child(run, Path(own), printed)
-        status, megabytes = _watch(child, began)
-        seconds, text = time.monotonic() - began, printed.read_bytes().decode("utf-8", "replace")
+        status, megabytes, seconds = _watch(child, began)
+        text = printed.read_bytes().decode("utf-8", "replace")
     return Attempt(name, status, seconds, megabytes, text, mark.exists())
 
 
@@ -179,18 +179,19 @@ def _status_of(ended: SystemExit) -> int:
     return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
 
 
-def _watch(child: int, began: float) -> tuple[int | None, float]:
-    """Exit status (None if it was killed), and the greatest memory beyond that of the beginning in MB."""
+def _watch(child: int, began: float) -> tuple[int | None, float, float]:
+    """Exit status (None if it was killed), the greatest memory beyond that of the beginning in MB, and the seconds."""
     first = peak = _peak(child)  # a fork has its parent's anonymous memory, and maps files anew
     while True:
         found, ended, used = os.wait4(child, os.WNOHANG)
         if found:
-            return os.waitstatus_to_exitcode(ended), max(peak, used.ru_maxrss / 1024) - first
+            seconds = used.ru_utime + used.ru_stime
+            return os.waitstatus_to_exitcode(ended), max(peak, used.ru_maxrss / 1024) - first, seconds
         peak = max(peak, _peak(child))
         if time.monotonic() - began > 3 * SECONDS or peak - first > 3 * MEGABYTES:
             os.killpg(child, signal.SIGKILL)
             os.wait4(child, 0)
-            return None, peak - first
+            return None, peak - first, time.monotonic() - began
         time.sleep(0.02)
 
 
