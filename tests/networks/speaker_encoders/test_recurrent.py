@@ -15,7 +15,7 @@ SMALL = {"channels": 12, "width": 16, "layers": 2, "bands": 8, "piece": 20}
 
 class TestRecurrentSpeakerEncoder(SpeakerEncoderConformance):
     part = RecurrentSpeakerEncoder
-    arguments = SMALL
+    arguments = {**SMALL, "piece": 8}  # an export writes each of its frames out
 
 
 def small(**changes):
