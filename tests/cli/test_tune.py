@@ -1,6 +1,8 @@
 """lvc tune and lvc.train, with trainings."""
 
+import contextlib
 import gc
+import importlib
 import signal
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import lightning_voiceclone as lvc
 from lightning_voiceclone.checkpoints.checkpoint_file import CheckpointFile
 from lightning_voiceclone.cli.main import main
 from lightning_voiceclone.cli.train import option_words
+from lightning_voiceclone.core import registry
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.utils.files import ENDING
@@ -25,6 +28,15 @@ SMALL = {
     "trainer.enable_progress_bar": False, "model.steps.warmup": 2, "trainer.val_check_interval": 2,
     "trainer.max_steps": 4,
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+    """What each fork would import anew."""
+    importlib.import_module("lightning_voiceclone.cli.training")
+    registry.load_all()
+    with contextlib.suppress(ImportError):
+        importlib.import_module("optuna")
 
 
 @pytest.fixture
