@@ -40,7 +40,7 @@ def train(
     resume: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> RunResult:
-    """Train by a recipe, as ``lvc fit`` does; from the main thread, which gets the signals.
+    """Train by a recipe, as ``lvc fit`` does. In the main thread, Ctrl-C ends it with a checkpoint, as there.
 
         result = lvc.train("librispeech", {"data.root": "LibriSpeech", "trainer.max_steps": 1000})
         model = lvc.load_model(result.checkpoint)

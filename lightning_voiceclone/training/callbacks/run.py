@@ -1,6 +1,7 @@
 """Files of a run: its folder, last checkpoint and configuration; and stopping it by a signal."""
 
 import signal
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -39,8 +40,13 @@ class Interruption(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Install handlers, after Lightning's own, which would end the process with status 0."""
+        """Install handlers, after Lightning's own, which would end the process with status 0.
+
+        Only the main thread may have any: elsewhere, as in a worker of Ray, the signals are another's.
+        """
         self.received = None
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number in ENDING:
             if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:  # as nohup wants it
                 continue
