@@ -22,6 +22,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+# A process counts its devices in its first backward pass. After an export by torch there seems to be a GPU among them,
+# which gets a thread, and no fork could compute gradients any more.
+torch.zeros(1, requires_grad=True).backward()
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
