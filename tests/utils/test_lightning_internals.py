@@ -116,6 +116,22 @@ def test_the_command_line_calls_both_hooks_after_parsing_and_before_making_anyth
     assert list(inspect.signature(LightningCLI._set_seed).parameters) == ["self"]
 
 
+@pytest.mark.parametrize("subcommand", ["", "fit"])
+def test_settings_are_written_down_as_lightning_does(subcommand):
+    top, arguments = parser(), [f"--model.part={__name__}.Part", "--model.part.width=3", "--model.steps.warmup=2"]
+    if subcommand:
+        below, top, arguments = top, ArgumentParser(exit_on_error=False), [subcommand, *arguments]
+        top.add_subcommands().add_subcommand(subcommand, below)
+    texts = []
+    for made in (LightningCLI, internals.HookedCLI):
+        cli = made.__new__(made)
+        cli.parser, cli.config = top, top.parse_args(arguments)
+        cli._dump_config()
+        texts.append(yaml.safe_dump(cli.config_dump, sort_keys=False))
+    assert texts[0] == texts[1]
+    assert yaml.safe_load(texts[1])["model"]["part"]["init_args"] == {"width": 3}
+
+
 def test_errors_of_restoring_are_distinguished_from_others(tmp_path):
     path, model = tmp_path / "a.ckpt", BoringModel()
     torch.save({"state_dict": model.state_dict(), "pytorch-lightning_version": pl.__version__, "global_step": 0,
@@ -222,7 +238,7 @@ def test_messages_of_the_parser_have_what_is_looked_for(pattern, arguments, foun
 
 
 def test_no_class_replaces_a_private_method_of_another_package():
-    """What a new version may rename without a word; the one class that has to is in the internals."""
+    """What a new version may rename without a word; the one class that has to is in the internals, and watched."""
     names = [info.name for info in pkgutil.walk_packages(lightning_voiceclone.__path__, "lightning_voiceclone.")]
     modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
     found = set()
@@ -232,4 +248,4 @@ def test_no_class_replaces_a_private_method_of_another_package():
             found |= {(made.__name__, name) for name in vars(made) for base in foreign
                       if name in vars(base) and name[0] == "_" and name[:2] != "__" and name != "_abc_impl"
                       and callable(getattr(base, name))}  # fmt: skip
-    assert found == {("HookedCLI", "_parse_ckpt_path"), ("HookedCLI", "_set_seed")}
+    assert found == {("HookedCLI", name) for name in ("_parse_ckpt_path", "_set_seed", "_dump_config")}
