@@ -6,12 +6,23 @@ from typing import Any
 import numpy as np
 import torch
 
+
+def _set_device(device: torch.device) -> None:
+    """Naming a device puts a mode around every later call of torch; the CPU needs none."""
+    torch.set_default_device(None if device == torch.device("cpu") else device)
+
+
+def _deterministic() -> dict[str, bool]:
+    return {"mode": torch.are_deterministic_algorithms_enabled(),
+            "warn_only": torch.is_deterministic_algorithms_warn_only_enabled()}  # fmt: skip
+
+
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "default device": (torch.get_default_device, torch.set_default_device),
+    "default device": (torch.get_default_device, _set_device),
     "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
     "threads": (torch.get_num_threads, torch.set_num_threads),
-    "deterministic algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    "deterministic algorithms": (_deterministic, lambda kept: torch.use_deterministic_algorithms(**kept)),
     "precision of products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "NumPy's errors": (np.geterr, lambda errors: np.seterr(**errors)),
 }
