@@ -1,9 +1,11 @@
+import random
 import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -168,8 +170,10 @@ BESIDE = {
     "print('hello\\nthere')": r"prints 'hello\\\\nthere'",
     "torch.set_default_dtype(torch.float64)": r"the setting default dtype torch.float64 \(before: torch.float32\)",
     "torch.set_num_threads(torch.get_num_threads() + 1)": "the setting threads",
-    "torch.use_deterministic_algorithms(True)": "the setting deterministic algorithms True",
+    "torch.use_deterministic_algorithms(True)": "the setting deterministic algorithms {'mode': True, ",
     "torch.manual_seed(4)": "the setting torch's random state",
+    "numpy.random.seed(3)": "the setting NumPy's random state",
+    "random.seed(3)": "the setting Python's random state",
     "numpy.seterr(all='raise')": "the setting NumPy's errors",
     "warnings.simplefilter('ignore')": "the filters of warnings",
     "Thread(target=time.sleep, args=(0.1,), name='busy').start()": "starts the thread 'busy'",
@@ -177,35 +181,43 @@ BESIDE = {
 }
 
 
+def random_states():
+    return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+
 @pytest.mark.parametrize("line", BESIDE)
-def test_what_an_import_does_beside_is_logged_and_undone(supply, monkeypatch, caplog, capsys, line):
+def test_what_an_import_does_besides_is_logged_and_undone(supply, monkeypatch, caplog, capsys, line):
     number = list(BESIDE).index(line)
     monkeypatch.setattr("lightning_voiceclone.core.importing.SLOW", 0.02 if "sleep(" in line[:11] else 5.0)
-    imports = "import time, warnings, numpy, torch\nfrom threading import Thread\n"
+    imports = "import random, time, warnings, numpy, torch\nfrom threading import Thread\n"
     name = f"Beside{number}"
     supply(f"lvc-beside-{number}", name, source=f"{imports}{line}\n{GENERATOR.format(name)}")
-    before, state, filters = global_settings.current(), torch.get_rng_state(), list(warnings.filters)
+    before, states, filters = global_settings.current(), random_states(), list(warnings.filters)
     assert registry.find("generators", name).load().__name__ == name
     (record,) = caplog.records
     assert re.search(
         f"plugin {name} of package lvc-beside-{number} 2.5, when it is imported, .*{BESIDE[line]}", record.message
     )
     assert not global_settings.changes(before)
-    assert torch.equal(torch.get_rng_state(), state)
+    assert random_states() == states
     assert list(warnings.filters) == filters
     assert not capsys.readouterr().out
     registry.find("generators", name).load()
     assert len(caplog.records) == 1
 
 
-def test_an_import_that_does_nothing_beside_is_not_logged(supply, caplog, capsys):
+def test_an_import_that_does_nothing_besides_is_not_logged(supply, caplog, capsys):
     source = (
         "import sys, warnings\nOUT = sys.stdout\nwarnings.filterwarnings('ignore', module='lvc_quiet')\n"
-        + GENERATOR.format("Quiet")
+        "warnings.filterwarnings('error', 'slow path', UserWarning)\n" + GENERATOR.format("Quiet")
     )
     supply("lvc-quiet", "Quiet", source=source)
+    filters = list(warnings.filters)
     loaded = registry.find("generators", "Quiet").load()
     assert not caplog.records
+    assert warnings.filters[2:] == filters
+    (_, message, *_), (_, _, _, module, _) = warnings.filters[:2]
+    assert (message.pattern, module.pattern) == ("slow path", "lvc_quiet")
     print("kept", file=sys.modules[loaded.__module__].OUT)  # the standard output of the import
     assert capsys.readouterr().out == "kept\n"
 
