@@ -111,7 +111,8 @@ def _check_output(options: argparse.Namespace) -> None:
 
     if not (options.output or options.explain or options.timestamps):
         raise ConfigurationError("there is no --output; name a .wav or .flac file, or a folder for a file a line")
-    files = (options.style, options.checkpoint, options.lexicon, options.text_file)
+    style = options.style if os.path.isfile(options.style or "") else None  # else a label, which a folder may share
+    files = (style, options.checkpoint, options.lexicon, options.text_file)
     inputs = [*options.reference, *(file or "" for file in files)]
     if options.timestamps:
         format_of(options.timestamps)

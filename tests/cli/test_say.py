@@ -115,6 +115,10 @@ def test_a_style_is_followed_and_explained(files, capsys, tmp_path, monkeypatch)
         assert main(["say", "Hello there.", *voice, "--style", style, "--output", f"{style}.wav", "--explain"]) == 0
         assert lines_of(capsys)[0][-2] == f"style: {style}, by StyleLabels"
     assert (tmp_path / "sad.wav").read_bytes() != (tmp_path / "happy.wav").read_bytes()
+    (tmp_path / "happy").mkdir()  # a label is no input, even where a folder has its name
+    assert main(["say", "Hello there.", *voice, "--style", "happy", "--output", "happy"]) == 0
+    assert {path.name for path in (tmp_path / "happy").glob("*.wav")} == {"001.wav", "all.wav"}
+    capsys.readouterr()
     assert main(["say", "Hello there.", *voice, "--style", "hapy", "--output", "c.wav"]) == 2
     assert lines_of(capsys)[1] == [
         "lvc: error: no style is called 'hapy' (did you mean happy?); there are neutral, happy, sad, angry"
@@ -202,3 +206,5 @@ def test_an_output_never_replaces_an_input(say, files, capsys):
     assert say("Hello", "--output", str(reference)) == 2
     assert "is the same file as the input" in lines_of(capsys)[1][0]
     assert reference.read_bytes() == before
+    assert say("Hello", "--style", str(reference), "--output", str(reference), "--reference", "other.wav") == 2
+    assert "is the same file as the input" in lines_of(capsys)[1][0]
