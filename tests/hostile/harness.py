@@ -6,15 +6,17 @@ only.
 
 import os
 import re
-import resource
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import torch
 
@@ -109,7 +111,9 @@ def attempt(name: str, run: Callable[[], int], folder: Path, mark: Path) -> Atte
 
 
 def attempt_here(name: str, run: Callable[[], int], mark: Path, printed: Callable[[], str]) -> Attempt:
-    """Run it in this process and folder, for what needs no limits: a fork of a large process takes 0.1 s.
+    """Run it in this process and folder, where a fork of a large process would take 0.1 s.
+
+    It is stopped at three times the limit of time. Its memory is not judged: the process has more from before.
 
     Args:
         name: of the altered file.
@@ -119,16 +123,42 @@ def attempt_here(name: str, run: Callable[[], int], mark: Path, printed: Callabl
     """
     mark.unlink(missing_ok=True)
     printed()
-    began, first = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status: int | None
+    began, used = time.monotonic(), time.process_time()
     try:
-        status = run()
+        with _stopped_after(3 * SECONDS):
+            status = run()
+        seconds = time.process_time() - used
+    except _TimeUp:
+        status, seconds = None, time.monotonic() - began
     except SystemExit as ended:
-        status = _status_of(ended)
+        status, seconds = _status_of(ended), time.process_time() - used
     except Exception:
         traceback.print_exc()
-        status = 70
-    megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first) / 1024
-    return Attempt(name, status, time.monotonic() - began, megabytes, printed(), mark.exists())
+        status, seconds = 70, time.process_time() - used
+    return Attempt(name, status, seconds, 0.0, printed(), mark.exists())
+
+
+class _TimeUp(BaseException):
+    """No Exception, so that what is stopped does not catch it as one of its own errors."""
+
+
+@contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    """Raise _TimeUp in this thread, the main one, after so long; then pytest-timeout's own alarm goes on."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise _TimeUp
+
+    before, began = signal.signal(signal.SIGALRM, stop), time.monotonic()
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001))
 
 
 def report(attempts: Iterable[Attempt]) -> str:

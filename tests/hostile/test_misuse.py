@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,20 @@ def faults_of(mistake, done, left):
     if more := left - {misuse.COMMANDS[mistake.command].kept}:
         faults.append(f"left {', '.join(sorted(more))}")
     return faults
+
+
+def test_a_hang_is_stopped_and_the_test_s_own_alarm_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "SECONDS", 0.02)
+    before, timer = signal.getsignal(signal.SIGALRM), signal.setitimer(signal.ITIMER_REAL, 500.0)
+    try:
+        done = harness.attempt_here("hang", lambda: time.sleep(30) or 0, tmp_path / "mark", str)
+        assert 400 < signal.getitimer(signal.ITIMER_REAL)[0] < 500
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+    assert done.status is None
+    assert done.faults[0].startswith("killed after 0 s")
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert harness.attempt_here("quick", lambda: 0, tmp_path / "mark", str).faults == []
 
 
 def test_every_command_is_tried():
