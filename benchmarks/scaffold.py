@@ -33,6 +33,7 @@ from lightning_voiceclone.scaffold.package import PARTS
 
 COLUMNS = ("new", "install", "check", "fit", "use")
 SPEAKERS, TAKES = 4, 2  # of the corpus for a corpus of one's own
+NAMES = "abd"  # of the recordings that the commands read: source, reference, style
 TEXTS = 16  # recordings with transcripts, of some ten speakers
 
 
@@ -85,8 +86,8 @@ class Workplace:
             audio, rate = soundfile.read(path, dtype="float32")
             name = f"speaker{number // TAKES}_{number % TAKES}.wav"
             soundfile.write(self.folder / "corpus" / name, audio[: 6 * rate], rate)
-            if number < len("ab"):
-                soundfile.write(self.folder / f"{'ab'[number]}.wav", audio[: 6 * rate], rate)
+            if number < len(NAMES):
+                soundfile.write(self.folder / f"{NAMES[number]}.wav", audio[: 6 * rate], rate)
         with (self.speech / "index.tsv").open(encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file, delimiter="\t") if row["transcript"]]
         lines = [f"{self.speech / row['path']}\t{row['speaker']}\t{row['transcript']}" for row in rows[: 6 * TEXTS : 6]]

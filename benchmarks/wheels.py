@@ -5,8 +5,8 @@
 Each Python gets an environment of its own with the wheels, what they depend on, and pytest, by uv where that is
 installed and by pip otherwise. Nothing of this checkout is imported there: the tests run in a copy of it without the
 packages' sources. A package's row counts its own tests; the core's, those in ``--core`` that are not slow. The last
-rows are commands of the installed package. An environment (6 GB with CUDA) that is in the folder already is used again,
-with the new wheels. The exit status is 1 if anything failed. The packages hatchling and build are needed.
+rows are commands of the installed package. A complete environment (6 GB with CUDA) that is in the folder is used
+again, with the new wheels. The exit status is 1 if anything failed. The packages hatchling and build are needed.
 """
 
 import argparse
@@ -90,12 +90,16 @@ def environment(python: str, wheels: Sequence[Path], folder: Path, log: Path) ->
     version = subprocess.run([python, "-c", "import platform; print(platform.python_version())"],
                              capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     made, start = folder / f"python-{version}", time.monotonic()
-    inner, there, uv = made / "bin" / "python", (made / "bin" / "python").exists(), shutil.which("uv")
+    inner, uv, mark = made / "bin" / "python", shutil.which("uv"), made / "complete"
+    there = mark.exists()
     if not there:
+        shutil.rmtree(made, ignore_errors=True)  # of a first installation that was cut short
         run([uv, "venv", "--python", python, made] if uv else [python, "-m", "venv", made], folder, log)
     install = [uv, "pip", "install", "--python", inner] if uv else [inner, "-m", "pip", "install"]
     again = ["--force-reinstall", "--no-deps"] if there else TOOLS
     status = run([*install, *again, *wheels], folder, log)
+    if not status:
+        mark.touch()
     what = f"{len(wheels)} wheels" + ("" if there else " and what they need")
     outcome = "failed" if status else "ok"
     return Row(version, f"install {what}", outcome, time.monotonic() - start, status != 0), inner
