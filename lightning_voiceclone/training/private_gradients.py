@@ -25,11 +25,10 @@ class PrivateGradients:
     def __init__(self, clip: float, noise_multiplier: float, expected: float, key: int) -> None:
         self.clip, self.noise_multiplier, self.expected, self.key = clip, noise_multiplier, expected, key
         self._sums: dict[nn.Parameter, Tensor] = {}
-        self.finite = 0  # gradients of those that were added
 
     def begin(self) -> None:
         """Forget what a step before left that was not finished."""
-        self._sums, self.finite = {}, 0
+        self._sums = {}
 
     @torch.no_grad()
     def add(self, weights: Iterable[nn.Parameter]) -> None:
@@ -37,7 +36,6 @@ class PrivateGradients:
         found = {weight: weight.grad for weight in weights if weight.grad is not None}
         norm = torch.nn.utils.get_total_norm([gradient.float() for gradient in found.values()])
         if bool(norm.isfinite()):
-            self.finite += 1
             factor = (self.clip / (norm + SMALL)).clamp(max=1.0)
             for weight, gradient in found.items():
                 clipped = gradient * factor

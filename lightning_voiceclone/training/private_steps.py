@@ -1,10 +1,12 @@
 """Begin a training with differential privacy, or refuse one whose recordings would leave traces beside the noise."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
@@ -13,10 +15,9 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.privacy import Plan, PrivacyLedger, PrivacySettings
 from lightning_voiceclone.training.private_gradients import PrivateGradients
 from lightning_voiceclone.training.trainer_checks import COUNTERS
-from lightning_voiceclone.utils.torch_internals import is_persistent
 
 PUBLIC = ("validation/", "quality/", *COUNTERS)  # figures that no training recording is in
-OF_WEIGHTS = ("._u", "._v")  # spectral norm's buffers, which follow from the weights alone
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")  # with them weights, gradients and noise have at least 32 bits
 
 
 class PrivateSteps:
@@ -44,40 +45,49 @@ class PrivateSteps:
         noise, key = self.ledger.noise_multiplier, self.ledger.key
         self.gradients = PrivateGradients(settings.clip, noise, speakers * probability, key)
         self.sampling = UnitSampling(key, probability, settings.crops)
-        self._checked = False
         rank_zero_info(
             f"differential privacy: noise of {noise:.4g} times what one of the {speakers} speakers can contribute, each"
             f" in a step with probability {probability:.4g}, so that all {trainer.max_steps:,} steps spend epsilon"
             f" {settings.epsilon:g} (delta {settings.delta:g}); metrics and checkpoints of the run are not covered"
         )
 
-    def watch(self, module: Any) -> dict[str, tuple[Tensor, Tensor]] | None:
-        """Copies of the buffers that the first step must not change; None once that was checked."""
-        if self._checked:
-            return None
-        both = {"generator": module.generator_side, "discriminator": module.discriminator}
-        networks = {name: part for name, part in both.items() if part is not None}
-        return {f"{name}.{key}": (buffer, buffer.clone()) for name, part in networks.items()
-                for key, buffer in _buffers(part) if not key.endswith(OF_WEIGHTS)}  # fmt: skip
 
-    def check_unchanged(self, before: dict[str, tuple[Tensor, Tensor]] | None) -> None:
-        """Refuse networks that keep statistics of the recordings.
+def seed_of(seed: int, step: int, task: str, speaker: str) -> int:
+    """Seed of what is drawn for one speaker in a step: the same number whoever else is in it.
 
-        Raises:
-            ConfigurationError: names the first buffer that a step changed.
-        """
-        for name, (now, then) in (before or {}).items():
-            if not bool((now == then).all()):
-                raise ConfigurationError(
-                    f"model.steps.privacy is set, but {name} follows the recordings without noise, as batch norm's"
-                    " statistics do; use another norm, such as layer or group"
-                )
-        self._checked = True
+    With one random state for all, a speaker who is left out would change the numbers, and so the gradients, of others.
+
+    Args:
+        seed: of the training.
+        step: its index.
+        task: of the step; each has other numbers.
+        speaker: by name; empty for what is drawn once for all.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{step}\n{task}\n{speaker}".encode()).digest()[:8], "big") % 2**63
 
 
-def _buffers(part: nn.Module) -> list[tuple[str, Tensor]]:
-    return [(f"{prefix}.{name}", buffer) for prefix, owner in part.named_modules()
-            for name, buffer in owner.named_buffers(recurse=False) if is_persistent(owner, name)]  # fmt: skip
+def watched(module: nn.Module) -> dict[str, Tensor]:
+    """Copies of the buffers that a step must not change: all but the average's, which follows from the weights."""
+    return {name: buffer.clone() for name, buffer in module.named_buffers() if not name.startswith("average.")}
+
+
+def check_unchanged(module: nn.Module, before: Mapping[str, Tensor]) -> None:
+    """Refuse networks that keep statistics of the recordings, or a state that one speaker leaves to the next.
+
+    Args:
+        module: after a step.
+        before: what :func:`watched` returned before it.
+
+    Raises:
+        ConfigurationError: names the first buffer that the step changed.
+    """
+    now = dict(module.named_buffers())
+    for name, then in before.items():
+        if name not in now or not torch.equal(now[name], then):
+            raise ConfigurationError(
+                f"model.steps.privacy is set, but {name} follows the recordings without noise, as batch norm's"
+                " statistics and spectral norm's vectors do; use another norm, such as layer, group or weight"
+            )
 
 
 def _speakers(data: Any, settings: PrivacySettings) -> tuple[int, float]:
@@ -120,8 +130,10 @@ def _check_module(module: Any, trainer: pl.Trainer) -> None:
         "there are several processes; train in one (trainer.devices 1)": trainer.world_size > 1,
         f"steps.accumulate is {steps.accumulate}; set it to 1": steps.accumulate > 1,
         "steps.balance measures gradients without noise; set it to null": steps.balance is not None,
-        f"trainer.precision is {trainer.precision}, which scales gradients; use bf16-mixed or 32-true":
-            str(trainer.precision).startswith("16"),
+        f"trainer.precision is {trainer.precision}, which scales or rounds gradients and noise; use one of"
+        f" {', '.join(PRECISIONS)}": str(trainer.precision) not in PRECISIONS,
+        "trainer.reload_dataloaders_every_n_epochs is set, which draws the first epoch's speakers again; set it to 0":
+            trainer.reload_dataloaders_every_n_epochs > 0,  # type: ignore[attr-defined]
         f"{private[0] if private else ''} is monitored, which is measured on training recordings without noise; monitor"
         " a figure of validation/": bool(private),
     }  # fmt: skip

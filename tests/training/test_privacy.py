@@ -20,9 +20,11 @@ from lightning_voiceclone.data.poisson import SpeakerSampler, UnitSampling
 from lightning_voiceclone.data.sampling import Growth
 from lightning_voiceclone.data.utterances import Utterances
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.augmentation import WarpFrequency
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import small_voice
+from lightning_voiceclone.testing.voices import GENERATOR, small_voice
+from lightning_voiceclone.training import privacy
 from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.voice import VoiceTraining
 from lightning_voiceclone.training.privacy import Plan, PrivacyLedger, PrivacySettings, epsilon_of, joint, noise_for
@@ -45,24 +47,24 @@ class Speakers(MemoryDataModule):
         super().__init__(audio or recordings(), 16000, names, **{**defaults, **settings})
 
 
-def module(discriminator=True, lr=0.1, weights=None, steps=None, **changes):
+def module(discriminator=True, lr=0.1, weights=None, steps=None, dropout=0.0, norm="weight", **changes):
     """A small model that trains by plain gradient descent, so that a step is a gradient."""
     torch.manual_seed(0)
-    voice = small_voice()
+    voice = small_voice(generator=partial(GENERATOR, dropout=dropout))
     voice.train().requires_grad_(True)
     descent = partial(torch.optim.SGD, lr=lr)
     settings = StepSettings(gradient_clip=None, average=None, **{"privacy": PrivacySettings(crops=2), **(steps or {})})
     losses = {"reconstruction": 1.0, "adversarial": 1.0} if discriminator else {"reconstruction": 1.0}
-    against = PatchDiscriminator(Dims(20, content=4, speaker=8), width=4, layers=2) if discriminator else None
+    dims = Dims(20, content=4, speaker=8)
+    against = PatchDiscriminator(dims, width=4, layers=2, norm=norm, dropout=dropout) if discriminator else None
     return VoiceTraining(voice, against, weights=weights or losses, generator_optimizer=descent,
                          discriminator_optimizer=descent, steps=settings, **changes)  # fmt: skip
 
 
-class Key(pl.Callback):
-    """Lets two trainings draw the same noise."""
-
-    def on_train_start(self, trainer, pl_module):
-        pl_module.private.gradients.key = 7
+@pytest.fixture
+def one_key(monkeypatch):
+    """Lets all trainings draw the same crops and noise."""
+    monkeypatch.setattr(privacy, "secret_key", lambda: 7)
 
 
 class SaveAt(pl.Callback):
@@ -212,16 +214,78 @@ def weights_of(network):
 
 
 @pytest.mark.slow
-def test_one_speaker_moves_a_step_no_further_than_the_limit(opacus):
+def test_one_speaker_moves_a_step_no_further_than_the_limit(opacus, one_key):
     """The other speaker's recordings replace the first one's: the sum differs by two clipped gradients at most."""
     clip, lr, moved = 1e-3, 100.0, []
     settings = {"privacy": PrivacySettings(epsilon=1e5, clip=clip, crops=1)}  # all six speakers are in every batch
     for of_first in (0, 1):
         made = module(lr=lr, steps=settings)
-        fit(made, Speakers(recordings(of_first), batch_size=SPEAKERS), steps=1, callbacks=[Key()])
+        fit(made, Speakers(recordings(of_first), batch_size=SPEAKERS), steps=1)
         moved.append(weights_of(made.discriminator))
     distance = float((moved[0] - moved[1]).norm())
     assert 0.05 * lr * clip / SPEAKERS < distance <= 2 * lr * clip / SPEAKERS * 1.001
+
+
+class WithoutFirst(pl.Callback):
+    """Leaves the first speaker out of each batch."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        del batch[0]
+
+
+class Rest(pl.Callback):
+    """One of the networks does not move, so that the other one's step does not depend on it."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def on_train_start(self, trainer, pl_module):
+        trainer.optimizers[self.network].param_groups[0]["lr"] = 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [0, 1])
+def test_one_speaker_changes_nothing_that_is_drawn_for_the_others(opacus, one_key, network):
+    """The sum differs by the one clipped gradient of the first speaker, though dropout and noise follow in order."""
+    clip, lr, moved = 1e-3, 100.0, []
+    settings = {"privacy": PrivacySettings(epsilon=1e5, clip=clip, crops=1), "instance_noise": 0.1, "noise_steps": 10}
+    for changed in ([], [WithoutFirst()]):
+        made = module(lr=lr, steps=settings, dropout=0.1, speaker_noise=0.1, content_transforms=[WarpFrequency()])
+        fit(made, Speakers(batch_size=SPEAKERS), steps=1, callbacks=[Rest(1 - network), *changed])
+        moved.append(weights_of(made.voice if network == 0 else made.discriminator))
+    assert float((moved[0] - moved[1]).norm()) * SPEAKERS / lr == pytest.approx(clip, rel=1e-3)
+
+
+class Broken(pl.Callback):
+    """No speaker's loss is finite."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        for unit in batch:
+            unit.audio.fill_(math.nan)
+
+
+@pytest.mark.slow
+def test_a_step_of_which_no_gradient_is_finite_is_noise_alone_and_counts(opacus):
+    made = module()
+    before = weights_of(made.voice.generator)
+    fit(made, callbacks=[Broken()])
+    after = weights_of(made.voice.generator)
+    assert not torch.equal(before, after)
+    assert bool(after.isfinite().all())
+    assert made.private.ledger.record()["steps"] == 4
+
+
+@pytest.mark.slow
+def test_a_module_is_not_trained_twice_without_its_checkpoint(opacus, tmp_path):
+    made, path = module(), tmp_path / "two.ckpt"
+    fit(made, callbacks=[SaveAt(2, path)])
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="would draw the same noise; go on from its checkpoint"):
+            fit(made)
+    fit(made, path=path)
+    assert made.private.ledger.record()["steps"] == 4
+    with pytest.raises(ConfigurationError, match="this module was trained before"):
+        fit(made)
 
 
 @pytest.mark.slow
@@ -278,7 +342,7 @@ def test_a_step_without_a_speaker_is_noise_alone(opacus):
 
     made = module()
     before = weights_of(made.voice.generator)
-    fit(made, Nobody(), steps=2, callbacks=[Key()])
+    fit(made, Nobody(), steps=2)
     assert not torch.equal(before, weights_of(made.voice.generator))
     assert made.private.ledger.record()["steps"] == 2
 
@@ -298,6 +362,10 @@ REFUSED = {
     r"data\.share is 0\.5": (module, {"share": 0.5}, {}),
     r"which is 8 speakers of 2 crops .* there are 6; it must be at most 12": (module, {"batch_size": 16}, {}),
     "counting.running_mean follows the recordings": (with_batch_norm, {}, {}),
+    r"discriminator\..*running_mean follows": (partial(module, norm="batch", steps={"warmup": 2}), {}, {}),
+    r"discriminator\..*\._[uv] follows the recordings": (partial(module, norm="spectral"), {}, {}),
+    "precision is bf16-true, which": (module, {}, {"precision": "bf16-true"}),
+    "reload_dataloaders_every_n_epochs is set.* set it to 0": (module, {}, {"reload_dataloaders_every_n_epochs": 1}),
 }  # fmt: skip
 
 

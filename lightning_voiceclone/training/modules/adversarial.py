@@ -25,7 +25,7 @@ from lightning_voiceclone.training.ema import WeightAverage
 from lightning_voiceclone.training.finite import check_optimizer, check_taken_back, clip, fault_of
 from lightning_voiceclone.training.loss_weights import checked_weights
 from lightning_voiceclone.training.modules.base import TrainingModule
-from lightning_voiceclone.training.private_steps import PrivateSteps
+from lightning_voiceclone.training.private_steps import PrivateSteps, check_unchanged, seed_of, watched
 from lightning_voiceclone.training.report import StepReport, accuracy_of, diversity_of, has_gradients, mean_losses
 from lightning_voiceclone.training.sharing import share_weights
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
@@ -34,6 +34,7 @@ from lightning_voiceclone.utils.lightning_internals import count_batch, uncounte
 
 OptimizerFactory = Callable[[Any], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
+NamedPair = tuple[str, TrainingPair]  # with the speaker's name in a private training, and empty in others
 NETWORKS = ("generator", "discriminator")  # in the order of their optimizers, named as in the settings
 
 
@@ -153,8 +154,7 @@ class AdversarialModule(TrainingModule):
         """Every ``accumulate`` batches clip and step, without counting it as a Lightning step."""
         optimizer, of_noise = self._optimizer(index), not losses
         if self.private is not None:
-            # One speaker's loss that is not finite counts as 0; the step is refused if that is true of all.
-            losses = {} if self.private.gradients.finite or not losses else losses
+            losses = {}  # one that is not finite counted as 0: a step that is left out would show what it met
             self.private.gradients.release(self._weights_of(index), batch, index)
         steps = (batch + 1) % self.steps.accumulate == 0
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which skips infinite gradients
@@ -208,10 +208,17 @@ class AdversarialModule(TrainingModule):
         """As of all modules; with privacy, plan the noise.
 
         Raises:
-            ConfigurationError: as of all modules; if privacy cannot be had with these settings and data.
+            ConfigurationError: as of all modules; if privacy cannot be had with these settings and data, or the module
+                was trained already and does not go on from a checkpoint, which counts what was spent.
         """
         if self.steps.privacy is not None:
-            self.private = PrivateSteps(self, self.trainer, self._stored_privacy)
+            stored, self._stored_privacy = self._stored_privacy, None
+            if stored is None and self.private is not None and self.private.ledger.history:
+                raise ConfigurationError(
+                    "model.steps.privacy is set, but this module was trained before, and another training would draw"
+                    " the same noise; go on from its checkpoint (--ckpt_path), or make a new module"
+                )
+            self.private = PrivateSteps(self, self.trainer, stored)
         super().on_fit_start()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -272,21 +279,35 @@ class AdversarialModule(TrainingModule):
         # With shared weights the discriminator's update changes what a graph of before it would need.
         anew = adversarial and updates_generator and bool(self.steps.shared)
         units = [batch] if private is None else batch
-        before = private.watch(self) if private is not None and units else None
+        before = {} if private is None else watched(self)
         with torch.set_grad_enabled(updates_generator and not anew):
-            pairs = [self.make_pair(unit) for unit in units]
+            pairs = self._pairs(units, step, "pair")
         if private is None:  # a speaker's rows say nothing of how speakers differ
-            self._measure(pairs[0], step)
+            self._measure(pairs[0][1], step)
         if adversarial:
             assert self.discriminator is not None
+            self._seed(step, "begin", "")
             self.discriminator.begin_step()
             self._discriminator_step(pairs, step)
         if anew:
-            pairs = [self.make_pair(unit) for unit in units]
+            pairs = self._pairs(units, step, "anew")
         if updates_generator:
             self._generator_step(pairs, step, adversarial)
-        if private is not None and units:
-            private.check_unchanged(before)
+        if private is not None:
+            check_unchanged(self, before)
+
+    def _pairs(self, units: Sequence[Any], step: int, task: str) -> list[NamedPair]:
+        made = []
+        for unit in units:
+            name = "" if self.private is None else unit.speakers[0]
+            self._seed(step, task, name)
+            made.append((name, self.make_pair(unit)))
+        return made
+
+    def _seed(self, step: int, task: str, speaker: str) -> None:
+        """In a private training, make what is drawn next independent of the other speakers of the step."""
+        if self.private is not None:
+            torch.manual_seed(seed_of(self.seed, step, task, speaker))
 
     def _measure(self, pair: TrainingPair, step: int) -> None:
         self.report.diversity = diversity_of(pair)
@@ -307,12 +328,13 @@ class AdversarialModule(TrainingModule):
             return ["generator"]
         return ["generator", "discriminator"] if self.steps.updates_generator(step) else ["discriminator"]
 
-    def _discriminator_step(self, pairs: Sequence[TrainingPair], step: int) -> None:
+    def _discriminator_step(self, pairs: Sequence[NamedPair], step: int) -> None:
         assert self.discriminator is not None
         with self._only(1):
             before = has_gradients(self.generator_side)
             made = []
-            for pair in pairs:
+            for name, pair in pairs:
+                self._seed(step, NETWORKS[1], name)
                 terms = discriminator_terms(self.discriminator, self.adversarial_loss, pair, self.steps, step)
                 self._backward(1, terms.total)
                 made.append(terms)
@@ -326,10 +348,13 @@ class AdversarialModule(TrainingModule):
         if not before and has_gradients(self.generator_side):
             self.report.leaked.append("generator")
 
-    def _generator_step(self, pairs: Sequence[TrainingPair], step: int, adversarial: bool) -> None:
+    def _generator_step(self, pairs: Sequence[NamedPair], step: int, adversarial: bool) -> None:
         with self._only(0):
             before = self.discriminator is not None and has_gradients(self.discriminator)
-            made = [self._generator_backward(pair, step, adversarial) for pair in pairs]
+            made = []
+            for name, pair in pairs:
+                self._seed(step, NETWORKS[0], name)
+                made.append(self._generator_backward(pair, step, adversarial))
             losses, used = mean_losses([losses for losses, _ in made]), mean_losses([used for _, used in made])
             total = used.pop("generator", None)
             self._update(0, used, step)
@@ -397,7 +422,7 @@ class AdversarialModule(TrainingModule):
                 f"the checkpoint was trained {theirs} model.steps.privacy, and this configuration {ours}: no privacy"
                 " would hold for the two together; set it as there, or take the weights alone (model.start)"
             )
-        self._stored_privacy = stored
+        self._stored_privacy = stored if self.fits else None
         super().on_load_checkpoint(checkpoint)
 
     @contextmanager
