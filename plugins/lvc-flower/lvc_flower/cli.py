@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--strength", type=float, default=0.6, metavar="SHARE",
                         help="interpolation from the original (0) to the trained weights (default: 0.6)")  # fmt: skip
     server.add_argument("--wait", type=float, default=600.0, metavar="SECONDS",
-                        help="until the first round begins without the clients that lack (default: 600)")  # fmt: skip
+                        help="until the first round begins without the clients that are missing"
+                        " (default: 600)")  # fmt: skip
     server.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS",
                         help="of a round; who has not answered by then is left out of it (default: 3600)")  # fmt: skip
     server.add_argument("--bits", type=int, default=16, choices=(32, 16, 8), help="of a stored weight (default: 16)")
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     client.add_argument("--seed", type=int, default=0, help="of crops and noise (default: 0)")
     client.add_argument("--denoise", default="auto", metavar="WHEN", help="auto, on or off, as for lvc clone")
     client.add_argument("--wait", type=float, default=60.0, metavar="SECONDS",
-                        help="until a server must be there (default: 60)")  # fmt: skip
+                        help="to wait for a server (default: 60)")  # fmt: skip
     for command in (server, client):
         command.add_argument("--checkpoint", default="default", metavar="PATH", help="model to start from, the same for"
                              " server and clients (default: the bundled model)")  # fmt: skip

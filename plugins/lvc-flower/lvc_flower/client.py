@@ -25,7 +25,7 @@ class FlowerClient(NumPyClient):
     def __init__(self, training: LocalTraining) -> None:
         self.training = training
         self.rounds = 0
-        self.fault: LVCError | None = None
+        self.fault: LVCError | None = None  # of the last round
 
     def fit(self, parameters: Arrays, config: dict[str, Any]) -> tuple[Arrays, int, dict[str, Any]]:
         """A round; one that fails gives nothing back, and the server is told why in a line."""
@@ -34,7 +34,7 @@ class FlowerClient(NumPyClient):
         except LVCError as error:
             self.fault = error
             return [], 0, {"fault": str(error)}
-        self.rounds += 1
+        self.rounds, self.fault = self.rounds + 1, None
         return made, self.training.samples, {}
 
 
@@ -57,7 +57,7 @@ def take_part(
         checkpoint: model that the server starts from.
         seed: of crops and noise.
         denoise: as of ``lvc adapt``.
-        wait: seconds until a server must be there.
+        wait: seconds to wait for a server.
         progress: whether to show a progress bar.
         note: called with notes on the recordings, a line each.
 

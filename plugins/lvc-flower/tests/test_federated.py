@@ -106,6 +106,28 @@ def test_a_client_of_another_model_is_refused(tmp_path):
         client.round([], {"model": "another", "steps": 1, "learning_rate": 1e-3})
 
 
+def test_a_good_round_clears_the_fault_of_one_before(flower):
+    from lvc_flower.client import FlowerClient
+
+    class Second:
+        """A training of which the first round fails."""
+
+        samples, done = 5, 0
+
+        def round(self, parameters, config):
+            self.done += 1
+            if self.done == 1:
+                raise ConfigurationError("too little memory")
+            return parameters
+
+    client = FlowerClient(Second())
+    assert client.fit([1], {}) == ([], 0, {"fault": "too little memory"})
+    assert client.fault is not None
+    assert client.fit([1], {}) == ([1], 5, {})
+    assert client.fault is None
+    assert client.rounds == 1
+
+
 def test_a_client_with_one_recording_is_refused():
     with pytest.raises(ConfigurationError, match=r"a/0\.wav is the only recording; a client needs at least 2"):
         check_enough([Path("a/0.wav")])
