@@ -92,6 +92,7 @@ def _holds_part(path: Any) -> bool:
 
 def _voice(options: argparse.Namespace) -> Any:
     """The model of the checkpoint, or the mean of several."""
+    from lightning_voiceclone.checkpoints.privacy_record import with_joined
     from lightning_voiceclone.checkpoints.text_encoder_choice import set_text_encoder
     from lightning_voiceclone.checkpoints.vocoder_choice import chosen
     from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
@@ -110,4 +111,7 @@ def _voice(options: argparse.Namespace) -> Any:
         voice = mean_voice({first: voice, **{name: load_voice(name) for name in others}})
     if options.text_encoder:
         set_text_encoder(voice, options.text_encoder)
+    joined = [role for role in ("text_encoder", "vocoder") if getattr(options, role)]
+    if voice.privacy is not None and joined:
+        voice.privacy = with_joined(voice.privacy, joined)
     return voice

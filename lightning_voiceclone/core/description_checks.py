@@ -102,10 +102,16 @@ def check_voice(description: Any) -> None:
 
 
 def _check_privacy(record: Any) -> None:
-    fields = _mapping(record, "privacy", needed=PRIVACY, known=PRIVACY)
+    fields = _mapping(record, "privacy", needed=PRIVACY, known=(*PRIVACY, "joined"))
     _check_optional(fields, "unit", "privacy", PACKAGE.fullmatch, "a word")
     for name in PRIVACY[1:]:
         _number(fields[name], f"privacy.{name}")
+    joined = fields.get("joined", [])
+    if not isinstance(joined, list):
+        raise DescriptionError(f"privacy.joined is {_shown(joined)}, not a list of parts")
+    for role in joined:
+        if not isinstance(role, str) or role not in ROLES:
+            raise DescriptionError(f"privacy.joined has {_shown(role)}, which is no part of a model")
 
 
 def _check_format(top: Mapping[str, Any]) -> None:

@@ -134,6 +134,7 @@ def finetune(
 
     The content encoder's loss is the mean squared difference of the contents, the vocoder's the distance of its audio
     in mel spectra of several resolutions (:class:`MultiResolutionMelLoss`) and ten times its mean absolute difference.
+    There is no noise for the recordings' privacy, so a record of it is dropped.
 
     Args:
         pruned: what :func:`prune` changed.
@@ -153,6 +154,7 @@ def finetune(
         for role in parts:
             crops = _crops(original, recordings, seed)
             _distil(role, getattr(pruned, role), getattr(original, role), crops, steps, advance)
+    pruned.privacy = None
     pruned.eval().requires_grad_(False)
     original.eval()
     for voice in (pruned, original):

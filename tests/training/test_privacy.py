@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lightning_voiceclone.checkpoints.contents import first_difference
+from lightning_voiceclone.checkpoints.privacy_record import together, with_joined
 from lightning_voiceclone.checkpoints.voice_folder import CARD, load_voice, save_voice
 from lightning_voiceclone.checkpoints.weight_average import mean_voice
 from lightning_voiceclone.cli.main import main
@@ -331,6 +332,30 @@ def test_the_guarantee_is_stored_with_the_model(opacus, tmp_path, capsys):
     mean = mean_voice({"one": load_voice(path), "two": load_voice(path)})
     assert mean.privacy["epsilon"] == 2 * record["epsilon"]
     assert mean_voice({"one": load_voice(path), "two": small_voice()}).privacy is None
+
+
+@pytest.mark.slow
+def test_a_part_that_joins_later_is_not_covered(tmp_path, capsys):
+    record = {"unit": "speaker", "epsilon": 8.0, "delta": 1e-5, "noise_multiplier": 1.0, "clip": 1.0,
+              "probability": 0.1, "steps": 4}  # fmt: skip
+    private = small_voice()
+    private.privacy = record
+    save_voice(private, tmp_path / "before")
+    assert "joined" not in (tmp_path / "before" / CARD).read_text()
+    assert "steps before these weights. If they were chosen among later" in (tmp_path / "before" / CARD).read_text()
+    words = ["save", str(tmp_path / "before"), "--vocoder", "GriffinLim", "--output", str(tmp_path / "after")]
+    assert main(words) == 0
+    assert load_voice(tmp_path / "after").privacy == {**record, "joined": ["vocoder"]}
+    assert "It does not cover the vocoder, which joined later, the rec" in (tmp_path / "after" / CARD).read_text()
+    capsys.readouterr()
+    assert main(["checkpoint", str(tmp_path / "after")]) == 0
+    assert "step 0.1; not of the vocoder, joined later" in capsys.readouterr().out
+    text = (tmp_path / "after/voice.yaml").read_text()
+    (tmp_path / "after/voice.yaml").write_text(text.replace("- vocoder", "- 3"))
+    with pytest.raises(ConfigurationError, match=r"privacy\.joined has 3, which is no part of a model"):
+        load_voice(tmp_path / "after")
+    both = together([with_joined(record, ["vocoder"]), with_joined(record, ["text_encoder"])])
+    assert both["joined"] == ["text_encoder", "vocoder"]
 
 
 @pytest.mark.slow

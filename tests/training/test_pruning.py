@@ -64,6 +64,7 @@ def test_the_smallest_weights_become_0():
 def test_fine_tuning_brings_outputs_nearer_to_the_original(structure):
     original = voice()
     pruned = copy.deepcopy(original)
+    pruned.privacy = {"epsilon": 8.0}
     prune(pruned, 0.5, structure)
     features = original.feature_extractor(speech(1)[0][None])
     roles = ("content_encoder", "vocoder")
@@ -74,7 +75,9 @@ def test_fine_tuning_brings_outputs_nearer_to_the_original(structure):
         return [float((getattr(pruned, role)(features) - wanted[role]).abs().mean()) for role in roles]
 
     before, zeros = distance(), (pruned.vocoder.head.weight == 0).clone()
+    assert pruned.privacy is not None
     finetune(pruned, original, speech(), steps=12, progress=False)
+    assert pruned.privacy is None
     assert all(after < 0.97 * old for after, old in zip(distance(), before, strict=True))
     assert torch.equal(zeros, pruned.vocoder.head.weight == 0)
     assert all(torch.equal(wanted[role], getattr(original, role)(features)) for role in roles)
