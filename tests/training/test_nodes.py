@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -96,3 +97,31 @@ def test_the_script_for_slurm_goes_on_from_a_checkpoint(tmp_path):
     (tmp_path / "runs/librispeech/version_0/checkpoints").mkdir(parents=True)
     (tmp_path / "runs/librispeech/version_0/checkpoints/last.ckpt").touch()
     assert words() == [*begun, "--ckpt_path", "last", *sizes]
+
+
+@pytest.mark.slow
+def test_the_example_for_ray_trains_in_two_workers_and_goes_on(tmp_path):
+    pytest.importorskip("ray.train", reason="needs Ray: pip install 'ray[train]'")
+    for speaker in range(3):
+        path = tmp_path / "in" / f"s{speaker}" / "0.wav"
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, speech_like(1.5, speaker=speaker).audio, 16000)
+    recipe = RECIPE | {"trainer": RECIPE["trainer"] | {"num_nodes": 1, "devices": "auto"}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    example = Path(__file__).parents[2] / "recipes/cluster/ray_train.py"
+    for steps in (3, 5):  # the second goes on from the first
+        command = [sys.executable, str(example), "--workers", "2", "recipe.yaml", "--trainer.max_steps", str(steps)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        last = max(tmp_path.glob("runs/recipe/version_*/checkpoints/last.ckpt"), key=str)
+        assert torch.load(last, weights_only=True)["global_step"] == steps
+    assert len(list(tmp_path.glob("runs/recipe/version_*"))) == 2
+
+
+@pytest.mark.slow
+def test_the_check_of_gpus_tells_that_there_is_none(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    check = Path(__file__).parents[2] / "recipes/cluster/gpu_check.py"
+    done = subprocess.run([sys.executable, str(check)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "torch finds no GPU here: nothing was tried\n")
