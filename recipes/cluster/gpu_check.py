@@ -80,7 +80,8 @@ class Trial:
         finite = all(bool(value.isfinite().all()) for value in self.weights(precision).values())
         if not finite:
             raise RuntimeError("weights that are not finite")
-        return f"{(many - few) / max(long - short, 1e-9):.1f} steps a second, all weights finite"
+        speed = f"{(many - few) / (long - short):.1f} steps a second" if long > short + 1 else "too few steps to time"
+        return f"{speed}, all weights finite"
 
     def resume(self) -> str:
         """The same as without the kill, but for what the GPU computes in another order."""
