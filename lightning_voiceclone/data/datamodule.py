@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lightning_voiceclone.audio.folders import passed_over
 from lightning_voiceclone.core.interfaces import Corpus
@@ -290,8 +291,7 @@ class VoiceDataModule(pl.LightningDataModule):
     def _private_loader(self, sampling: UnitSampling) -> ResumableLoader:
         """Crops of speakers that are drawn by chance, each speaker's a batch of its own."""
         utterances = Utterances.of(self.datasets["train"].recordings.utterances)
-        counts = np.maximum(self.grid.all_frames(utterances) // self.grid.segment, 1)
-        sampler = SpeakerSampler(counts, utterances.people, sampling, self.batch_size, self.growth)
+        sampler = SpeakerSampler(self._segments(utterances), utterances.people, sampling, self.batch_size, self.growth)
         return self._made_loader("train", sampler, collate_units)
 
     def _loader(self, split: str, *, drawn: bool) -> ResumableLoader:
@@ -303,7 +303,7 @@ class VoiceDataModule(pl.LightningDataModule):
                 f" subsets are test), or set data.{split} above 0 before training"
             )
         sampler = SegmentSampler(
-            np.maximum(self.grid.all_frames(utterances) // self.grid.segment, 1),
+            self._segments(utterances),
             self.batch_size,
             self.seed,
             rank=self.trainer.global_rank,
@@ -315,6 +315,10 @@ class VoiceDataModule(pl.LightningDataModule):
             growth=self.growth if drawn else Growth(),
         )
         return self._made_loader(split, sampler, collate)
+
+    def _segments(self, utterances: Utterances) -> NDArray[np.int64]:
+        """Number (N,) of segments of each utterance, 1 at least."""
+        return np.maximum(self.grid.all_frames(utterances) // self.grid.segment, 1)
 
     def _made_loader(self, split: str, sampler: SegmentSampler, collate_with: Callable[..., Any]) -> ResumableLoader:
         return ResumableLoader(

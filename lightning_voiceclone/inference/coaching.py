@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import soxr
 import torch
 from torch import Tensor
 
@@ -16,13 +15,13 @@ from lightning_voiceclone.inference.recordings import Recording
 from lightning_voiceclone.inference.screening import screen_references, screen_source
 from lightning_voiceclone.inference.synthesis import Synthesizer
 from lightning_voiceclone.inference.timestamps import timed_words
+from lightning_voiceclone.networks.aligner import FRAME_RATE
 from lightning_voiceclone.networks.goodness import Goodness, Path, goodness, said
-from lightning_voiceclone.networks.phone_classifier import SAMPLE_RATE, PhoneClassifier
+from lightning_voiceclone.networks.phone_classifier import SAMPLE_RATE, PhoneClassifier, at_classifier_rate
 from lightning_voiceclone.text.pronounced import Pronounced, Word
 from lightning_voiceclone.text.sentences import Sentences
 from lightning_voiceclone.text.variants import Pronunciation, accepted
 
-FRAME_RATE = 100.0
 LONGEST_SECONDS = 60.0  # of an attempt: a sentence or a few
 FLAGGED = 0.02  # share of native speakers' phonemes that are flagged
 LEAST_CLEAR = 0.35  # of the phonemes must be more probable than all others; else something else is said
@@ -166,8 +165,7 @@ class Coach:
         rest, rate = iter(words), self.synthesizer.encoder.frame_rate
         seconds, pitches = list[float](), list[float]()
         for one in sentences:
-            items = [next(rest) if isinstance(item, Word) else item for item in one.items]
-            planned = self.synthesizer.plan(Pronounced(one.text, tuple(items)))
+            planned = self.synthesizer.plan(one.with_words(rest))
             f0 = self.synthesizer.script(planned).f0
             for span in (span for word in timed_words([(0.0, planned)], rate) for span in word.phonemes):
                 seconds.append(span.end - span.start)
@@ -207,9 +205,7 @@ def read_attempt(model: Converter, recording: Recording, name: str = "the attemp
     check_length(named[1], named[0], model.sample_rate)
     screen_references([named], model.voice.spec, denoise=model.denoise)
     audio = screen_source(named[1], model.voice.spec, named[0], denoise=model.denoise).audio.cpu()
-    if model.sample_rate != SAMPLE_RATE:
-        audio = torch.from_numpy(soxr.resample(audio.numpy(), model.sample_rate, SAMPLE_RATE, quality="HQ"))
-    return audio
+    return at_classifier_rate(audio, model.sample_rate)
 
 
 def check_length(attempt: Tensor, name: str, sample_rate: int = SAMPLE_RATE) -> None:

@@ -5,6 +5,7 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+import soxr
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -112,6 +113,13 @@ class PhoneScores:
         """Logarithms of the classes' probabilities (T, 40), 100 a second, of samples (N,) at 16 kHz."""
         content, mel = self.frames(audio)
         return self.classifier(content, levelled(mel))[0, : mel.shape[2]]
+
+
+def at_classifier_rate(audio: Tensor, sample_rate: int) -> Tensor:
+    """Samples (N,) at any rate, as :class:`PhoneScores` takes them: at 16 kHz."""
+    if sample_rate == SAMPLE_RATE:
+        return audio
+    return torch.from_numpy(soxr.resample(audio.numpy(), sample_rate, SAMPLE_RATE, quality="HQ"))
 
 
 def shares() -> Tensor:

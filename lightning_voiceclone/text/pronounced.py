@@ -1,5 +1,6 @@
 """What the front end makes of a text: words with their places and phonemes, pauses, and tokens for a text encoder."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -84,6 +85,12 @@ class Pronounced:
             tokens += inventory.numbers(names)
             owners += [at] * len(names)
         object.__setattr__(self, "_lists", (tokens, owners))
+
+    def with_words(self, words: Iterable[Word]) -> "Pronounced":
+        """The same text and pauses, with other words in the place of its own; as many, in order."""
+        rest = iter(words)
+        items = tuple(next(rest) if isinstance(item, Word) else item for item in self.items)
+        return Pronounced(self.text, items, self.skipped)
 
     @property
     def words(self) -> list[Word]:

@@ -1,12 +1,10 @@
 """Transcripts with the times of their phonemes, found once and kept."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import soxr
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,10 +15,9 @@ from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import RecordingError
 from lightning_voiceclone.networks.aligner import FRAME_RATE, Interval
 from lightning_voiceclone.networks.goodness import said
-from lightning_voiceclone.networks.phone_classifier import SAMPLE_RATE, PhoneScores
+from lightning_voiceclone.networks.phone_classifier import PhoneScores, at_classifier_rate
 from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.text.inventory import TOKENS
-from lightning_voiceclone.text.pronounced import Pronounced, Word
 from lightning_voiceclone.text.variants import accepted
 from lightning_voiceclone.training.script_cache import digest, read_stored
 from lightning_voiceclone.training.timed_text import TimedText, timed_text
@@ -81,7 +78,7 @@ class AlignedTexts:
     def _computed(self, audio: Tensor, text: str, script: Script) -> TimedText:
         # One in capital letters alone, as of LibriSpeech, is not a row of abbreviations.
         wanted = self.front.pronounce(text.lower() if text.isupper() else text)
-        scores = self.scores(_at_the_classifiers_rate(audio, self.spec.sample_rate))
+        scores = self.scores(at_classifier_rate(audio, self.spec.sample_rate))
         chosen, path = said(scores, [accepted(word) for word in wanted.words])
         found = [Interval(first / FRAME_RATE, last / FRAME_RATE, float(scores[first:last, kind].exp().mean()))
                  for kind, first, last in path]  # fmt: skip
@@ -92,17 +89,5 @@ class AlignedTexts:
             )
         rest = iter(found)
         times = [[next(rest) for _ in word] for word in chosen]
-        return timed_text(_as_said(wanted, chosen), times, int(script.lengths), self.spec.frame_rate)
-
-
-def _as_said(text: Pronounced, chosen: Sequence[Sequence[str]]) -> Pronounced:
-    """The text with those pronunciations of its words."""
-    rest = iter(chosen)
-    items = tuple(replace(item, phonemes=tuple(next(rest))) if isinstance(item, Word) else item for item in text.items)
-    return Pronounced(text.text, items, text.skipped)
-
-
-def _at_the_classifiers_rate(audio: Tensor, rate: int) -> Tensor:
-    if rate == SAMPLE_RATE:
-        return audio
-    return torch.from_numpy(soxr.resample(audio.numpy(), rate, SAMPLE_RATE, quality="HQ"))
+        spoken = [replace(word, phonemes=tuple(one)) for word, one in zip(wanted.words, chosen, strict=True)]
+        return timed_text(wanted.with_words(spoken), times, int(script.lengths), self.spec.frame_rate)
