@@ -67,7 +67,8 @@ class AlignedTexts:
         path = self.folder / f"{digest(audio, text)}.safetensors"
         stored = read_stored(path)
         if stored is None:
-            made = self._computed(audio, text, script)
+            with torch.random.fork_rng(devices=[]):  # what follows is the same, whatever was stored
+                made = self._computed(audio, text, script)
             stored = {"tokens": made.tokens, "durations": made.durations, "start": torch.tensor(made.start)}
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path, durable=False) as temporary:

@@ -47,7 +47,8 @@ class ScriptCache:
         path = self.folder / f"{digest(audio)}.safetensors"
         stored = read_stored(path)
         if stored is None:
-            stored = {name: value.half() for name, value in self._computed(audio).items()}
+            with torch.random.fork_rng(devices=[]):  # what follows is the same, whatever was stored
+                stored = {name: value.half() for name, value in self._computed(audio).items()}
             with atomic_file(path, durable=False) as temporary:
                 save_file(stored, temporary)
         values = {name: value.float() for name, value in stored.items()}

@@ -124,6 +124,20 @@ def test_it_learns_and_its_checkpoint_is_a_part(corpus, tmp_path):
     torch.testing.assert_close(part(tokens, torch.tensor([tokens.shape[1]])).content, ours.content)
 
 
+@pytest.mark.slow
+def test_what_the_cache_has_changes_no_training(corpus, tmp_path):
+    class Drawing(Scores):
+        def __call__(self, audio):
+            torch.rand(7)  # as one that is built when it is first needed
+            return super().__call__(audio)
+
+    made = [module(corpus, tmp_path / "one", scores=Drawing()) for _ in range(2)]
+    for one in made:  # the second finds all scripts and durations
+        fitted(one, corpus, tmp_path, max_steps=3)
+    states = [one.state_dict() for one in made]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
 def styled(corpus, folder, styles, **changes):
     """A module whose text encoder takes styles."""
     return module(corpus, folder, text_encoder=partial(ParallelTextEncoder, **SMALL, style_encoder=styles), **changes)
