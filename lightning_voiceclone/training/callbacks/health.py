@@ -21,7 +21,8 @@ COLLAPSED = 0.1  # spread of generated rows over that of real ones
 UNMOVED = 0.02  # spread over speakers, or over noise, over that of real features
 SPREADS = ("speakers", "real_speakers", "noise", "real_noise")
 SPREADS_EVERY, FEWEST_SPREADS, SPREADS_KEPT = 50, 4, 8  # steps between measurements; how many are needed, and averaged
-SETTLED = 1000  # steps until which a generator that has not used its input yet is no fault
+SETTLED = 1000  # steps until which a generator that has not used its input yet, or comes to, is no fault
+COMES = 1.25  # times by which the spread of generated rows grows from one half of the window to the other, in coming
 FIGURES = ("accuracy", "diversity", "diversity_speakers", "diversity_noise", "gradient_generator",
            "gradient_discriminator", "loss_ratio", "steps_taken_back")  # fmt: skip
 EXPLODED = 20.0  # times the lowest median of the generator's own losses so far
@@ -110,8 +111,8 @@ class GANHealth(Callback):
         self._add("accuracy", report.accuracy)
         self._add("diversity", report.diversity)
         self._add("loss", report.losses.get("generator"))
-        own = [schedule.greatest * report.losses[name] for name, schedule in pl_module.weight_schedules.items()
-               if name != "adversarial" and name in report.losses]  # fmt: skip
+        own = [schedule.greatest * report.losses[name] for name, schedule in self._own_losses(pl_module).items()
+               if name in report.losses]  # fmt: skip
         self._add("own", torch.stack(own).sum() if own else report.gradient_norms.get("generator"))
         self._updates += "generator" in report.losses
         self._add("discriminator", report.losses.get("discriminator"))
@@ -121,6 +122,11 @@ class GANHealth(Callback):
             self._add(f"gradient_{name}", norm)
         if (report.step + 1) % self.every == 0:
             self._look(report.step, pl_module)
+
+    @staticmethod
+    def _own_losses(module: Any) -> dict[str, Any]:
+        """Weights of the generator's losses but the adversarial one."""
+        return {name: schedule for name, schedule in module.weight_schedules.items() if name != "adversarial"}
 
     def _add(self, name: str, value: Tensor | None) -> None:
         if value is not None:
@@ -158,12 +164,12 @@ class GANHealth(Callback):
             module.log(f"health/{name}", value)
         for finding in (
             self._discriminator(means),
-            self._collapse(means),
+            self._collapse(step, means),
             self._unmoved("speakers", step, "speaker encoder or its references: raise model.weights.speaker"),
             self._unmoved("noise", step, "noise: lower model.weights.reconstruction, or set model.noise to 0")
             if module.generates_from_noise
             else None,
-            self._explosion(),
+            self._explosion(module),
             self._stuck(module),
         ):
             if finding is not None:
@@ -190,8 +196,12 @@ class GANHealth(Callback):
             )
         return None
 
-    def _collapse(self, means: dict[str, float]) -> Finding | None:
+    def _collapse(self, step: int, means: dict[str, float]) -> Finding | None:
+        """Whether rows are alike, unless they come apart: a generator may begin with an output that is constant."""
         if not self._full("diversity") or means["diversity"] >= COLLAPSED:
+            return None
+        before, after = (half.median() for half in self._values("diversity").tensor_split(2))
+        if step < SETTLED and after > COMES * before:
             return None
         return Finding(
             "collapse",
@@ -214,9 +224,10 @@ class GANHealth(Callback):
             f" mean of {len(self._figures[name])} measurements): the generator ignores the {remedy}",
         )
 
-    def _explosion(self) -> Finding | None:
+    def _explosion(self, module: Any) -> Finding | None:
+        """Against the lowest so far. A gradient, where there is no other loss, is small in the first steps of some."""
         values = self._values("own")
-        if len(values) < self.every:
+        if len(values) < (self.every if self._own_losses(module) else self.window):
             return None
         now = float(values[-self.every :].median())
         least = self._least_loss = min(now, self._least_loss or now)

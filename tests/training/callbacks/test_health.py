@@ -106,6 +106,22 @@ class Collapsed(Healthy):
         return super().generate(torch.zeros_like(level)).mean((0, 2), keepdim=True) + 0 * super().generate(level)
 
 
+class ComesApart(Healthy):
+    """Rows that are alike at first, and come apart by a twelfth with each step."""
+
+    def generate(self, level):
+        share = min(0.002 * 1.083**self.global_step, 1.0)
+        fake = super().generate(level)
+        return share * fake + (1 - share) * fake.mean((0, 2), keepdim=True)
+
+
+@pytest.mark.slow
+def test_rows_that_come_apart_are_no_collapse():
+    found, trainer = findings(ComesApart(), steps=40)
+    assert float(trainer.callback_metrics["health/diversity"]) < health.COLLAPSED
+    assert "collapse" not in found
+
+
 class Forgetful(torch.optim.Adam):
     def zero_grad(self, set_to_none=True):
         pass
@@ -158,6 +174,24 @@ class Connected(Healthy):
                 return super().discriminator(real_logits, fake_logits) + 1e-6 * extra
 
         self.adversarial_loss = Loss()
+
+
+def gradients(norms, **weights):
+    """What is found where the generator's gradient has these norms, in a window of 10 steps."""
+    watch = GANHealth(window=10, every=5)
+    module = SimpleNamespace(weight_schedules=weights)
+    found = []
+    for norm in norms:
+        watch._add("own", torch.tensor(norm))
+        found.append(watch._explosion(module))
+    return [one.cause for one in found if one]
+
+
+def test_a_gradient_that_is_small_at_first_does_not_explode():
+    growing = [0.1 * 1.5**step for step in range(10)]  # as of recipes/textbook_mfcc.yaml
+    assert gradients([*growing, *[8.0] * 20], adversarial=1.0) == []
+    assert gradients([*growing, *[8.0] * 20], adversarial=1.0, distance=1.0)
+    assert gradients([*growing, *[8.0] * 20, *[90.0] * 10], adversarial=1.0)
 
 
 @pytest.mark.slow
