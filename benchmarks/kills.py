@@ -1,14 +1,19 @@
 """Kill commands at random moments, run them again, and see what was lost and what was left.
 
     python benchmarks/kills.py [--kills 100] [--seed 0] [--commands fit,prepare,evaluate,adapt,save,clone]
+    python benchmarks/kills.py --kills 120 --commands trainings
 
-Small voices and synthetic speech. Each command runs in a fork of this process, which has imported everything once. It
-is killed by SIGKILL, its whole process group: every second time at a random moment of its run, otherwise just before
-a random one of its operations on files, since those take little of the time. Then the same command runs to its end.
+Small voices and synthetic speech. ``trainings`` are those of kills_trainings.py: fit (a voice), fit-vocoder,
+fit-distillation, fit-text, fit-workers (two workers read) and fit-processes (two processes, as torchrun starts them).
+Each command runs in a fork of this process, which has imported everything once. It is killed by SIGKILL, its whole
+process group: every second time at a random moment of its run, otherwise just before a random one of its operations on
+files, since those take little of the time. Then the same command runs to its end, a training from its newest
+checkpoint.
 Columns: kills that hit the running command (it may have ended before); an output that was there before and is missing
-or cannot be loaded after the kill; checkpoints that cannot be loaded after it; results that differ after the second
-run from those of a run that nobody killed; files left after the second run (in the output or in the temporary folder),
-and the most that a kill left before it. The exit status is 1 if anything was lost or left.
+or cannot be loaded after the kill; checkpoints that cannot be loaded after it; results (of trainings, weights) that
+differ after the second run from those of a run that nobody killed; trainings that lost more steps than one interval
+between checkpoints, and the most steps that one lost; files left after the second run (in the output or in the
+temporary folder), and the most that a kill left before it. The exit status is 1 if anything was lost or left.
 """
 
 import argparse
@@ -22,28 +27,17 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from kills_trainings import INTERVAL, PROCESSES, TRAININGS, arguments_of, in_two_processes, note_steps, write_recipes
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # a process with several threads is not to be forked
 
-RECIPE = """
-model:
-  class_path: VoiceModule
-  init_args:
-    feature_extractor: {class_path: MelSpectrogram, init_args: {n_mels: 20}}
-    generator: {class_path: ConvGenerator, init_args: {width: 8, layers: 1}}
-    discriminator: {class_path: PatchDiscriminator, init_args: {width: 4, layers: 2}}
-    content_encoder: {class_path: InstanceNormContentEncoder, init_args: {channels: 4, width: 8, layers: 1}}
-    speaker_encoder: {class_path: StatisticsSpeakerEncoder, init_args: {channels: 8, width: 8, layers: 1}}
-    vocoder: {class_path: GriffinLim, init_args: {iterations: 2}}
-    weights: {reconstruction: 10, adversarial: 1, feature_matching: 2}
-data: {corpus: SpeakerFolders, validation: 1, segment_seconds: 0.4, reference_seconds: 0.4, batch_size: 2}
-trainer: {max_steps: 8, enable_progress_bar: false, enable_model_summary: false, limit_val_batches: 1}
-checkpoint: {every_n_train_steps: 2}
-"""
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.scandir", "os.truncate", "shutil.rmtree"}
 
 
@@ -57,6 +51,8 @@ class Row:
     missing: int = 0
     unreadable: int = 0
     different: int = 0
+    beyond: int = 0
+    most_steps: int = 0
     left: int = 0
     most_bytes: int = 0
     seconds: float = 0.0
@@ -82,9 +78,12 @@ def forked(arguments: list[str], folder: Path, *, at: int | None = None, then: C
         os.dup2(log, 1)
         os.dup2(log, 2)
         count_operations(folder, at)
+        if arguments[0] == "fit":
+            note_steps(folder)
         from lightning_voiceclone.cli.main import main
 
-        status = main(arguments)
+        train = partial(main, arguments)
+        status = in_two_processes(train) if PROCESSES[-1] in arguments and "--trainer.devices" in arguments else train()
         if then is not None:
             then()
     except BaseException:  # of this process there is nobody above
@@ -112,8 +111,20 @@ def count_operations(folder: Path, at: int | None) -> None:
 
 
 def waited(child: int) -> int:
-    """Exit status, negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """Exit status, negative for a signal; what it has started and left is killed."""
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    return status
+
+
+def steps_lost(folder: Path) -> int:
+    """Steps that a killed training had done after its newest checkpoint."""
+    from lightning_voiceclone.checkpoints.reader import read_checkpoint
+
+    done, found = folder / "steps", checkpoints(folder)
+    stored = read_checkpoint(found[-1])["global_step"] if found else 0
+    return int(done.read_text() or 0) - stored if done.exists() else 0
 
 
 # What is compared ----------------------------------------------------------------------------------------------------
@@ -150,12 +161,16 @@ def trained_digest(folder: Path) -> str:
 
 
 def loads(path: Path) -> str:
-    """Empty if a voice, of a folder or a checkpoint, or a recording can be loaded; else why not."""
+    """Empty if a voice, a checkpoint of any training, or a recording can be loaded; else why not."""
     from lightning_voiceclone.audio.checks import check_recording
+    from lightning_voiceclone.checkpoints.reader import read_checkpoint
     from lightning_voiceclone.checkpoints.voice_folder import load_voice
 
     try:
-        check_recording(path) if path.suffix == ".wav" else load_voice(path)
+        if path.suffix == ".wav":
+            check_recording(path)
+        elif path.suffix != ".ckpt" or "voice" in read_checkpoint(path):
+            load_voice(path)
     except Exception as error:
         return f"{path.name}: {error}"
     return ""
@@ -202,7 +217,7 @@ def commands(inputs: Path) -> dict[str, Command]:
     prepare = ["prepare", "SpeakerFolders", str(inputs / "corpus"), "--output", "prepared", "--rate", "8000",
                "--workers", "1", "--features", "MelSpectrogram"]  # fmt: skip
     return {
-        "fit": Command(["fit", "--config", str(inputs / "recipe.yaml"), "--data.root", str(inputs / "corpus")], "runs"),
+        **{name: Command(arguments_of(name, inputs), "runs") for name in TRAININGS},
         "prepare": Command(prepare, "prepared"),
         "evaluate": Command(evaluate, "report"),
         "adapt": Command(adapt, "someone", replaces=True),
@@ -231,7 +246,7 @@ def make_inputs(inputs: Path) -> None:
     soundfile.write(inputs / "older.wav", speech_like(1.0).audio, 16000)
     rows = [f"{a}-{b}\tcorpus/s{a}/0.wav\tcorpus/s{b}/1.wav\tWORDS" for a, b in ((0, 1), (1, 2), (2, 0))]
     (inputs / "pairs.tsv").write_text("\n".join(["case\tsource\treference\ttranscript", *rows]) + "\n")
-    (inputs / "recipe.yaml").write_text(RECIPE)
+    write_recipes(inputs)
 
 
 def undisturbed(command: Command, folder: Path) -> tuple[str, float, int]:
@@ -283,6 +298,9 @@ def trial(
     for reason in filter(None, map(loads, checkpoints(folder))):
         row.unreadable += 1
         row.faults.append(f"after the kill: {reason}")
+    if command.arguments[0] == "fit":
+        lost = steps_lost(folder)
+        row.most_steps, row.beyond = max(row.most_steps, lost), row.beyond + (lost > INTERVAL)
     status = waited(forked(command.again(folder), folder))
     if status or command.results(folder) != expected:
         row.different += 1
@@ -308,9 +326,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100, help="of all commands together (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
-    parser.add_argument("--commands", default="fit,prepare,evaluate,adapt,save,clone", help="which, by commas")
+    parser.add_argument("--commands", default="fit,prepare,evaluate,adapt,save,clone",
+                        help="which, by commas; trainings for those of every stage")  # fmt: skip
     options = parser.parse_args()
-    names = options.commands.split(",")
+    names = options.commands.replace("trainings", ",".join(TRAININGS)).split(",")
     rows = []
     with tempfile.TemporaryDirectory() as place:
         base = Path(place).resolve()
@@ -325,13 +344,14 @@ def main() -> int:
         for place_in_row, name in enumerate(names):
             share = options.kills // len(names) + (place_in_row < options.kills % len(names))
             row = killed(name, known[name], inputs, base / name, share, options.seed)
-            print(f"{row.command:<9} {row.seconds:5.1f} s, {row.kills} kills, {row.hit} hit, {row.missing} missing,"
-                  f" {row.unreadable} unreadable, {row.different} different, {row.left} left"
+            print(f"{row.command:<16} {row.seconds:5.1f} s, {row.kills} kills, {row.hit} hit, {row.missing} missing,"
+                  f" {row.unreadable} unreadable, {row.different} different, {row.beyond} beyond an interval"
+                  f" (at most {row.most_steps} steps), {row.left} left"
                   f" (at most {row.most_bytes / 1e3:.0f} kB after a kill)", flush=True)  # fmt: skip
             for fault in row.faults:
                 print(f"  {fault}", flush=True)
             rows.append(row)
-    bad = sum(row.missing + row.unreadable + row.different + row.left for row in rows)
+    bad = sum(row.missing + row.unreadable + row.different + row.beyond + row.left for row in rows)
     print(f"{sum(row.kills for row in rows)} kills, {sum(row.hit for row in rows)} of a running command: {bad} faults")
     return int(bad > 0)
 

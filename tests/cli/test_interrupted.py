@@ -29,6 +29,7 @@ def test_kills_lose_and_leave_nothing(tmp_path):  # of fit too, which takes long
 
     def benchmark():
         sys.argv[1:] = options
+        sys.path.insert(0, str(BENCHMARK.parent))
         runpy.run_path(str(BENCHMARK), run_name="__main__")
 
     ended = completed(benchmark, tmp_path)
