@@ -109,7 +109,11 @@ def test_a_voice_is_loaded_after_a_kill_between_two_renames(inputs):
 
 
 def test_a_training_removes_what_killed_ones_left_beside_it(tmp_path):
-    left = [f"version_0/checkpoints/.last.lvc-part-{HOST}-{'0' * 12}.ckpt", f".config.lvc-part-{HOST}-{'1' * 12}.yaml"]
+    left = [
+        f"version_0/checkpoints/.last.lvc-part-{HOST}-{'0' * 12}.ckpt",
+        f".config.lvc-part-{HOST}-{'1' * 12}.yaml",
+        f"version_2/.config.lvc-part-{HOST}-{'2' * 12}.yaml",  # killed before it had a folder of checkpoints
+    ]
     kept = ["version_0/checkpoints/last.ckpt", "version_0/checkpoints/.mine.ckpt", "mine/deep/.last-12345678.ckpt"]
     paths = {name: tmp_path / name for name in (*left, *kept)}
     paths[left[1]] = tmp_path / "version_1" / left[1]

@@ -178,8 +178,10 @@ class ConfigWriter(SaveConfigCallback):
 
 
 def _sweep_runs(folder: Path) -> None:
-    """Remove checkpoints that killed trainings left half-written in this run's folder and in those beside it."""
+    """Remove what killed trainings left half-written in this run's folder and in those beside it."""
     sweep(folder)
+    for config in folder.parent.glob("*/.config.lvc-part-*"):
+        sweep(config.parent)
     for checkpoints in folder.parent.glob("*/checkpoints"):
         sweep(checkpoints.parent)
         sweep(checkpoints)
