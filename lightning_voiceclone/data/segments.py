@@ -89,9 +89,10 @@ class Recordings:
             self._kept[index] = kept
         if kept is not None:
             return kept[start:stop].astype(np.float32) / FULL_SCALE
-        end = utterance.end if stop is None else min(utterance.start + stop / self.sample_rate, utterance.end)
-        piece = self._decode(utterance, utterance.start + start / self.sample_rate, end)
-        return piece.astype(np.float32) / FULL_SCALE
+        rate = round(self.sample_rate / utterance.speed) * utterance.speed  # of what is decoded, rounded to whole Hz
+        end = utterance.end if stop is None else min(utterance.start + stop / rate, utterance.end)
+        piece = self._decode(utterance, utterance.start + start / rate, end)
+        return piece[: None if stop is None else stop - start].astype(np.float32) / FULL_SCALE
 
     def _is_decoded(self, utterance: Utterance) -> bool:
         return self.store.decoded and utterance.rate == round(self.sample_rate / utterance.speed)

@@ -160,6 +160,26 @@ def test_recordings_give_the_same_crop_with_and_without_a_cache(tmp_path, megaby
     assert bool(recordings._kept) == (megabytes > 0)
 
 
+class Ramp:
+    """A recording whose samples are their numbers."""
+
+    decoded = False
+
+    def read(self, name, sample_rate, start, end):
+        return np.arange(round(start * sample_rate), round(end * sample_rate), dtype=np.float32) / 32768
+
+
+@pytest.mark.parametrize("speed", [0.85, 0.9, 0.95, 1.0, 1.07, 1.18])
+def test_pseudo_speakers_give_the_same_crop_with_and_without_a_cache(speed):
+    utterance = Utterance(path="a", start=0.0, end=1.6, speaker="a", text="", rate=16000, bandwidth_hz=8000.0,
+                          snr_db=60.0, hash="", split="train", speed=speed)  # fmt: skip
+    kept, read = (Recordings([utterance], Ramp(), 16000, megabytes) for megabytes in (10, 0))
+    for start in range(0, 20000, 487):
+        piece = read.read(0, start, start + 5120)
+        assert len(piece) == 5120  # one more, and it could not be padded
+        assert np.array_equal(piece, kept.read(0, start, start + 5120))
+
+
 @pytest.mark.parametrize("megabytes", [0, 10])
 def test_a_recording_that_has_become_shorter_ends_a_training_with_one_line(tmp_path, megabytes):
     soundfile.write(tmp_path / "a.wav", speech_like(1.5).audio, 16000)
