@@ -30,6 +30,7 @@ from lightning_voiceclone.cli.given import (
     with_named_recipes,
     with_own_config,
 )
+from lightning_voiceclone.cli.kept_settings import kept_lines
 from lightning_voiceclone.cli.missing_packages import missing_package
 from lightning_voiceclone.cli.parser import PluginParser
 from lightning_voiceclone.cli.parser_errors import ParsingError
@@ -46,7 +47,7 @@ from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.recipes import DistillationModule, TextModule, VocoderModule, VoiceModule
 from lightning_voiceclone.training.trainer_checks import check_trainer
-from lightning_voiceclone.utils.lightning_internals import HookedCLI
+from lightning_voiceclone.utils.lightning_internals import ClassChange, HookedCLI, class_changes
 from lightning_voiceclone.utils.terminal import printable
 
 PRECISIONS = ("None", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")  # of the Trainer's
@@ -73,9 +74,13 @@ class TrainingCLI(HookedCLI):
         return {name: skipped for name, skipped in super().subcommands().items() if name in self.asked}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Read recipes and command line."""
-        with translated():
+        """Read recipes and command line, and print what classes keep of those whose place they take."""
+        changes: list[ClassChange] = []
+        with translated(), class_changes(changes):
             super().parse_arguments(parser, args)
+        if self.asked == ["fit"] and "LOCAL_RANK" not in os.environ:
+            for line in kept_lines(changes, self.config.fit, args):
+                print(f"lvc: note: {printable(line)}", file=sys.stderr)
 
     def choose_checkpoint(self) -> None:
         """Find the checkpoint to resume from or to evaluate."""
