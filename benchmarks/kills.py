@@ -29,21 +29,6 @@ from typing import Any
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # a process with several threads is not to be forked
 
-RECIPE = """
-model:
-  class_path: VoiceModule
-  init_args:
-    feature_extractor: {class_path: MelSpectrogram, init_args: {n_mels: 20}}
-    generator: {class_path: ConvGenerator, init_args: {width: 8, layers: 1}}
-    discriminator: {class_path: PatchDiscriminator, init_args: {width: 4, layers: 2}}
-    content_encoder: {class_path: InstanceNormContentEncoder, init_args: {channels: 4, width: 8, layers: 1}}
-    speaker_encoder: {class_path: StatisticsSpeakerEncoder, init_args: {channels: 8, width: 8, layers: 1}}
-    vocoder: {class_path: GriffinLim, init_args: {iterations: 2}}
-    weights: {reconstruction: 10, adversarial: 1, feature_matching: 2}
-data: {corpus: SpeakerFolders, validation: 1, segment_seconds: 0.4, reference_seconds: 0.4, batch_size: 2}
-trainer: {max_steps: 8, enable_progress_bar: false, enable_model_summary: false, limit_val_batches: 1}
-checkpoint: {every_n_train_steps: 2}
-"""
 OPERATIONS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.scandir", "os.truncate", "shutil.rmtree"}
 
 
@@ -215,9 +200,11 @@ def commands(inputs: Path) -> dict[str, Command]:
 def make_inputs(inputs: Path) -> None:
     """In a process of its own: what computes here is not to be forked."""
     import soundfile
+    import yaml
 
     from lightning_voiceclone.checkpoints.voice_folder import save_voice
     from lightning_voiceclone.core.part import Dims
+    from lightning_voiceclone.testing.recipes import small_recipe
     from lightning_voiceclone.testing.signals import speech_like
     from lightning_voiceclone.testing.voices import small_voice
 
@@ -231,7 +218,8 @@ def make_inputs(inputs: Path) -> None:
     soundfile.write(inputs / "older.wav", speech_like(1.0).audio, 16000)
     rows = [f"{a}-{b}\tcorpus/s{a}/0.wav\tcorpus/s{b}/1.wav\tWORDS" for a, b in ((0, 1), (1, 2), (2, 0))]
     (inputs / "pairs.tsv").write_text("\n".join(["case\tsource\treference\ttranscript", *rows]) + "\n")
-    (inputs / "recipe.yaml").write_text(RECIPE)
+    recipe = small_recipe(trainer={"max_steps": 8, "limit_val_batches": 1}, checkpoint={"every_n_train_steps": 2})
+    (inputs / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
 def undisturbed(command: Command, folder: Path) -> tuple[str, float, int]:

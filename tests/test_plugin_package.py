@@ -14,6 +14,8 @@ import pytest
 import soundfile
 import yaml
 
+from lightning_voiceclone.testing import small_recipe
+
 ROOT = Path(__file__).parents[1]
 
 DESCRIBE_AND_BUILD = """
@@ -235,27 +237,12 @@ def test_packages_install_together_and_pass_a_part_of_their_own_tests(installed,
     assert "failed" not in told
 
 
-SMALL = """
-model:
-  class_path: VoiceModule
-  init_args:
-    feature_extractor: {class_path: MelSpectrogram, init_args: {n_mels: 20}}
-    generator: {class_path: ConvGenerator, init_args: {width: 8, layers: 1}}
-    discriminator: {class_path: PatchDiscriminator, init_args: {width: 4, layers: 2}}
-    content_encoder: {class_path: InstanceNormContentEncoder, init_args: {channels: 4, width: 8, layers: 1}}
-    speaker_encoder: {class_path: StatisticsSpeakerEncoder, init_args: {channels: 8, width: 8, layers: 1}}
-    vocoder: {class_path: GriffinLim, init_args: {iterations: 2}}
-    weights: {reconstruction: 10, adversarial: 1, feature_matching: 2}
-data: {corpus: SpeakerFolders, validation: 1, segment_seconds: 0.4, reference_seconds: 0.4, batch_size: 2}
-trainer: {max_steps: 2, limit_val_batches: 1, enable_progress_bar: false, enable_model_summary: false}
-"""
-
-
 def test_a_package_of_the_scaffold_is_built_trained_cloned_with_and_removed(bare, corpus_folder, tmp_path):
     lvc = ("-m", "lightning_voiceclone")
     listed, files = bare.run(*lvc, "plugins", "--json"), bare.core_files()
     made = tmp_path / "lvc-scaffolded"
-    (tmp_path / "small.yaml").write_text(SMALL)
+    recipe = small_recipe(trainer={"max_steps": 2, "limit_val_batches": 1})
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
     bare.run(*lvc, "plugins", "new", "lvc-scaffolded", "--part", "generator:Scaffolded", "--output", str(made))
     bare.install({"lvc-scaffolded": bare.wheel(made)})
     assert bare.packages_of("Scaffolded") == ["lvc-scaffolded"]
