@@ -15,19 +15,7 @@ trainer: {max_steps: 8, enable_progress_bar: false, enable_model_summary: false,
 checkpoint: {every_n_train_steps: 2}
 """
 INTERVAL = 2  # steps between two checkpoints
-VOICE = f"""
-model:
-  class_path: VoiceModule
-  init_args:
-    feature_extractor: {MEL}
-    generator: {{class_path: ConvGenerator, init_args: {{width: 8, layers: 1}}}}
-    discriminator: {{class_path: PatchDiscriminator, init_args: {{width: 4, layers: 2}}}}
-    content_encoder: {{class_path: InstanceNormContentEncoder, init_args: {CONV}}}
-    speaker_encoder: {{class_path: StatisticsSpeakerEncoder, init_args: {{channels: 8, width: 8, layers: 1}}}}
-    vocoder: {{class_path: GriffinLim, init_args: {{iterations: 2}}}}
-    weights: {{reconstruction: 10, adversarial: 1, feature_matching: 2}}
-data: {FOLDERS}
-"""
+VOICE = ""  # the small recipe of lightning_voiceclone.testing
 VOCODER = f"""
 model:
   class_path: VocoderModule
@@ -80,12 +68,14 @@ TRAININGS: dict[str, tuple[str, list[str]]] = {
 def write_recipes(inputs: Path) -> None:
     """Write the recipes, and what they refer to, into a folder that has the recordings ``corpus/sN/M.wav``."""
     import torch
+    import yaml
 
     from lightning_voiceclone.checkpoints.part_folder import save_part
     from lightning_voiceclone.checkpoints.voice_folder import save_voice
     from lightning_voiceclone.core.part import Dims
     from lightning_voiceclone.features.spectral import MelSpectrogram
     from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
+    from lightning_voiceclone.testing.recipes import small_recipe
     from lightning_voiceclone.testing.voices import small_voice
 
     torch.manual_seed(0)
@@ -97,8 +87,13 @@ def write_recipes(inputs: Path) -> None:
         speaker, take = divmod(number, 2)
         rows.append(f"corpus/s{speaker}/{take}.wav\ts{speaker}\t{text}\t{'validation' if speaker == 2 else 'train'}")
     (inputs / "table.tsv").write_text("\n".join(rows) + "\n")
+    small = {key: value for key, value in small_recipe(data={"root": "CORPUS"}).items() if key != "trainer"}
     for name, (recipe, _) in TRAININGS.items():
-        text = (recipe + TRAINER).replace("CORPUS", str(inputs / "corpus")).replace("INPUTS", str(inputs))
+        text = (
+            ((recipe or yaml.safe_dump(small)) + TRAINER)
+            .replace("CORPUS", str(inputs / "corpus"))
+            .replace("INPUTS", str(inputs))
+        )
         (inputs / f"{name}.yaml").write_text(text)
 
 

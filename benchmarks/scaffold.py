@@ -6,7 +6,8 @@ For each kind of part, a package with one part is written, installed beside this
 then the commands that ``lvc plugins new`` printed are run, in new processes: a training of so many steps of small
 batches, and what turns its last checkpoint into a clone, or ``lvc evaluate`` for parts that measure. The package is
 removed again. Lines are those of the part's module that are not blank. Seconds are of the wall, in brackets of CPU; the
-last column is minutes from the first command to the clone. The exit status is 1 if a command failed.
+last column is minutes from the first command to the clone. The exit status is 1 if a command failed. The packages
+hatchling and editables are needed.
 """
 
 import argparse

@@ -1,5 +1,6 @@
-"""A plugin package, installed into a fresh environment by pip, used by its short name, and removed again."""
+"""A plugin package, installed beside the core's wheel in a fresh environment, used by its short name, and removed."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 import soundfile
 import yaml
+
+from lightning_voiceclone.testing import small_recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,13 +72,17 @@ PACKAGES = {
     "lvc-unet": "UNetGenerator", "lvc-hifigan": "HiFiGAN", "lvc-wavenet": "WaveNet", "lvc-world": "World",
     "lvc-supervector": "SupervectorSpeakerEncoder", "lvc-tacotron": "TacotronTextEncoder",
 }  # fmt: skip
+WHERE = "import lightning_voiceclone; print(lightning_voiceclone.__file__)"
+PIP = ("-m", "pip")
+OFFLINE = ("-q", "--no-index", "--no-build-isolation", "--no-deps")
 pytestmark = pytest.mark.slow
 
 
 class Environment:
-    """A virtual environment that sees this one's packages but for ours under plugins, without installing them again.
+    """A virtual environment with the core's wheel, which sees this one's packages but for ours.
 
-    Its commands run in forks of a process that has imported Lightning, which takes seconds, but nothing of ours.
+    What the core depends on is not installed again. Commands run in forks of a process that has imported Lightning,
+    which takes seconds, but nothing of ours.
     """
 
     def __init__(self, folder: Path):
@@ -88,7 +95,7 @@ class Environment:
         below.mkdir()
         for packages in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
             for entry in Path(packages).iterdir():
-                if "lvc_" not in entry.name:
+                if not any(name in entry.name for name in ("lvc_", "lightning_voiceclone")):
                     (below / entry.name).symlink_to(entry)
         ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
         own = subprocess.run(ask, check=True, timeout=120, capture_output=True, text=True).stdout.strip()
@@ -99,6 +106,21 @@ class Environment:
         self.server = subprocess.Popen(
             [python, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment
         )
+        self.core = Path(own) / "lightning_voiceclone"
+        self.run(*PIP, "install", *OFFLINE, str(self.wheel(ROOT)))
+        assert self.run("-c", WHERE).strip() == str(self.core / "__init__.py")
+
+    def wheel(self, source: Path) -> Path:
+        """Build a package's wheel."""
+        folder = self.folder / "wheels" / source.name
+        self.run(*PIP, "wheel", *OFFLINE, "--wheel-dir", str(folder), str(source))
+        (wheel,) = folder.glob("*.whl")
+        return wheel
+
+    def core_files(self) -> dict[str, str]:
+        """Hashes of the core's installed files."""
+        return {str(path.relative_to(self.core)): hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(self.core.rglob("*")) if path.is_file() and path.suffix != ".pyc"}  # fmt: skip
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """What python prints for these arguments."""
@@ -117,13 +139,13 @@ class Environment:
         missing = {name: folder for name, folder in sources.items() if name not in self.installed}
         if missing:
             folders = map(str, missing.values())
-            self.run("-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", *folders)
+            self.run(*PIP, "install", *OFFLINE, *folders)
             self.installed |= set(missing)
 
     def uninstall(self) -> None:
         """Remove all packages that were installed."""
         if self.installed:
-            self.run("-m", "pip", "uninstall", "--yes", *sorted(self.installed))
+            self.run(*PIP, "uninstall", "--yes", *sorted(self.installed))
             self.installed.clear()
 
     def packages_of(self, name: str) -> list[str]:
@@ -215,43 +237,31 @@ def test_packages_install_together_and_pass_a_part_of_their_own_tests(installed,
     assert "failed" not in told
 
 
-SMALL = """
-model:
-  class_path: VoiceModule
-  init_args:
-    feature_extractor: {class_path: MelSpectrogram, init_args: {n_mels: 20}}
-    generator: {class_path: ConvGenerator, init_args: {width: 8, layers: 1}}
-    discriminator: {class_path: PatchDiscriminator, init_args: {width: 4, layers: 2}}
-    content_encoder: {class_path: InstanceNormContentEncoder, init_args: {channels: 4, width: 8, layers: 1}}
-    speaker_encoder: {class_path: StatisticsSpeakerEncoder, init_args: {channels: 8, width: 8, layers: 1}}
-    vocoder: {class_path: GriffinLim, init_args: {iterations: 2}}
-    weights: {reconstruction: 10, adversarial: 1, feature_matching: 2}
-data: {corpus: SpeakerFolders, validation: 1, segment_seconds: 0.4, reference_seconds: 0.4, batch_size: 2}
-trainer: {max_steps: 2, limit_val_batches: 1, enable_progress_bar: false, enable_model_summary: false}
-"""
-
-
 def test_a_package_of_the_scaffold_is_built_trained_cloned_with_and_removed(bare, corpus_folder, tmp_path):
     lvc = ("-m", "lightning_voiceclone")
-    listed = bare.run(*lvc, "plugins", "--json")
-    made = tmp_path / "made"
-    (tmp_path / "small.yaml").write_text(SMALL)
+    listed, files = bare.run(*lvc, "plugins", "--json"), bare.core_files()
+    made = tmp_path / "lvc-scaffolded"
+    recipe = small_recipe(trainer={"max_steps": 2, "limit_val_batches": 1})
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
     bare.run(*lvc, "plugins", "new", "lvc-scaffolded", "--part", "generator:Scaffolded", "--output", str(made))
-    build = ("-m", "pip", "wheel", "-q", "--no-index", "--no-build-isolation", "--no-deps", "-w", str(tmp_path))
-    bare.run(*build, str(made))
-    (wheel,) = tmp_path.glob("lvc_scaffolded-0.1.0-py3-none-any.whl")
-    bare.install({"lvc-scaffolded": wheel})
+    bare.install({"lvc-scaffolded": bare.wheel(made)})
     assert bare.packages_of("Scaffolded") == ["lvc-scaffolded"]
 
     fit = ("fit", "--config", str(tmp_path / "small.yaml"), "--config", str(made / "recipe.yaml"))
     bare.run(*lvc, *fit, f"--data.root={corpus_folder}", f"--trainer.default_root_dir={tmp_path}")
     checkpoint = str(tmp_path / "runs/recipe/version_0/checkpoints/last.ckpt")
     source, reference = (str(corpus_folder / f"speaker{number}/take0.wav") for number in (0, 1))
-    files = ("--source", source, "--reference", reference, "--output", str(tmp_path / "clone.wav"))
-    bare.run(*lvc, "clone", "--checkpoint", checkpoint, *files)
+    clone = ("clone", "--source", source, "--reference", reference, "--output", str(tmp_path / "clone.wav"))
+    bare.run(*lvc, *clone, "--checkpoint", checkpoint)
     audio, rate = soundfile.read(tmp_path / "clone.wav")
     assert len(audio) == 3 * rate
     assert 0 < abs(audio).max() <= 1
 
     bare.uninstall()
     assert bare.run(*lvc, "plugins", "--json") == listed
+    assert bare.core_files() == files
+    refused = bare.run(*lvc, *clone, "--checkpoint", checkpoint, fails=True)
+    assert "the class Scaffolded is said to come from the package lvc-scaffolded: pip install" in refused
+    (tmp_path / "clone.wav").unlink()
+    bare.run(*lvc, *clone)  # with the model that ships, in the wheel
+    assert 0 < abs(soundfile.read(tmp_path / "clone.wav")[0]).max() <= 1

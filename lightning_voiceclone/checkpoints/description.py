@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from lightning_voiceclone.core.part import default_arguments
+from lightning_voiceclone.core.part import current_terms
 from lightning_voiceclone.core.spec import REMOVED
 
 SOURCES = ("pretrained", "start")  # arguments that name where weights come from
@@ -48,9 +48,8 @@ def _that_matters(value: Any) -> Any:
         return [_that_matters(item) for item in value]
     if isinstance(value, Mapping):
         if not {"kind", "name", "arguments"} - set(value):
-            given = {**default_arguments(value), **value["arguments"]}
-            arguments = {name: item for name, item in given.items() if name not in IN_USE}
-            value = {"name": value["name"], "arguments": arguments}
+            called, given = current_terms(value)
+            value = {"name": called, "arguments": {name: item for name, item in given.items() if name not in IN_USE}}
         elif set(value) == {"spec"}:
             value = {"spec": _without_removed(value["spec"])}
         return {key: _that_matters(item) for key, item in value.items()}

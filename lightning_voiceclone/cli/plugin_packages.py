@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.core.deprecation import of_class
 from lightning_voiceclone.core.kinds import KINDS
 from lightning_voiceclone.core.registry import Plugin, constructor_parameters, installed, parse_part
 from lightning_voiceclone.errors import ConfigurationError, PluginError, nearest
@@ -68,7 +69,8 @@ def check(argv: list[str]) -> int:
     rows = [["| part", "| kind", "| passed", "| failed", "| not claimed or not here", "| claims |"],
             ["|---"] * 5 + ["|--- |"]]  # fmt: skip
     failed = False
-    lines = []
+    lines: list[str] = []
+    going: list[str] = []
     for cls, arguments in targets:
         print(f"checking {cls.__name__} ...", file=sys.stderr, flush=True)
         found = check_part(cls, arguments)
@@ -79,8 +81,10 @@ def check(argv: list[str]) -> int:
         lines += [f"{cls.__name__}: {rule}: FAILED: {message}" for rule, message in found.failed]
         lines += [f"{cls.__name__}: {rule}: not checked: {reason}" for rule, reason in found.skipped
                   if rule == "all rules"]  # fmt: skip
+        going += [f"{cls.__name__}: deprecated: {line}" for line in found.deprecated]
     print(table(rows))
-    print("\n".join(["", *map(printable, lines)]) if lines else "\nEvery rule that applies holds.")
+    lines = lines or ["Every rule that applies holds."]
+    print("\n".join(["", *map(printable, lines + going)]))
     return 1 if failed else 0
 
 
@@ -128,6 +132,7 @@ def _shown(plugin: Plugin) -> str:
     kind = KINDS[plugin.kind]
     lines = [f"{plugin.name}, a {kind.singular} of {plugin.package} {plugin.version} ({plugin.value})", ""]
     lines.append(documentation.description or "")
+    lines += [f"\n{declared.line(name)}" for name, declared in of_class(cls).items()]
     claims = sorted(getattr(cls, "capabilities", ()))
     lines += ["", f"claims: {', '.join(claims) or 'none'}", ""]
     settings = _settings(cls, kind.first_argument)

@@ -4,6 +4,7 @@ import json
 import sys
 
 from lightning_voiceclone.cli.options import CommandParser
+from lightning_voiceclone.core.deprecation import noted, of_class
 from lightning_voiceclone.core.kinds import KINDS
 from lightning_voiceclone.core.registry import Plugin, clashes, installed, strays
 from lightning_voiceclone.errors import PluginError
@@ -37,37 +38,47 @@ def _list(argv: list[str]) -> int:
     parser.add_argument("--claims", action="store_true", help="also show the capabilities that each class claims, which"
                         " the conformance tests check; imports every plugin")  # fmt: skip
     parser.add_argument("--check", action="store_true", help="also import every plugin, and show the cause where that"
-                        " fails; the exit status is then 1")  # fmt: skip
+                        " fails; the exit status is then 1. And what is deprecated, or builds on what is")  # fmt: skip
     options = parser.parse_args(argv)
     plugins = [plugin for plugin in installed() if options.kind in (None, plugin.kind)]
     rows: list[dict[str, str | list[str]]] = [{**plugin.as_dict()} for plugin in plugins]
     columns = list(COLUMNS)
-    failures = [*strays(), *clashes(plugins)]
+    failures, lines = [*strays(), *clashes(plugins)], []
     if options.claims or options.check:
-        loaded = [_loaded(plugin) for plugin in plugins]
+        health = [_loaded(plugin) for plugin in plugins]
+        loaded = [found for found, _ in health]
         failures += [found for found in loaded if isinstance(found, PluginError)]
+        lines = [f"{plugin.whole}: {line}" for plugin, (_, found) in zip(plugins, health, strict=True)
+                 for line in found]  # fmt: skip
     if options.claims:
         columns.append("claims")
         rows = [row | {"claims": _claims(found)} for row, found in zip(rows, loaded, strict=True)]
     if options.check:
         columns.append("health")
-        rows = [row | {"health": "fails" if isinstance(found, PluginError) else "ok"}
-                for row, found in zip(rows, loaded, strict=True)]  # fmt: skip
+        rows = [row | {"health": "fails" if isinstance(found, PluginError) else "deprecated" if going else "ok"}
+                for row, (found, going) in zip(rows, health, strict=True)]  # fmt: skip
     if options.json:
         print(json.dumps(rows, indent=1))
     else:
         heading = [column.upper() for column in columns]
         print(table([heading, *([_text(row[column]) for column in columns] for row in rows)]))
-    for failure in failures:
-        print(f"lvc: warning: {printable(failure)}", file=sys.stderr)
+    for line in (*failures, *(lines if options.check else ())):
+        print(f"lvc: warning: {printable(line)}", file=sys.stderr)
     return 1 if options.check and failures else 0
 
 
-def _loaded(plugin: Plugin) -> type | PluginError:
-    try:
-        return plugin.load()
-    except PluginError as error:
-        return error
+def _loaded(plugin: Plugin) -> tuple[type | PluginError, list[str]]:
+    """The class or the error, and lines on what is deprecated of all that it is made of."""
+    with noted() as used:
+        try:
+            loaded = plugin.load()
+        except PluginError as error:
+            return error, []
+    going = of_class(loaded)
+    for name, declared in going.items():
+        if declared.is_over() and name != plugin.name:
+            return PluginError(f"{plugin.whole} is derived from a class that is gone: {declared.refusal(name)}"), []
+    return loaded, list(dict.fromkeys([declared.line(name) for name, declared in going.items()] + list(used)))
 
 
 def _claims(loaded: type | PluginError) -> list[str]:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from jsonargparse import set_parsing_settings
@@ -19,7 +19,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from lightning_voiceclone.checkpoints.reader import open_checkpoint
-from lightning_voiceclone.cli.class_paths import refusals
 from lightning_voiceclone.cli.failures import as_own_error, translated
 from lightning_voiceclone.cli.given import (
     EVALUATIONS,
@@ -31,8 +30,10 @@ from lightning_voiceclone.cli.given import (
     with_named_recipes,
     with_own_config,
 )
+from lightning_voiceclone.cli.kept_settings import kept_lines
 from lightning_voiceclone.cli.missing_packages import missing_package
-from lightning_voiceclone.cli.parser_errors import ParsingError, explain
+from lightning_voiceclone.cli.parser import PluginParser
+from lightning_voiceclone.cli.parser_errors import ParsingError
 from lightning_voiceclone.cli.recipe_text import bound_recipes
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.data.datamodule import VoiceDataModule
@@ -46,40 +47,10 @@ from lightning_voiceclone.training.checkpoint_io import WholeCheckpointIO
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.recipes import DistillationModule, TextModule, VocoderModule, VoiceModule
 from lightning_voiceclone.training.trainer_checks import check_trainer
-from lightning_voiceclone.utils.lightning_internals import HookedCLI
+from lightning_voiceclone.utils.lightning_internals import ClassChange, HookedCLI, class_changes
 from lightning_voiceclone.utils.terminal import printable
 
 PRECISIONS = ("None", "32", "32-true", "16", "16-mixed", "bf16", "bf16-mixed")  # of the Trainer's
-
-
-class PluginParser(LightningArgumentParser):
-    """Reports errors in one line; for an unknown name, with the nearest match and all that exist."""
-
-    def parse_args(self, args: Any = None, *more: Any, **named: Any) -> Any:
-        """As the parser does. The outer parser passes null on as Python's None."""
-        if args is not None:
-            args = [re.sub(r"^(--[\w.]+=)None$", r"\1null", str(word)) for word in args]
-        return super().parse_args(args, *more, **named)
-
-    def validate(self, namespace: Any, *more: Any, **named: Any) -> None:
-        """As the parser does, and check that every named class is of the kind that its option expects.
-
-        The arguments of a class have a parser of this class too, so that nested names are checked likewise.
-
-        Raises:
-            ParsingError: for the first class of another kind.
-        """
-        super().validate(namespace, *more, **named)
-        for option, text in refusals(self, namespace):
-            raise ParsingError(option, text)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End with the message.
-
-        Raises:
-            ParsingError: always.
-        """
-        raise explain(self, str(ex or message), ex) from ex
 
 
 # Imported, so that a recipe can name them; the first is the default.
@@ -103,9 +74,13 @@ class TrainingCLI(HookedCLI):
         return {name: skipped for name, skipped in super().subcommands().items() if name in self.asked}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Read recipes and command line."""
-        with translated():
+        """Read recipes and command line, and print what classes keep of those whose place they take."""
+        changes: list[ClassChange] = []
+        with translated(), class_changes(changes):
             super().parse_arguments(parser, args)
+        if self.asked == ["fit"] and "LOCAL_RANK" not in os.environ:
+            for line in kept_lines(changes, self.config.fit, args):
+                print(f"lvc: note: {printable(line)}", file=sys.stderr)
 
     def choose_checkpoint(self) -> None:
         """Find the checkpoint to resume from or to evaluate."""

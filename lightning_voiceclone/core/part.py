@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_voiceclone.core import registry
 from lightning_voiceclone.core.arguments import check_arguments
+from lightning_voiceclone.core.deprecation import current_arguments, current_class
 from lightning_voiceclone.core.description_checks import shown_package
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.core.streaming import Context, State
@@ -125,9 +126,10 @@ def describe(part: Part) -> dict[str, Any]:
         ConfigurationError: if an argument is of a type that cannot be stored.
     """
     args, kwargs = part._made_with
-    name = type(part).__name__
-    signature = inspect.signature(type(part).__init__)
-    bound = signature.bind(part, *args, **kwargs)
+    cls = current_class(type(part), report=False)
+    name = cls.__name__
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    bound = signature.bind(part, *args, **current_arguments(cls, kwargs, report=False))
     bound.apply_defaults()  # a later version's defaults must not change an older model
     arguments = {}
     for argument, value in list(bound.arguments.items())[1:]:
@@ -136,7 +138,7 @@ def describe(part: Part) -> dict[str, Any]:
                 raise ConfigurationError(f"{name} takes *{argument}, which a model cannot store; name its arguments")
             continue
         arguments[argument] = _encode(value, name)
-    known = registry.package_of(type(part))
+    known = registry.package_of(cls)
     return {
         "kind": part.kind,
         "name": name,
@@ -149,22 +151,24 @@ def describe(part: Part) -> dict[str, Any]:
 def build(description: Mapping[str, Any]) -> Part:
     """Build a part from :func:`describe`'s mapping, if its class is an installed plugin or already imported.
 
-    A line is logged, once, where another version of the part's package wrote the mapping.
+    A line is logged, once, where another version of the part's package wrote the mapping, and for a name that goes.
 
     Raises:
         PluginError: if the class is not installed; names the package to install.
-        ConfigurationError: if an argument has another type than in the class's signature.
+        ConfigurationError: if an argument has another type than in the class's signature, or a name is gone.
     """
-    cls = _resolve(description["kind"], description["name"], description.get("package"))
-    arguments = {name: _decode(value) for name, value in description["arguments"].items()}
-    check_arguments(cls.__init__, arguments, description["name"])
+    cls = current_class(_resolve(description["kind"], description["name"], description.get("package")))
+    decoded = {name: _decode(value) for name, value in description["arguments"].items()}
+    arguments = current_arguments(cls, decoded)
+    check_arguments(cls.__init__, arguments, cls.__name__)  # type: ignore[misc]
     known = registry.package_of(cls)
     if known is not None and known.package != registry.OWN and description.get("version") not in (None, known.version):
         _log_version(known.name, known.package, str(description["version"]), known.version)
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    parameters = list(registry.constructor_parameters(cls).values())
     positional = [arguments.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in arguments]
     try:
-        return cls(*positional, **arguments)
+        part: Part = cls(*positional, **arguments)
+        return part
     except TypeError as error:
         raise PluginError(
             f"{description['name']} cannot be built as it was stored by {description.get('package')}"
@@ -172,18 +176,20 @@ def build(description: Mapping[str, Any]) -> Part:
         ) from error
 
 
-def default_arguments(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that the installed class has and a description, of an older version, has not: their defaults.
+def current_terms(description: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a description, of an older version perhaps, in the terms of the installed class.
 
-    None where the class is not installed.
+    Arguments that the description has not have their defaults. As they are where the class is not installed.
     """
+    name, given = description["name"], description["arguments"]
     try:
-        cls = _resolve(description["kind"], description["name"], description.get("package"))
+        cls = current_class(_resolve(description["kind"], name, description.get("package")), report=False)
     except PluginError:
-        return {}
-    missing = {name: p.default for name, p in inspect.signature(cls.__init__).parameters.items()
-               if name not in description["arguments"] and p.default is not p.empty}  # fmt: skip
-    return {name: _encode(default, description["name"]) for name, default in missing.items()}
+        return name, dict(given)
+    given = current_arguments(cls, given, report=False)
+    missing = {argument: _encode(p.default, name) for argument, p in registry.constructor_parameters(cls).items()
+               if argument not in given and p.default is not p.empty}  # fmt: skip
+    return cls.__name__, missing | given
 
 
 @functools.cache  # once for each part

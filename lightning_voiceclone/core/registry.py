@@ -18,10 +18,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from lightning_voiceclone import __version__
+from lightning_voiceclone.core.deprecation import OWN, current_arguments
 from lightning_voiceclone.core.kinds import GROUP_PREFIX, KINDS
 from lightning_voiceclone.errors import ConfigurationError, PluginError, nearest
-
-OWN = "lightning-voiceclone"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Plugin:
         """
         if self.requires and not SpecifierSet(self.requires).contains(__version__, prereleases=True):
             raise PluginError(
-                f"{self._whole} works with {OWN} {self.requires}, and this is {__version__}; install a version of"
+                f"{self.whole} works with {OWN} {self.requires}, and this is {__version__}; install a version of"
                 f" {self.package} for it"
             )
         contract = KINDS[self.kind].load_contract()
@@ -60,18 +59,18 @@ class Plugin:
         try:
             loaded = functools.reduce(getattr, attribute.split("."), self._imported(module))
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{self._whole} fails to import: {type(error).__name__}: {error}") from error
+            raise PluginError(f"{self.whole} fails to import: {type(error).__name__}: {error}") from error
         if not inspect.isclass(loaded):
-            raise PluginError(f"{self._whole} is no class, but a {type(loaded).__name__}; name a class in {self.value}")
+            raise PluginError(f"{self.whole} is no class, but a {type(loaded).__name__}; name a class in {self.value}")
         if loaded.__name__ != self.name:
             raise PluginError(
-                f"{self._whole} is registered for the class {loaded.__name__};"
+                f"{self.whole} is registered for the class {loaded.__name__};"
                 " the entry's name must be the class's name, by which configurations and checkpoints call it"
             )
         if not issubclass(loaded, contract):
             group = next((f"; it belongs to {kind.group}" for kind in KINDS.values() if kind.name == _kind(loaded)), "")
             raise PluginError(
-                f"{self._whole} is registered under {KINDS[self.kind].group}, but is no {contract.__name__}{group}"
+                f"{self.whole} is registered under {KINDS[self.kind].group}, but is no {contract.__name__}{group}"
             )
         return loaded
 
@@ -80,10 +79,11 @@ class Plugin:
             return importlib.import_module(module)
         from lightning_voiceclone.core.importing import import_watched
 
-        return import_watched(module, self._whole)
+        return import_watched(module, self.whole)
 
     @property
-    def _whole(self) -> str:
+    def whole(self) -> str:
+        """What messages call it."""
         return f"plugin {self.name} of package {self.package} {self.version}"
 
 
@@ -262,7 +262,7 @@ def make_part(kind: str, text: str, *positional: Any, **further: Any) -> Any:
     """
     name, settings = parse_part(text)
     cls = find(kind, name).load()
-    given = further | settings
+    given = current_arguments(cls, further | settings)
     parameters = dict(list(constructor_parameters(cls).items())[len(positional) :])
     if unknown := [key for key in given if key not in parameters]:
         raise ConfigurationError(

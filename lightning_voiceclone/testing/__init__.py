@@ -14,6 +14,7 @@ _HOMES = {kind.conformance: "conformance" for kind in KINDS.values()} | {
     "check_part": "checking",
     "overfit": "overfitting",
     "random_condition": "conditions",
+    "small_recipe": "recipes",
     "small_voice": "voices",
     "speech_batch": "overfitting",
     "speech_like": "signals",

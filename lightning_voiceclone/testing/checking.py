@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.deprecation import noted, of_class
 from lightning_voiceclone.core.kinds import KINDS, Kind
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.errors import ConfigurationError, LVCError, PluginError
@@ -39,6 +40,7 @@ class PartCheck:
         passed: number of checks that passed.
         failed: rules that do not hold, in words, and what was expected and what came.
         skipped: rules that were not checked, and why.
+        deprecated: what it uses, or is, that a later version refuses: a line each.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class PartCheck:
     passed: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    deprecated: list[str] = field(default_factory=list)
 
 
 class _Collector:
@@ -129,14 +132,20 @@ def check_part(
         ConfigurationError: if it is no part.
     """
     check = PartCheck(kind_of(cls).name, cls.__name__, sorted(getattr(cls, "capabilities", ())))
-    try:
-        tests = conformance_of(cls, arguments, methods)
-    except NeedsOwnTestError as error:
-        check.skipped.append(("all rules", str(error)))
-        return check
-    except ConfigurationError as error:
-        check.failed.append(("an extractor fits", str(error)))
-        return check
+    with noted() as used:
+        try:
+            _run(conformance_of(cls, arguments, methods), check)
+        except NeedsOwnTestError as error:
+            check.skipped.append(("all rules", str(error)))
+        except ConfigurationError as error:
+            check.failed.append(("an extractor fits", str(error)))
+    static = [declared.line(name) for name, declared in of_class(cls).items()]
+    check.deprecated = list(dict.fromkeys([*static, *used]))
+    return check
+
+
+def _run(tests: type, check: PartCheck) -> None:
+    """Run pytest on a class of tests, and note what comes of it."""
     UNDER_CHECK.clear()
     UNDER_CHECK[tests.__name__] = tests
     with tempfile.TemporaryDirectory() as folder:
@@ -154,7 +163,6 @@ def check_part(
     UNDER_CHECK.clear()
     if not (check.passed or check.failed or check.skipped):
         check.failed.append(("the tests run", f"no test was collected; pytest ended with {status!r}"))
-    return check
 
 
 def _extractor_for(cls: type[Part], arguments: Mapping[str, Any]) -> type[Part]:

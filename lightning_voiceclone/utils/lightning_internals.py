@@ -9,12 +9,14 @@ import subprocess
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
 import yaml
-from jsonargparse import ArgumentParser, get_loader, set_loader
+from jsonargparse import ArgumentParser, _typehints, get_loader, set_loader
 from jsonargparse._loaders_dumpers import get_loader_exceptions, set_omegaconf_loader
+from jsonargparse._typehints import NestedArg
 from jsonargparse._util import import_object
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
@@ -164,6 +166,38 @@ def wrap_loader(mode: str, wrapper: Callable[[Callable[[str], Any]], Callable[[s
     if mode.startswith("omegaconf"):
         set_omegaconf_loader(mode)
     set_loader(mode, wrapper(get_loader(mode)), get_loader_exceptions("yaml"))
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """One class named in the place of another, and what it takes over of that one's arguments."""
+
+    old: str
+    new: str
+    kept: dict[str, Any]
+
+
+@contextmanager
+def class_changes(found: list[ClassChange]) -> Iterator[None]:
+    """Note each class that takes another's place while parsers read; arguments that it is given itself are not kept.
+
+    jsonargparse keeps the arguments that both classes have, and only logs, for debugging, those that it drops.
+    """
+    drop = _typehints.discard_init_args_on_class_path_change
+
+    def watched(parser: Any, before: Any, after: Any) -> None:
+        drop(parser, before, after)
+        if before and before.get("init_args") and before["class_path"] != after["class_path"]:
+            given = after.get("init_args") or {}
+            kept = {name: value for name, value in before["init_args"].items(branches=True, nested=False)
+                    if not isinstance(given, NestedArg) and name not in given}  # fmt: skip
+            found.append(ClassChange(before["class_path"], after["class_path"], kept))
+
+    _typehints.discard_init_args_on_class_path_change = watched
+    try:
+        yield
+    finally:
+        _typehints.discard_init_args_on_class_path_change = drop
 
 
 # Its error messages: the only place that names the wrong option and the reason.

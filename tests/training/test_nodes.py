@@ -13,29 +13,14 @@ import torch
 import yaml
 from forks import Fork
 
+from lightning_voiceclone.testing.recipes import small_recipe
 from lightning_voiceclone.testing.signals import speech_like
 
-RECIPE = {
-    "model": {
-        "class_path": "VoiceModule",
-        "init_args": {
-            "feature_extractor": {"class_path": "MelSpectrogram", "init_args": {"n_mels": 20}},
-            "generator": {"class_path": "ConvGenerator", "init_args": {"width": 8, "layers": 1}},
-            "discriminator": {"class_path": "PatchDiscriminator", "init_args": {"width": 4, "layers": 2}},
-            "content_encoder": {"class_path": "InstanceNormContentEncoder",
-                                "init_args": {"channels": 4, "width": 8, "layers": 1}},
-            "speaker_encoder": {"class_path": "StatisticsSpeakerEncoder",
-                                "init_args": {"channels": 8, "width": 8, "layers": 1}},
-            "vocoder": {"class_path": "GriffinLim", "init_args": {"iterations": 2}},
-            "weights": {"reconstruction": 10, "adversarial": 1, "feature_matching": 2},
-            "steps": {"warmup": 1},
-        },
-    },
-    "data": {"corpus": "SpeakerFolders", "root": "in", "validation": 1, "segment_seconds": 0.4,
-             "reference_seconds": 0.4, "batch_size": 1},
-    "trainer": {"max_steps": 3, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False,
-                "limit_val_batches": 0, "num_nodes": 2, "devices": 1},
-}  # fmt: skip
+RECIPE = small_recipe(
+    model={"steps": {"warmup": 1}},
+    data={"root": "in", "batch_size": 1},
+    trainer={"max_steps": 3, "accelerator": "cpu", "limit_val_batches": 0, "num_nodes": 2, "devices": 1},
+)
 
 
 def train():

@@ -249,3 +249,30 @@ def test_no_class_replaces_a_private_method_of_another_package():
                       if name in vars(base) and name[0] == "_" and name[:2] != "__" and name != "_abc_impl"
                       and callable(getattr(base, name))}  # fmt: skip
     assert found == {("HookedCLI", name) for name in ("_parse_ckpt_path", "_set_seed", "_dump_config")}
+
+
+class Base:
+    """Of the option."""
+
+
+class Left(Base):
+    def __init__(self, width: int = 1, depth: int = 2, left: int = 3):
+        pass
+
+
+class Right(Base):
+    def __init__(self, width: int = 4, depth: int = 5, right: int = 6):
+        pass
+
+
+def test_a_class_in_anothers_place_keeps_the_arguments_that_both_have():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--part", type=Base)
+    parser.add_argument("--config", action="config")
+    given = yaml.safe_dump({"part": {"class_path": f"{__name__}.Left", "init_args": {"width": 7, "left": 8}}})
+    before, changes = internals._typehints.discard_init_args_on_class_path_change, []
+    with internals.class_changes(changes):
+        parsed = parser.parse_args(["--config", given, f"--part={__name__}.Right"])
+    assert internals._typehints.discard_init_args_on_class_path_change is before
+    assert (parsed.part.init_args.width, parsed.part.init_args.depth) == (7, 5)
+    assert changes[0] == internals.ClassChange(f"{__name__}.Left", f"{__name__}.Right", {"width": 7})
