@@ -151,7 +151,7 @@ def test_spread_and_tempo_are_logarithms_of_ratios():
 
 
 def test_content_at_random_keeps_its_spread():
-    """Of what cannot be predicted, least errors give the middle, which does not move; the spread loss keeps it moving."""
+    """Of what cannot be predicted, least errors give the middle, which does not move; spread keeps it moving."""
 
     def spread(weight):
         part = encoder().train()
