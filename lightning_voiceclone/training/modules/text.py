@@ -68,7 +68,8 @@ class TextTraining(AdversarialModule):
     With a style encoder, which is trained too, the style of a recording is that of its script, or of the column
     ``style``; and its pitch is that over the usual register of its speaker, so that a style may be higher or lower.
 
-    Losses, by name in ``weights``: the encoder's own; of ParallelTextEncoder content, duration, pitch, voicing, energy.
+    Losses, by name in ``weights``: the encoder's own; of ParallelTextEncoder content, spread, duration,
+    tempo, pitch, pitch_spread, voicing, energy.
 
     Args:
         voice: the model whose scripts are predicted.

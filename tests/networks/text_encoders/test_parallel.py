@@ -1,13 +1,17 @@
 """The parallel text encoder: its contract, durations by construction, and what its frames depend on."""
 
+import math
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from lightning_voiceclone.core.conditions import Script, SpeakerPrompt
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER
 from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder, _attention_bias
+from lightning_voiceclone.networks.text_encoders.script_losses import spread_loss, tempo_loss
 from lightning_voiceclone.testing.conformance import TextEncoderConformance
 from lightning_voiceclone.testing.conformance.part import seeded
 
@@ -131,3 +135,36 @@ def test_attention_bias_prefers_neighbours_but_for_the_last_head():
 def test_size():
     dims = Dims(80, content=192, speaker=256, pitch=True, energy=True)
     assert sum(p.numel() for p in ParallelTextEncoder(dims).parameters()) < 10e6  # bytes, with 8 bits each
+
+
+def test_spread_and_tempo_are_logarithms_of_ratios():
+    real, mask = torch.randn(2, 4, 400), torch.ones(2, 400)
+    mask[1, 200:] = 0
+    made = torch.where(mask[:, None] > 0, 3 + real / 2, torch.nan)
+    assert spread_loss(made.nan_to_num(99.0), real, mask).tolist() == pytest.approx([math.log(2)] * 2, abs=2e-3)
+    assert spread_loss(real, real, mask).tolist() == [0, 0]
+    one = torch.zeros(1, 4, 1, requires_grad=True)
+    spread_loss(one, torch.zeros(1, 4, 1), torch.ones(1, 1)).sum().backward()
+    assert one.grad.isfinite().all()
+    durations = torch.tensor([[3, 5, 2], [4, 4, 0]])
+    assert tempo_loss(durations / 2.0, durations).tolist() == pytest.approx([math.log(2)] * 2)
+
+
+def test_content_at_random_keeps_its_spread():
+    """Of what cannot be predicted, least errors give the middle, which does not move; spread keeps it moving."""
+
+    def spread(weight):
+        part = encoder().train()
+        optimizer = torch.optim.Adam(part.parameters(), 3e-3)
+        for _ in range(80):
+            content = F.layer_norm(torch.randn(1, 18, 6), (6,)).transpose(1, 2).repeat_interleave(2, 2)
+            frames = torch.zeros(1, 36)
+            target = Script(torch.tensor([36]), content, f0=frames, voicing=frames, energy=frames,
+                            register=torch.tensor([100.0]))  # fmt: skip
+            losses = part.losses(TOKENS, LENGTHS, target, torch.full_like(TOKENS, 4))
+            optimizer.zero_grad()
+            (losses["content"] + weight * losses["spread"]).mean().backward()
+            optimizer.step()
+        return float(losses["spread"])
+
+    assert spread(1.0) < 0.5 * spread(0.0)
