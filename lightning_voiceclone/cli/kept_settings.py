@@ -25,7 +25,8 @@ def kept_lines(changes: Iterable[ClassChange], config: Namespace, words: Sequenc
         for change in changes:
             if change.new != path or option == WHOLE:
                 continue
-            defaults = {name: parameter.default for name, parameter in constructor_parameters(imported(path)).items()}
+            defaults = {name: parameter.default for name, parameter in constructor_parameters(imported(path)).items()
+                        if parameter.default is not parameter.empty}  # fmt: skip
             kept = {
                 name: value
                 for name, value in change.kept.items()
@@ -42,7 +43,8 @@ def _line(option: str, change: ClassChange, kept: Mapping[str, Any], defaults: M
     old, new = (path.rpartition(".")[2] for path in (change.old, change.new))
     values = ", ".join(f"{name}={_shown(value)}" for name, value in kept.items())
     reset = " ".join(f"--{option}.{name}={_shown(defaults[name])}" for name in kept if name in defaults)
-    return f"--{option} {new} keeps {values} from the recipe's {old}; for its own: {reset}"
+    remedy = f"; for its own: {reset}" if reset else ""  # none where the class has no default
+    return f"--{option} {new} keeps {values} from the recipe's {old}{remedy}"
 
 
 def _named_classes(value: Any, option: str) -> Iterator[tuple[str, str, Namespace]]:
@@ -71,5 +73,8 @@ def _shown(value: Any) -> str:
     """A value as the command line takes it."""
     if isinstance(value, Namespace) and "class_path" in value:
         return str(value["class_path"]).rpartition(".")[2]
-    text = yaml.safe_dump(_plain(value), default_flow_style=True, width=1000).partition("\n")[0]
+    try:
+        text = yaml.safe_dump(_plain(value), default_flow_style=True, width=1000).partition("\n")[0]
+    except yaml.representer.RepresenterError:  # of a type that YAML has not, such as a path
+        return str(value)
     return text.replace(", ", ",")

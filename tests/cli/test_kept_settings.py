@@ -41,6 +41,21 @@ def test_what_has_no_effect_or_was_given_is_not_said_to_be_kept():
     assert len(lines({"width": 96}, ["--model.generator.widths=96"], width=96)) == 1
 
 
+def test_settings_without_a_default_or_a_form_in_yaml_are_named_too():
+    loggers = "lightning.pytorch.loggers"
+    option = Namespace(class_path=f"{loggers}.TensorBoardLogger", init_args=Namespace(save_dir=Path("runs"), name="a"))
+    change = ClassChange(f"{loggers}.CSVLogger", f"{loggers}.TensorBoardLogger", dict(option.init_args.items()))
+    assert kept_lines([change], Namespace(logger=option), []) == [
+        "--logger TensorBoardLogger keeps save_dir=runs, name=a from the recipe's CSVLogger; for its own:"
+        " --logger.name=lightning_logs"
+    ]
+    gamma = Namespace(class_path="torch.optim.lr_scheduler.ExponentialLR", init_args=Namespace(gamma=0.5))
+    change = ClassChange("torch.optim.lr_scheduler.StepLR", gamma.class_path, {"gamma": 0.5})
+    assert kept_lines([change], Namespace(scheduler=gamma), []) == [
+        "--scheduler ExponentialLR keeps gamma=0.5 from the recipe's StepLR"
+    ]
+
+
 def fit_lines(capsys, *options):
     """The notes that ``lvc fit`` prints; it ends because there are no recordings."""
     assert main(["fit", "--config", RECIPE, "--data.root", "no/such/folder", *options]) == 2
