@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from jsonargparse import Namespace
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_voiceclone.cli.kept_settings import kept_lines
 from lightning_voiceclone.cli.main import main
@@ -74,6 +75,16 @@ def test_a_training_begins_with_a_line_a_class(capsys, tmp_path, monkeypatch):
     ]
     assert fit_lines(capsys, *swapped, "--model.generator.layers=4", "--model.generator.dropout", "0.0") == []
     assert fit_lines(capsys) == []
+
+
+@pytest.mark.slow
+def test_the_first_of_several_processes_names_them(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # as torchrun sets it for the first one too
+    swapped = ("--model.generator", "TransformerGenerator")
+    assert len(fit_lines(capsys, *swapped)) == 1
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert fit_lines(capsys, *swapped) == []
 
 
 @pytest.mark.slow
