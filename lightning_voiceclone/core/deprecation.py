@@ -62,7 +62,13 @@ class Deprecation:
             raise TypeError(f"removed_in is {self.removed_in}, which must be later than since, {self.since}")
 
     def line(self, owner: str) -> str:
-        """What is deprecated, since when, until when, and what to use; ``owner`` is the class's name."""
+        """What is deprecated, since when, until when, and what to use; once it is gone, the refusal.
+
+        Args:
+            owner: name of the class.
+        """
+        if self.is_over():
+            return str(self.refusal(owner))
         return (
             f"{self._what(owner)} is deprecated since {self.package} {self.since} and works until {self.removed_in};"
             f" {self._remedy}"
