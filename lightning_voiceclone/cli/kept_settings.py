@@ -1,6 +1,7 @@
 """Settings that a class keeps from the one whose place it takes in a recipe."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -12,7 +13,7 @@ from lightning_voiceclone.utils.lightning_internals import ClassChange, imported
 WHOLE = "model"  # the option whose class the whole recipe is about: a class in its place is to keep everything
 
 
-def kept_lines(changes: Iterable[ClassChange], config: Namespace, words: Sequence[str]) -> list[str]:
+def kept_lines(changes: Sequence[ClassChange], config: Namespace, words: Sequence[str]) -> list[str]:
     """A line for each class in another's place that keeps settings which differ from its own defaults.
 
     Args:
@@ -21,9 +22,10 @@ def kept_lines(changes: Iterable[ClassChange], config: Namespace, words: Sequenc
         words: of the command line; a setting that is an option there is not said to be kept.
     """
     lines: dict[str, None] = {}
+    changes = _placed(changes)
     for option, path, settings in _named_classes(config, ""):
         for change in changes:
-            if change.new != path or option == WHOLE:
+            if change.new != path or option == WHOLE or change.option not in ("", option.rpartition(".")[2]):
                 continue
             defaults = {name: parameter.default for name, parameter in constructor_parameters(imported(path)).items()
                         if parameter.default is not parameter.empty}  # fmt: skip
@@ -37,6 +39,17 @@ def kept_lines(changes: Iterable[ClassChange], config: Namespace, words: Sequenc
             if kept:
                 lines[_line(option, change, kept, defaults)] = None
     return list(lines)
+
+
+def _placed(changes: Sequence[ClassChange]) -> list[ClassChange]:
+    """The changes; one without an option, which is noted before it is merged, has that of the merge that follows."""
+    options: dict[tuple[str, str], str] = {}
+    placed = []
+    for change in reversed(changes):
+        if change.option:
+            options[change.old, change.new] = change.option
+        placed.append(replace(change, option=options.get((change.old, change.new), "")))
+    return placed[::-1]
 
 
 def _line(option: str, change: ClassChange, kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
