@@ -79,7 +79,7 @@ class TrainingCLI(HookedCLI):
         changes: list[ClassChange] = []
         with translated(), class_changes(changes):
             super().parse_arguments(parser, args)
-        if self.asked == ["fit"] and rank_zero_only.rank == 0:
+        if self.asked == ["fit"] and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             for line in kept_lines(changes, self.config.fit, args):
                 print(f"lvc: note: {printable(line)}", file=sys.stderr)
 
