@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_voiceclone.checkpoints.reader import open_checkpoint
 from lightning_voiceclone.cli.failures import as_own_error, translated
@@ -78,7 +79,7 @@ class TrainingCLI(HookedCLI):
         changes: list[ClassChange] = []
         with translated(), class_changes(changes):
             super().parse_arguments(parser, args)
-        if self.asked == ["fit"] and "LOCAL_RANK" not in os.environ:
+        if self.asked == ["fit"] and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             for line in kept_lines(changes, self.config.fit, args):
                 print(f"lvc: note: {printable(line)}", file=sys.stderr)
 

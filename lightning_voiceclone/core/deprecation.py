@@ -1,6 +1,6 @@
-"""Names that go: a class, or an argument of one, works for one more version with a line, and is then refused.
+"""Deprecated names: a class or an argument works for one more version with a warning, and is then refused.
 
-It is declared once, beside the code, by packages of others too::
+Each is declared once, beside the code, by plugin packages too::
 
     @deprecated(since="0.2", removed_in="0.3", renamed="NewGenerator")
     class OldGenerator(NewGenerator):
@@ -9,8 +9,9 @@ It is declared once, beside the code, by packages of others too::
     @deprecated_argument("channels", since="0.2", removed_in="0.3", renamed="width")
     class ConvGenerator(Generator): ...
 
-Recipes, models that are stored, the command line and Python then know the old name. The line is logged once for each
-process. From ``removed_in`` on the declaration refuses, and may stay without the code until nobody asks any more.
+Recipes, models that are stored, the command line and Python then know the old name. The warning is logged once
+for each process. From ``removed_in`` on the old name is an error. The declaration may stay for that when the code is
+removed.
 """
 
 import functools
@@ -34,17 +35,17 @@ logger = logging.getLogger("lightning_voiceclone")
 
 @dataclass(frozen=True)
 class Deprecation:
-    """One name that goes.
+    """One deprecated name.
 
     Args:
-        since: the first version that says so.
+        since: the first version in which it is deprecated.
         removed_in: the first version that refuses it.
         renamed: the new name; empty where nothing takes its place.
         instead: what to do instead, in words, where there is no new name.
         package: whose versions those are.
         argument: of a class's constructor; empty for a class.
         default: of an argument without a new name. Models that are stored hold every argument: with this value it has
-            no effect, and is left out without a line.
+            no effect, and is left out without a warning.
     """
 
     since: str
@@ -62,7 +63,13 @@ class Deprecation:
             raise TypeError(f"removed_in is {self.removed_in}, which must be later than since, {self.since}")
 
     def line(self, owner: str) -> str:
-        """What is deprecated, since when, until when, and what to use; ``owner`` is the class's name."""
+        """What is deprecated, since when, until when, and what to use; once it is gone, the refusal.
+
+        Args:
+            owner: name of the class.
+        """
+        if self.is_over():
+            return str(self.refusal(owner))
         return (
             f"{self._what(owner)} is deprecated since {self.package} {self.since} and works until {self.removed_in};"
             f" {self._remedy}"
@@ -76,14 +83,14 @@ class Deprecation:
         )
 
     def report(self, owner: str) -> None:
-        """Log the line, once for each process.
+        """Log a warning, once for each process.
 
         Raises:
             ConfigurationError: if the installed version of the package has it no more.
         """
         if self.is_over():
             raise self.refusal(owner)
-        for lines in _listening:
+        for lines in _collectors:
             lines.setdefault(self.line(owner))
         _log_once(self.line(owner))
 
@@ -108,7 +115,7 @@ def installed_version(package: str) -> str | None:
         return None
 
 
-_listening: list[dict[str, None]] = []
+_collectors: list[dict[str, None]] = []
 
 
 @functools.cache
@@ -118,13 +125,13 @@ def _log_once(line: str) -> None:
 
 @contextmanager
 def noted() -> Iterator[dict[str, None]]:
-    """The lines of what is used inside and goes, as keys, whether or not they were logged before."""
+    """The warnings on what is used inside, as keys, whether or not they were logged before."""
     lines: dict[str, None] = {}
-    _listening.append(lines)
+    _collectors.append(lines)
     try:
         yield lines
     finally:
-        _listening.remove(lines)
+        _collectors.remove(lines)
 
 
 # Declarations --------------------------------------------------------------------------------------------------------
@@ -133,10 +140,10 @@ def noted() -> Iterator[dict[str, None]]:
 def deprecated(
     *, since: str, removed_in: str, renamed: str = "", instead: str = "", package: str = OWN
 ) -> Callable[[Class], Class]:
-    """Decorator of a class that goes.
+    """Decorator of a deprecated class.
 
     Args:
-        since: the first version that says so.
+        since: the first version in which it is deprecated.
         removed_in: the first version that refuses it.
         renamed: name of the class that it is called now. The old class is then an empty subclass of that one, under
             which models are stored from now on.
@@ -171,13 +178,13 @@ def deprecated_argument(
     argument: str, *, since: str, removed_in: str, renamed: str = "", instead: str = "", package: str = OWN,
     default: Any = None,
 ) -> Callable[[Class], Class]:  # fmt: skip
-    """Decorator of a class with an argument, given by keyword, that goes.
+    """Decorator of a class with a deprecated argument, which is given by keyword.
 
     With a new name the constructor takes only that. Without one it takes the argument until ``removed_in``.
 
     Args:
         argument: its name.
-        since: the first version that says so.
+        since: the first version in which it is deprecated.
         removed_in: the first version that refuses it.
         renamed: its new name.
         instead: what to do instead, in words, where it has no new name.
@@ -222,7 +229,7 @@ def _taken(constructor: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def of_class(cls: type) -> dict[str, Deprecation]:
-    """Classes that go among a class and those that it derives from, by name."""
+    """Deprecated ones among a class and those that it derives from, by name."""
     found = {base.__name__: vars(base).get("deprecation") for base in cls.__mro__}
     return {name: declared for name, declared in found.items() if declared is not None}
 
@@ -250,7 +257,7 @@ def current_arguments(
         cls: the class.
         arguments: by name.
         of: the constructor; None for the class's own.
-        report: log a line for what goes, and refuse what is gone; otherwise only the names change.
+        report: log a warning for what is deprecated, and refuse what is gone; otherwise only the names change.
 
     Raises:
         ConfigurationError: if one is gone, or is given by both names, and ``report`` is set.

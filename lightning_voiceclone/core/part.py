@@ -151,7 +151,7 @@ def describe(part: Part) -> dict[str, Any]:
 def build(description: Mapping[str, Any]) -> Part:
     """Build a part from :func:`describe`'s mapping, if its class is an installed plugin or already imported.
 
-    A line is logged, once, where another version of the part's package wrote the mapping, and for a name that goes.
+    A line is logged, once, where another version of the part's package wrote the mapping, and for a deprecated name.
 
     Raises:
         PluginError: if the class is not installed; names the package to install.

@@ -170,11 +170,19 @@ def wrap_loader(mode: str, wrapper: Callable[[Callable[[str], Any]], Callable[[s
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class named in the place of another, and what it takes over of that one's arguments."""
+    """One class named in the place of another, and what it takes over of that one's arguments.
+
+    Args:
+        old: path of the class before.
+        new: path of the class in its place.
+        kept: arguments that it takes over.
+        option: last word of the option; empty where jsonargparse does not give it: before it merges the two.
+    """
 
     old: str
     new: str
     kept: dict[str, Any]
+    option: str = ""
 
 
 @contextmanager
@@ -191,7 +199,8 @@ def class_changes(found: list[ClassChange]) -> Iterator[None]:
             given = after.get("init_args") or {}
             kept = {name: value for name, value in before["init_args"].items(branches=True, nested=False)
                     if not isinstance(given, NestedArg) and name not in given}  # fmt: skip
-            found.append(ClassChange(before["class_path"], after["class_path"], kept))
+            option = getattr(parser, "dest", "").rpartition(".")[2]  # of a parser none
+            found.append(ClassChange(before["class_path"], after["class_path"], kept, option))
 
     _typehints.discard_init_args_on_class_path_change = watched
     try:

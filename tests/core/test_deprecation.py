@@ -276,6 +276,10 @@ def test_the_list_of_plugins_names_what_goes_and_what_builds_on_it(package, supp
     health = {row["name"]: row["health"] for row in json.loads(printed.out)}
     assert (health["OldTurning"], health["Upon"]) == ("deprecated", "fails")
     assert "plugin Upon of package lvc-upon 2.5 is derived from a class that is gone: OldTurning is gone" in printed.err
+    gone = "OldTurning is gone since lvc-turning 2.6; use Turning, or pip install 'lvc-turning<2.6'"
+    assert f"lvc: warning: plugin OldTurning of package lvc-turning 2.5: {gone}\n" in printed.err
+    assert main(["plugins", "show", "OldTurning"]) == 0
+    assert gone in capsys.readouterr().out
 
 
 @pytest.mark.slow

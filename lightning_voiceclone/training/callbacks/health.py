@@ -21,8 +21,8 @@ COLLAPSED = 0.1  # spread of generated rows over that of real ones
 UNMOVED = 0.02  # spread over speakers, or over noise, over that of real features
 SPREADS = ("speakers", "real_speakers", "noise", "real_noise")
 SPREADS_EVERY, FEWEST_SPREADS, SPREADS_KEPT = 50, 4, 8  # steps between measurements; how many are needed, and averaged
-SETTLED = 1000  # steps until which a generator that has not used its input yet, or comes to, is no fault
-COMES = 1.25  # times by which the spread of generated rows grows from one half of the window to the other, in coming
+SETTLED = 1000  # steps until which a generator may not use its input yet, if it never did or begins to
+COMES = 1.25  # growth of the spread of generated rows from the first half of the window to the second, in beginning
 FIGURES = ("accuracy", "diversity", "diversity_speakers", "diversity_noise", "gradient_generator",
            "gradient_discriminator", "loss_ratio", "steps_taken_back")  # fmt: skip
 EXPLODED = 20.0  # times the lowest median of the generator's own losses so far
@@ -197,7 +197,7 @@ class GANHealth(Callback):
         return None
 
     def _collapse(self, step: int, means: dict[str, float]) -> Finding | None:
-        """Whether rows are alike, unless they come apart: a generator may begin with an output that is constant."""
+        """Whether rows are alike, unless they come apart: a generator may begin with a constant output."""
         if not self._full("diversity") or means["diversity"] >= COLLAPSED:
             return None
         before, after = (half.median() for half in self._values("diversity").tensor_split(2))
@@ -225,17 +225,21 @@ class GANHealth(Callback):
         )
 
     def _explosion(self, module: Any) -> Finding | None:
-        """Against the lowest so far. A gradient, where there is no other loss, is small in the first steps of some."""
-        values = self._values("own")
-        if len(values) < (self.every if self._own_losses(module) else self.window):
+        """Whether the generator's own losses, or without any its gradient, are far above their lowest so far.
+
+        A gradient is compared from the first full window on: in the first steps of some trainings it is small.
+        """
+        values, has_losses = self._values("own"), bool(self._own_losses(module))
+        if len(values) < (self.every if has_losses else self.window):
             return None
         now = float(values[-self.every :].median())
         least = self._least_loss = min(now, self._least_loss or now)
         if least <= 0 or now <= EXPLODED * least:  # a likelihood may be negative, and has no such scale
             return None
+        figure = f"its own losses are {now:.3g}" if has_losses else f"the norm of its gradient is {now:.3g}"
         return Finding(
-            "the generator's loss explodes",
-            f"its own losses are {now:.3g}, {now / least:.0f} times their lowest (threshold {EXPLODED:g}, medians over"
+            "the generator's loss explodes" if has_losses else "the generator's gradient explodes",
+            f"{figure}, {now / least:.0f} times the lowest so far (threshold {EXPLODED:g}, medians over"
             f" {self.every} steps): lower the learning rates, set model.steps.gradient_clip, and go on from an earlier"
             " checkpoint",
         )

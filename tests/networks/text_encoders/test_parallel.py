@@ -11,7 +11,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.prosody import UNKNOWN_REGISTER
 from lightning_voiceclone.networks.text_encoders.parallel import ParallelTextEncoder, _attention_bias
-from lightning_voiceclone.networks.text_encoders.script_losses import spread_loss, tempo_loss
+from lightning_voiceclone.networks.text_encoders.script_losses import prosody_losses, spread_loss, tempo_loss
 from lightning_voiceclone.testing.conformance import TextEncoderConformance
 from lightning_voiceclone.testing.conformance.part import seeded
 
@@ -150,6 +150,17 @@ def test_spread_and_tempo_are_logarithms_of_ratios():
     assert tempo_loss(durations / 2.0, durations).tolist() == pytest.approx([math.log(2)] * 2)
 
 
+def test_the_spread_of_pitch_is_that_of_voiced_frames():
+    octaves, voiced = 0.2 * torch.randn(1, 200), torch.arange(200) % 2 == 0
+    target = Script(torch.tensor([200]), torch.zeros(1, 4, 200), f0=100 * 2**octaves * voiced,
+                    voicing=voiced[None].float(), register=torch.tensor([100.0]))  # fmt: skip
+    made = {"pitch": torch.where(voiced, 0.5 + octaves / 2, 99.0), "voicing": torch.zeros(1, 200)}
+    losses = prosody_losses(made, target, torch.ones(1, 200) > 0, 2.0)
+    assert losses["pitch_spread"].tolist() == pytest.approx([math.log(2)], abs=0.02)
+    assert losses["voicing"].tolist() == pytest.approx([math.log(2)])
+    assert losses["pitch"].item() == pytest.approx(float((0.5 - octaves / 2)[:, voiced].abs().mean()), abs=1e-5)
+
+
 def test_content_at_random_keeps_its_spread():
     """Of what cannot be predicted, least errors give the middle, which does not move; spread keeps it moving."""
 
@@ -165,6 +176,6 @@ def test_content_at_random_keeps_its_spread():
             optimizer.zero_grad()
             (losses["content"] + weight * losses["spread"]).mean().backward()
             optimizer.step()
-        return float(losses["spread"])
+        return losses["spread"].item()
 
     assert spread(1.0) < 0.5 * spread(0.0)

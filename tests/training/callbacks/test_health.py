@@ -184,14 +184,17 @@ def gradients(norms, **weights):
     for norm in norms:
         watch._add("own", torch.tensor(norm))
         found.append(watch._explosion(module))
-    return [one.cause for one in found if one]
+    return [one for one in found if one]
 
 
 def test_a_gradient_that_is_small_at_first_does_not_explode():
     growing = [0.1 * 1.5**step for step in range(10)]  # as of recipes/textbook_mfcc.yaml
     assert gradients([*growing, *[8.0] * 20], adversarial=1.0) == []
-    assert gradients([*growing, *[8.0] * 20], adversarial=1.0, distance=1.0)
-    assert gradients([*growing, *[8.0] * 20, *[90.0] * 10], adversarial=1.0)
+    (first, *_) = gradients([*growing, *[8.0] * 20], adversarial=1.0, distance=1.0)
+    assert (first.cause, first.text[:20]) == ("the generator's loss explodes", "its own losses are 8")
+    (first, *_) = gradients([*growing, *[8.0] * 20, *[90.0] * 10], adversarial=1.0)
+    assert first.cause == "the generator's gradient explodes"
+    assert first.text.startswith("the norm of its gradient is 90, ")
 
 
 @pytest.mark.slow
