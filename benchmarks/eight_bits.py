@@ -89,6 +89,8 @@ def main() -> None:
                 calls[name] = make()
                 audio = calls[name]()
             except Exception as error:
+                if expected is None:
+                    raise  # without torch's own samples there is nothing to compare with
                 print(f"{name}: {type(error).__name__}: {str(error)[:200]}")
                 calls.pop(name, None)
                 continue

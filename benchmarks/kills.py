@@ -179,7 +179,8 @@ def loads(path: Path) -> str:
 def left_in(folder: Path) -> list[Path]:
     """Files that no finished run leaves, but the empty folder of sockets of a killed process with worker processes."""
     hidden = [path for path in folder.rglob(".*") if path.name != ".lock"]
-    return [*hidden, *(path for path in (folder / "tmp").iterdir() if not path.name.startswith("pymp-"))]
+    others = (path for path in (folder / "tmp").iterdir() if not path.name.startswith("pymp-") or any(path.iterdir()))
+    return [*hidden, *others]
 
 
 def size(paths: list[Path]) -> int:

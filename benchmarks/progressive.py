@@ -104,6 +104,8 @@ def main() -> None:
             crops = f"--data.segment_seconds={options.segment}"
             alone = trained([plain], seed, options, [*rest, crops], place)
             growing = trained([plain, grown], seed, options, rest, place)
+            if not alone or not growing:
+                raise SystemExit(f"no validation within {options.minutes} minutes: raise --minutes, or lower --every")
             quality = alone[-1][1]
             shares.append(first(growing, quality) / first(alone, quality))
             print(f"seed {seed}: {FIGURE} {quality:.4f} after {first(alone, quality):.2f} minutes; with growth"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -55,7 +56,7 @@ def _placed(changes: Sequence[ClassChange]) -> list[ClassChange]:
 def _line(option: str, change: ClassChange, kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     old, new = (path.rpartition(".")[2] for path in (change.old, change.new))
     values = ", ".join(f"{name}={_shown(value)}" for name, value in kept.items())
-    reset = " ".join(f"--{option}.{name}={_shown(defaults[name])}" for name in kept if name in defaults)
+    reset = " ".join(f"--{option}.{name}={quote(_shown(defaults[name]))}" for name in kept if name in defaults)
     remedy = f"; for its own: {reset}" if reset else ""  # none where the class has no default
     return f"--{option} {new} keeps {values} from the recipe's {old}{remedy}"
 
@@ -75,7 +76,8 @@ def _named_classes(value: Any, option: str) -> Iterator[tuple[str, str, Namespac
 def _joined(words: Sequence[str]) -> Iterator[str]:
     """Options with their values in one word."""
     for word, following in zip(words, [*words[1:], ""], strict=False):
-        yield word if "=" in word else f"{word}={following}"
+        name, equals, value = word.partition("=")
+        yield f"{name.replace('.init_args.', '.')}={value if equals else following}"
 
 
 def _plain(value: Any) -> Any:

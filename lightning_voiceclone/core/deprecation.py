@@ -207,7 +207,8 @@ def deprecated_argument(
 
         @functools.wraps(constructor)
         def translate(self: Any, *args: Any, **kwargs: Any) -> None:
-            constructor(self, *args, **current_arguments(type(self), kwargs, of=translate))
+            owner = type(self) if type(self).__init__ is translate else cls  # a subclass may have such an argument too
+            constructor(self, *args, **current_arguments(owner, kwargs, of=translate))
 
         translate.deprecations = (declared, *getattr(constructor, "deprecations", ()))  # type: ignore[attr-defined]
         cls.__init__ = translate
@@ -245,7 +246,7 @@ def current_class(cls: type, *, report: bool = True) -> type:
         return cls
     if report:
         declared.report(cls.__name__)
-    return cls.__base__
+    return current_class(cls.__base__, report=report)  # it may have been renamed again
 
 
 def current_arguments(

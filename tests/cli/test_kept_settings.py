@@ -37,7 +37,7 @@ def test_kept_settings_are_named_with_the_way_back():
 
 def test_what_has_no_effect_or_was_given_is_not_said_to_be_kept():
     assert lines({"width": 192, "layers": 8}, width=192, layers=6) == []  # its own default; overridden later
-    given = ["--model.generator.width", "96", "--model.generator.layers=6"]
+    given = ["--model.generator.width", "96", "--model.generator.init_args.layers=6"]
     assert lines({"width": 96, "layers": 6}, given, width=96, layers=6) == []
     assert len(lines({"width": 96}, ["--model.generator.widths=96"], width=96)) == 1
 

@@ -97,6 +97,27 @@ def test_an_old_class_works_with_one_line_and_is_stored_under_its_new_name(lines
     assert type(build(describe(part))) is Turned
 
 
+@deprecated(renamed="Twisted", **LATER)
+class Twirled(Twisted):
+    """A name that was changed twice."""
+
+
+def test_a_class_renamed_twice_is_stored_under_its_last_name():
+    assert type(build(describe(Twirled(CLONER, hidden=6)))) is Turned
+
+
+class Resized(Turned):
+    """Has a size of its own, and passes it on by the old name."""
+
+    def __init__(self, dims: Dims, *, size: int = 8):
+        super().__init__(dims, size=size)
+
+
+def test_the_class_whose_argument_is_deprecated_is_named(lines):
+    Resized(CLONER, size=6)
+    assert lines() == [SIZE]
+
+
 @pytest.mark.parametrize("package_version", ["0.3", "0.3.0.dev1", "0.3rc1", "1.0"])
 def test_what_is_gone_is_refused_with_the_remedy(version, package_version):
     version(package_version)
