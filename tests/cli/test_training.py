@@ -32,6 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {
     "progressive": "librispeech.yaml",
     "clone_base": "clone_small.yaml",
+    "clone_waveform": "clone_small.yaml",
     "text_style": "text_small.yaml",
 }  # each on top of the other
 COMMANDS = [line.partition("#")[0].split() for line in (REPOSITORY / "recipes/README.md").read_text().splitlines()
