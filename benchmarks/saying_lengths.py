@@ -1,7 +1,7 @@
 """Speech from text of very short and very long texts.
 
-    python benchmarks/saying_lengths.py TABLE --voice text --words 200      # utterances of one or two words
-    python benchmarks/saying_lengths.py TABLE --voice text --minutes 10     # last minute against the first
+    python benchmarks/saying_lengths.py TABLE --words 200      # utterances of one or two words
+    python benchmarks/saying_lengths.py TABLE --minutes 10     # last minute against the first
 
 TABLE is tab-separated, as for lvc evaluate, with the columns case, source, reference and transcript. Words and pairs
 of neighbouring words are drawn from the transcripts, and spoken in the voices of some of the references in turn. One
@@ -101,7 +101,7 @@ def long(model, pairs, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
-    parser.add_argument("--voice", default="text")
+    parser.add_argument("--voice", default="default")
     parser.add_argument("--words", type=int, default=0, help="utterances of one or two words")
     parser.add_argument("--minutes", type=float, default=0.0, help="length of the long text")
     parser.add_argument("--voices", type=int, default=5)

@@ -31,8 +31,7 @@ DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
-SHIPPED = {"default": WEIGHTS_FOLDER / "voice", "text": WEIGHTS_FOLDER / "voice_text",
-           "mel": WEIGHTS_FOLDER / "voice_mel"}  # models, by name  # fmt: skip
+SHIPPED = {"default": WEIGHTS_FOLDER / "voice", "mel": WEIGHTS_FOLDER / "voice_mel"}  # models, by name
 
 
 def describe_voice(voice: VoiceModel) -> dict[str, Any]:
@@ -138,8 +137,8 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
 
 
 def voice_path(name: str | Path) -> Path:
-    """Path of a model: "default" is the one that ships, "text" the one that speaks text, "mel" the one whose
-    content is its mel bands, anything else a path."""
+    """Path of a model: "default" is the one that ships, "mel" the one whose content is its mel bands, anything else a
+    path."""
     return SHIPPED.get(str(name), Path(name))
 
 
@@ -147,8 +146,8 @@ def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None 
     """Load a model from a folder, or from a training checkpoint (its averaged weights if it has them).
 
     Args:
-        path: of the folder or checkpoint; "default" for the one that ships, "text" for the one that speaks text, "mel"
-            for the one whose content is its mel bands.
+        path: of the folder or checkpoint; "default" for the one that ships, "mel" for the one whose content is its mel
+            bands.
         vocoder: makes another one for the model's features (as ``vocoder_choice.chosen`` does); the model's own is
             then not built and need not be installed. None for the model's own.
 

@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
                       help="speaker of the sentence said right: recordings of one speaker, or one .voice file"
                       " (default: the attempt)")  # fmt: skip
     made.add_argument("--output", required=True, metavar="FOLDER", help="folder to write the three files to")
-    made.add_argument("--checkpoint", default="text", metavar="PATH",
-                      help="model that says it right, with a text encoder (default: text, bundled)")  # fmt: skip
+    made.add_argument("--checkpoint", default="default", metavar="PATH",
+                      help="model that says it right, with a text encoder (default: the bundled one)")  # fmt: skip
     made.add_argument("--device", type=device, default="cpu",
                       help="device of that model: cpu, cuda, cuda:1, mps (default: cpu)")  # fmt: skip
     return made

@@ -34,9 +34,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--output", metavar="PATH",
                       help="file to write (.wav or .flac, 16 bits, the model's sample rate), or a folder: then each"
                       f" line of the text is a file of its own, and {JOINED} has all of them")  # fmt: skip
-    made.add_argument("--checkpoint", default="text", metavar="PATH",
+    made.add_argument("--checkpoint", default="default", metavar="PATH",
                       help="a .ckpt of lvc fit, or a model folder of lvc save or lvc adapt, with a text encoder"
-                      " (default: text, the bundled model that has one)")  # fmt: skip
+                      " (default: the bundled model)")  # fmt: skip
     made.add_argument("--rate", type=float, default=1.0, metavar="FACTOR",
                       help="times as fast as usual, 0.25 to 4 (default: 1)")  # fmt: skip
     made.add_argument("--pitch", type=float, default=0.0, metavar="SEMITONES",

@@ -361,7 +361,7 @@ def load_model(
 
     Args:
         path: a folder of ``lvc save`` or ``lvc adapt``, or a checkpoint of ``lvc fit``; "default" for the model that
-            ships, "text" for the one that also speaks text. Several to convert with the mean of what they generate
+            ships. Several to convert with the mean of what they generate
             (:func:`~lightning_voiceclone.voice.ensemble.ensemble`), with the vocoder of the first.
         vocoder: name or path of a vocoder to use instead of the model's own, as in ``lvc clone --vocoder``.
         denoise: "auto", "on" or "off", as in :class:`Converter`.

@@ -17,7 +17,7 @@ PLANTED = TEXT.replace("sell", '<phoneme alphabet="x-arpabet" ph="TH EH1 L">sell
 
 @pytest.fixture(scope="module")
 def coach():
-    model = lvc.load_model("text")
+    model = lvc.load_model("default")
     return Coach(model.synthesizer(model.speaker((speech_like(3.0).audio, 16000))), PhoneScores())
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def model():
-    return lvc.load_model("text")
+    return lvc.load_model("default")
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def speaker(model):
 
 
 def test_its_weights_are_small():
-    folder = voice_path("text")
+    folder = voice_path("default")
     assert (folder / "weights.safetensors").stat().st_size < 7.5e6
     assert (folder.parent / "text/weights.safetensors").stat().st_size < 5e6
-    assert (voice_path("text") / "MODEL_CARD.md").is_file()
+    assert (voice_path("default") / "MODEL_CARD.md").is_file()
     assert voice_path("other") == Path("other")
 
 

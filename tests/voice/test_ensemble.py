@@ -123,7 +123,7 @@ def test_encoders_with_state_stream_together(references):
 def test_equal_frozen_encoders_run_once(references):
     both = ensemble({"one": load_model().voice, "other": load_model().voice})
     assert len(both.content_encoder.encoders) == len(both.speaker_encoder.encoders) == 1
-    assert both.content_encoder.channels == 96
+    assert both.content_encoder.channels == 192
 
 
 def test_other_features_are_refused():
