@@ -34,6 +34,13 @@ def test_links_lead_somewhere(page):
         assert not anchor or generated or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
+def test_the_menu_has_each_model_card():
+    cards = re.findall(r"cards/(\w+)\.md", (ROOT / "mkdocs.yml").read_text())
+    assert sorted(cards) == sorted(
+        path.parent.name for path in ROOT.glob("lightning_voiceclone/weights/*/MODEL_CARD.md")
+    )
+
+
 def test_each_kind_has_a_page_in_the_menu():
     menu = (ROOT / "mkdocs.yml").read_text()
     for name in KINDS:
