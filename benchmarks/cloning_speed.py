@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 import time
-from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +14,7 @@ from cloning_speakers import RATE, samples, utterances
 from torch import Tensor
 
 from lightning_voiceclone.audio.io import write_audio
+from lightning_voiceclone.checkpoints.part_folder import pretrained_path, ships
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.evaluation.pairs import read_pairs
@@ -112,13 +112,13 @@ def print_size(name: str) -> None:
     path = voice_path(name)
     sizes = {path.name: weights_in(path)}
     for role, part in load_voice(path).named_children():
-        if isinstance(part, Part) and part.shipped and describe(part)["arguments"].get("pretrained") == "default":
-            package, folder = part.shipped
-            sizes[role] = weights_in(Path(str(resources.files(package).joinpath(folder))))
+        pretrained = describe(part)["arguments"].get("pretrained") if isinstance(part, Part) else None
+        if pretrained and ships(part, pretrained):
+            sizes[role] = weights_in(pretrained_path(part, pretrained))
     how = ", ".join(f"{role} {size:.2f}" for role, size in sizes.items())
     if path.is_file():
         how += "; a checkpoint, which holds what training needs too: lvc save writes a voice folder"
-    report("MB of weights", sum(sizes.values()), "at most 20", 20.0, how, 2)
+    report("MB of weights", sum(sizes.values()), "at most 30", 30.0, how, 2)
 
 
 def weights_in(path: Path) -> float:

@@ -143,7 +143,7 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
     """
     if pretrained is None or pretrained == "none":
         return
-    path = _shipped(part) if pretrained == "default" else _named(part, pretrained)
+    path = pretrained_path(part, pretrained)
     description, stored = read_part(path)
     ours, theirs = describe(part), description["part"]
     if ours["name"] != theirs["name"]:
@@ -187,6 +187,15 @@ def _shipped(part: Part) -> Path:
         )
     package, folder = part.shipped
     return Path(str(resources.files(package).joinpath(folder)))
+
+
+def pretrained_path(part: Part, pretrained: str) -> Path:
+    """Where a part's pretrained weights are: "default" or another name for those of its package, or a path.
+
+    Raises:
+        ConfigurationError: if it is "default", and the part ships no weights.
+    """
+    return _shipped(part) if pretrained == "default" else _named(part, pretrained)
 
 
 def ships(part: Part, pretrained: str) -> bool:
