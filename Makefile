@@ -17,7 +17,7 @@ RECIPE := --config recipes/librispeech.yaml --data.root $(SPEECH)/LibriSpeech
 
 help:
 	@echo "make demo    clone with the model that ships and with a GAN trained for $(DEMO_MINUTES) minutes (DEMO_MINUTES); writes demo/index.html"
-	@echo "make test    run every test (16 minutes on two cores)"
+	@echo "make test    run every test (10 to 16 minutes on two cores)"
 	@echo "make test-fast   run the tests that take little (a minute and a half)"
 	@echo "make lint    check style and types"
 	@echo "make site    build the documentation site into site/; a warning is an error"
