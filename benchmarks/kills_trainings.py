@@ -1,9 +1,13 @@
 """Small trainings of every stage, for benchmarks/kills.py: voice, vocoder, distillation, text; workers; processes."""
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
+
+import yaml
+
+from lightning_voiceclone.testing.ports import free_port
+from lightning_voiceclone.testing.recipes import small_recipe
 
 CONV = "{channels: 4, width: 8, layers: 1}"
 MEL = "{class_path: MelSpectrogram, init_args: {n_mels: 20}}"
@@ -15,7 +19,7 @@ trainer: {max_steps: 8, enable_progress_bar: false, enable_model_summary: false,
 checkpoint: {every_n_train_steps: 2}
 """
 INTERVAL = 2  # steps between two checkpoints
-VOICE = ""  # the small recipe of lightning_voiceclone.testing
+VOICE = yaml.safe_dump({key: value for key, value in small_recipe(data={"root": "CORPUS"}).items() if key != "trainer"})
 VOCODER = f"""
 model:
   class_path: VocoderModule
@@ -68,14 +72,12 @@ TRAININGS: dict[str, tuple[str, list[str]]] = {
 def write_recipes(inputs: Path) -> None:
     """Write the recipes, and what they refer to, into a folder that has the recordings ``corpus/sN/M.wav``."""
     import torch
-    import yaml
 
     from lightning_voiceclone.checkpoints.part_folder import save_part
     from lightning_voiceclone.checkpoints.voice_folder import save_voice
     from lightning_voiceclone.core.part import Dims
     from lightning_voiceclone.features.spectral import MelSpectrogram
     from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
-    from lightning_voiceclone.testing.recipes import small_recipe
     from lightning_voiceclone.testing.voices import small_voice
 
     torch.manual_seed(0)
@@ -87,13 +89,8 @@ def write_recipes(inputs: Path) -> None:
         speaker, take = divmod(number, 2)
         rows.append(f"corpus/s{speaker}/{take}.wav\ts{speaker}\t{text}\t{'validation' if speaker == 2 else 'train'}")
     (inputs / "table.tsv").write_text("\n".join(rows) + "\n")
-    small = {key: value for key, value in small_recipe(data={"root": "CORPUS"}).items() if key != "trainer"}
     for name, (recipe, _) in TRAININGS.items():
-        text = (
-            ((recipe or yaml.safe_dump(small)) + TRAINER)
-            .replace("CORPUS", str(inputs / "corpus"))
-            .replace("INPUTS", str(inputs))
-        )
+        text = (recipe + TRAINER).replace("CORPUS", str(inputs / "corpus")).replace("INPUTS", str(inputs))
         (inputs / f"{name}.yaml").write_text(text)
 
 
@@ -121,10 +118,7 @@ def note_steps(folder: Path) -> None:
 
 def in_two_processes(train: Callable[[], int]) -> int:
     """Status of a training in this process and in a fork of it, as torchrun starts two."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    os.environ |= {"TORCHELASTIC_RUN_ID": "kills", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    os.environ |= {"TORCHELASTIC_RUN_ID": "kills", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
                    "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}  # fmt: skip
     other = os.fork()
     rank = "0" if other else "1"

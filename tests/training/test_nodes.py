@@ -1,7 +1,6 @@
 """A training on two nodes, each with its own torchrun: here both are this machine."""
 
 import os
-import socket
 import subprocess
 import sys
 from functools import partial
@@ -13,6 +12,7 @@ import torch
 import yaml
 from forks import Fork
 
+from lightning_voiceclone.testing.ports import free_port
 from lightning_voiceclone.testing.recipes import small_recipe
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -51,9 +51,7 @@ def test_two_nodes_of_torchrun_train_one_model(tmp_path):
         path.parent.mkdir(parents=True)
         soundfile.write(path, speech_like(1.5, speaker=speaker).audio, 16000)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with Fork(partial(node, 0, port), tmp_path) as first, Fork(partial(node, 1, port), tmp_path) as second:
         printed = [fork.communicate() for fork in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), printed
@@ -106,7 +104,7 @@ def test_the_example_for_ray_trains_in_two_workers_and_goes_on(tmp_path):
 @pytest.mark.slow
 def test_the_check_of_gpus_tells_that_there_is_none(tmp_path):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("this machine has a GPU; the check would train on it")
     check = Path(__file__).parents[2] / "recipes/cluster/gpu_check.py"
     done = subprocess.run([sys.executable, str(check)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "torch finds no GPU here: nothing was tried\n")

@@ -1,7 +1,6 @@
 """FSDP2 on the two networks of an adversarial step: two processes, each with half of every weight."""
 
 import os
-import socket
 from functools import partial
 
 import pytest
@@ -13,6 +12,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.testing.ports import free_port
 from lightning_voiceclone.training.discriminator_terms import discriminator_terms, generator_terms
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
 
@@ -70,9 +70,7 @@ def process(rank, port, folder):
 
 @pytest.mark.slow
 def test_sharded_networks_train_as_whole_ones_do(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with Fork(partial(process, 0, port, tmp_path), tmp_path) as first, \
             Fork(partial(process, 1, port, tmp_path), tmp_path) as second:  # fmt: skip
         printed = [fork.communicate() for fork in (first, second)]
