@@ -16,7 +16,7 @@ from lightning_voiceclone.checkpoints.reader import described, open_checkpoint, 
 from lightning_voiceclone.checkpoints.storage_bits import quantize_storage
 from lightning_voiceclone.checkpoints.stored_weights import StoredWeights, checkpoint_weights, fill
 from lightning_voiceclone.core.description_checks import FORMAT, check_trained_part
-from lightning_voiceclone.core.part import Part, build, describe, fuse_parts
+from lightning_voiceclone.core.part import Part, build, current_terms, describe, fuse_parts
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.utils.files import atomic_folder
@@ -25,7 +25,7 @@ from lightning_voiceclone.utils.leftovers import find_again
 DESCRIPTION = "part.yaml"
 WEIGHTS = "weights.safetensors"
 ROLES = ("vocoder", "student.encoder", "text_encoder")  # under which checkpoints hold a part that was trained by itself
-FREE = (*SOURCES, "finetune", *IN_USE)  # arguments on which the weights do not depend
+FREE = (*SOURCES, "finetune", "repeat", *IN_USE)  # arguments on which the weights do not depend
 
 
 def description_of(part: Part, spec: AudioSpec) -> dict[str, Any]:
@@ -145,17 +145,17 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
         return
     path = pretrained_path(part, pretrained)
     description, stored = read_part(path)
-    ours, theirs = describe(part), description["part"]
-    if ours["name"] != theirs["name"]:
-        raise ConfigurationError(f"{pretrained} is a {theirs['name']}, not a {ours['name']}; use that class")
+    (name, ours), (their_name, theirs) = map(current_terms, (describe(part), description["part"]))
+    if name != their_name:
+        raise ConfigurationError(f"{pretrained} is a {their_name}, not a {name}; use that class")
     with described(_where(path), "a trained part"):
-        _join(part, f"the pretrained {ours['name']} ({pretrained})", AudioSpec.from_mapping(description["spec"]))
+        _join(part, f"the pretrained {name} ({pretrained})", AudioSpec.from_mapping(description["spec"]))
     left, right = (_settings(making) for making in (ours, theirs))
-    for name in sorted(set(left) | set(right)):
-        if not same_making(left.get(name), right.get(name)):
+    for key in sorted(set(left) | set(right)):
+        if not same_making(left.get(key), right.get(key)):
             raise ConfigurationError(
-                f"{ours['name']}: {name} is {left.get(name)} but {right.get(name)} in the pretrained weights"
-                f" ({pretrained}); set {name} to {right.get(name)}, or pretrained to none"
+                f"{name}: {key} is {left.get(key)} but {right.get(key)} in the pretrained weights"
+                f" ({pretrained}); set {key} to {right.get(key)}, or pretrained to none"
             )
     with unlimited():
         fill(part, stored)
@@ -163,9 +163,9 @@ def load_pretrained(part: Part, pretrained: str | None, *, trainable: bool = Fal
             refer_by_hash(part)
 
 
-def _settings(making: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that decide what the weights are."""
-    settings = {name: value for name, value in making["arguments"].items() if name not in FREE}
+    settings = {name: value for name, value in arguments.items() if name not in FREE}
     if isinstance(dims := settings.get("dims"), Mapping):  # only these two matter to an encoder
         settings["dims"] = {name: dims.get("dims", {}).get(name) for name in ("features", "frame_rate")}
     return settings

@@ -16,13 +16,13 @@ FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
 class Context:
     """Frames on which one output frame may depend, and where chunks may begin.
 
-    The output of a chunk that begins at a multiple of ``grid``, computed with the frames that :meth:`around` adds, is
-    equal to that of the whole recording. The default context is the whole recording.
+    The output of a chunk that begins and ends at multiples of ``grid``, or at the recording's ends, computed with the
+    frames that :meth:`around` adds, is equal to that of the whole recording. The default context is all of it.
 
     Args:
         left: frames before; a whole number, or infinite.
         right: frames after; likewise. This is the part's algorithmic latency.
-        grid: chunks may begin at multiples of so many frames.
+        grid: chunks may begin and end at multiples of so many frames.
 
     Raises:
         ConfigurationError: if a side is below 0, or the grid below 1.
@@ -67,11 +67,16 @@ class Context:
 
         Args:
             begin: first frame of the chunk; a multiple of ``grid``.
-            end: the frame after the chunk's last.
+            end: the frame after the chunk's last; a multiple of ``grid``, or the end.
             frames: of the whole.
         """
         start = 0 if math.isinf(self.left) else max(begin - math.ceil(self.left / self.grid) * self.grid, 0)
         return start, frames if math.isinf(self.right) else min(end + math.ceil(self.right), frames)
+
+    def seen_by(self, frame: int, frames: int) -> range:
+        """Input frames on which the output frame of that number may depend: those of the shortest chunk with it."""
+        begin = frame // self.grid * self.grid
+        return range(*self.around(begin, begin + self.grid, frames))
 
 
 def _frames(side: float, ratio: Fraction) -> float:

@@ -11,9 +11,11 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.networks.content_encoders.causal import CausalContentEncoder
 from lightning_voiceclone.networks.content_encoders.conv import ConvContentEncoder
 from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
+from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
@@ -72,8 +74,18 @@ def small_streaming_voice(dims: Dims = STREAMER, *, seed: int = 0, **parts: Any)
     """As :func:`small_voice`, of parts whose contexts are finite, so that chunks give the samples of the whole."""
     torch.manual_seed(seed)
     encoder = ConvContentEncoder(Dims(dims.features), channels=dims.content, width=8, hidden=8, layers=1)
+    vocoder = partial(Vocos, width=8, hidden=8, layers=1)
+    return small_voice(dims, **{"vocoder": vocoder, "spread": 0.3, "seed": seed, "content_encoder": encoder, **parts})
 
-    def vocoder(spec: AudioSpec) -> Vocos:
-        return Vocos(spec, width=8, hidden=8, layers=1, pretrained="none")
 
-    return small_voice(dims, vocoder=vocoder, spread=0.3, seed=seed, content_encoder=encoder, **parts)
+def small_live_voice(*, seed: int = 0, **parts: Any) -> VoiceModel:
+    """As :func:`small_streaming_voice`, of the parts of ``recipes/clone_live.yaml``: they see the past and keep it."""
+    torch.manual_seed(seed)
+    encoder = CausalContentEncoder(Dims(STREAMER.features), channels=STREAMER.content, width=64, hidden=8, layers=1,
+                                   past=5, repeat=True)  # fmt: skip
+    live: dict[str, Any] = {
+        "generator": partial(ReferenceGenerator, width=8, layers=2, heads=2, head_width=4, causal=True),
+        "vocoder": partial(Vocos, width=8, hidden=8, layers=1, causal=True),
+        "content_encoder": encoder,
+    }
+    return small_streaming_voice(seed=seed, **{**live, **parts})

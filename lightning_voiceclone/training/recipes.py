@@ -83,7 +83,8 @@ class VoiceModule(VoiceTraining):
         vocoder: from features to a waveform, when cloning.
         noise: width of the noise for each frame of the generator's input.
         start: checkpoint or folder of a model, or "default", whose weights initialise this one where names and shapes
-            are equal: the generator, encoders that train, and the discriminator; null for none.
+            are equal: the generator, encoders that train, a vocoder that was given no weights, and the discriminator;
+            null for none.
         training: settings of :class:`VoiceTraining`.
     """
 

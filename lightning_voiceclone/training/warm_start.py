@@ -9,7 +9,7 @@ from lightning_voiceclone.checkpoints.external_weights import all_weights
 from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
 from lightning_voiceclone.core.interfaces import Discriminator
-from lightning_voiceclone.core.part import Part
+from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.voice.model import VoiceModel
@@ -21,8 +21,9 @@ def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: st
     """Copy the weights of a trained model into one that is to be trained; their moving averages where it has them.
 
     Weights of the same name and shape are copied: in the generator, in encoders of the same class that train (frozen
-    ones keep their own), and in the discriminator, where ``start`` is a checkpoint that has one. A line for each gives
-    the number. So the generators may differ by a layer.
+    ones keep their own), in a vocoder of the same class that was given no ``pretrained`` weights, and in the
+    discriminator, where ``start`` is a checkpoint that has one. A line for each gives the number. So the generators
+    may differ by a layer, or one may be causal and the other not.
 
     Args:
         voice: model to be trained.
@@ -45,12 +46,20 @@ def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: st
         ours, other = getattr(voice, role), getattr(theirs, role)
         if ours is not None and type(ours) is type(other) and ours.weights_sha256 is None:
             _take_over(ours, all_weights(other), role)
+    if type(voice.vocoder) is type(theirs.vocoder) and _is_fresh(voice.vocoder):
+        _take_over(voice.vocoder, all_weights(theirs.vocoder), "vocoder")
     path = voice_path(start)
     if discriminator is not None and path.is_file():
         state = read_checkpoint(path).get("state_dict", {})
         own = "discriminator."
         stored = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
         _take_over(discriminator, stored, "discriminator")
+
+
+def _is_fresh(part: Part) -> bool:
+    """Whether a part has weights of its own, which begin at random."""
+    given = describe(part)["arguments"].get("pretrained") in (None, "none")
+    return given and part.weights_sha256 is None and any(True for _ in part.parameters())
 
 
 def _take_over(part: Part, stored: Mapping[str, Tensor], role: str) -> int:

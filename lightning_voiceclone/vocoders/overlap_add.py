@@ -22,15 +22,18 @@ def frames_of(real: Tensor, imaginary: Tensor, n_fft: int) -> Tensor:
     return torch.cat([symmetric + antisymmetric, mirrored], -1)
 
 
-def overlap_add(frames: Tensor, window: Tensor, hop: int) -> Tensor:
+def overlap_add(frames: Tensor, window: Tensor, hop: int, real: Tensor | None = None) -> Tensor:
     """Overlap-add windowed frames (B, T, n_fft) to audio (B, T * hop), divided by the sum of the squared windows.
 
     Frames are placed as those of features: frame t is centred on sample (t + 1/2) * hop. The window is (n_fft,).
+    ``real`` (B, T) is 1 for frames of the recording, and 0 for zeros before it; None where all are real.
     """
     count, n_fft = frames.shape[1:]
     cut = (n_fft - hop) // 2
-    summed, squares = (_summed(some, hop)[:, cut : cut + count * hop]
-                       for some in (frames, window.square().expand(1, count, -1)))  # fmt: skip
+    windows = window.square().expand(1, count, -1)
+    if real is not None:
+        windows = windows * real[:, :, None]
+    summed, squares = (_summed(some, hop)[:, cut : cut + count * hop] for some in (frames, windows))
     return summed / squares.clamp(min=1e-3)
 
 

@@ -10,12 +10,13 @@ from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.masking import cut, pad_to_multiple
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
+from lightning_voiceclone.networks.layers.past import Past, nothing_before
 from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
 from lightning_voiceclone.vocoders.overlap_add import frames_of, overlap_add
 
@@ -50,6 +51,9 @@ class Vocos(Vocoder):
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
         step: frames that one step of the backbone takes in and outputs.
+        causal: for live use: all convolutions see the past alone, as far back as they see to both sides otherwise; so
+            weights of one that is not causal can be those that training begins with. It still waits for the output
+            frames that overlap, half of ``n_fft``. A chunk costs no more than its own steps and those.
         n_fft: samples of an output frame; null for four hops.
         refine: iterations of refinement; 0 or null for the network's output alone, which is best for features that a
             generator computed. For mel bands of recordings, 24 come nearer to the recording. Trained weights work with
@@ -80,6 +84,7 @@ class Vocos(Vocoder):
         layers: int = 8,
         kernel_size: int = 7,
         step: int = 2,
+        causal: bool = False,
         n_fft: int | None = None,
         refine: int | None = None,
         pretrained: str | None = None,
@@ -88,7 +93,7 @@ class Vocos(Vocoder):
         super().__init__()
         check_positive("Vocos", width=width, hidden=hidden, layers=layers, kernel_size=kernel_size, step=step)
         check_odd("Vocos", kernel_size=kernel_size)
-        self.spec, self.step = spec, step
+        self.spec, self.step, self.causal = spec, step, causal
         if spec.hop_length % 2:
             raise ConfigurationError(f"Vocos: the hop of the features is {spec.hop_length}; it must be even")
         self.n_fft = n_fft or 4 * spec.hop_length
@@ -97,16 +102,18 @@ class Vocos(Vocoder):
                 f"Vocos: n_fft is {self.n_fft}, but it must be even and at least two hops ({2 * spec.hop_length}); use"
                 f" {4 * spec.hop_length}"
             )
-        reach = (layers + 1) * (kernel_size // 2) * step + math.ceil(self.n_fft / spec.hop_length / 2) + step - 1
         self.refine = refine or 0
         self.projection = _projection(spec, self.refine)
-        reach += self.refine * self.projection.reach if self.projection else 0
-        self.context = Context(reach, reach, step)
+        self.overlap = math.ceil(self.n_fft / spec.hop_length / 2)  # frames on either side that a frame shares
+        self.context = self._context((layers + 1) * (kernel_size // 2) * step)
         bins = self.n_fft // 2 + 1
         self.normalizer = Normalizer(spec.channels)
-        self.embed = nn.Conv1d(spec.channels * step, width, kernel_size, padding=kernel_size // 2)
+        padding = 0 if causal else kernel_size // 2
+        self.embed = nn.Conv1d(spec.channels * step, width, kernel_size, padding=padding)
         self.first_norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(width, hidden, kernel_size, 1 / layers) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(width, hidden, kernel_size, 1 / layers, causal=causal) for _ in range(layers)
+        )
         self.last_norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, step * bins * 2)
         nn.init.normal_(self.head.weight, std=0.02)
@@ -130,12 +137,8 @@ class Vocos(Vocoder):
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
-        magnitude, phase = (part.float() if part.dtype in HALVES else part for part in self._spectrum(features))
-        signs = self.signs.to(phase.dtype)
-        real, imaginary = magnitude * phase.cos() * signs, magnitude * phase.sin() * signs
-        window = self.window.to(real.dtype)
-        frames = frames_of(real, imaginary, self.n_fft) * window
-        audio = overlap_add(frames, window, self.spec.hop_length)
+        frames = self._frames(features, Past())
+        audio = overlap_add(frames, self.window.to(frames.dtype), self.spec.hop_length)
         if self.training:
             return audio.to(features.dtype)
         if self.projection is not None:
@@ -143,14 +146,55 @@ class Vocos(Vocoder):
                 audio = self.projection(audio, features.to(audio.dtype), self.refine)
         return audio.clamp(-1, 1).to(features.dtype)
 
-    def _spectrum(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def init_state(self, batch: int) -> State | None:
+        """Of a causal vocoder without refinement: zeros as the inputs of the convolutions, and as frames, before."""
+        if not self.causal or self.projection is not None:
+            return None
+        reach = self.embed.kernel_size[0] - 1
+        sizes = [(self.embed.in_channels, reach), *[(self.embed.out_channels, reach)] * len(self.blocks)]
+        return nothing_before(self.window, batch, [*sizes, (self.n_fft, self.overlap), (1, self.overlap)])
+
+    def forward_chunk(self, x: Tensor, state: State, ahead: int = 0) -> tuple[Tensor, State]:
+        """Audio (B, T * hop) of the next T features, without the ``ahead`` after them, and the next state.
+
+        T is a multiple of ``step``, but for a recording's last chunk.
+        """
+        self.check(x)
+        past = Past(state, again=(ahead + self.step - 1) // self.step)
+        frames = self._frames(x, past).transpose(1, 2)
+        real = torch.ones_like(frames[:, :1])
+        frames, real = (past.before(part, self.overlap, again=ahead) for part in (frames, real))
+        hop = self.spec.hop_length
+        audio = overlap_add(frames.transpose(1, 2), self.window.to(frames.dtype), hop, real[:, 0])
+        begin = self.overlap * hop
+        made = audio[:, begin : begin + (x.shape[2] - ahead) * hop]
+        return made.clamp(-1, 1).to(x.dtype), past.following
+
+    def _context(self, reach: int) -> Context:
+        """The context, of convolutions that see ``reach`` frames to either side, or twice as many before."""
+        refined = self.refine * self.projection.reach if self.projection else 0
+        if self.causal:
+            steps = math.ceil((self.overlap + refined) / self.step)
+            return Context(2 * reach + steps * self.step, steps * self.step, self.step)
+        reach += self.overlap + self.step - 1 + refined
+        return Context(reach, reach, self.step)
+
+    def _frames(self, features: Tensor, past: Past) -> Tensor:
+        """Windowed frames (B, T, n_fft) of the waveform."""
+        magnitude, phase = (part.float() if part.dtype in HALVES else part for part in self._spectrum(features, past))
+        signs = self.signs.to(phase.dtype)
+        real, imaginary = magnitude * phase.cos() * signs, magnitude * phase.sin() * signs
+        return frames_of(real, imaginary, self.n_fft) * self.window.to(real.dtype)
+
+    def _spectrum(self, features: Tensor, past: Past) -> tuple[Tensor, Tensor]:
         """Magnitude and phase (B, T, n_fft // 2 + 1)."""
         frames = features.shape[2]
         x = pad_to_multiple(self.normalizer(features), self.step)
         x = x.unflatten(2, (-1, self.step)).permute(0, 3, 1, 2).flatten(1, 2)
-        x = self.first_norm(self.embed(x).transpose(1, 2))
+        x = self.embed(past.before(x, self.embed.kernel_size[0] - 1) if self.causal else x)
+        x = self.first_norm(x.transpose(1, 2))
         for block in self.blocks:
-            x = block(x)
+            x = block(x, past=past)
         out = cut(self.head(self.last_norm(x)).unflatten(2, (self.step, 2, -1)).flatten(1, 2), frames, 1)
         shape, phase = out.unbind(2)
         logarithm = shape + features.transpose(1, 2) @ self.bands_to_bins + self.band_gain

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from lightning_voiceclone.networks.generators.recurrent import RecurrentGenerato
 from lightning_voiceclone.networks.generators.reference import SHARPNESS, ReferenceAttention, ReferenceGenerator
 from lightning_voiceclone.networks.generators.transformer import TransformerGenerator, rotate
 from lightning_voiceclone.networks.generators.vae import VAEGenerator
-from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, change, random_condition
+from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, change, move, random_condition
 from lightning_voiceclone.testing.conformance import GeneratorConformance
 from lightning_voiceclone.testing.overfitting import overfit, speech_batch
 
@@ -42,6 +43,16 @@ class TestConvGeneratorOfOneFrame(GeneratorConformance):
 class TestConvGeneratorOfThreeFrames(GeneratorConformance):
     part = ConvGenerator
     arguments = {"width": 16, "layers": 2, "kernel_size": 3, "frames_per_step": 3, "dilations": (2, 1)}
+
+
+class TestCausalConvGenerator(GeneratorConformance):
+    part = ConvGenerator
+    arguments = {"width": 16, "layers": 3, "causal": True}
+
+
+class TestCausalReferenceGenerator(GeneratorConformance):
+    part = ReferenceGenerator
+    arguments = {"width": 16, "layers": 3, "heads": 2, "head_width": 8, "causal": True}
 
 
 class TestReferenceGenerator(GeneratorConformance):
@@ -100,6 +111,41 @@ def test_conv_context_by_hand():
     # enter reaches 2 steps and the blocks 2 * (1 + 2 + 4); 2 frames a step, and the step's other frame.
     assert ConvGenerator(NOISE_ONLY, layers=3).context == Context(33, 33, grid=2)
     assert ConvGenerator(NOISE_ONLY, layers=3, frames_per_step=1).context == Context(16, 16)
+
+
+@torch.no_grad()
+def test_a_causal_generator_sees_the_past_of_its_step_alone():
+    generator = ConvGenerator(CLONING, width=16, layers=3, causal=True).double().eval()
+    assert generator.context == Context(66, 0, grid=2)
+    condition = move(random_condition(CLONING, [100]), dtype=torch.float64)
+    moved = replace(condition, content=condition.content.clone())
+    moved.content[..., 21] += 5
+    seen = (generator(moved) - generator(condition)).abs().amax(1)[0].nonzero().flatten().tolist()
+    assert seen == list(range(20, 22 + 64))  # of the step, and 2 * 2 * (1 + 1 + 2 + 4) steps of 2 frames
+
+
+@torch.no_grad()
+def test_what_chunks_have_in_common_is_computed_once(monkeypatch):
+    generator = ReferenceGenerator(CLONING, width=16, layers=2, causal=True).eval()
+    condition, state, computed = random_condition(CLONING, [8]), generator.init_state(1), []
+    original = ReferenceAttention.reference
+    monkeypatch.setattr(
+        ReferenceAttention, "reference", lambda self, given: computed.append(given) or original(self, given)
+    )
+    whole = generator(condition)
+    parts = []
+    for begin in range(0, 8, 2):
+        chunk = {name: value[..., begin : begin + 2] for name, value in condition.tensors().items()
+                 if value.shape[-1] == 8 and name != "speaker"}  # fmt: skip
+        features, state = generator.forward_chunk(replace(condition, lengths=torch.tensor([2]), **chunk), state)
+        parts.append(features)
+    torch.testing.assert_close(torch.cat(parts, 2), whole, rtol=0, atol=1e-6)
+    assert len(computed) == 2  # for the whole and for the first chunk
+    other = replace(condition, reference_frames=condition.reference_frames + 1)
+    chunk = replace(other, lengths=torch.tensor([2]), **chunk)
+    fresh = {name: value for name, value in state.items() if not name.startswith("reference")}
+    changed, _ = generator.forward_chunk(chunk, state)
+    torch.testing.assert_close(changed, generator.forward_chunk(chunk, fresh)[0], rtol=0, atol=0)
 
 
 def test_speaker_changes_the_output():

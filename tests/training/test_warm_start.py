@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from lightning_voiceclone.checkpoints.part_folder import save_part
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Energy, Pitch
@@ -16,6 +17,7 @@ from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.training.recipes import VoiceModule
+from lightning_voiceclone.vocoders.vocos import Vocos
 
 
 def module(seed, **changes):
@@ -94,6 +96,21 @@ def test_a_generator_may_have_less_or_more_than_that_which_it_begins_with(checkp
     plain = module(3, start=str(tmp_path / "looking"))
     ours, theirs = plain.voice.generator.state_dict(), looking.voice.generator.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_a_causal_model_begins_with_one_that_is_not_and_a_fresh_vocoder_with_its_vocoder(tmp_path):
+    vocos = partial(Vocos, width=8, hidden=8, layers=1)
+    trained = module(1, vocoder=vocos)
+    save_voice(trained.voice, tmp_path / "voice")
+    save_part(module(5, vocoder=vocos).voice.vocoder, trained.spec, tmp_path / "own")
+    begun = module(2, start=str(tmp_path / "voice"), generator=partial(ConvGenerator, width=8, layers=2, causal=True),
+                   vocoder=partial(vocos, causal=True))  # fmt: skip
+    for role in ("generator", "vocoder"):
+        assert differences(getattr(begun.voice, role), getattr(trained.voice, role)) == 0, role
+    own = module(
+        3, start=str(tmp_path / "voice"), vocoder=partial(vocos, pretrained=str(tmp_path / "own"), finetune=True)
+    )
+    assert differences(own.voice.vocoder, trained.voice.vocoder) > 0
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from lightning_voiceclone.checkpoints.vocoder_choice import choose_vocoder
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.spectral import STFT, MelSpectrogram
+from lightning_voiceclone.networks.layers.past import Past
 from lightning_voiceclone.testing.conformance import VocoderConformance
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.mel_projection import MelProjection
@@ -88,7 +89,7 @@ def test_a_recording_stays_as_it_is(audio):
 def test_without_refinement_it_is_the_networks_output(audio):
     features, vocoder = MEL(audio), shipped(0)
     with torch.inference_mode():
-        magnitude, phase = vocoder._spectrum(features)
+        magnitude, phase = vocoder._spectrum(features, Past())
         real, imaginary = magnitude * phase.cos() * vocoder.signs, magnitude * phase.sin() * vocoder.signs
         frames = torch.fft.irfft(torch.complex(real, imaginary), n=640) * vocoder.window
         assert torch.equal(vocoder(features), overlap_add(frames, vocoder.window, 160).clamp(-1, 1))

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.spectral import MFCC, STFT, MelSpectrogram
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
+from lightning_voiceclone.networks.layers.past import Past
 from lightning_voiceclone.testing.conformance import VocoderConformance
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.vocoders.overlap_add import overlap_add
@@ -22,12 +24,40 @@ class TestVocos(VocoderConformance):
         return MelSpectrogram()
 
 
+class TestCausalVocos(VocoderConformance):
+    part = Vocos
+    arguments = {**SMALL, "causal": True}
+
+    def extractor(self):
+        return MelSpectrogram()
+
+
+class TestCausalVocosOfOtherFrames(VocoderConformance):
+    part = Vocos
+    arguments = {**SMALL, "causal": True, "step": 3, "n_fft": 480}
+
+    def extractor(self):
+        return MelSpectrogram()
+
+
+class TestRefinedCausalVocos(VocoderConformance):
+    part = Vocos
+    arguments = {**SMALL, "causal": True, "refine": 1}
+
+    def extractor(self):
+        return MelSpectrogram()
+
+
 class TestVocosOfOtherFeatures(VocoderConformance):
     part = Vocos
     arguments = {**SMALL, "step": 1}
 
     def extractor(self):
         return MFCC(hop_length=128, n_fft=512)
+
+
+def test_a_causal_one_waits_for_the_frames_that_overlap_alone():
+    assert Vocos(MelSpectrogram().spec, **SMALL, causal=True).context == Context(2 * 3 * 3 * 2 + 2, 2, grid=2)
 
 
 def test_a_spectrum_becomes_the_frames_it_came_from():
@@ -48,7 +78,7 @@ def test_white_noise_begins_at_the_level_of_its_bands(extractor):
     vocoder = Vocos(extractor.spec, **SMALL).eval()
     torch.nn.init.zeros_(vocoder.head.weight)
     features = extractor(audio)
-    magnitude, _ = vocoder._spectrum(features)
+    magnitude, _ = vocoder._spectrum(features, Past())
     padded = torch.nn.functional.pad(audio, ((vocoder.n_fft - extractor.spec.hop_length) // 2,) * 2)
     real = torch.fft.rfft(padded.unfold(1, vocoder.n_fft, extractor.spec.hop_length) * vocoder.window).abs()
     inner = slice(vocoder.n_fft // 8, 3 * vocoder.n_fft // 8)

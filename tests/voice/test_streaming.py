@@ -9,7 +9,7 @@ from lightning_voiceclone.core.interfaces import ContentEncoder, Vocoder
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice, small_voice
+from lightning_voiceclone.testing.voices import STREAMER, small_live_voice, small_streaming_voice, small_voice
 from lightning_voiceclone.voice import segments
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.segments import SegmentedConversion, conversion_of
@@ -67,6 +67,18 @@ def test_any_chunks_give_the_samples_of_the_whole(voice, prompt, options):
     assert conversion.streams
     for seed, largest in ((0, 20000), (1, 300)):
         made = push(conversion, audio, prompt, random_sizes(audio.shape[1], seed, largest), options, known)
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+    assert expected.abs().max() > 1e-3
+
+
+def test_a_live_voice_looks_70_ms_ahead_and_any_chunks_give_the_whole():
+    voice = small_live_voice(guidance=0.3)
+    # 30 ms of the features' window, 20 of the content encoder, 20 of the vocoder's overlap.
+    assert voice.latency == pytest.approx(0.07)
+    audio, prompt = speech(1.52)[None, :-7], voice.prompt([speech(1.5, 3)], 16000)
+    expected, known = whole(voice, audio, prompt)
+    for sizes in (random_sizes(audio.shape[1], 0, 20000), [320] * (audio.shape[1] // 320) + [audio.shape[1] % 320]):
+        made = push(ChunkedConversion(voice), audio, prompt, sizes, known=known)
         torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
     assert expected.abs().max() > 1e-3
 

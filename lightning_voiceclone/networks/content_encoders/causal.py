@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lightning_voiceclone.checkpoints.external_weights import all_weights
 from lightning_voiceclone.checkpoints.part_folder import load_pretrained
 from lightning_voiceclone.core.interfaces import ContentEncoder
-from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
+from lightning_voiceclone.core.masking import cut, keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.core.validation import check_positive
@@ -96,6 +96,8 @@ class CausalContentEncoder(ContentEncoder):
         hidden: channels between the two dense layers of a block.
         layers: blocks.
         past: steps of 2 frames before each that a block attends to.
+        repeat: give each step's content twice, at the features' rate. Otherwise content at their rate is interpolated
+            between two steps, and waits for the later one. It changes no weights.
         start: weights to begin from, of a TransformerContentEncoder of the same sizes, as its ``pretrained``; null for
             fresh ones.
         pretrained: folder or checkpoint of a trained one, or none for fresh weights; frozen, unless ``finetune``.
@@ -117,6 +119,7 @@ class CausalContentEncoder(ContentEncoder):
         hidden: int = 1536,
         layers: int = 4,
         past: int = 96,
+        repeat: bool = False,
         start: str | None = None,
         pretrained: str | None = None,
         finetune: bool = False,
@@ -126,8 +129,8 @@ class CausalContentEncoder(ContentEncoder):
         check_positive(name, channels=channels, width=width, hidden=hidden, layers=layers, past=past)
         if width % HEAD_WIDTH:
             raise ConfigurationError(f"{name}: width is {width}; it must be a multiple of {HEAD_WIDTH}")
-        self.channels, self.width, self.past = channels, width, past
-        self.frame_rate = dims.frame_rate / 2
+        self.channels, self.width, self.past, self.repeat = channels, width, past, repeat
+        self.frame_rate = dims.frame_rate if repeat else dims.frame_rate / 2
         self.context = Context(2 * layers * past + BEFORE, AHEAD, 2)
         self.first = nn.Conv1d(dims.features, width, 3)
         self.second = nn.Conv1d(width, width, 4, stride=2, padding=1)
@@ -140,10 +143,11 @@ class CausalContentEncoder(ContentEncoder):
         load_pretrained(self, pretrained, trainable=finetune)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Content (B, C, ceil(T / 2)) of features (B, F, T); 0 in the padding, L2 norm sqrt(C)."""
+        """Content (B, C, ceil(T / 2)), or (B, C, T), of features (B, F, T); 0 in the padding, L2 norm sqrt(C)."""
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         mask = reach_mask(lengths, x.shape[2])
+        frames = x.shape[2]
         x = F.gelu(self.first(F.pad(keep(self._scaled(x), mask), (2, 0))))
         x = F.gelu(self.second(pad_to_multiple(keep(x, mask), 2))).transpose(1, 2)
         real = reach_mask((lengths + 1) // 2, x.shape[1])[:, 0]
@@ -151,7 +155,7 @@ class CausalContentEncoder(ContentEncoder):
         known = torch.cat([torch.zeros_like(nothing[..., 0], dtype=torch.bool), real], 1)
         for block in self.blocks:
             x, _, _ = cast(CausalBlock, block).attend(x, nothing, nothing, known)
-        return keep(self._left(x), real[:, None])
+        return self._at_rate(keep(self._left(x), real[:, None]), frames)
 
     def init_state(self, batch: int) -> State:
         """Nothing before: the last frames of both convolutions' inputs, and keys and values of each block."""
@@ -167,7 +171,7 @@ class CausalContentEncoder(ContentEncoder):
         return state
 
     def forward_chunk(self, x: Tensor, state: State, ahead: int = 0) -> tuple[Tensor, State]:
-        """Content (B, C, ceil(T / 2)) of the next T features, without the ``ahead`` after them, and the next state.
+        """Content, as of :meth:`forward`, of the next T features, without the ``ahead`` after them, and the next state.
 
         T is even, but for a recording's last chunk.
         """
@@ -186,7 +190,10 @@ class CausalContentEncoder(ContentEncoder):
             cached = state[f"keys.{index}"], state[f"values.{index}"]
             steps, keys, values = cast(CausalBlock, block).attend(steps, *cached, known)
             following |= {f"keys.{index}": keys[:, -self.past :], f"values.{index}": values[:, -self.past :]}
-        return self._left(steps), following
+        return self._at_rate(self._left(steps), frames), following
+
+    def _at_rate(self, content: Tensor, frames: int) -> Tensor:
+        return cut(content.repeat_interleave(2, 2), frames) if self.repeat else content
 
     def _scaled(self, x: Tensor) -> Tensor:
         return TO_WHISPER_SCALE * x + TO_WHISPER_SHIFT

@@ -1,5 +1,7 @@
 """A convolutional generator: residual dilated convolutions over time."""
 
+from typing import cast
+
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,13 +10,14 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import Generator
 from lightning_voiceclone.core.masking import cut, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
-from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.core.validation import check_odd, check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
 from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
 from lightning_voiceclone.networks.layers.initialization import begin_small
+from lightning_voiceclone.networks.layers.past import Past, nothing_before
 from lightning_voiceclone.networks.layers.residual import ResidualBlock, cycle_dilations
 
 
@@ -37,6 +40,9 @@ class ConvGenerator(Generator):
         dilations: distances between those steps, one a block, taken in turn from the first again.
         frames_per_step: frames that a step reads and emits.
         dropout: share of the numbers dropped in training.
+        causal: for live use: all convolutions see the past alone, as far back as they see to both sides otherwise; so
+            weights of a generator that is not causal can be those that training begins with. A chunk then costs no
+            more than its own steps.
 
     Raises:
         ConfigurationError: if a number is out of range or dims promise no input.
@@ -54,6 +60,7 @@ class ConvGenerator(Generator):
         dilations: tuple[int, ...] = (1, 2, 4),
         frames_per_step: int = 2,
         dropout: float = 0.0,
+        causal: bool = False,
     ):
         super().__init__()
         name = type(self).__name__
@@ -61,12 +68,14 @@ class ConvGenerator(Generator):
         check_odd(name, kernel_size=kernel_size)
         cycle = cycle_dilations(name, dilations, layers)
         self.needs = needed_fields(dims)
-        self.frames_per_step = frames_per_step
+        self.frames_per_step, self.causal = frames_per_step, causal
         self.inputs = FrameInputs(dims)
         reach = kernel_size // 2
-        self.enter = nn.Conv1d(self.inputs.channels * frames_per_step, width, kernel_size, padding=reach)
+        padding = 0 if causal else reach
+        self.enter = nn.Conv1d(self.inputs.channels * frames_per_step, width, kernel_size, padding=padding)
         self.blocks = nn.ModuleList(
-            ResidualBlock(dims, width, kernel_size=kernel_size, dilation=step, dropout=dropout) for step in cycle
+            ResidualBlock(dims, width, kernel_size=kernel_size, dilation=step, dropout=dropout, causal=causal)
+            for step in cycle
         )
         self.depth = layers  # blocks in use
         self.norm = ChannelNorm(width)
@@ -75,18 +84,39 @@ class ConvGenerator(Generator):
         begin_small(self.leave)
         # The last frame of a step sees the whole of the steps on its left, the first one those on its right.
         frames = reach * (1 + sum(cycle)) * frames_per_step + frames_per_step - 1
-        self.context = Context(frames, frames, frames_per_step)
+        left, right = (2 * frames, 0) if causal else (frames, frames)
+        self.context = Context(left, right, frames_per_step)
+
+    def init_state(self, batch: int) -> State | None:
+        """Of a causal generator: zeros as the inputs of the convolutions before."""
+        if not self.causal:
+            return None
+        reach = self.enter.kernel_size[0] - 1
+        blocks = [cast(ResidualBlock, block) for block in self.blocks[: self.depth]]
+        sizes = [(block.dilated.in_channels, 2 * block.reach) for block in blocks]
+        return nothing_before(self.enter.weight, batch, [(self.enter.in_channels, reach), *sizes])
+
+    def forward_chunk(self, x: Condition, state: State, ahead: int = 0) -> tuple[Tensor, State]:
+        """Features (B, F, T) of the condition's next T frames, and the next state.
+
+        T is a multiple of ``frames_per_step``, but for a recording's last chunk.
+        """
+        past = Past(state)
+        return self._features(x, past), past.following
 
     def forward(self, condition: Condition) -> Tensor:
         """Features (B, F, T)."""
+        return self._features(condition, Past())
+
+    def _features(self, condition: Condition, past: Past) -> Tensor:
         x = self.inputs(condition)
         frames = x.shape[-1]
         x = to_steps(x, self.frames_per_step)
         steps = (condition.lengths + self.frames_per_step - 1) // self.frames_per_step
         mask = reach_mask(steps, x.shape[-1])
-        x = self.enter(x)
+        x = self.enter(past.before(x, self.enter.kernel_size[0] - 1) if self.causal else x)
         for index, block in zip(range(self.depth), self.blocks, strict=False):
-            x = block(self._before_block(index, x, condition), mask, condition)
+            x = block(self._before_block(index, x, condition, past), mask, condition, past)
         x = F.silu(self.modulation(self.norm(x), condition))
         return cut(self._to_frames(self.leave(x)), frames)
 
@@ -107,7 +137,7 @@ class ConvGenerator(Generator):
         assert isinstance(block, ResidualBlock)
         block.add_nothing()
 
-    def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
+    def _before_block(self, index: int, x: Tensor, condition: Condition, past: Past) -> Tensor:
         """Input of the block of that index, from x (B, width, steps): here x itself."""
         return x
 

@@ -1,6 +1,8 @@
 """A generator that attends to the frames of the reference."""
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator, to_step
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.frame_inputs import promised
 from lightning_voiceclone.networks.layers.initialization import begin_small
+from lightning_voiceclone.networks.layers.past import Past
 
 SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # initial values of the heads: factors of the cosine of the contents
 QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length
@@ -48,17 +51,10 @@ class ReferenceAttention(nn.Module):
         self.out = nn.Linear(heads * (head_width + 1), width)
         begin_small(self.query)  # at first the cosine of the contents alone decides
 
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """What is found for each step of x (B, width, steps), of the same shape."""
-        lengths = promised(condition, "reference_lengths", 1)
+    def forward(self, x: Tensor, condition: Condition, reference: Sequence[Tensor] | None = None) -> Tensor:
+        """What is found for each step of x (B, width, steps), of the same shape; ``reference`` of :meth:`reference`."""
         said = self._content(promised(condition, "content", 3, self.dims.content), condition.lengths)
-        there = self._content(promised(condition, "reference_content", 3, self.dims.content), lengths)
-        frames = promised(condition, "reference_frames", 3).transpose(1, 2)
-        frames = keep(frames, reach_mask(lengths, frames.shape[2]))
-        frames = to_steps(frames, self.frames_per_step).transpose(1, 2)
-        mask = reach_mask((lengths + self.frames_per_step - 1) // self.frames_per_step, frames.shape[1])
-        key = self._heads(self.key(torch.cat([there, frames], 2)))
-        value = self._heads(self.value(frames))
+        key, value, there, mask = reference or self.reference(condition)
         query = self._heads(self.query(self.norm(x).transpose(1, 2)))
         if torch.compiler.is_exporting():  # at an open length there can be no loop over it
             parts = [slice(None)]
@@ -66,6 +62,17 @@ class ReferenceAttention(nn.Module):
             parts = [slice(start, start + QUERIES) for start in range(0, x.shape[2], QUERIES)]
         found = [self._look_up(query[:, :, part], said[:, part], key, value, there, mask) for part in parts]
         return self.out(torch.cat(found, 1)).transpose(1, 2)
+
+    def reference(self, condition: Condition) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Keys, values, content and mask of the reference's steps: all that does not depend on the source."""
+        lengths = promised(condition, "reference_lengths", 1)
+        there = self._content(promised(condition, "reference_content", 3, self.dims.content), lengths)
+        frames = promised(condition, "reference_frames", 3).transpose(1, 2)
+        frames = keep(frames, reach_mask(lengths, frames.shape[2]))
+        frames = to_steps(frames, self.frames_per_step).transpose(1, 2)
+        mask = reach_mask((lengths + self.frames_per_step - 1) // self.frames_per_step, frames.shape[1])
+        key = self._heads(self.key(torch.cat([there, frames], 2)))
+        return key, self._heads(self.value(frames)), there, mask
 
     def _look_up(self, query: Tensor, said: Tensor, key: Tensor, value: Tensor, there: Tensor, mask: Tensor) -> Tensor:
         """(B, steps, heads * (head_width + 1)): values and likeness, each weighed."""
@@ -103,6 +110,7 @@ class ReferenceGenerator(ConvGenerator):
         dropout: share of the numbers dropped in training.
         heads: number of attention heads, each with its own scores.
         head_width: channels of a head's output.
+        causal: as of ConvGenerator.
         look_up: blocks before which attention is computed; the first is 0. An empty list makes a ConvGenerator.
 
     Raises:
@@ -119,12 +127,13 @@ class ReferenceGenerator(ConvGenerator):
         dilations: tuple[int, ...] = (1, 2, 4),
         frames_per_step: int = 2,
         dropout: float = 0.0,
+        causal: bool = False,
         heads: int = 4,
         head_width: int = 64,
         look_up: tuple[int, ...] = (1,),
     ):
         super().__init__(dims, width=width, layers=layers, kernel_size=kernel_size, dilations=dilations,
-                         frames_per_step=frames_per_step, dropout=dropout)  # fmt: skip
+                         frames_per_step=frames_per_step, dropout=dropout, causal=causal)  # fmt: skip
         check_positive(type(self).__name__, heads=heads, head_width=head_width)
         if bad := [index for index in look_up if not 0 <= index < layers]:
             raise ConfigurationError(
@@ -147,7 +156,10 @@ class ReferenceGenerator(ConvGenerator):
             nn.init.zeros_(attention.out.weight)
             nn.init.zeros_(attention.out.bias)
 
-    def _before_block(self, index: int, x: Tensor, condition: Condition) -> Tensor:
+    def _before_block(self, index: int, x: Tensor, condition: Condition, past: Past) -> Tensor:
         if str(index) not in self.attention:
             return x
-        return x + self.attention[str(index)](x, condition)
+        attention = cast(ReferenceAttention, self.attention[str(index)])
+        given = promised(condition, "reference_frames", 3)
+        reference = past.known(f"reference.{index}", given, lambda: attention.reference(condition))
+        return x + attention(x, condition, reference)

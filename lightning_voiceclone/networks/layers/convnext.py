@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.features.normalizer import Normalizer
+from lightning_voiceclone.networks.layers.past import Past
 
 
 class ConvNeXtBlock(nn.Module):
@@ -18,20 +19,29 @@ class ConvNeXtBlock(nn.Module):
         hidden: channels between the two dense layers.
         kernel_size: kernel of the depthwise convolution, in steps; odd.
         scale: initial value of gamma.
+        causal: the convolution sees as many steps, all before the one that it computes.
     """
 
-    def __init__(self, width: int, hidden: int, kernel_size: int, scale: float):
+    def __init__(self, width: int, hidden: int, kernel_size: int, scale: float, *, causal: bool = False):
         super().__init__()
+        self.causal = causal
         self.taps = nn.Parameter(torch.empty(kernel_size, width).uniform_(-1, 1) / math.sqrt(kernel_size))
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, hidden)
         self.mix = nn.Linear(hidden, width)
         self.gamma = nn.Parameter(torch.full((width,), scale))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, T, width) as x; steps outside the mask (B, T, 1) do not affect the others."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
+        """(B, T, width) as x; steps outside the mask (B, T, 1) do not affect the others.
+
+        A causal block takes the steps before x from ``past``.
+        """
         steps, reach = x.shape[1], len(self.taps) // 2
-        padded = F.pad(x if mask is None else x * mask, (0, 0, reach, reach))
+        padded = x if mask is None else x * mask
+        if self.causal:
+            padded = (past or Past()).before(padded.transpose(1, 2), 2 * reach).transpose(1, 2)
+        else:
+            padded = F.pad(padded, (0, 0, reach, reach))
         # Shifted products: on a CPU the backward pass of a depthwise convolution is several times as slow.
         mixed = padded[:, :steps] * self.taps[0]
         for tap in range(1, len(self.taps)):

@@ -9,6 +9,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
+from lightning_voiceclone.networks.layers.past import Past
 
 
 class ResidualBlock(nn.Module):
@@ -20,15 +21,18 @@ class ResidualBlock(nn.Module):
         kernel_size: kernel of the convolution, in frames; odd.
         dilation: distance between the kernel's frames.
         dropout: share of the hidden numbers dropped in training.
+        causal: the convolution sees as many frames, all before the one that it computes.
     """
 
-    def __init__(self, dims: Dims, width: int, *, kernel_size: int, dilation: int, dropout: float = 0.0):
+    def __init__(self, dims: Dims, width: int, *, kernel_size: int, dilation: int, dropout: float = 0.0,
+                 causal: bool = False):  # fmt: skip
         super().__init__()
         self.norm = ChannelNorm(width)
         self.modulation = SpeakerModulation(dims, width)
-        self.reach = dilation * (kernel_size // 2)
+        self.reach, self.causal = dilation * (kernel_size // 2), causal
         # Dense, not depthwise: the backward pass of a depthwise convolution is slow on a CPU.
-        self.dilated = nn.Conv1d(width, width, kernel_size, padding=self.reach, dilation=dilation)
+        padding = 0 if causal else self.reach
+        self.dilated = nn.Conv1d(width, width, kernel_size, padding=padding, dilation=dilation)
         self.mix = nn.Conv1d(width, width, 1)
         self.dropout = nn.Dropout(dropout)
 
@@ -37,11 +41,15 @@ class ResidualBlock(nn.Module):
         for weight in self.mix.parameters():
             nn.init.zeros_(weight)
 
-    def forward(self, x: Tensor, mask: Tensor, condition: Condition) -> Tensor:
-        """x plus the block's output; frames outside the mask (B, 1, T) do not affect the others."""
-        hidden = F.silu(self.modulation(self.norm(x), condition))
-        hidden = F.silu(self.dilated(keep(hidden, mask)))
-        return x + self.mix(self.dropout(hidden))
+    def forward(self, x: Tensor, mask: Tensor, condition: Condition, past: Past | None = None) -> Tensor:
+        """x plus the block's output; frames outside the mask (B, 1, T) do not affect the others.
+
+        A causal block takes the frames before x from ``past``.
+        """
+        hidden = keep(F.silu(self.modulation(self.norm(x), condition)), mask)
+        if self.causal:
+            hidden = (past or Past()).before(hidden, 2 * self.reach)
+        return x + self.mix(self.dropout(F.silu(self.dilated(hidden))))
 
 
 def cycle_dilations(owner: str, dilations: tuple[int, ...], layers: int) -> list[int]:

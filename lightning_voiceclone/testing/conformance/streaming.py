@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -63,12 +62,11 @@ def _check_context(part: Part, context: Context, take: Take, per_frame: float, w
     """Of the first chunk, of three in the middle, and of the last.
 
     Those in the middle begin, with their context, at odd multiples of the grid: one that is too fine shows. The whole
-    has frames more on either side of them: a context that is too short shows, on the right best of the shortest chunk.
+    has frames more on either side of them: a context that is too short shows.
     """
     grid, frames, (left, _) = context.grid, streamed_frames(part), _sides(context)
-    shortest = Fraction(per_frame).limit_denominator(1000).denominator
-    lengths = {0: grid, left + grid: grid, left + 3 * grid: shortest, left + 5 * grid: grid}
-    for begin, end in [*((begin, begin + length) for begin, length in lengths.items()), (left + 6 * grid, frames)]:
+    begins = 0, left + grid, left + 3 * grid, left + 5 * grid
+    for begin, end in [*((begin, begin + grid) for begin in begins), (left + 6 * grid, frames)]:
         start, stop = context.around(begin, end, frames)
         output = part(take(start, stop))
         first, skipped = _place(begin, per_frame), _place(begin - start, per_frame)

@@ -160,8 +160,7 @@ class VocoderConformance(NetworkConformance):
         bound = self.tolerance * float(outputs[0].abs().max())
         seen = (change > bound).nonzero()[:, 0].tolist()
         expect(bool(seen), f"other samples where frame {changed} changes", "the same")
-        allowed = range(changed - int(context.right), changed + int(context.left) + 1)
-        outside = [frame - changed for frame in seen if frame not in allowed]
+        outside = [frame - changed for frame in seen if changed not in context.seen_by(frame, frames)]
         expect(not outside, f"no change beyond the declared context of {context.left:g} and {context.right:g} frames",
                f"changes {outside[:6]} frames away")  # fmt: skip
 

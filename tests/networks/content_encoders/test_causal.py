@@ -20,6 +20,11 @@ class TestCausalContentEncoder(ContentEncoderConformance):
     arguments = SMALL
 
 
+class TestRepeated(ContentEncoderConformance):
+    part = CausalContentEncoder
+    arguments = {**SMALL, "repeat": True}
+
+
 def small(**changes):
     torch.manual_seed(0)
     return CausalContentEncoder(Dims(20), **{**SMALL, **changes}).eval()
@@ -47,6 +52,15 @@ def test_steps_one_by_one_are_the_whole(frames):
         output, state = encoder.forward_chunk(x[..., begin:stop], state, ahead=stop - end)
         outputs.append(output)
     torch.testing.assert_close(torch.cat(outputs, 2), encoder(x), rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_repeated_content_has_the_rate_of_the_features_and_the_same_weights(tmp_path):
+    once, x = small(), torch.randn(2, 20, 41)
+    save_part(once, MelSpectrogram(n_mels=20).spec, tmp_path / "once")
+    twice = small(repeat=True, pretrained=str(tmp_path / "once"))
+    assert (once.frame_rate, twice.frame_rate) == (50.0, 100.0)
+    torch.testing.assert_close(twice(x), once(x).repeat_interleave(2, 2)[..., :41], rtol=0, atol=0)
 
 
 @torch.no_grad()

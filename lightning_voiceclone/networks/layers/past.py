@@ -1,0 +1,52 @@
+"""What the layers of a causal network keep of the steps before a chunk."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_voiceclone.core.streaming import State
+
+
+class Past:
+    """The inputs of causal layers before a chunk, in the order in which the layers ask; zeros before a recording.
+
+    Args:
+        state: as :attr:`following` of the chunk before; None for a whole recording.
+        again: steps at the end of a chunk that come again with the next one.
+    """
+
+    def __init__(self, state: State | None = None, again: int = 0) -> None:
+        self._state, self._again, self._asked = state, again, 0
+        self.following: State = {}
+
+    def before(self, x: Tensor, reach: int, again: int | None = None) -> Tensor:
+        """x (B, C, S) with the ``reach`` steps before it: (B, C, reach + S); ``again`` where it is another number."""
+        if self._state is None:
+            return F.pad(x, (reach, 0))
+        name, self._asked = str(self._asked), self._asked + 1
+        kept = x.shape[2] - (self._again if again is None else again)
+        x = torch.cat([self._state[name], x], 2)
+        self.following[name] = x[..., kept : kept + reach]
+        return x
+
+    def known(self, name: str, given: Tensor, compute: Callable[[], Sequence[Tensor]]) -> Sequence[Tensor]:
+        """What ``compute`` makes of a tensor that chunks have in common, computed once for as long as it is that one.
+
+        Results have the batch as their first axis, and are part of the state.
+        """
+        if self._state is None or torch.compiler.is_exporting():
+            return compute()
+        if self._state.get(f"{name}.of") is given:
+            found = {key: value for key, value in self._state.items() if key.startswith(f"{name}.")}
+        else:
+            made = dict(enumerate(compute()))
+            found = {f"{name}.of": given, **{f"{name}.{index}": value for index, value in made.items()}}
+        self.following |= found
+        return [value for key, value in found.items() if key != f"{name}.of"]
+
+
+def nothing_before(like: Tensor, batch: int, layers: Sequence[tuple[int, int]]) -> State:
+    """State before the first chunk, with the type and device of ``like``, for layers of (channels, reach)."""
+    return {str(index): like.new_zeros(batch, *size) for index, size in enumerate(layers)}
