@@ -1,6 +1,7 @@
 """Delay of lvc live, term by term, and its real-time factor on one core.
 
     python benchmarks/live.py --speech ../shared/speech [--checkpoint VOICE] [--chunk-ms 20 40] [--seconds 30]
+    python benchmarks/live.py --speech ../shared/speech --engine onnx --checkpoint EXPORT      # of lvc export VOICE
 
 A recording goes through the live engine between a microphone and a loudspeaker of simulated time, at 48 kHz with blocks
 of 10 ms and a latency of 5 ms each. Converting takes as long on that time as it takes on this computer, with one
@@ -11,8 +12,10 @@ be on a core that nothing else uses), and what was dropped. Without ``--speech``
 """
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,10 +24,12 @@ import torch
 
 from lightning_voiceclone.inference.converter import load_model
 from lightning_voiceclone.inference.live.clock import SimulatedClock
-from lightning_voiceclone.inference.live.converters import rehearse
+from lightning_voiceclone.inference.live.converters import ModelConverter, rehearse
 from lightning_voiceclone.inference.live.engine import Live
+from lightning_voiceclone.inference.live.onnx_converter import OnnxConverter
 from lightning_voiceclone.inference.live.session import Session
 from lightning_voiceclone.inference.live.voice_converter import VoiceConverter
+from lightning_voiceclone.inference.onnx_engine import OnnxModel
 from lightning_voiceclone.testing.live import FakeLoudspeaker, FakeMicrophone
 from lightning_voiceclone.testing.signals import speech_like
 
@@ -32,15 +37,18 @@ CARD = {"rate": 48000, "block": 0.01, "latency": 0.005}
 WARM_SECONDS = 2.0  # after which figures are taken
 
 
-class Timed(VoiceConverter):
-    """Takes as long on simulated time as on the computer's, and counts the CPU time."""
+class Timed:
+    """A converter that takes as long on simulated time as on the computer's; counts the CPU time too."""
 
-    clock: SimulatedClock
     cpu = wall = 0.0
+
+    def __init__(self, converter: ModelConverter, clock: SimulatedClock) -> None:
+        self.converter, self.clock = converter, clock
+        self.sample_rate, self.latency, self.restart = converter.sample_rate, converter.latency, converter.restart
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         begin, used = time.perf_counter(), time.process_time()
-        made = super().push(samples)
+        made = self.converter.push(samples)
         self.cpu += time.process_time() - used
         seconds = time.perf_counter() - begin
         self.wall += seconds
@@ -63,17 +71,26 @@ def recording(speech: Path | None, seconds: float, rate: int, *, reference: bool
     return np.concatenate(audio)
 
 
+def converter_of(arguments: argparse.Namespace) -> ModelConverter:
+    """The model with the voice of another speaker than the source's."""
+    if arguments.engine == "onnx":
+        model: Any = OnnxModel(arguments.checkpoint, note=print, threads=1)
+        rate, make = model.runtime.sample_rate, OnnxConverter
+    else:
+        model = load_model(arguments.checkpoint, note=lambda line: None)
+        rate, make = model.sample_rate, VoiceConverter
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "reference.wav"
+        soundfile.write(path, recording(arguments.speech, 8, rate, reference=True), rate)
+        return make(model, model.speaker(str(path)), guidance=arguments.guidance)
+
+
 def measure(arguments: argparse.Namespace, chunk: float) -> None:
     """Print the figures for one length of chunks."""
-    model = load_model(arguments.checkpoint, note=lambda line: None)
-    speaker = None
-    if model.voice.needs_reference:
-        speaker = model.speaker((recording(arguments.speech, 8, model.sample_rate, reference=True), model.sample_rate))
     audio = recording(arguments.speech, arguments.seconds, CARD["rate"])
     clock = SimulatedClock()
-    converter = Timed(model, speaker)
-    converter.clock = clock
-    needs = rehearse(converter, chunk, time.perf_counter, latency=converter.latency)
+    converter = Timed(converter_of(arguments), clock)
+    needs = rehearse(converter.converter, chunk, time.perf_counter, latency=converter.latency)
     live = Live(converter, clock, chunk=chunk, needs=needs)
     source = FakeMicrophone(clock, lambda times: audio[np.round(times * CARD["rate"]).astype(int) % len(audio)], **CARD)
     sink = FakeLoudspeaker(clock, keep=False, **CARD)
@@ -110,6 +127,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path)
     parser.add_argument("--checkpoint", default="default")
+    parser.add_argument("--engine", choices=("torch", "onnx"), default="torch")
+    parser.add_argument("--guidance", type=float)
     parser.add_argument("--chunk-ms", type=float, nargs="+", default=[20.0, 40.0])
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()

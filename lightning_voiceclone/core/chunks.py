@@ -69,7 +69,7 @@ class Stage:
         mine = {key: value for key, value in state.items() if key.startswith(f"{self.name}.")}
         held = self._joined(new, mine)
         first, done = (int(mine[f"{self.name}.{key}"][0]) for key in ("first", "done"))
-        part = _below(mine, f"{self.name}.part.")
+        part = below(mine, f"{self.name}.part.")
         total = first + self._count(held, final)
         pieces = []
         for end in self._ends(done, total, final):
@@ -89,7 +89,7 @@ class Stage:
         return concatenated(pieces), {key: value for key, value in state.items() if key not in mine} | after
 
     def _joined(self, new: Frames, mine: State) -> Frames:
-        held = _below(mine, f"{self.name}.held.")
+        held = below(mine, f"{self.name}.held.")
         if not held or not new:
             return held or new
         return {field: torch.cat([held[field], value], -1) for field, value in new.items()}
@@ -128,5 +128,6 @@ def concatenated(pieces: list[Frames]) -> Frames:
     return {field: torch.cat([piece[field] for piece in pieces], -1) for field in pieces[0]}
 
 
-def _below(state: State, prefix: str) -> State:
+def below(state: State, prefix: str) -> State:
+    """The values whose names begin with the prefix, by the rest of their names."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

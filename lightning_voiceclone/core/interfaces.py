@@ -18,7 +18,7 @@ from torch import Tensor
 from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.core.part import Dims, Part
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.core.streaming import Context, State
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 
 __all__ = [
@@ -258,6 +258,16 @@ class Generator(Part):
     def forward_with_losses(self, condition: Condition) -> tuple[Tensor, dict[str, Tensor]]:
         """Features, and the generator's own losses that ``loss_names`` lists, one value (B,) a row for its frames."""
         return self(condition), {}
+
+    def prepare(self, condition: Condition) -> State:
+        """What depends on the reference alone, for generators with a state; by default nothing.
+
+        It is computed once for as long as the reference is the same, and added to the state of each chunk.
+
+        Args:
+            condition: of which only ``reference_frames``, ``reference_content`` and ``reference_lengths`` count.
+        """
+        return {}
 
     def use_depth(self, depth: int, *, fresh: bool = False) -> None:
         """Compute the first ``depth`` blocks alone; the output stays the same when further ones join.

@@ -13,6 +13,7 @@ from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.segments import conversion_of
 from lightning_voiceclone.voice.statistics import NAME, RunningStatistics, Statistics, WholeStatistics
+from lightning_voiceclone.voice.streaming import ChunkedConversion
 
 KEPT = (NAME, "level.")  # beginnings of the names of what is known of the source
 
@@ -92,6 +93,12 @@ class Stream:
             )
         self._options = options
 
+    @property
+    def waits(self) -> list[tuple[int, int]]:
+        """Of each stage, how many frames after a chunk it waits for, and at whose multiples its chunks end."""
+        assert isinstance(self._conversion, ChunkedConversion)
+        return self._conversion.waits
+
     def push(self, samples: Tensor | np.ndarray) -> list[Tensor]:
         """Convert the next samples.
 
@@ -118,14 +125,17 @@ class Stream:
         self._ended = True
         return made
 
-    def restart(self) -> None:
+    def restart(self, *, forget: bool = False) -> None:
         """Begin anew after a gap in the source: what is held is dropped; what is known of the source is kept.
+
+        Args:
+            forget: begin as a new stream instead.
 
         Raises:
             ConfigurationError: if the stream has ended.
         """
         self._check_open()
-        kept = {name: value for name, value in self.state.items() if name.startswith(KEPT)}
+        kept = {name: value for name, value in self.state.items() if name.startswith(KEPT) and not forget}
         self.state = self._conversion.init_state(len(self._prompt.lengths), kept)
 
     def _check_open(self) -> None:

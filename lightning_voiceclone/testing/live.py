@@ -31,7 +31,7 @@ class PassThrough:
         self._held = held[count:]
         return held[:count]
 
-    def restart(self) -> None:
+    def restart(self, *, forget: bool = False) -> None:
         """As of ``LiveConverter``."""
         self._held = np.zeros(0, np.float32)
         self.restarts += 1

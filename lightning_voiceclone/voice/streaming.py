@@ -1,13 +1,14 @@
 """From samples of a source to samples in the speaker's voice, chunk by chunk; a whole recording is one chunk."""
 
 import functools
+import math
 from fractions import Fraction
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from lightning_voiceclone.core.chunks import Frames, Stage
+from lightning_voiceclone.core.chunks import Frames, Stage, below
 from lightning_voiceclone.core.conditions import Condition, Script, SpeakerPrompt
 from lightning_voiceclone.core.interfaces import ContentEncoder, FeatureExtractor, SpeakerEncoder
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
@@ -24,6 +25,7 @@ from lightning_voiceclone.voice.tempo import Tempo
 
 NOISE_FRAMES = 100  # drawn at once, from the seed and their place, so that chunks do not matter
 TRACKS = ("f0", "voicing", "energy", "register", "own", "noise", "power")  # beside content, frame by frame
+PREPARED, REFERENCE = "prepared.", "reference"  # of the reference alone, and the reference itself
 ALONE = Context(0, 0)
 
 
@@ -92,6 +94,11 @@ class ChunkedConversion:
     def streams(self) -> bool:
         """Whether all parts have a finite context or a state, so that chunks can be converted before the end."""
         return all(stage.streams for stage in self._stages)
+
+    @property
+    def waits(self) -> list[tuple[int, int]]:
+        """Of each stage, how many frames after a chunk it waits for, and at whose multiples its chunks end."""
+        return [(math.ceil(stage.context.right), stage.context.grid) for stage in self._stages]
 
     @property
     def _stages(self) -> tuple[Stage, ...]:
@@ -277,9 +284,18 @@ class ChunkedConversion:
         generator = self.voice.generator
         if not self._generate.stateful:
             return generator(condition), part
-        mine = {name.removeprefix(f"{which}."): value for name, value in part.items() if name.startswith(f"{which}.")}
-        made, after = generator.forward_chunk(condition, mine, ahead=ahead)
+        part = self._prepared(condition, part)
+        made, after = generator.forward_chunk(condition, below(part, f"{which}.") | below(part, PREPARED), ahead=ahead)
         return made, part | {f"{which}.{name}": value for name, value in after.items()}
+
+    def _prepared(self, condition: Condition, part: State) -> State:
+        """The state with what the generator makes of the reference alone, anew where it is another reference."""
+        reference = condition.reference_frames
+        if reference is None or part.get(REFERENCE) is reference:
+            return part
+        made = {f"{PREPARED}{name}": value for name, value in self.voice.generator.prepare(condition).items()}
+        kept = {name: value for name, value in part.items() if not name.startswith(PREPARED)}
+        return kept | {REFERENCE: reference} | made
 
     def _vocoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
         vocoder = self.voice.vocoder

@@ -9,7 +9,7 @@ from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.networks.content_encoders.causal import CausalContentEncoder
 from lightning_voiceclone.networks.speaker_encoders.recurrent import RecurrentSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import STREAMER, small_voice
+from lightning_voiceclone.testing.voices import STREAMER, small_live_voice, small_voice
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 
@@ -33,9 +33,26 @@ def exportable():
 @pytest.fixture(scope="session")
 def export(exportable, tmp_path_factory):
     """The exported folder, and what its check reported. Costs half a minute and 400 MB: made once, in a fork."""
+    return exported(exportable, tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="session")
+def live():
+    """A small model whose parts all keep a state."""
+    speaker = RecurrentSpeakerEncoder(Dims(STREAMER.features), channels=STREAMER.speaker, width=8, layers=1, bands=8,
+                                      piece=40)  # fmt: skip
+    voice = small_live_voice(guidance=0.5, speaker_encoder=speaker)
+    return Converter(voice, denoise="off", note=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def live_export(live, tmp_path_factory):
+    return exported(live, tmp_path_factory.mktemp("live_export"))
+
+
+def exported(exportable, folder):
     pytest.importorskip("lvc_runtime", reason="lvc-runtime is not installed")
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
-    folder = tmp_path_factory.mktemp("export")
     source, reference = speech_like(4.0).audio, speech_like(2.0, speaker=1, seed=1).audio
 
     def run():

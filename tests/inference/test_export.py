@@ -95,6 +95,27 @@ def test_a_stream_is_that_of_torch_whatever_the_pushes(model, loaded):
 
 
 @pytest.mark.slow
+def test_a_model_whose_parts_all_keep_a_state(live, live_export):
+    """What its generator makes of the reference is computed once, by a graph of its own."""
+    folder, found = live_export
+    assert max(value for name, value in found.items() if name not in ("features", "f0")) <= LIMIT
+    assert (folder / "generator.reference.onnx").is_file()
+    assert not (folder / "generator.last.onnx").exists()
+    loaded = runtime.load(folder, threads=1, note=lambda line: None)
+    ours, theirs = ([one.speaker((sound, RATE)) for sound in (REFERENCE, SOURCE)] for one in (loaded, live))
+    made, stream = [], live.stream(theirs[0])
+    expected = stream.push(SOURCE[:30000])
+    stream.prompt = live.prompt_of(theirs[1])
+    expected = torch.cat([*expected, *stream.push(SOURCE[30000:]), *stream.flush()]).numpy()
+    with loaded.stream(ours[0]) as stream:
+        made += [stream.push(piece) for piece in np.split(SOURCE[:30000], 30)]
+        stream.speaker = ours[1]
+        made += [stream.push(SOURCE[30000:]), stream.flush()]
+    np.testing.assert_allclose(np.concatenate(made), expected, atol=LIMIT)
+    assert np.abs(expected).max() > 0.05
+
+
+@pytest.mark.slow
 def test_a_state_goes_on_where_it_was_copied(loaded):
     speaker = loaded.speaker((REFERENCE, RATE))
     stream, other = loaded.stream(speaker), loaded.stream(speaker)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lightning_voiceclone.core import registry
+from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError
@@ -19,6 +20,8 @@ from lightning_voiceclone.networks.generators.vae import VAEGenerator
 from lightning_voiceclone.testing.conditions import CLONING, NOISE_ONLY, change, move, random_condition
 from lightning_voiceclone.testing.conformance import GeneratorConformance
 from lightning_voiceclone.testing.overfitting import overfit, speech_batch
+
+FRAMES = ("content", "f0", "voicing", "energy", "noise")
 
 
 class TestLinearGenerator(GeneratorConformance):
@@ -125,27 +128,18 @@ def test_a_causal_generator_sees_the_past_of_its_step_alone():
 
 
 @torch.no_grad()
-def test_what_chunks_have_in_common_is_computed_once(monkeypatch):
+def test_chunks_take_what_was_prepared_of_the_reference():
     generator = ReferenceGenerator(CLONING, width=16, layers=2, causal=True).eval()
-    condition, state, computed = random_condition(CLONING, [8]), generator.init_state(1), []
-    original = ReferenceAttention.reference
-    monkeypatch.setattr(
-        ReferenceAttention, "reference", lambda self, given: computed.append(given) or original(self, given)
-    )
-    whole = generator(condition)
-    parts = []
+    condition, parts = random_condition(CLONING, [8]), []
+    prepared, state = generator.prepare(condition), generator.init_state(1)
+    frames = {name: value for name, value in condition.tensors().items() if name in FRAMES}
     for begin in range(0, 8, 2):
-        chunk = {name: value[..., begin : begin + 2] for name, value in condition.tensors().items()
-                 if value.shape[-1] == 8 and name != "speaker"}  # fmt: skip
-        features, state = generator.forward_chunk(replace(condition, lengths=torch.tensor([2]), **chunk), state)
+        chunk = Condition(torch.tensor([2]), speaker=condition.speaker,
+                          **{name: value[..., begin : begin + 2] for name, value in frames.items()})  # fmt: skip
+        features, state = generator.forward_chunk(chunk, state | prepared)
         parts.append(features)
-    torch.testing.assert_close(torch.cat(parts, 2), whole, rtol=0, atol=1e-6)
-    assert len(computed) == 2  # for the whole and for the first chunk
-    other = replace(condition, reference_frames=condition.reference_frames + 1)
-    chunk = replace(other, lengths=torch.tensor([2]), **chunk)
-    fresh = {name: value for name, value in state.items() if not name.startswith("reference")}
-    changed, _ = generator.forward_chunk(chunk, state)
-    torch.testing.assert_close(changed, generator.forward_chunk(chunk, fresh)[0], rtol=0, atol=0)
+    torch.testing.assert_close(torch.cat(parts, 2), generator(condition), rtol=0, atol=1e-6)
+    assert not set(prepared) & set(state)
 
 
 def test_speaker_changes_the_output():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.core.conditions import Condition
-from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
+from lightning_voiceclone.core.interfaces import ContentEncoder, Generator, SpeakerEncoder
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.errors import ConfigurationError
@@ -21,6 +21,7 @@ from lightning_voiceclone.voice.model import VoiceModel
 
 FRAMES, MORE = 42, 44  # exported at the first, with what differs from the second left open
 STATE, NEXT = "state.", "next."  # before the names of a state's inputs and outputs
+PREPARED = "prepared."  # before the names of what a generator makes of the reference
 FIELDS = ("content", "f0", "voicing", "energy", "speaker", "reference_frames", "reference_content")
 
 
@@ -126,8 +127,7 @@ def _generator(voice: VoiceModel) -> list[Graph]:
         }
         return tuple((tracks | reference)[name] for name in names)
 
-    def condition(*values: Tensor) -> Condition:
-        fields = dict(zip(names, values, strict=True))
+    def condition(fields: dict[str, Tensor]) -> Condition:
         like = next(value for name, value in fields.items() if name not in ("speaker", "reference_frames"))
         lengths = {"lengths": torch.full((1,), like.shape[-1])}
         if "reference_frames" in fields:
@@ -136,13 +136,41 @@ def _generator(voice: VoiceModel) -> list[Graph]:
 
     generator = voice.generator
     if not state_of(generator):
-        module = _Of(generator, lambda *values: generator(condition(*values)))
+        module = _Of(generator, lambda *values: generator(condition(dict(zip(names, values, strict=True)))))
         return [Graph("generator", generator, module, given, names, ["features"])]
+    return _prepared_generator(generator, names, given, condition)
+
+
+def _prepared_generator(
+    generator: Generator, names: list[str], given: Callable, condition: Callable[..., Condition]
+) -> list[Graph]:
+    """Graphs of a generator with a state: one of the reference alone, if it prepares anything, and those of chunks."""
+    reference = [name for name in names if name.startswith("reference_")]
+    prepared = list(generator.prepare(condition(dict(zip(names, given(FRAMES), strict=True)))))
+    own = [name for name in names if name not in reference] if prepared else names
+
+    def of_reference(frames: int) -> tuple[Tensor, ...]:
+        fields = dict(zip(names, given(frames), strict=True))
+        return tuple(fields[name] for name in reference)
+
+    def prepare(*values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(generator.prepare(condition(dict(zip(reference, values, strict=True)))).values())
+
+    def of_chunk(frames: int) -> tuple[Tensor, ...]:
+        fields = dict(zip(names, given(frames), strict=True))
+        known = generator.prepare(condition(fields)) if prepared else {}
+        return (*(fields[name] for name in own), *(known[name] for name in prepared))
 
     def chunk(*values: Tensor, state: State, ahead: int) -> tuple[Tensor, State]:
-        return generator.forward_chunk(condition(*values), state, ahead)
+        known = dict(zip(prepared, values[len(own) :], strict=True))
+        return generator.forward_chunk(condition(dict(zip(own, values[: len(own)], strict=True))), state | known, ahead)
 
-    return _chunks("generator", generator, chunk, given, names, "features")
+    inputs = [*own, *(PREPARED + name for name in prepared)]
+    made = _chunks("generator", generator, chunk, of_chunk, inputs, "features")
+    if not prepared:
+        return made
+    first = Graph("generator.reference", generator, _Of(generator, prepare), of_reference, reference, prepared)
+    return [first, *made]
 
 
 def _vocoder(voice: VoiceModel) -> list[Graph]:
@@ -182,7 +210,7 @@ def _chunks(
     assert part.context is not None
     states, following = ([prefix + key for key in keys] for prefix in (STATE, NEXT))
     ahead = int(part.context.right)
-    variants = {name: ahead, f"{name}.last": 0} if ahead else {name: 0, f"{name}.last": 0}
+    variants = {name: ahead, f"{name}.last": 0} if ahead else {name: 0}
     return [Graph(variant, part, module(length), with_state, [*inputs, *states], [output, *following])
             for variant, length in variants.items()]  # fmt: skip
 

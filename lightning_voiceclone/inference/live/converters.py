@@ -1,5 +1,6 @@
 """What converts the chunks of a live source: a model, or anything that gives samples for samples. Imports no torch."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ LEAST_REHEARSED_SECONDS = 1.0
 WARMING = 3  # chunks that are slower, because memory is allocated
 CONVERSIONS = 3  # that a rehearsal waits for
 MARGIN = 1.2  # of the slowest chunk of a rehearsal
+MOST_GRID = 16  # frames, up to which chunks are aligned: of coarser models some more do not matter
 LONG_SECONDS = 0.3  # a look-ahead beyond it makes talking hard
 
 
@@ -26,8 +28,8 @@ class LiveConverter(Protocol):
     def push(self, samples: Samples) -> Samples:
         """Samples (M,) that can be given after the next samples (N,) of the source; M may be 0."""
 
-    def restart(self) -> None:
-        """Begin anew after a gap: the next samples do not follow those before."""
+    def restart(self, *, forget: bool = False) -> None:
+        """Begin anew: the next samples follow a gap, or are of another source (``forget``)."""
 
 
 class ModelConverter(ABC):
@@ -41,6 +43,8 @@ class ModelConverter(ABC):
 
     def __init__(self) -> None:
         self._changes: list[Callable[[], None]] = []
+        self._before = self._dropped = 0  # samples of silence before the first chunk, and those still to be dropped
+        self._begun = False
 
     @abstractmethod
     def speaker(self, *paths: str) -> Any:
@@ -63,14 +67,51 @@ class ModelConverter(ABC):
         """As of :meth:`push`."""
 
     @abstractmethod
-    def restart(self) -> None:
-        """As of :class:`LiveConverter`; what is known of the source's register, level and voice is kept."""
+    def _restart(self, *, forget: bool) -> None:
+        """As of :meth:`restart`."""
+
+    @abstractmethod
+    def _waits(self) -> tuple[int, list[tuple[int, int]]]:
+        """Samples of a frame, and of each stage how many frames it waits for, and at whose multiples its chunks end."""
+
+    def restart(self, *, forget: bool = False) -> None:
+        """As of :class:`LiveConverter`; what is known of the source is its register, its level and its voice."""
+        self._restart(forget=forget)
+        self._begun = False
+
+    def align(self, size: int) -> None:
+        """Let chunks of so many samples end where least is held back: some silence goes before the first one."""
+        hop, stages = self._waits()
+        grid = math.lcm(*(end for _, end in stages))
+        if grid <= MOST_GRID:
+            self._before = hop * min(range(grid), key=lambda frames: _held(frames * hop, size, hop, stages))
 
     def push(self, samples: Samples) -> Samples:
         """As of :class:`LiveConverter`."""
         while self._changes:
             self._changes.pop(0)()
-        return self._converted(samples)
+        if not self._begun and len(samples):
+            samples = np.concatenate([np.zeros(self._before, np.float32), samples])
+            self._begun, self._dropped = True, self._before
+        made = self._converted(samples)
+        dropped = min(self._dropped, len(made))
+        self._dropped -= dropped
+        return made[dropped:]
+
+
+def _held(before: int, size: int, hop: int, stages: list[tuple[int, int]]) -> int:
+    """Most samples of the source that have come and not gone, just after chunks that gave some."""
+    grid = math.lcm(*(end for _, end in stages)) * hop
+    until = sum(right + end for right, end in stages) * hop + math.lcm(grid, size)
+    held = given = 0
+    for pushed in range(before + 1 + size, until, size):  # the first chunk is a sample longer, as of the engine
+        frames = pushed // hop
+        for right, end in stages:
+            frames = max(frames - right, 0) // end * end
+        if frames * hop > given:
+            given = frames * hop
+            held = max(held, pushed - given)
+    return held
 
 
 @dataclass(frozen=True)
@@ -89,7 +130,7 @@ class Rehearsal:
 def rehearse(
     converter: LiveConverter, chunk: float, timer: Callable[[], float] | None = None, *, latency: float = 0.0
 ) -> Rehearsal:
-    """Convert some seconds of noise, to measure look-ahead and time; the converter is restarted after it.
+    """Convert some seconds of noise, to measure look-ahead and time; the converter forgets it.
 
     Args:
         converter: to measure.
@@ -101,6 +142,8 @@ def rehearse(
         ConfigurationError: if nothing comes out.
     """
     size, noise = round(chunk * converter.sample_rate), np.random.default_rng(0)
+    if isinstance(converter, ModelConverter):
+        converter.align(size)
     pushed = given = conversions = held = 0
     times: list[float] = []
     least, most = (LEAST_REHEARSED_SECONDS + latency) * converter.sample_rate, (30 + 10 * latency) * (
@@ -114,7 +157,7 @@ def rehearse(
         held = max(held, pushed + count - given - size) if made else held
         conversions += made > 0
         pushed, given = pushed + count, given + made
-    converter.restart()
+    converter.restart(forget=True)
     return Rehearsal(held / converter.sample_rate, MARGIN * max(times[WARMING:], default=0.0))
 
 

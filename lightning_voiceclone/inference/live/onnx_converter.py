@@ -44,6 +44,8 @@ class OnnxConverter(ModelConverter):
             made: Samples = self._stream.push(samples)
             return made
 
-    def restart(self) -> None:
-        """As of :class:`ModelConverter`."""
-        self._stream.restart()
+    def _waits(self) -> tuple[int, list[tuple[int, int]]]:
+        return self.model.runtime.parts.hop, self._stream.waits
+
+    def _restart(self, *, forget: bool) -> None:
+        self._stream.restart(forget=forget)

@@ -47,9 +47,11 @@ class VoiceConverter(ModelConverter):
         made = self._stream.push(samples)
         return np.concatenate([np.asarray(chunk) for chunk in made]) if made else np.zeros(0, np.float32)
 
-    def restart(self) -> None:
-        """As of :class:`ModelConverter`."""
-        self._stream.restart()
+    def _waits(self) -> tuple[int, list[tuple[int, int]]]:
+        return self.model.voice.spec.hop_length, self._stream.waits
+
+    def _restart(self, *, forget: bool) -> None:
+        self._stream.restart(forget=forget)
 
 
 def check_can_stream(model: Converter) -> None:

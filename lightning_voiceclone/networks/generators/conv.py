@@ -102,13 +102,13 @@ class ConvGenerator(Generator):
         T is a multiple of ``frames_per_step``, but for a recording's last chunk.
         """
         past = Past(state)
-        return self._features(x, past), past.following
+        return self._features(x, past, state), past.following
 
     def forward(self, condition: Condition) -> Tensor:
         """Features (B, F, T)."""
-        return self._features(condition, Past())
+        return self._features(condition, Past(), {})
 
-    def _features(self, condition: Condition, past: Past) -> Tensor:
+    def _features(self, condition: Condition, past: Past, prepared: State) -> Tensor:
         x = self.inputs(condition)
         frames = x.shape[-1]
         x = to_steps(x, self.frames_per_step)
@@ -116,7 +116,7 @@ class ConvGenerator(Generator):
         mask = reach_mask(steps, x.shape[-1])
         x = self.enter(past.before(x, self.enter.kernel_size[0] - 1) if self.causal else x)
         for index, block in zip(range(self.depth), self.blocks, strict=False):
-            x = block(self._before_block(index, x, condition, past), mask, condition, past)
+            x = block(self._before_block(index, x, condition, prepared), mask, condition, past)
         x = F.silu(self.modulation(self.norm(x), condition))
         return cut(self._to_frames(self.leave(x)), frames)
 
@@ -137,7 +137,7 @@ class ConvGenerator(Generator):
         assert isinstance(block, ResidualBlock)
         block.add_nothing()
 
-    def _before_block(self, index: int, x: Tensor, condition: Condition, past: Past) -> Tensor:
+    def _before_block(self, index: int, x: Tensor, condition: Condition, prepared: State) -> Tensor:
         """Input of the block of that index, from x (B, width, steps): here x itself."""
         return x
 

@@ -11,15 +11,16 @@ from torch.nn import functional as F
 from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.core.validation import check_positive
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.generators.conv import ConvGenerator, to_steps
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.frame_inputs import promised
 from lightning_voiceclone.networks.layers.initialization import begin_small
-from lightning_voiceclone.networks.layers.past import Past
 
 SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # initial values of the heads: factors of the cosine of the contents
+PREPARED = ("key", "value", "content", "mask")  # what ReferenceAttention.reference gives
 QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length
 
 
@@ -156,10 +157,16 @@ class ReferenceGenerator(ConvGenerator):
             nn.init.zeros_(attention.out.weight)
             nn.init.zeros_(attention.out.bias)
 
-    def _before_block(self, index: int, x: Tensor, condition: Condition, past: Past) -> Tensor:
+    def prepare(self, condition: Condition) -> State:
+        """Keys, values, content and mask of the reference, for each attention."""
+        made: State = {}
+        for index, attention in self.attention.items():
+            found = cast(ReferenceAttention, attention).reference(condition)
+            made |= {f"{index}.{name}": value for name, value in zip(PREPARED, found, strict=True)}
+        return made
+
+    def _before_block(self, index: int, x: Tensor, condition: Condition, prepared: State) -> Tensor:
         if str(index) not in self.attention:
             return x
-        attention = cast(ReferenceAttention, self.attention[str(index)])
-        given = promised(condition, "reference_frames", 3)
-        reference = past.known(f"reference.{index}", given, lambda: attention.reference(condition))
-        return x + attention(x, condition, reference)
+        known = [prepared[key] for name in PREPARED if (key := f"{index}.{name}") in prepared]
+        return x + self.attention[str(index)](x, condition, known or None)

@@ -1,6 +1,6 @@
 """What the layers of a causal network keep of the steps before a chunk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -30,21 +30,6 @@ class Past:
         x = torch.cat([self._state[name], x], 2)
         self.following[name] = x[..., kept : kept + reach]
         return x
-
-    def known(self, name: str, given: Tensor, compute: Callable[[], Sequence[Tensor]]) -> Sequence[Tensor]:
-        """What ``compute`` makes of a tensor that chunks have in common, computed once for as long as it is that one.
-
-        Results have the batch as their first axis, and are part of the state.
-        """
-        if self._state is None or torch.compiler.is_exporting():
-            return compute()
-        if self._state.get(f"{name}.of") is given:
-            found = {key: value for key, value in self._state.items() if key.startswith(f"{name}.")}
-        else:
-            made = dict(enumerate(compute()))
-            found = {f"{name}.of": given, **{f"{name}.{index}": value for index, value in made.items()}}
-        self.following |= found
-        return [value for key, value in found.items() if key != f"{name}.of"]
 
 
 def nothing_before(like: Tensor, batch: int, layers: Sequence[tuple[int, int]]) -> State:

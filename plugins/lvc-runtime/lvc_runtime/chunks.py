@@ -92,7 +92,7 @@ class Stage:
             final: whether these frames are the last.
         """
         mine = {key: value for key, value in state.items() if key.startswith(f"{self.name}.")}
-        held, part = _below(mine, f"{self.name}.held."), _below(mine, f"{self.name}.part.")
+        held, part = below(mine, f"{self.name}.held."), below(mine, f"{self.name}.part.")
         if held and new:
             held = {field: np.concatenate([held[field], value], -1) for field, value in new.items()}
         held = held or new
@@ -148,7 +148,8 @@ def concatenated(pieces: list[Frames]) -> Frames:
     return {field: np.concatenate([piece[field] for piece in pieces], -1) for field in pieces[0]}
 
 
-def _below(state: State, prefix: str) -> State:
+def below(state: State, prefix: str) -> State:
+    """The values whose names begin with the prefix, by the rest of their names."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 

@@ -1,13 +1,14 @@
 """From samples of a source to samples in the speaker's voice: ``voice/streaming.py`` of the toolkit, by graphs."""
 
 import functools
+import math
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from lvc_runtime import features, tempo
-from lvc_runtime.chunks import FINEST, Array, Context, Frames, Stage, State
+from lvc_runtime.chunks import FINEST, Array, Context, Frames, Stage, State, below
 from lvc_runtime.errors import RuntimeFailure
 from lvc_runtime.folder import Folder
 from lvc_runtime.speaker import Speaker
@@ -15,6 +16,7 @@ from lvc_runtime.statistics import NAME, Statistics, WholeStatistics
 
 ALONE, RESAMPLING = Context(0, 0), Context(1, 1)
 TRACKS = ("f0", "voicing", "energy", "register", "own", "power")  # beside content, frame by frame
+PREPARED, REFERENCE = "prepared.", "reference"  # of the reference alone, and the reference itself
 LEAST_LEVEL = np.float32(1e-4)
 
 
@@ -112,10 +114,27 @@ class Parts:
         """Run a part; of one with a state, ``ahead`` frames at the end are context only: all of it, or none."""
         if not self.stateful(name):
             return self.folder.graph(name)(**given), part
-        graph = self.folder.graph(name if ahead else f"{name}.last")
+        last = not ahead and self.contexts[name].right
+        graph = self.folder.graph(f"{name}.last" if last else name)
+        given, prepared = self._prepared(given, part) if name == "generator" else (given, {})
         made = graph(**given, **{f"state.{key}": value for key, value in part.items()})
-        after = {key.removeprefix("next."): value for key, value in made.items() if key.startswith("next.")}
-        return {key: value for key, value in made.items() if not key.startswith("next.")}, after
+        after = below(made, "next.")
+        return {key: value for key, value in made.items() if not key.startswith("next.")}, after | prepared
+
+    def _prepared(self, given: dict[str, Array], part: State) -> tuple[dict[str, Array], State]:
+        """The generator's input with what it makes of the reference alone in its place, and the same for the state.
+
+        It is computed anew where the state has that of another reference.
+        """
+        if "generator.reference.onnx" not in self.folder.description["files"]:
+            return given, {}
+        reference = {name: value for name, value in given.items() if name.startswith("reference_")}
+        known = {name: value for name, value in part.items() if name.startswith(PREPARED)}
+        if part.get(REFERENCE) is not reference["reference_frames"]:
+            made = self.folder.graph("generator.reference")(**reference)
+            known = {PREPARED + name: value for name, value in made.items()}
+        others = {name: value for name, value in given.items() if name not in reference}
+        return others | known, known | {REFERENCE: reference["reference_frames"]}
 
     def init_state(self, name: str) -> State | None:
         """State of a part before the first chunk; None if it keeps none."""
@@ -163,6 +182,12 @@ class Conversion:
         self._vocode = stage("vocode", contexts["vocoder"], stateful=parts.stateful("vocoder"))
         self._stages = {"analysis": self._analysis, "content_encoder": self._encode, "spread": self._spread,
                         "generator": self._generate, "vocoder": self._vocode}  # fmt: skip
+
+    @property
+    def waits(self) -> list[tuple[int, int]]:
+        """Of each stage, how many frames after a chunk it waits for, and at whose multiples its chunks end."""
+        contexts = [stage.context for stage in self._stages.values()]
+        return [(math.ceil(context.right), context.grid) for context in contexts]
 
     @property
     def waiting(self) -> list[str]:
@@ -265,8 +290,7 @@ class Conversion:
         return made, part
 
     def _run(self, given: dict[str, Array], part: State, which: str, ahead: int) -> tuple[Array, State]:
-        mine = {name.removeprefix(f"{which}."): value for name, value in part.items() if name.startswith(f"{which}.")}
-        made, after = self.parts.run("generator", given, mine, ahead)
+        made, after = self.parts.run("generator", given, below(part, f"{which}."), ahead)
         return made["features"], part | {f"{which}.{name}": value for name, value in after.items()}
 
     def _vocoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:

@@ -98,6 +98,11 @@ class Stream:
                                  " begin another one")  # fmt: skip
         self._options = options.of(self._parts)
 
+    @property
+    def waits(self) -> list[tuple[int, int]]:
+        """Of each stage, how many frames after a chunk it waits for, and at whose multiples its chunks end."""
+        return self._conversion.waits
+
     def push(self, samples: Array) -> Array:
         """Convert the next samples (N,), floating-point in [-1, 1] at the model's rate; any N, also 0.
 
@@ -119,14 +124,17 @@ class Stream:
         self._ended = True
         return made
 
-    def restart(self) -> None:
+    def restart(self, *, forget: bool = False) -> None:
         """Begin anew after a gap in the source: what is held is dropped; what is known of the source is kept.
+
+        Args:
+            forget: begin as a new stream instead.
 
         Raises:
             RuntimeFailure: if the stream has ended.
         """
         self._check_open()
-        kept = {name: value for name, value in self.state.items() if name.startswith(KEPT)}
+        kept = {name: value for name, value in self.state.items() if name.startswith(KEPT) and not forget}
         self.state = self._conversion.init_state(kept)
 
     def _check_open(self) -> None:

@@ -12,12 +12,12 @@ import torch
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.inference.converter import Converter
 from lightning_voiceclone.inference.live.console import Console, readout
-from lightning_voiceclone.inference.live.converters import lookahead_note, rehearse
+from lightning_voiceclone.inference.live.converters import _held, lookahead_note, rehearse
 from lightning_voiceclone.inference.live.engine import GAIN
 from lightning_voiceclone.inference.live.voice_converter import VoiceConverter
 from lightning_voiceclone.testing.live import PassThrough
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import small_streaming_voice, small_voice
+from lightning_voiceclone.testing.voices import small_live_voice, small_streaming_voice, small_voice
 
 RATE = 16000
 
@@ -56,6 +56,25 @@ def test_the_rehearsal_measures_the_look_ahead_with_the_grid_of_the_parts(model,
     assert needs.compute == 0
     assert f"looks {needs.lookahead:.1f} s ahead" in lookahead_note(needs.lookahead)
     assert lookahead_note(0.08) == ""
+
+
+def test_chunks_are_aligned_so_that_least_is_held_back():
+    stages = [(3, 1), (2, 2), (0, 1), (0, 2), (2, 2)]  # of recipes/clone_live.yaml
+    assert [_held(frames * 160, 320, 160, stages) for frames in range(2)] == [8 * 160 + 1, 7 * 160 + 1]
+
+
+@pytest.mark.slow
+def test_a_live_voice_holds_back_what_its_parts_wait_for_and_no_more():
+    model = Converter(small_live_voice(), note=lambda line: None)
+    speaker = model.speaker((speech_like(1.5, speaker=1).audio, RATE))
+    converter, source = VoiceConverter(model, speaker), speech_like(1.0).audio
+    needs = rehearse(converter, 0.02, latency=model.voice.latency)
+    assert needs.lookahead == pytest.approx(0.07, abs=0.001)
+    made = np.concatenate([converter.push(chunk) for chunk in np.split(source[:9600], 30)])
+    with model.stream(speaker) as stream:  # 10 ms of silence before, which are no part of the output
+        expected = torch.cat(stream.push(torch.from_numpy(np.pad(source[:9600], (160, 0))))).numpy()[160:]
+    np.testing.assert_allclose(made, expected[: len(made)], rtol=0, atol=1e-5)
+    assert len(made) == 9600 - 1120
 
 
 @pytest.mark.slow

@@ -66,8 +66,8 @@ class Troubled:
             raise ValueError("planted")
         return self.converter.push(samples)
 
-    def restart(self):
-        self.converter.restart()
+    def restart(self, *, forget=False):
+        self.converter.restart(forget=forget)
 
 
 def unplugged(live):
