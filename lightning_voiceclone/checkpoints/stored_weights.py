@@ -46,7 +46,12 @@ class StoredWeights:
     def without(self, prefix: str) -> "StoredWeights":
         """Those whose names do not begin so."""
         kept = {name: form for name, form in self.forms.items() if not name.startswith(prefix)}
-        return replace(self, forms=kept, read=lambda: {name: self.read()[name] for name in kept})
+
+        def read() -> dict[str, Tensor]:
+            weights = self.read()
+            return {name: weights[name] for name in kept}
+
+        return replace(self, forms=kept, read=read)
 
 
 def folder_weights(path: Path) -> StoredWeights:

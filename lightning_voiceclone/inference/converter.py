@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +35,17 @@ from lightning_voiceclone.inference.screening import (
     screen_source,
 )
 from lightning_voiceclone.inference.speaker import SPEAKER_SUFFIX, Speaker
-from lightning_voiceclone.inference.speech_pieces import SpeechOptions
 from lightning_voiceclone.inference.stream import Stream
-from lightning_voiceclone.inference.styles import Style, style_vector
-from lightning_voiceclone.inference.synthesis import Synthesizer, text_encoder_of
-from lightning_voiceclone.text.frontend import FrontEnd
 from lightning_voiceclone.utils.locked_output import locked_output
 from lightning_voiceclone.voice.compatibility import check_can_convert, takes_guidance
 from lightning_voiceclone.voice.ensemble import ensemble
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.options import RenderOptions
+
+if TYPE_CHECKING:
+    from lightning_voiceclone.inference.styles import Style
+    from lightning_voiceclone.inference.synthesis import Synthesizer
+    from lightning_voiceclone.text.frontend import FrontEnd
 
 logger = logging.getLogger("lightning_voiceclone")
 
@@ -252,10 +253,10 @@ class Converter:
         self,
         speaker: Speaker | None = None,
         *,
-        front: FrontEnd | None = None,
-        style: Style | None = None,
+        front: "FrontEnd | None" = None,
+        style: "Style | None" = None,
         **options: Any,
-    ) -> Synthesizer:
+    ) -> "Synthesizer":
         """Speak texts, whole or while they are made.
 
         See :class:`~lightning_voiceclone.inference.synthesis.Synthesizer`.
@@ -272,6 +273,11 @@ class Converter:
                 text encoder does not take the style, or an option is out of range.
             RecordingError: if the recording of the style cannot be used.
         """
+        from lightning_voiceclone.inference.speech_pieces import SpeechOptions  # only those who speak wait for them
+        from lightning_voiceclone.inference.styles import style_vector
+        from lightning_voiceclone.inference.synthesis import Synthesizer, text_encoder_of
+        from lightning_voiceclone.text.frontend import FrontEnd
+
         chosen = SpeechOptions(**options)
         encoder = text_encoder_of(self)
         prompt = self.voice.own_prompt() if speaker is None else self._prompt(speaker)

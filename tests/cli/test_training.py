@@ -30,11 +30,12 @@ from lightning_voiceclone.training import aligned_texts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OVERLAYS = {
-    "progressive": "librispeech.yaml",
-    "clone_base": "clone_small.yaml",
-    "clone_waveform": "clone_small.yaml",
-    "text_style": "text_small.yaml",
-}  # each on top of the other
+    "progressive": ["librispeech"],
+    "clone_base": ["clone_small"],
+    "clone_waveform": ["clone_small"],
+    "clone_live": ["clone_small", "clone_waveform"],
+    "text_style": ["text_small"],
+}  # each on top of the others
 COMMANDS = [line.partition("#")[0].split() for line in (REPOSITORY / "recipes/README.md").read_text().splitlines()
             if line.startswith("    lvc fit --config")]  # fmt: skip
 TRAINED = {Path(word).stem for words in COMMANDS for word in words if word.startswith("recipes/")}
@@ -95,7 +96,8 @@ def skip_without_its_plugin(recipe):
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipes_resolve(recipe, capsys):  # those that no command of the page below trains
-    base = ["--config", str(REPOSITORY / "recipes" / OVERLAYS[recipe.stem])] if recipe.stem in OVERLAYS else []
+    below = [REPOSITORY / f"recipes/{name}.yaml" for name in OVERLAYS.get(recipe.stem, [])]
+    base = [word for path in below for word in ("--config", str(path))]
     skip_without_its_plugin(recipe.stem)
     settings = printed_config(capsys, *base, "--config", str(recipe))["model"]["init_args"]
     made = next(settings[name] for name in ("generator", "vocoder", "encoder", "text_encoder") if name in settings)
