@@ -39,7 +39,8 @@ class Stage:
         most: int | None = None,
     ) -> None:
         self.name, self.context, self.stateful = name, context, stateful
-        self._per_frame = per_frame or {}
+        sizes = {field: Fraction(size) for field, size in (per_frame or {}).items()}
+        self._per_frame = {field: int(size) if size == int(size) else size for field, size in sizes.items()}
         self._most = None if most is None else math.ceil(most / context.grid) * context.grid
 
     @property
@@ -96,10 +97,10 @@ class Stage:
 
     def _count(self, fields: Frames, final: bool) -> int:
         """Whole frames that all fields have; at the end, of fields with one value a frame, which others may miss."""
-        sizes = {name: Fraction(self._per_frame.get(name, 1)) for name in fields}
+        sizes = {name: self._per_frame.get(name, 1) for name in fields}
         if final and 1 in sizes.values():
             sizes = {name: size for name, size in sizes.items() if size == 1}
-        return min((int(fields[name].shape[-1] / size) for name, size in sizes.items()), default=0)
+        return min((fields[name].shape[-1] // size for name, size in sizes.items()), default=0)
 
     def _ends(self, done: int, total: int, final: bool) -> Iterator[int]:
         """Where the computations end that can be done now."""

@@ -12,7 +12,7 @@ from lightning_voiceclone.utils.optional import file_sha256, need
 OPERATORS = ["MatMul", "Gemm"]
 # In 8 bits the vocoder's phase is noise (similarity 0.83 to 0.80, DNSMOS 2.88 to 2.64); content and generator lose
 # nothing that two pairs show. The speaker encoder is run once a speaker.
-GRAPHS = ("content_encoder.onnx", "generator.onnx")
+GRAPHS = tuple(f"{part}{last}.onnx" for part in ("content_encoder", "generator") for last in ("", ".last"))
 
 
 def quantize_export(folder: Path, output: Path) -> None:
@@ -31,7 +31,7 @@ def quantize_export(folder: Path, output: Path) -> None:
     """
     need("lvc_runtime", "onnx")
     try:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
     except ImportError as error:
         raise PluginError(f"--bits 8 needs the package onnx ({error}); pip install onnx") from error
     described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -40,7 +40,8 @@ def quantize_export(folder: Path, output: Path) -> None:
         with atomic_folder(output) as temporary:
             for name in described["files"]:
                 if name in GRAPHS:
-                    quantize_dynamic(folder / name, temporary / name, weight_type=QuantType.QInt8, per_channel=True,
+                    quant_pre_process(folder / name, temporary / name, skip_symbolic_shape=True)  # folds constants
+                    quantize_dynamic(temporary / name, temporary / name, weight_type=QuantType.QInt8, per_channel=True,
                                      op_types_to_quantize=OPERATORS)  # fmt: skip
                 else:
                     (temporary / name).write_bytes((folder / name).read_bytes())

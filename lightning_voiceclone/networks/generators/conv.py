@@ -17,7 +17,7 @@ from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
 from lightning_voiceclone.networks.layers.frame_inputs import FrameInputs, needed_fields
 from lightning_voiceclone.networks.layers.initialization import begin_small
-from lightning_voiceclone.networks.layers.past import Past, nothing_before
+from lightning_voiceclone.networks.layers.past import Past, convolved, nothing_before
 from lightning_voiceclone.networks.layers.residual import ResidualBlock, cycle_dilations
 
 
@@ -114,11 +114,12 @@ class ConvGenerator(Generator):
         x = to_steps(x, self.frames_per_step)
         steps = (condition.lengths + self.frames_per_step - 1) // self.frames_per_step
         mask = reach_mask(steps, x.shape[-1])
-        x = self.enter(past.before(x, self.enter.kernel_size[0] - 1) if self.causal else x)
+        x = convolved(self.enter, past.before(x, self.enter.kernel_size[0] - 1)) if self.causal else self.enter(x)
         for index, block in zip(range(self.depth), self.blocks, strict=False):
             x = block(self._before_block(index, x, condition, prepared), mask, condition, past)
         x = F.silu(self.modulation(self.norm(x), condition))
-        return cut(self._to_frames(self.leave(x)), frames)
+        x = convolved(self.leave, x) if self.causal else self.leave(x)
+        return cut(self._to_frames(x), frames)
 
     def use_depth(self, depth: int, *, fresh: bool = False) -> None:
         """As of all generators; a block that adds nothing yet is skipped, which costs nothing."""

@@ -9,7 +9,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.networks.layers.channel_norm import ChannelNorm
 from lightning_voiceclone.networks.layers.film import SpeakerModulation
-from lightning_voiceclone.networks.layers.past import Past
+from lightning_voiceclone.networks.layers.past import Past, convolved
 
 
 class ResidualBlock(nn.Module):
@@ -48,7 +48,8 @@ class ResidualBlock(nn.Module):
         """
         hidden = keep(F.silu(self.modulation(self.norm(x), condition)), mask)
         if self.causal:
-            hidden = (past or Past()).before(hidden, 2 * self.reach)
+            hidden = convolved(self.dilated, (past or Past()).before(hidden, 2 * self.reach))
+            return x + convolved(self.mix, self.dropout(F.silu(hidden)))
         return x + self.mix(self.dropout(F.silu(self.dilated(hidden))))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -83,19 +84,23 @@ class Parts:
     def analyse(self, audio: Array) -> Frames:
         """Features, normalised, with f0, voicing, energy, and the power of each frame, of samples (N,)."""
         described, constants = self.folder.description, self.folder.constants
-        made = features.spectral(audio, self.spec, constants)
+        made = features.spectral(self._framed(audio, self.spec), self.spec, constants)
         count = made.shape[1]
         inner = audio[: count * self.hop]
         frames = {"features": ((made - constants["mean"]) / constants["scale"])[None]}
         if (spec := described["pitch"]) is not None:
-            f0, voicing = features.pitch(audio, spec)
+            f0, voicing = features.pitch(self._framed(audio, spec), spec)
             frames |= {"f0": (f0 * (voicing > features.VOICED))[None], "voicing": voicing[None]}
         if (spec := described["energy"]) is not None:
-            frames["energy"] = np.log(np.maximum(features.energy(audio, spec), LEAST_LEVEL))[None]
+            frames["energy"] = np.log(np.maximum(features.energy(self._framed(audio, spec)), LEAST_LEVEL))[None]
         if self.takes_audio("content_encoder") or self.takes_audio("speaker_encoder"):
             frames["audio"] = inner[None]
         frames["power"] = np.square(inner.reshape(count, self.hop)).mean(-1)[None]
         return frames
+
+    @staticmethod
+    def _framed(audio: Array, spec: Mapping[str, Any]) -> Array:
+        return features.framed(audio, spec["n_fft"], spec["hop_length"])
 
     def _input(self, name: str, frames: Frames) -> Array:
         return frames["audio" if self.takes_audio(name) else "features"]
