@@ -165,6 +165,23 @@ class GeneratorConformance(NetworkConformance):
         condition = move(random_condition(dims, [streamed_frames(generator)] * 2), dtype=torch.float64)
         check_chunks(generator, lambda begin, end: cut(condition, begin, end))
 
+    @torch.no_grad()
+    def test_prepared_reference(self) -> None:
+        """What it prepares of the reference gives the features that it gives with the reference itself."""
+        generator, condition = self.make(CLONING).eval(), random_condition(CLONING, [8, 8])
+        state, prepared = generator.init_state(2), generator.prepare(condition)
+        if state is None:
+            pytest.skip("keeps no state")
+        taken = sorted(set(prepared) & set(state))
+        expect(not taken, "names of its own for what is prepared", f"those of the state, {taken}")
+        expect(all(len(value) == 2 for value in prepared.values()), "values whose first axis is the batch, of 2 rows",
+               {name: tuple(value.shape) for name, value in prepared.items()})  # fmt: skip
+        kept = {name: value for name, value in condition.tensors().items()
+                if not (prepared and name.startswith("reference_"))}  # fmt: skip
+        made, after = generator.forward_chunk(Condition(**kept), state | prepared)
+        expect_close(made, generator(condition), 1e-6, "the same features with what was prepared of the reference")
+        expect(after.keys() == state.keys(), f"a next state of {sorted(state)}", sorted(after))
+
     @all_dims
     def test_deterministic_in_eval(self, dims: Dims) -> None:
         generator, condition = self.make(dims).eval(), random_condition(dims, [13, 8])
