@@ -6,7 +6,8 @@
 Of each seed both are trained for so many minutes of CPU (an otherwise busy machine changes them little; on a GPU use
 --clock wall), the validations not counted. The quality is validation/mel_l1 of the recipe alone in its last
 validation. Printed: when the recipe with growth first is as good, as a share of the minutes that the recipe alone took
-to come as far for the first time; over all seeds the mean of these shares, with an interval of 95% (Student's t).
+to come as far for the first time; over all seeds the mean of these shares, with an interval of 95% (Student's t). Where
+growth does not come as far, there is no share: then the difference of the last validations shows how much is missing.
 --until is the step at which growth ends (3,000 in the recipe); all its steps, and the warm-up, are scaled. Other
 options are those of lvc fit; --data.segment_seconds is the length of the crops at the end of growth.
 """
@@ -88,6 +89,20 @@ def first(found: list[tuple[float, float]], quality: float) -> float:
     return next((minutes for minutes, figure in found if figure <= quality), math.inf)
 
 
+def summary(shares: list[float], behind: list[float]) -> str:
+    """Means over the seeds with their intervals: of the shares, if there are all, and of the last differences."""
+
+    def interval(found: list[float], form: str) -> str:
+        mean = statistics.mean(found)
+        off = T[len(found)] * statistics.stdev(found) / math.sqrt(len(found))
+        return f"{mean:{form}} ({mean - off:{form}} to {mean + off:{form}})"
+
+    never = sum(math.isinf(share) for share in shares)
+    share = (f"growth never comes as far in {never} of {len(shares)} seeds" if never
+             else f"{interval(shares, '.0%')} of the minutes")  # fmt: skip
+    return f"{share}; asked for: at most 70%. {FIGURE} at the end, less that of the recipe: {interval(behind, '+.4f')}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=15)
@@ -97,7 +112,7 @@ def main() -> None:
     parser.add_argument("--clock", default="cpu", choices=("cpu", "wall"))
     parser.add_argument("--data.segment_seconds", dest="segment", type=float, default=CROP)
     options, rest = parser.parse_known_args()
-    plain, shares = RECIPES / "librispeech.yaml", []
+    plain, shares, behind = RECIPES / "librispeech.yaml", [], []
     with tempfile.TemporaryDirectory() as place:
         grown = growth(options.until, options.segment, Path(place))
         for seed in range(options.seeds):
@@ -108,12 +123,11 @@ def main() -> None:
                 raise SystemExit(f"no validation within {options.minutes} minutes: raise --minutes, or lower --every")
             quality = alone[-1][1]
             shares.append(first(growing, quality) / first(alone, quality))
+            behind.append(growing[-1][1] - quality)
             print(f"seed {seed}: {FIGURE} {quality:.4f} after {first(alone, quality):.2f} minutes; with growth"
                   f" {first(growing, quality):.2f}, {shares[-1]:.0%} ({growing[-1][1]:.4f} at the end)",
                   flush=True)  # fmt: skip
-    mean = statistics.mean(shares)
-    off = T[options.seeds] * statistics.stdev(shares) / math.sqrt(options.seeds) if math.isfinite(mean) else math.nan
-    print(f"{mean:.0%} of the minutes ({mean - off:.0%} to {mean + off:.0%}); asked for: at most 70%")
+    print(summary(shares, behind))
 
 
 if __name__ == "__main__":

@@ -45,3 +45,15 @@ def test_the_recordings_that_printed_commands_read_are_written(monkeypatch):
     commands = " ".join(command for base in BASES.values() for command in base.commands)
     read = set(re.findall(r"--(?:source|reference|style) (\w+)\.wav", commands))
     assert {"a", "b", "d"} <= read == set(benchmark("scaffold", monkeypatch).NAMES)
+
+
+def test_growth_that_never_comes_as_far_has_a_difference_and_no_share(monkeypatch):
+    summary = benchmark("progressive", monkeypatch).summary
+    assert summary([0.5, 0.7], [-0.02, -0.02]) == (
+        "60% (-67% to 187%) of the minutes; asked for: at most 70%."
+        " validation/mel_l1 at the end, less that of the recipe: -0.0200 (-0.0200 to -0.0200)"
+    )
+    assert summary([0.9, float("inf"), float("inf")], [-0.01, 0.01, 0.03]) == (
+        "growth never comes as far in 2 of 3 seeds; asked for: at most 70%."
+        " validation/mel_l1 at the end, less that of the recipe: +0.0100 (-0.0397 to +0.0597)"
+    )

@@ -3,7 +3,7 @@ import pytest
 from lightning_voiceclone.cli import main as cli
 from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.utils.html.document import escape
-from lightning_voiceclone.utils.terminal import printable
+from lightning_voiceclone.utils.terminal import console, printable
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_an_error_of_a_file_is_one_line_without_escapes(capsys, monkeypatch):
     monkeypatch.setattr(cli, "_run", fail)
     assert cli.main(["clone"]) == 2
     assert capsys.readouterr().err == "lvc: error: \\x1b]0;owned\\x07 \\u202e of file\n"
+
+
+def test_a_file_or_pipe_gets_whole_lines_and_columns_are_heeded(capsys, monkeypatch):
+    from rich.table import Table
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    table = Table("a" * 90, "b" * 60)
+    console().print(table)
+    console().print("c" * 200)
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("a" * 90, "b" * 60, "c" * 200))
+    monkeypatch.setenv("COLUMNS", "40")
+    console().print("c" * 200)
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 40

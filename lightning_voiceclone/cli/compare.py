@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lightning_voiceclone.cli.options import CommandParser
-from lightning_voiceclone.utils.terminal import printable
+from lightning_voiceclone.utils.terminal import console, printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.compare import Comparison
@@ -41,7 +41,6 @@ def run(argv: list[str]) -> int:
 
 def _print(comparison: "Comparison") -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -64,11 +63,11 @@ def _print(comparison: "Comparison") -> None:
             mark = "" if verdict is None else "*"
             cells.append(f"{difference:+.4g} [{shown(low)}, {shown(high)}]{mark}")
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    console = Console()
-    console.print(table)
+    output = console()
+    output.print(table)
     for letter, report in zip(letters, comparison.reports, strict=True):
         system = f"{excerpt(report.system.get('kind'))}: {excerpt(report.system.get('name'))}"
-        console.print(Text(printable(f"{letter}: {report.folder} ({system})")))
+        output.print(Text(printable(f"{letter}: {report.folder} ({system})")))
     for reason in dict.fromkeys(comparison.left_out.values()):
         names = ", ".join(excerpt(name, 60) for name, why in comparison.left_out.items() if why == reason)
-        console.print(Text(printable(f"not compared: {names}: {reason}")))
+        output.print(Text(printable(f"not compared: {names}: {reason}")))

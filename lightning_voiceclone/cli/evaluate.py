@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_voiceclone.cli.options import CommandParser, device
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.utils.terminal import printable
+from lightning_voiceclone.utils.terminal import console, printable
 
 if TYPE_CHECKING:
     from lightning_voiceclone.evaluation.report import Report
@@ -143,7 +143,6 @@ def _names(text: str) -> list[str]:
 
 def _print(report: "Report") -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -158,15 +157,15 @@ def _print(report: "Report") -> None:
         number = str(sources.setdefault(source, len(sources) + 1)) if source else ""
         cells = (name, shown(metric["mean"]), interval, str(metric["n"]), metric["unit"], number)
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    console = Console()
-    console.print(table)
+    output = console()
+    output.print(table)
     for source, place in sources.items():
-        console.print(Text(printable(f"measured by {place}: {source}")))
+        output.print(Text(printable(f"measured by {place}: {source}")))
     for warning in report.system["warnings"]:
-        console.print(Text(printable(f"warning: {warning}")))
+        output.print(Text(printable(f"warning: {warning}")))
     for case in [case for case in report.cases if case["error"]][:MARKED]:
-        console.print(Text(printable(f"{case['case']}: {case['error']}")))
-    console.print(Text(printable(f"report: {report.folder / 'index.html'}")))
+        output.print(Text(printable(f"{case['case']}: {case['error']}")))
+    output.print(Text(printable(f"report: {report.folder / 'index.html'}")))
 
 
 def shown(value: float | None) -> str:

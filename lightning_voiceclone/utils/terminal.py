@@ -1,7 +1,14 @@
 """Text of files as a terminal, a table or a page may show it."""
 
+import os
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNBROKEN = 1000  # columns of an output that is no terminal
 
 # What moves a cursor, renames a window, ends a line or turns the direction of reading: C0 and C1 but the tab, marks of
 # direction, separators of lines and paragraphs, invisible tags, and halves of characters (bytes that are no UTF-8).
@@ -28,6 +35,14 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
                      for row in rows)  # fmt: skip
+
+
+def console() -> "Console":
+    """A console on the standard output; where that is a file or a pipe, long lines are neither cut nor broken."""
+    from rich.console import Console
+
+    made = Console()
+    return made if made.is_terminal or "COLUMNS" in os.environ else Console(width=UNBROKEN)
 
 
 def _escape(match: re.Match[str]) -> str:
