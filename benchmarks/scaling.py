@@ -5,7 +5,8 @@
 Options but --steps and --rounds are those of lvc fit. Each process has one thread. In turn, --rounds times: two
 trainings at once, each alone with its recordings, and one training in two processes (DDP by gloo), whose step takes a
 batch in each. Prints the batches a second of both, over the last half of the steps, and what two processes give of what
-two trainings give (goal: at least 0.95). Needs two cores that nothing else uses.
+two trainings give (goal: at least 0.95). Of the two trainings one may end some seconds before the other, which then has
+the machine alone: take steps enough. Needs two cores that nothing else uses.
 """
 
 import argparse
@@ -72,7 +73,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.rounds):
             apart = [begin(arguments, Path(folder) / f"{number}-{which}", 1) for which in "ab"]
-            alone = sum(map(rate, apart))
+            try:
+                alone = sum(map(rate, apart))
+            finally:
+                for process in apart:
+                    process.kill()
             together = rate(begin(arguments, Path(folder) / f"{number}-both", 2))
             shares.append(together / alone)
             print(f"two trainings {alone:.3f} batches a second, one in two processes {together:.3f}: {shares[-1]:.3f}",

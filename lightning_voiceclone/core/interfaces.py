@@ -259,7 +259,7 @@ class Generator(Part):
         """Features, and the generator's own losses that ``loss_names`` lists, one value (B,) a row for its frames."""
         return self(condition), {}
 
-    def prepare(self, condition: Condition) -> State:
+    def encode_reference(self, condition: Condition) -> State:
         """What depends on the reference alone, for generators with a state; by default nothing.
 
         It is computed once for as long as the reference is the same, and added to the state of each chunk.

@@ -14,14 +14,14 @@ FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
 
 @dataclass(frozen=True)
 class Context:
-    """Frames on which one output frame may depend, and where chunks may begin.
+    """Frames on which one output frame may depend, and where chunks begin and end.
 
     The output of a chunk that begins and ends at multiples of ``grid``, or at the recording's ends, computed with the
     frames that :meth:`around` adds, is equal to that of the whole recording. The default context is all of it.
 
     Args:
         left: frames before; a whole number, or infinite.
-        right: frames after; likewise. This is the part's algorithmic latency.
+        right: frames after; likewise. This and up to a grid less one frame is the part's algorithmic latency.
         grid: chunks may begin and end at multiples of so many frames.
 
     Raises:
@@ -43,7 +43,8 @@ class Context:
     def then(self, later: "Context", rate_ratio: float = 1.0) -> "Context":
         """The context of this part followed by a later one, in frames of this part.
 
-        Sides add up; a chunk begins where it may for both.
+        Sides add up; a chunk begins and ends where it may for both. Where this part's grid is coarser than the frames
+        that the later one waits for, round its right side up to the grid first.
 
         Args:
             later: in its own frames.

@@ -58,8 +58,9 @@ def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: st
 
 def _is_fresh(part: Part) -> bool:
     """Whether a part has weights of its own, which begin at random."""
-    given = describe(part)["arguments"].get("pretrained") in (None, "none")
-    return given and part.weights_sha256 is None and any(True for _ in part.parameters())
+    parts = [one for one in part.modules() if isinstance(one, Part)]
+    given = any(describe(one)["arguments"].get("pretrained") not in (None, "none") for one in parts)
+    return not given and part.weights_sha256 is None and any(True for _ in part.parameters())
 
 
 def _take_over(part: Part, stored: Mapping[str, Tensor], role: str) -> int:

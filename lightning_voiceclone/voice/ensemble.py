@@ -1,6 +1,7 @@
 """Several models as one: its features are the mean of what their generators make."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -70,7 +71,10 @@ class JointContentEncoder(ContentEncoder):
             return encoder.context
         ratio = encoder.frame_rate / self.frame_rate
         inner = encoder.context if self.takes == "features" else Context(0, 0).then(encoder.context, ratio)
-        return inner.then(RESAMPLING, ratio)
+        right = inner.right
+        if math.isfinite(right):  # interpolation needs whole chunks, which end on the grid
+            right = math.ceil(right / inner.grid) * inner.grid
+        return replace(inner, right=right).then(RESAMPLING, ratio)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, T') of raw features (B, F, T) or audio (B, N)."""
@@ -154,6 +158,13 @@ class MeanGenerator(Generator):
     def init_state(self, batch: int) -> State | None:
         """State of all generators; None where one has none."""
         return _joint_state([generator for generator, _, _ in self._members], batch)
+
+    def encode_reference(self, condition: Condition) -> State:
+        """What each generator makes of its own reference."""
+        made: State = {}
+        for number, (generator, _, _) in enumerate(self._members):
+            made |= _named(generator.encode_reference(self._own(condition, number)), number)
+        return made
 
     def forward_chunk(self, x: Condition, state: State, ahead: int = 0) -> tuple[Tensor, State]:
         """Features of the next chunk."""

@@ -25,7 +25,8 @@ from lightning_voiceclone.voice.tempo import Tempo
 
 NOISE_FRAMES = 100  # drawn at once, from the seed and their place, so that chunks do not matter
 TRACKS = ("f0", "voicing", "energy", "register", "own", "noise", "power")  # beside content, frame by frame
-PREPARED, REFERENCE = "prepared.", "reference"  # of the reference alone, and the reference itself
+ENCODED, GIVEN = "reference.", "given."  # what a generator makes of the reference alone, and what it was given of it
+REFERENCE = ("reference_frames", "reference_content", "reference_lengths")
 ALONE = Context(0, 0)
 
 
@@ -125,7 +126,7 @@ class ChunkedConversion:
             part = parts.get(stage)
             own = None if part is None else part.init_state(batch)
             if stage is self._generate and own is not None:  # with the target's speaker, and the source's own
-                own = {f"{which}.{name}": value for which in ("made", "own") for name, value in own.items()}
+                own = {f"{which}.{name}": value.clone() for which in ("made", "own") for name, value in own.items()}
             state |= stage.init_state(batch, own)
         for name, value in (known or {}).items():
             state[name] = value.expand(batch, *value.shape[1:]) if len(value) != batch else value
@@ -267,6 +268,8 @@ class ChunkedConversion:
         if "own" in frames and voice.strength(options):
             speaker = frames["own"][..., count - ahead - 1]
             made["own"], part = self._own(condition, speaker, made["features"], part, ahead)
+        else:
+            part = self._as_made(part)
         return made, part
 
     def _own(
@@ -275,7 +278,7 @@ class ChunkedConversion:
         """Features for the source's own speaker; those for the target where that is not known."""
         unknown = speaker.isnan().any(-1)
         if unknown.all():
-            return made, part
+            return made, self._as_made(part)
         values = {**condition.tensors(), "speaker": speaker.nan_to_num(0.0)}
         own, part = self._run(Condition(**values), part, "own", ahead)
         return torch.where(unknown[:, None, None], made, own), part
@@ -284,18 +287,27 @@ class ChunkedConversion:
         generator = self.voice.generator
         if not self._generate.stateful:
             return generator(condition), part
-        part = self._prepared(condition, part)
-        made, after = generator.forward_chunk(condition, below(part, f"{which}.") | below(part, PREPARED), ahead=ahead)
+        part = self._with_reference(condition, part)
+        made, after = generator.forward_chunk(condition, below(part, f"{which}.") | below(part, ENCODED), ahead=ahead)
         return made, part | {f"{which}.{name}": value for name, value in after.items()}
 
-    def _prepared(self, condition: Condition, part: State) -> State:
+    @staticmethod
+    def _as_made(part: State) -> State:
+        """The state of the features for the source's own speaker, as of those for the target, where none were made.
+
+        So guidance that sets in later does not begin as if the source began there.
+        """
+        return part | {f"own.{name}": value.clone() for name, value in below(part, "made.").items()}
+
+    def _with_reference(self, condition: Condition, part: State) -> State:
         """The state with what the generator makes of the reference alone, anew where it is another reference."""
-        reference = condition.reference_frames
-        if reference is None or part.get(REFERENCE) is reference:
+        fields = {name: value for name, value in condition.tensors().items() if name in REFERENCE}
+        if all(part.get(GIVEN + name) is value for name, value in fields.items()):
             return part
-        made = {f"{PREPARED}{name}": value for name, value in self.voice.generator.prepare(condition).items()}
-        kept = {name: value for name, value in part.items() if not name.startswith(PREPARED)}
-        return kept | {REFERENCE: reference} | made
+        made = self.voice.generator.encode_reference(condition)
+        kept = {name: value for name, value in part.items() if not name.startswith((ENCODED, GIVEN))}
+        given = {GIVEN + name: value for name, value in fields.items()}
+        return kept | given | {ENCODED + name: value for name, value in made.items()}
 
     def _vocoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
         vocoder = self.voice.vocoder

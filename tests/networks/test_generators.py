@@ -131,7 +131,7 @@ def test_a_causal_generator_sees_the_past_of_its_step_alone():
 def test_chunks_take_what_was_prepared_of_the_reference():
     generator = ReferenceGenerator(CLONING, width=16, layers=2, causal=True).eval()
     condition, parts = random_condition(CLONING, [8]), []
-    prepared, state = generator.prepare(condition), generator.init_state(1)
+    prepared, state = generator.encode_reference(condition), generator.init_state(1)
     frames = {name: value for name, value in condition.tensors().items() if name in FRAMES}
     for begin in range(0, 8, 2):
         chunk = Condition(torch.tensor([2]), speaker=condition.speaker,

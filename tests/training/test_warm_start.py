@@ -10,6 +10,7 @@ from lightning_voiceclone.checkpoints.voice_folder import save_voice
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.features.stack import Stack
 from lightning_voiceclone.networks.content_encoders.instance_norm import InstanceNormContentEncoder
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.generators.conv import ConvGenerator
@@ -17,6 +18,8 @@ from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.training.recipes import VoiceModule
+from lightning_voiceclone.training.warm_start import _is_fresh
+from lightning_voiceclone.vocoders.stacked import StackVocoder
 from lightning_voiceclone.vocoders.vocos import Vocos
 
 
@@ -111,6 +114,15 @@ def test_a_causal_model_begins_with_one_that_is_not_and_a_fresh_vocoder_with_its
         3, start=str(tmp_path / "voice"), vocoder=partial(vocos, pretrained=str(tmp_path / "own"), finetune=True)
     )
     assert differences(own.voice.vocoder, trained.voice.vocoder) > 0
+
+
+@pytest.mark.parametrize("further", ["", ",finetune=true"])
+def test_a_vocoder_whose_inner_one_was_given_weights_keeps_them(tmp_path, further):
+    spec = Stack([MelSpectrogram(n_mels=20)]).spec
+    save_part(Vocos(spec.parts[0], width=8, hidden=8, layers=1), spec.parts[0], tmp_path / "own")
+    small = "Vocos:width=8,hidden=8,layers=1"
+    assert _is_fresh(StackVocoder(spec, vocoder=small))
+    assert not _is_fresh(StackVocoder(spec, vocoder=f"{small},pretrained={tmp_path / 'own'}{further}"))
 
 
 @pytest.mark.slow

@@ -16,8 +16,9 @@ from lightning_voiceclone.networks.content_encoders.causal import CausalContentE
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
 from lightning_voiceclone.testing.signals import speech_like
-from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice, small_voice
+from lightning_voiceclone.testing.voices import STREAMER, small_live_voice, small_streaming_voice, small_voice
 from lightning_voiceclone.voice.ensemble import ensemble
+from lightning_voiceclone.voice.streaming import ChunkedConversion
 
 RATE = 16000
 
@@ -120,6 +121,23 @@ def test_encoders_with_state_stream_together(references):
 
 
 @forked
+def test_live_voices_stream_together_and_encode_each_reference_once(references, monkeypatch):
+    both, calls = ensemble({str(seed): small_live_voice(seed=seed) for seed in (1, 2)}), []
+    original = ReferenceGenerator.encode_reference
+    monkeypatch.setattr(ReferenceGenerator, "encode_reference",
+                        lambda self, given: calls.append(self) or original(self, given))  # fmt: skip
+    prompt, conversion, source = both.prompt(references, RATE), ChunkedConversion(both), speech(1.0)[None]
+    assert both.latency == pytest.approx(0.07)
+    expected, ended = conversion.push(source, conversion.init_state(), prompt, final=True)
+    state, made = conversion.init_state(1, conversion.statistics_of(ended)), []
+    calls.clear()
+    for piece in [*source.split(1600, 1), source[:, :0]]:
+        out, state = conversion.push(piece, state, prompt, final=not piece.shape[1])
+        made += [out["samples"]] if out else []
+    torch.testing.assert_close(torch.cat(made, 1), expected["samples"], rtol=0, atol=2e-5)
+    assert len(calls) == 2
+
+
 def test_equal_frozen_encoders_run_once(references):
     both = ensemble({"one": load_model().voice, "other": load_model().voice})
     assert len(both.content_encoder.encoders) == len(both.speaker_encoder.encoders) == 1

@@ -1,9 +1,11 @@
 """Chunks of a source, whatever their sizes, are converted as the whole is."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from lightning_voiceclone.core.interfaces import ContentEncoder, Vocoder
 from lightning_voiceclone.core.part import Dims
@@ -81,6 +83,53 @@ def test_a_live_voice_looks_70_ms_ahead_and_any_chunks_give_the_whole():
         made = push(ChunkedConversion(voice), audio, prompt, sizes, known=known)
         torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
     assert expected.abs().max() > 1e-3
+
+
+def test_guidance_that_sets_in_later_begins_with_the_frames_before():
+    """With the state of a recording's start, its first half second was another voice's beginning."""
+    voice, audio = small_live_voice(guidance=0.8), speech(2.0)[None]
+    prompt, conversion = voice.prompt([speech(1.5, 3)], 16000), ChunkedConversion(voice)
+    _, known = whole(voice, audio, prompt)
+    state, states = conversion.init_state(1, known), []
+    for number, piece in enumerate(audio.split(3200, 1)):
+        _, state = conversion.push(piece, state, prompt, RenderOptions(guidance=0.0 if number < 5 else 0.8))
+        states.append({name: value.clone() for name, value in state.items()})
+    made, own = ({name.split(".", 3)[3]: value for name, value in states[4].items()
+                  if name.startswith(f"generate.part.{which}.")} for which in ("made", "own"))  # fmt: skip
+    assert made.keys() == own.keys()
+    assert all(torch.equal(value, own[name]) for name, value in made.items())
+    assert any(value.abs().max() > 0 for value in own.values())
+
+
+def test_the_state_of_a_live_voice_is_saved_and_goes_on_and_holds_no_more_than_it_needs():
+    voice, audio = small_live_voice(), speech(1.2)[None]
+    prompt, conversion = voice.prompt([speech(1.5, 3)], 16000), ChunkedConversion(voice)
+    expected, known = whole(voice, audio, prompt)
+    state, made = conversion.init_state(1, known), []
+    for piece in [*audio.split(4800, 1), audio[:, :0]]:
+        state = load(save({name: value.contiguous() for name, value in state.items()}))
+        out, state = conversion.push(piece, state, prompt, final=not piece.shape[1])
+        made.append(out.get("samples"))
+        assert all(value.untyped_storage().nbytes() <= 2 * value.nbytes + 64 for name, value in state.items()
+                   if name.startswith(("encode.part", "generate.part.made", "vocode.part")))  # fmt: skip
+    torch.testing.assert_close(torch.cat([one for one in made if one is not None], 1), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_another_reference_is_encoded_anew_and_the_same_only_once(monkeypatch):
+    voice, encoded = small_live_voice(), []
+    original = voice.generator.encode_reference
+    monkeypatch.setattr(voice.generator, "encode_reference", lambda given: encoded.append(given) or original(given))
+    prompts = [voice.prompt([speech(1.5, number)], 16000) for number in (3, 4)]
+    other = replace(prompts[0], content=-prompts[0].content)
+    conversion, made = ChunkedConversion(voice), []
+    for after in (prompts[1], other):
+        state = conversion.init_state()
+        for number, piece in enumerate(speech(1.0)[None].split(1600, 1)):
+            out, state = conversion.push(piece, state, prompts[0] if number < 5 else after)
+            made.append(out.get("samples"))
+    assert len(encoded) == 4
+    assert not torch.equal(made[9], made[19])
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from lightning_voiceclone.utils.optional import file_sha256, need
 from lightning_voiceclone.voice.model import VoiceModel
 
 DESCRIPTION, CONSTANTS = "export.json", "constants.npz"
-FORMAT = 1
+FORMAT = 2  # 2 since a generator's reference has a graph of its own, and only parts that wait have a last one
 PACKAGE = Path(__file__).parents[2]
 COMPUTED = {  # by lvc-runtime, without a graph: transforms by FFT are slow in ONNX Runtime
     "feature_extractor": (MelSpectrogram, STFT, MFCC), "pitch": (Pitch,), "energy": (Energy,),

@@ -21,7 +21,7 @@ from lightning_voiceclone.voice.model import VoiceModel
 
 FRAMES, MORE = 42, 44  # exported at the first, with what differs from the second left open
 STATE, NEXT = "state.", "next."  # before the names of a state's inputs and outputs
-PREPARED = "prepared."  # before the names of what a generator makes of the reference
+ENCODED = "reference."  # before the names of what a generator makes of the reference
 FIELDS = ("content", "f0", "voicing", "energy", "speaker", "reference_frames", "reference_content")
 
 
@@ -84,7 +84,7 @@ class Graph:
 
 
 def graphs_of(voice: VoiceModel) -> list[Graph]:
-    """The graphs of a model's parts; of a part with a state two, for a chunk and for the last one."""
+    """The graphs of a model's parts; two of one with a state that waits for frames: for chunks and for the last one."""
     made: list[Graph] = []
     if voice.content_encoder is not None:
         made += _content(voice, voice.content_encoder)
@@ -138,38 +138,38 @@ def _generator(voice: VoiceModel) -> list[Graph]:
     if not state_of(generator):
         module = _Of(generator, lambda *values: generator(condition(dict(zip(names, values, strict=True)))))
         return [Graph("generator", generator, module, given, names, ["features"])]
-    return _prepared_generator(generator, names, given, condition)
+    return _streamed_generator(generator, names, given, condition)
 
 
-def _prepared_generator(
+def _streamed_generator(
     generator: Generator, names: list[str], given: Callable, condition: Callable[..., Condition]
 ) -> list[Graph]:
-    """Graphs of a generator with a state: one of the reference alone, if it prepares anything, and those of chunks."""
+    """Graphs of a generator with a state: one of the reference alone, if it encodes that, and those of chunks."""
     reference = [name for name in names if name.startswith("reference_")]
-    prepared = list(generator.prepare(condition(dict(zip(names, given(FRAMES), strict=True)))))
-    own = [name for name in names if name not in reference] if prepared else names
+    encoded = list(generator.encode_reference(condition(dict(zip(names, given(FRAMES), strict=True)))))
+    own = [name for name in names if name not in reference] if encoded else names
 
     def of_reference(frames: int) -> tuple[Tensor, ...]:
         fields = dict(zip(names, given(frames), strict=True))
         return tuple(fields[name] for name in reference)
 
-    def prepare(*values: Tensor) -> tuple[Tensor, ...]:
-        return tuple(generator.prepare(condition(dict(zip(reference, values, strict=True)))).values())
+    def encode(*values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(generator.encode_reference(condition(dict(zip(reference, values, strict=True)))).values())
 
     def of_chunk(frames: int) -> tuple[Tensor, ...]:
         fields = dict(zip(names, given(frames), strict=True))
-        known = generator.prepare(condition(fields)) if prepared else {}
-        return (*(fields[name] for name in own), *(known[name] for name in prepared))
+        known = generator.encode_reference(condition(fields)) if encoded else {}
+        return (*(fields[name] for name in own), *(known[name] for name in encoded))
 
     def chunk(*values: Tensor, state: State, ahead: int) -> tuple[Tensor, State]:
-        known = dict(zip(prepared, values[len(own) :], strict=True))
+        known = dict(zip(encoded, values[len(own) :], strict=True))
         return generator.forward_chunk(condition(dict(zip(own, values[: len(own)], strict=True))), state | known, ahead)
 
-    inputs = [*own, *(PREPARED + name for name in prepared)]
+    inputs = [*own, *(ENCODED + name for name in encoded)]
     made = _chunks("generator", generator, chunk, of_chunk, inputs, "features")
-    if not prepared:
+    if not encoded:
         return made
-    first = Graph("generator.reference", generator, _Of(generator, prepare), of_reference, reference, prepared)
+    first = Graph("generator.reference", generator, _Of(generator, encode), of_reference, reference, encoded)
     return [first, *made]
 
 

@@ -190,7 +190,8 @@ class CausalContentEncoder(ContentEncoder):
             cached = state[f"keys.{index}"], state[f"values.{index}"]
             steps, keys, values = cast(CausalBlock, block).attend(steps, *cached, known)
             following |= {f"keys.{index}": keys[:, -self.past :], f"values.{index}": values[:, -self.past :]}
-        return self._at_rate(self._left(steps), frames), following
+        kept = {name: value.clone() for name, value in following.items()}  # views would keep the whole chunk in memory
+        return self._at_rate(self._left(steps), frames), kept
 
     def _at_rate(self, content: Tensor, frames: int) -> Tensor:
         return cut(content.repeat_interleave(2, 2), frames) if self.repeat else content

@@ -108,7 +108,7 @@ class ConvGenerator(Generator):
         """Features (B, F, T)."""
         return self._features(condition, Past(), {})
 
-    def _features(self, condition: Condition, past: Past, prepared: State) -> Tensor:
+    def _features(self, condition: Condition, past: Past, encoded: State) -> Tensor:
         x = self.inputs(condition)
         frames = x.shape[-1]
         x = to_steps(x, self.frames_per_step)
@@ -116,7 +116,7 @@ class ConvGenerator(Generator):
         mask = reach_mask(steps, x.shape[-1])
         x = convolved(self.enter, past.before(x, self.enter.kernel_size[0] - 1)) if self.causal else self.enter(x)
         for index, block in zip(range(self.depth), self.blocks, strict=False):
-            x = block(self._before_block(index, x, condition, prepared), mask, condition, past)
+            x = block(self._before_block(index, x, condition, encoded), mask, condition, past)
         x = F.silu(self.modulation(self.norm(x), condition))
         x = convolved(self.leave, x) if self.causal else self.leave(x)
         return cut(self._to_frames(x), frames)
@@ -138,7 +138,7 @@ class ConvGenerator(Generator):
         assert isinstance(block, ResidualBlock)
         block.add_nothing()
 
-    def _before_block(self, index: int, x: Tensor, condition: Condition, prepared: State) -> Tensor:
+    def _before_block(self, index: int, x: Tensor, condition: Condition, encoded: State) -> Tensor:
         """Input of the block of that index, from x (B, width, steps): here x itself."""
         return x
 

@@ -20,7 +20,7 @@ from lightning_voiceclone.networks.layers.frame_inputs import promised
 from lightning_voiceclone.networks.layers.initialization import begin_small
 
 SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # initial values of the heads: factors of the cosine of the contents
-PREPARED = ("key", "value", "content", "mask")  # what ReferenceAttention.reference gives
+ENCODED = ("key", "value", "content", "mask")  # what ReferenceAttention.reference gives
 QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length
 
 
@@ -157,16 +157,16 @@ class ReferenceGenerator(ConvGenerator):
             nn.init.zeros_(attention.out.weight)
             nn.init.zeros_(attention.out.bias)
 
-    def prepare(self, condition: Condition) -> State:
+    def encode_reference(self, condition: Condition) -> State:
         """Keys, values, content and mask of the reference, for each attention."""
         made: State = {}
         for index, attention in self.attention.items():
             found = cast(ReferenceAttention, attention).reference(condition)
-            made |= {f"{index}.{name}": value for name, value in zip(PREPARED, found, strict=True)}
+            made |= {f"{index}.{name}": value for name, value in zip(ENCODED, found, strict=True)}
         return made
 
-    def _before_block(self, index: int, x: Tensor, condition: Condition, prepared: State) -> Tensor:
+    def _before_block(self, index: int, x: Tensor, condition: Condition, encoded: State) -> Tensor:
         if str(index) not in self.attention:
             return x
-        known = [prepared[key] for name in PREPARED if (key := f"{index}.{name}") in prepared]
+        known = [encoded[key] for name in ENCODED if (key := f"{index}.{name}") in encoded]
         return x + self.attention[str(index)](x, condition, known or None)

@@ -29,7 +29,7 @@ class Past:
         name, self._asked = str(self._asked), self._asked + 1
         kept = x.shape[2] - (self._again if again is None else again)
         x = torch.cat([self._state[name], x], 2)
-        self.following[name] = x[..., kept : kept + reach]
+        self.following[name] = x[..., kept : kept + reach].clone()  # a view would keep the whole chunk in memory
         return x
 
 

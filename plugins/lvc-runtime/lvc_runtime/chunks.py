@@ -17,7 +17,7 @@ FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
 
 @dataclass(frozen=True)
 class Context:
-    """Frames on which one output frame may depend, and the grid on which chunks may begin."""
+    """Frames on which one output frame may depend, and the grid on which chunks begin and end."""
 
     left: float = math.inf
     right: float = math.inf

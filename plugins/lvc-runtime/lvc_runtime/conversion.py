@@ -17,7 +17,7 @@ from lvc_runtime.statistics import NAME, Statistics, WholeStatistics
 
 ALONE, RESAMPLING = Context(0, 0), Context(1, 1)
 TRACKS = ("f0", "voicing", "energy", "register", "own", "power")  # beside content, frame by frame
-PREPARED, REFERENCE = "prepared.", "reference"  # of the reference alone, and the reference itself
+ENCODED, GIVEN = "reference.", "given."  # what a generator makes of the reference alone, and what it was given of it
 LEAST_LEVEL = np.float32(1e-4)
 
 
@@ -121,12 +121,12 @@ class Parts:
             return self.folder.graph(name)(**given), part
         last = not ahead and self.contexts[name].right
         graph = self.folder.graph(f"{name}.last" if last else name)
-        given, prepared = self._prepared(given, part) if name == "generator" else (given, {})
+        given, encoded = self._with_reference(given, part) if name == "generator" else (given, {})
         made = graph(**given, **{f"state.{key}": value for key, value in part.items()})
         after = below(made, "next.")
-        return {key: value for key, value in made.items() if not key.startswith("next.")}, after | prepared
+        return {key: value for key, value in made.items() if not key.startswith("next.")}, after | encoded
 
-    def _prepared(self, given: dict[str, Array], part: State) -> tuple[dict[str, Array], State]:
+    def _with_reference(self, given: dict[str, Array], part: State) -> tuple[dict[str, Array], State]:
         """The generator's input with what it makes of the reference alone in its place, and the same for the state.
 
         It is computed anew where the state has that of another reference.
@@ -134,12 +134,12 @@ class Parts:
         if "generator.reference.onnx" not in self.folder.description["files"]:
             return given, {}
         reference = {name: value for name, value in given.items() if name.startswith("reference_")}
-        known = {name: value for name, value in part.items() if name.startswith(PREPARED)}
-        if part.get(REFERENCE) is not reference["reference_frames"]:
+        known = {name: value for name, value in part.items() if name.startswith(ENCODED)}
+        if any(part.get(GIVEN + name) is not value for name, value in reference.items()):
             made = self.folder.graph("generator.reference")(**reference)
-            known = {PREPARED + name: value for name, value in made.items()}
+            known = {ENCODED + name: value for name, value in made.items()}
         others = {name: value for name, value in given.items() if name not in reference}
-        return others | known, known | {REFERENCE: reference["reference_frames"]}
+        return others | known, known | {GIVEN + name: value for name, value in reference.items()}
 
     def init_state(self, name: str) -> State | None:
         """State of a part before the first chunk; None if it keeps none."""
@@ -292,7 +292,9 @@ class Conversion:
             made["own"] = made["features"]
             if not np.isnan(own).any():
                 made["own"], part = self._run({**given, "speaker": own}, part, "own", ahead)
-        return made, part
+                return made, part
+        # Guidance that sets in later does not begin as if the source began there.
+        return made, part | {f"own.{name}": value for name, value in below(part, "made.").items()}
 
     def _run(self, given: dict[str, Array], part: State, which: str, ahead: int) -> tuple[Array, State]:
         made, after = self.parts.run("generator", given, below(part, f"{which}."), ahead)

@@ -17,7 +17,7 @@ from lvc_runtime.errors import RuntimeFailure
 
 DESCRIPTION = "export.json"
 CONSTANTS = "constants.npz"
-FORMAT = 1
+FORMAT = 2
 GREATEST_BYTES = 1 << 31  # of a file; what is larger is not read
 FIELDS = {"format", "version", "spec", "pitch", "energy", "parts", "contexts", "needs", "guidance", "files",
           "model_sha256", "card"}  # fmt: skip
@@ -90,7 +90,7 @@ class Folder:
             raise RuntimeFailure(f"{where} cannot be read ({_in_one_line(error)}); run `lvc export` again") from error
         if not isinstance(described, dict) or not isinstance(described.get("format"), int):
             raise RuntimeFailure(f"{where} describes no export; run `lvc export` again")
-        if described["format"] != FORMAT:
+        if not 1 <= described["format"] <= FORMAT:
             raise RuntimeFailure(f"{where} has format {described['format']}, this version reads {FORMAT};"
                                  " update lvc-runtime, or run `lvc export` again")  # fmt: skip
         files = described.get("files")
