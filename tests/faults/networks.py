@@ -10,6 +10,7 @@ from faults import GOOD, fault
 from lightning_voiceclone.core.interfaces import Dims
 from lightning_voiceclone.core.masking import keep
 from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.scaffold.parts.adversarial_losses import ExampleAdversarialLoss
 from lightning_voiceclone.scaffold.parts.content_encoders import ExampleContentEncoder
 from lightning_voiceclone.scaffold.parts.discriminators import ExampleDiscriminator
@@ -626,6 +627,32 @@ class FrameNoiseGenerator(GoodGenerator):
         if condition.noise is not None and condition.noise.ndim == 2:
             raise RuntimeError("noise must have three axes")
         return super().forward(condition)
+
+
+class GoodLiveGenerator(ReferenceGenerator):
+    """Small; keeps a state, and encodes the reference once."""
+
+    def __init__(self, dims, *, width: int = 8):
+        super().__init__(dims, width=width, layers=2, heads=1, head_width=4, look_up=(1,), causal=True)
+
+
+GOOD[GoodLiveGenerator] = {}
+
+
+@fault("encoded reference", "the same features with what was encoded of the reference")
+class ForgetfulGenerator(GoodLiveGenerator):
+    """Encodes another reference than it was given."""
+
+    def encode_reference(self, condition):
+        return {name: value.flip(0) for name, value in super().encode_reference(condition).items()}
+
+
+@fault("encoded reference", "values whose first axis is the batch")
+class UnbatchedGenerator(GoodLiveGenerator):
+    """Encodes something that has no rows."""
+
+    def encode_reference(self, condition):
+        return super().encode_reference(condition) | {"sharpness": self.attention["1"].sharpness}
 
 
 # Discriminators -------------------------------------------------------------------------------------------------------

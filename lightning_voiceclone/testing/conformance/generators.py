@@ -166,21 +166,21 @@ class GeneratorConformance(NetworkConformance):
         check_chunks(generator, lambda begin, end: cut(condition, begin, end))
 
     @torch.no_grad()
-    def test_prepared_reference(self) -> None:
-        """What it prepares of the reference gives the features that it gives with the reference itself."""
+    def test_encoded_reference(self) -> None:
+        """What it encodes of the reference gives the features that it gives with the reference itself."""
         generator = self.make(CLONING).eval().double()
         condition = move(random_condition(CLONING, [8, 8]), dtype=torch.float64)
         reference = {name: value for name, value in condition.tensors().items() if name.startswith("reference_")}
-        state, prepared = generator.init_state(2), generator.encode_reference(Condition(condition.lengths, **reference))
+        state, encoded = generator.init_state(2), generator.encode_reference(Condition(condition.lengths, **reference))
         if state is None:
             pytest.skip("keeps no state")
-        taken = sorted(set(prepared) & set(state))
-        expect(not taken, "names of its own for what is prepared", f"those of the state, {taken}")
-        expect(all(len(value) == 2 for value in prepared.values()), "values whose first axis is the batch, of 2 rows",
-               {name: tuple(value.shape) for name, value in prepared.items()})  # fmt: skip
-        kept = {name: value for name, value in condition.tensors().items() if not (prepared and name in reference)}
-        made, after = generator.forward_chunk(Condition(**kept), state | prepared)
-        expect_close(made, generator(condition), 1e-6, "the same features with what was prepared of the reference")
+        taken = sorted(set(encoded) & set(state))
+        expect(not taken, "names of its own for what is encoded", f"those of the state, {taken}")
+        expect(all(len(value) == 2 for value in encoded.values()), "values whose first axis is the batch, of 2 rows",
+               {name: tuple(value.shape) for name, value in encoded.items()})  # fmt: skip
+        kept = {name: value for name, value in condition.tensors().items() if not (encoded and name in reference)}
+        made, after = generator.forward_chunk(Condition(**kept), state | encoded)
+        expect_close(made, generator(condition), 1e-6, "the same features with what was encoded of the reference")
         expect(after.keys() == state.keys(), f"a next state of {sorted(state)}", sorted(after))
 
     @all_dims
