@@ -639,7 +639,7 @@ class GoodLiveGenerator(ReferenceGenerator):
 GOOD[GoodLiveGenerator] = {}
 
 
-@fault("encoded reference", "the same features with what was encoded of the reference")
+@fault("encoded reference", "the same features with what was encoded of the reference", alone=False)
 class ForgetfulGenerator(GoodLiveGenerator):
     """Encodes another reference than it was given."""
 
@@ -647,7 +647,7 @@ class ForgetfulGenerator(GoodLiveGenerator):
         return {name: value.flip(0) for name, value in super().encode_reference(condition).items()}
 
 
-@fault("encoded reference", "values whose first axis is the batch")
+@fault("encoded reference", "values whose first axis is the batch", alone=False)
 class UnbatchedGenerator(GoodLiveGenerator):
     """Encodes something that has no rows."""
 
