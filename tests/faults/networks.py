@@ -639,15 +639,15 @@ class GoodLiveGenerator(ReferenceGenerator):
 GOOD[GoodLiveGenerator] = {}
 
 
-@fault("encoded reference", "the same features with what was encoded of the reference", alone=False)
-class ForgetfulGenerator(GoodLiveGenerator):
+@fault("encoded reference", "the same features with what was encoded of the reference")
+class MistakenReferenceGenerator(GoodLiveGenerator):
     """Encodes another reference than it was given."""
 
     def encode_reference(self, condition):
         return {name: value.flip(0) for name, value in super().encode_reference(condition).items()}
 
 
-@fault("encoded reference", "values whose first axis is the batch", alone=False)
+@fault("encoded reference", "values whose first axis is the batch")
 class UnbatchedGenerator(GoodLiveGenerator):
     """Encodes something that has no rows."""
 
