@@ -44,7 +44,7 @@ class Context:
         """The context of this part followed by a later one, in frames of this part.
 
         Sides add up; a chunk begins and ends where it may for both. Where this part's grid is coarser than the frames
-        that the later one waits for, round its right side up to the grid first.
+        that the later one waits for, add those rounded up to the grid instead.
 
         Args:
             later: in its own frames.

@@ -71,10 +71,13 @@ class JointContentEncoder(ContentEncoder):
             return encoder.context
         ratio = encoder.frame_rate / self.frame_rate
         inner = encoder.context if self.takes == "features" else Context(0, 0).then(encoder.context, ratio)
-        right = inner.right
-        if math.isfinite(right):  # interpolation needs whole chunks, which end on the grid
-            right = math.ceil(right / inner.grid) * inner.grid
-        return replace(inner, right=right).then(RESAMPLING, ratio)
+        made = inner.then(RESAMPLING, ratio)
+        if math.isinf(made.right):
+            return made
+        waited = (
+            math.ceil((made.right - inner.right) / inner.grid) * inner.grid
+        )  # what is interpolated ends on the grid
+        return replace(made, right=inner.right + waited)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, T') of raw features (B, F, T) or audio (B, N)."""

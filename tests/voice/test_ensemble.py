@@ -8,7 +8,9 @@ import torch
 from forks import forked
 
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
-from lightning_voiceclone.core.interfaces import Dims
+from lightning_voiceclone.core.interfaces import ContentEncoder, Dims
+from lightning_voiceclone.core.masking import pad_to_multiple
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Pitch
 from lightning_voiceclone.inference.converter import Converter, load_model
@@ -136,6 +138,28 @@ def test_live_voices_stream_together_and_encode_each_reference_once(references, 
         made += [out["samples"]] if out else []
     torch.testing.assert_close(torch.cat(made, 1), expected["samples"], rtol=0, atol=2e-5)
     assert len(calls) == 2
+
+
+class Blocks(ContentEncoder):
+    """Means of four frames at half their rate: of chunks on its grid it sees no frame after them."""
+
+    normalized = True
+    channels, frame_rate, context = STREAMER.content, 50.0, Context(0, 0, 4)
+
+    def forward(self, x, lengths=None):
+        means = pad_to_multiple(x[:, : self.channels], 4).unflatten(2, (-1, 4)).mean(3)
+        return 3 * means.repeat_interleave(2, 2)[..., : (x.shape[2] + 1) // 2]
+
+
+def test_an_encoder_of_blocks_beside_another_waits_for_whole_blocks(references):
+    both = ensemble({"one": small_live_voice(), "blocks": small_live_voice(seed=1, content_encoder=Blocks())})
+    prompt, conversion, source = both.prompt(references, RATE), ChunkedConversion(both), speech(1.0)[None, :-7]
+    expected, ended = conversion.push(source, conversion.init_state(), prompt, final=True)
+    state, made = conversion.init_state(1, conversion.statistics_of(ended)), []
+    for piece in [*source.split(333, 1), source[:, :0]]:
+        out, state = conversion.push(piece, state, prompt, final=not piece.shape[1])
+        made += [out["samples"]] if out else []
+    torch.testing.assert_close(torch.cat(made, 1), expected["samples"], rtol=0, atol=2e-5)
 
 
 def test_equal_frozen_encoders_run_once(references):
