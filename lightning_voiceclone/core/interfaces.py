@@ -265,7 +265,7 @@ class Generator(Part):
         It is computed once for as long as the reference is the same, and added to the state of each chunk.
 
         Args:
-            condition: of which only ``reference_frames``, ``reference_content`` and ``reference_lengths`` count.
+            condition: only ``reference_frames``, ``reference_content`` and ``reference_lengths`` are used.
         """
         return {}
 
