@@ -11,28 +11,23 @@ from lightning_voiceclone.core.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.core.schedule import Counted, Schedule, Scheduled
-from lightning_voiceclone.core.spec import AudioSpec
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.training.loss_weights import ADVERSARIAL
 from lightning_voiceclone.voice.model import VoiceModel
 
 
-def absent_losses(
-    spec: AudioSpec,
-    content: ContentEncoder | None,
-    speaker: SpeakerEncoder | None,
-    generator: Generator,
-    swap: float,
-    vocoder: Vocoder,
-) -> dict[str, str]:
-    """Names of the losses that these parts do not have, each with the reason and, where there is one, the remedy."""
+def absent_losses(model: VoiceModel, *, swap: float, teacher: bool) -> dict[str, str]:
+    """Names of the losses that a model does not have, each with the reason and, where there is one, the remedy."""
+    spec, content, vocoder = model.spec, model.content_encoder, model.vocoder
     absent = {"confusion": "that loss was removed, since no ablation had shown a benefit; leave it out"}
-    for name, encoder in (("content", content), ("speaker", speaker)):
+    if not teacher:
+        absent["teacher"] = "there is no teacher; name one with model.teacher"
+    for name, encoder in (("content", content), ("speaker", model.speaker_encoder)):
         if reason := _why_no_loss(name, encoder):
             absent[name] = reason
     if not swap:
         absent["statistics"] = "it is computed on cross-speaker rows only, and model.swap is 0; set it above 0"
-    if "kl" not in generator.loss_names:
+    if "kl" not in model.generator.loss_names:
         absent["kl"] = "only a generator with a variational bottleneck, such as VAEGenerator, has that loss"
     if spec.kind == "waveform":
         absent["statistics"] = "it compares spectra, and the features are waveforms"
@@ -79,19 +74,19 @@ def check_swap(swap: Schedule, needs_reference: bool, content: ContentEncoder | 
         )
 
 
-def check_cross_speaker(weights: Mapping[str, Scheduled], swap: Schedule, *, adversarial: bool, warmup: int) -> None:
+def check_cross_speaker(weights: Mapping[str, Scheduled], swap: Schedule, *, may_swap: bool, warmup: int) -> None:
     """Refuse loss weights that apply to no row of the batch.
 
-    Rows are converted to another speaker only while a discriminator takes part, so not during ``warmup``.
+    Rows are converted to another speaker only with a discriminator or a teacher, and not in the first ``warmup`` steps.
 
     Raises:
         ConfigurationError: names the setting or the losses, and what to do.
     """
     weighed = {name for name, weight in weights.items() if weight}
-    if swap.greatest and not adversarial:
+    if swap.greatest and not may_swap:
         raise ConfigurationError(
-            f"model.swap is {swap}, but cross-speaker rows need a discriminator, and there is none; add one, or set"
-            " model.swap to 0"
+            f"model.swap is {swap}, but cross-speaker rows need a discriminator or a teacher, and there is neither; add"
+            " one, or set model.swap to 0"
         )
     of_own = [name for name in ("reconstruction", "spectral", "mel", "feature_matching") if name in weighed]
     if min(swap.values) == 1 and not warmup and of_own:

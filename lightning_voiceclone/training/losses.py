@@ -15,7 +15,7 @@ from lightning_voiceclone.training.cross_speaker import CrossSpeaker
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 
-VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content"}
+VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content", "teacher"}
 OF_WAVEFORMS = {"spectral", "mel"}
 
 
@@ -34,6 +34,7 @@ class LossInputs:
         in_band: (B, F or 1, 1) bool, whether a channel lies within the bandwidth of the target.
         converting: whether there are cross-speaker rows at all, in this step or later in training.
         waveform: (B, N) what the vocoder makes of ``fake``; None where no loss and no discriminator needs it.
+        taught: (B, F, T) features that the teacher generates; None without one.
     """
 
     source: Analysis
@@ -46,6 +47,7 @@ class LossInputs:
     in_band: Tensor
     converting: bool
     waveform: Tensor | None = None
+    taught: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -84,6 +86,12 @@ class VoiceLosses(nn.Module):
         swapped, rows = made.cross_speaker.swapped, len(made.fake)
         own = slice(swapped, None)
         return masked_l1(made.fake[own], made.real[own], made.mask[own]).among(swapped, rows)
+
+    def _teacher(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
+        if made.taught is None:
+            return None
+        distance = masked_l1(made.fake, made.taught, made.mask)
+        return replace(distance, per_row=not made.cross_speaker.swapped)
 
     def _spectral(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         return self._of_own_rows(self.spectral, voice, made)

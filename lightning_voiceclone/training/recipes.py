@@ -85,6 +85,8 @@ class VoiceModule(VoiceTraining):
         start: checkpoint or folder of a model, or "default", whose weights initialise this one where names and shapes
             are equal: the generator, encoders that train, a vocoder that was given no weights, and the discriminator;
             null for none.
+        teacher: folder or checkpoint of a model, or "default", whose output the generator is to match (the loss
+            ``teacher``); null for none.
         training: settings of :class:`VoiceTraining`.
     """
 
@@ -100,6 +102,7 @@ class VoiceModule(VoiceTraining):
         vocoder: Callable[[AudioSpec], Vocoder] = GriffinLim,
         noise: int = 0,
         start: str | None = None,
+        teacher: str | None = None,
         **training: Any,
     ) -> None:
         model, dims = build_model(
@@ -109,7 +112,7 @@ class VoiceModule(VoiceTraining):
         made = discriminator(dims) if discriminator else None
         if start is not None:
             begin_with(model, made, start)
-        super().__init__(model, made, **training)
+        super().__init__(model, made, teacher=load_voice(teacher) if teacher else None, **training)
 
 
 class VocoderModule(VocoderTraining):

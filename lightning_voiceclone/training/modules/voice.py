@@ -46,6 +46,7 @@ from lightning_voiceclone.training.diversity import spreads
 from lightning_voiceclone.training.losses import VOICE_LOSSES, LossInputs, VoiceLosses
 from lightning_voiceclone.training.modules.adversarial import AdversarialModule
 from lightning_voiceclone.training.step import StepSettings, TrainingPair
+from lightning_voiceclone.training.voice_teacher import VoiceTeacher
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 from lightning_voiceclone.voice.prosody import move_register
@@ -57,15 +58,17 @@ class VoiceTraining(AdversarialModule):
     With a content encoder it learns conversion: from the content of a crop and another crop of the same speaker as
     reference, the generator must output the first crop (reconstruction) and pass as real (adversarial). Without one it
     is a plain GAN: speech features from noise alone. A share of each batch (``swap``) is converted to another speaker
-    once the discriminator takes part, which compares it with that speaker's reference.
+    once the discriminator takes part, which compares it with that speaker's reference, or from the first step on with a
+    ``teacher``, which says what is to come out.
 
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), mel (of the mel spectra of the
     vocoder's waveform at several resolutions), adversarial, feature_matching (with a discriminator), speaker (cosine
     distance of the output's speaker embedding to the target's), statistics (of cross-speaker rows: distance of the
     long-term spectrum of voiced frames, of all frames without ``pitch``, to the reference's), content (cosine
-    distance of the output's content to the source's; of cross-speaker rows alone where there are any) and the
-    generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
+    distance of the output's content to the source's; of cross-speaker rows alone where there are any), teacher (mean
+    absolute difference to the normalised features that ``teacher`` generates, of all rows) and the generator's own
+    (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
     recording's bandwidth give no gradient, but for losses of waveforms.
 
     A vocoder that trains (``finetune``) learns together with the generator, by a discriminator of waveforms and mel.
@@ -78,6 +81,8 @@ class VoiceTraining(AdversarialModule):
         content_transforms: transforms of the features given to the content encoder in training, so that it learns
             to ignore what they change.
         target_transforms: transforms of the real features in training, which the generator is to output.
+        teacher: model whose output for the same crops and speakers is the target of the loss ``teacher``; None for
+            none. Not part of checkpoints.
         swap: share of the rows of a batch that are converted to another row's speaker; rounded down in each process,
             but at least one row. A number, or values by step.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
@@ -104,6 +109,7 @@ class VoiceTraining(AdversarialModule):
         augmentation: list[AudioTransform] | None = None,
         content_transforms: list[FeatureTransform] | None = None,
         target_transforms: list[FeatureTransform] | None = None,
+        teacher: VoiceModel | None = None,
         swap: Scheduled = 0.0,
         speaker_noise: float = 0.0,
         depth: Counted | None = None,
@@ -120,11 +126,12 @@ class VoiceTraining(AdversarialModule):
         check_way_back(discriminator, model.vocoder)
         share = Schedule.of("model.swap", swap, 0, 1)
         check_swap(share, model.needs_reference, content)
-        check_cross_speaker(weights, share, adversarial=discriminator is not None, warmup=steps.warmup)
+        warmup = 0 if teacher else steps.warmup
+        check_cross_speaker(weights, share, may_swap=bool(discriminator or teacher), warmup=warmup)
         check_detail(detail, weights, discriminator)
         check_private(steps.privacy is not None, share)
         growth = None if depth is None else begun_with_depth(generator, depth)
-        absent = absent_losses(spec, content, model.speaker_encoder, generator, share.greatest, model.vocoder)
+        absent = absent_losses(model, swap=share.greatest, teacher=teacher is not None)
         super().__init__(
             model,
             discriminator,
@@ -139,6 +146,7 @@ class VoiceTraining(AdversarialModule):
         )
         check_range("model.speaker_noise", speaker_noise, 0, 100)
         self.swap, self.speaker_noise = share, speaker_noise
+        self.teacher = None if teacher is None else VoiceTeacher(teacher, model)
         self.depth = growth
         self.detail = None if detail is None else Schedule.of("model.detail", detail, 1, 1e6)
         self.losses = VoiceLosses(self.weights, spec.sample_rate)
@@ -225,7 +233,8 @@ class VoiceTraining(AdversarialModule):
         real = torch.where(in_band, real, fake.detach())
         waveform, output = self.voice.vocode(fake) if self._vocodes else None, fake
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
-                    converting=self.training and self.swap.greatest > 0, waveform=waveform)  # fmt: skip
+                    converting=self.training and self.swap.greatest > 0, waveform=waveform,
+                    taught=self._taught(source, reference, cross_speaker))  # fmt: skip
         losses |= self.losses(self.voice, made)
         if self._discriminates_audio:
             assert waveform is not None
@@ -233,6 +242,12 @@ class VoiceTraining(AdversarialModule):
             real, fake = (audio[:, None] * kept for audio in (cross_speaker.audio(source, reference), waveform))
         theirs = None if reference is None else reference.features
         return TrainingPair(real, fake, condition, losses, cross_speaker.swapped, output, theirs)
+
+    def _taught(self, source: Analysis, reference: Analysis | None, cross_speaker: CrossSpeaker) -> Tensor | None:
+        """(B, F, T) features of the teacher, where a loss needs them in this step."""
+        if self.teacher is None or reference is None or not self.weights.get("teacher"):
+            return None
+        return self.teacher.features(self.voice, source, reference, cross_speaker)
 
     def spreads(self, pair: TrainingPair) -> dict[str, Tensor]:
         """Of the generator's features; nothing where the discriminator takes waveforms, or of a single row."""
@@ -275,7 +290,8 @@ class VoiceTraining(AdversarialModule):
     @property
     def _share(self) -> float:
         """Share of cross-speaker rows in this step."""
-        return self.swap.at(self.global_step) if self.training and self.playing else 0.0
+        swaps = self.playing or self.teacher is not None
+        return self.swap.at(self.global_step) if self.training and swaps else 0.0
 
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:
         """The crops, and the generator's input that reconstructs each of them with its reference crop."""
