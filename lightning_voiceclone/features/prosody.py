@@ -31,8 +31,9 @@ class Pitch(FeatureExtractor):
     in silence (below -90 dB). No gradient flows: the choice of a lag has none.
 
     Equal to ``librosa.yin(center=False)`` of librosa 0.11 on identically padded audio, but for two things: librosa
-    may leave fmin to fmax by one lag, which is clamped here; and in single precision the rounding of its transform
-    differs, so that of two equally deep troughs the other may be taken in frames that are hardly periodic.
+    may leave fmin to fmax by one lag, which is clamped here; and it computes in single precision, where rounding
+    decides between two equally deep troughs of frames that are hardly periodic. Here that is done in double precision,
+    where there is one: the phases of a vocoder integrate f0.
 
     Args:
         sample_rate: in Hz.
@@ -99,7 +100,8 @@ class Pitch(FeatureExtractor):
 
     def _track(self, frames: Tensor) -> Tensor:
         """f0 in Hz and voicing, (B, T, 2), of frames (B, T, n_fft)."""
-        difference, power = self._normalised_difference(frames.flatten(0, 1))
+        precise = torch.float32 if frames.device.type == "mps" else torch.float64  # a vocoder's phases integrate f0
+        difference, power = self._normalised_difference(frames.flatten(0, 1).to(precise))
         before, here, after = difference[:, :-2], difference[:, 1:-1], difference[:, 2:]
         inner = (here < before) & (here <= after)
         # The ends of the range have one neighbour only, and count as librosa counts them.
@@ -116,7 +118,8 @@ class Pitch(FeatureExtractor):
         f0 = self.spec.sample_rate / (self.least_lag + chosen[:, 0] + shift)
         voicing = (1 - difference.gather(1, chosen)[:, 0]).clamp(0, 1)
         voicing = torch.where(power < SILENCE, 0.0, voicing)
-        return torch.stack([f0.clamp(self.fmin, self.fmax), voicing], -1).unflatten(0, frames.shape[:2])
+        found = torch.stack([f0.clamp(self.fmin, self.fmax), voicing], -1).to(frames.dtype)
+        return found.unflatten(0, frames.shape[:2])
 
     def _normalised_difference(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(M, lags) equation 8 from the least lag to the greatest, and the mean square (M,), of frames (M, n_fft).
@@ -135,6 +138,12 @@ class Pitch(FeatureExtractor):
         keep = slice(self.least_lag - 1, None)
         normalised = difference[:, keep] / (mean[:, keep] + torch.finfo(frames.dtype).tiny)
         return normalised, correlation[:, 0] / length
+
+
+def tracked(audio: Tensor, spec: AudioSpec) -> Tensor:
+    """f0 (B, T) in Hz of audio (B, N), 0 in frames without voice, at the rate and hop of a spec."""
+    f0, voicing = Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)(audio).unbind(1)
+    return f0 * (voicing > VOICED)
 
 
 class Energy(FeatureExtractor):

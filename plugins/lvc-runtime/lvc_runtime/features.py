@@ -83,7 +83,7 @@ def _normalised_difference(frames: Array, least: int, greatest: int) -> tuple[ND
     """Equation 8 from the least lag to the greatest (M, lags), and the mean square (M,), of frames (M, n_fft)."""
     length = frames.shape[1]
     size = _fast_size(length + greatest)
-    spectrum = np.fft.rfft(frames, n=size)
+    spectrum = np.fft.rfft(frames.astype(np.float64), n=size)  # NumPy 2 would compute in single precision
     correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, n=size)[:, : greatest + 1]
     skipped = np.cumsum(np.square(frames[:, :greatest], dtype=np.float64), 1)
     difference = 2 * (correlation[:, :1] - correlation[:, 1:]) - skipped
