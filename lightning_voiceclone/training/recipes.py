@@ -28,7 +28,7 @@ from lightning_voiceclone.training.modules.distillation import DistillationTrain
 from lightning_voiceclone.training.modules.text import TextTraining
 from lightning_voiceclone.training.modules.vocoder import VocoderTraining
 from lightning_voiceclone.training.modules.voice import VoiceTraining
-from lightning_voiceclone.training.warm_start import begin_with
+from lightning_voiceclone.training.warm_start import begin_vocoder, begin_with
 from lightning_voiceclone.vocoders.griffin_lim import GriffinLim
 from lightning_voiceclone.vocoders.vocos import Vocos
 from lightning_voiceclone.voice.model import VoiceModel
@@ -123,6 +123,8 @@ class VocoderModule(VocoderTraining):
         vocoder: from features to a waveform.
         discriminator: classifies real and generated waveforms; null for none.
         voice: folder or checkpoint of a model whose generator makes the features; null for the recordings' own.
+        start: folder or checkpoint of a model, or "default", whose vocoder's weights initialise this one where names
+            and shapes are equal, and those of its discriminator, if it has one; null for none.
         training: settings of :class:`VocoderTraining`.
     """
 
@@ -132,11 +134,14 @@ class VocoderModule(VocoderTraining):
         vocoder: Callable[[AudioSpec], Vocoder] = Vocos,
         discriminator: Callable[[Dims], Discriminator] | None = None,
         voice: str | None = None,
+        start: str | None = None,
         **training: Any,
     ) -> None:
         extractor = feature_extractor or MelSpectrogram()
-        against = discriminator(_dims(extractor)) if discriminator else None
-        super().__init__(extractor, vocoder(extractor.spec), against, load_voice(voice) if voice else None, **training)
+        made, against = vocoder(extractor.spec), discriminator(_dims(extractor)) if discriminator else None
+        if start is not None:
+            begin_vocoder(made, against, start)
+        super().__init__(extractor, made, against, load_voice(voice) if voice else None, **training)
 
 
 class DistillationModule(DistillationTraining):

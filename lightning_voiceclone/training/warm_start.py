@@ -8,7 +8,7 @@ from torch import Tensor
 from lightning_voiceclone.checkpoints.external_weights import all_weights
 from lightning_voiceclone.checkpoints.reader import read_checkpoint
 from lightning_voiceclone.checkpoints.voice_folder import load_voice, voice_path
-from lightning_voiceclone.core.interfaces import Discriminator
+from lightning_voiceclone.core.interfaces import Discriminator, Vocoder
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError
@@ -48,12 +48,39 @@ def begin_with(voice: VoiceModel, discriminator: Discriminator | None, start: st
             _take_over(ours, all_weights(other), role)
     if type(voice.vocoder) is type(theirs.vocoder) and _is_fresh(voice.vocoder):
         _take_over(voice.vocoder, all_weights(theirs.vocoder), "vocoder")
+    _begin_discriminator(discriminator, start)
+
+
+def begin_vocoder(vocoder: Vocoder, discriminator: Discriminator | None, start: str) -> None:
+    """Copy the weights of a trained model's vocoder, and of its discriminator, where names and shapes are equal.
+
+    Args:
+        vocoder: to be trained.
+        discriminator: to be trained against it; None for none.
+        start: checkpoint or folder of a model, or "default" for the bundled one.
+
+    Raises:
+        ConfigurationError: if there is no model at ``start``, or no weight of its vocoder fits.
+        SpecMismatchError: if the specs of their features differ; names the field and both values.
+    """
+    theirs = load_voice(start)
+    check_join(f"the model to start from ({start})", theirs.spec, "this configuration", vocoder.spec)
+    if not _take_over(vocoder, all_weights(theirs.vocoder), "vocoder"):
+        raise ConfigurationError(
+            f"start: no weight of the {type(theirs.vocoder).__name__} of {start} fits this {type(vocoder).__name__};"
+            " start from a model whose vocoder is of its class and width"
+        )
+    _begin_discriminator(discriminator, start)
+
+
+def _begin_discriminator(discriminator: Discriminator | None, start: str) -> None:
     path = voice_path(start)
-    if discriminator is not None and path.is_file():
-        state = read_checkpoint(path).get("state_dict", {})
-        own = "discriminator."
-        stored = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
-        _take_over(discriminator, stored, "discriminator")
+    if discriminator is None or not path.is_file():
+        return
+    state = read_checkpoint(path).get("state_dict", {})
+    own = "discriminator."
+    stored = {key.removeprefix(own): value for key, value in state.items() if key.startswith(own)}
+    _take_over(discriminator, stored, "discriminator")
 
 
 def _is_fresh(part: Part) -> bool:

@@ -7,6 +7,7 @@ import torch
 
 from lightning_voiceclone.checkpoints.part_folder import save_part
 from lightning_voiceclone.checkpoints.voice_folder import save_voice
+from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Energy, Pitch
 from lightning_voiceclone.features.spectral import MelSpectrogram
@@ -17,10 +18,21 @@ from lightning_voiceclone.networks.generators.conv import ConvGenerator
 from lightning_voiceclone.networks.generators.mlp import MLPGenerator
 from lightning_voiceclone.networks.generators.reference import ReferenceGenerator
 from lightning_voiceclone.networks.speaker_encoders.statistics import StatisticsSpeakerEncoder
-from lightning_voiceclone.training.recipes import VoiceModule
+from lightning_voiceclone.training.recipes import VocoderModule, VoiceModule
 from lightning_voiceclone.training.warm_start import _is_fresh
 from lightning_voiceclone.vocoders.stacked import StackVocoder
 from lightning_voiceclone.vocoders.vocos import Vocos
+
+
+class OneLevel(Vocoder):
+    capabilities = frozenset({"differentiable"})
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec, self.level = spec, torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, features):
+        return self.level.expand(len(features), features.shape[2] * self.spec.hop_length)
 
 
 def module(seed, **changes):
@@ -114,6 +126,20 @@ def test_a_causal_model_begins_with_one_that_is_not_and_a_fresh_vocoder_with_its
         3, start=str(tmp_path / "voice"), vocoder=partial(vocos, pretrained=str(tmp_path / "own"), finetune=True)
     )
     assert differences(own.voice.vocoder, trained.voice.vocoder) > 0
+
+
+def test_a_vocoder_begins_with_that_of_a_model(tmp_path):
+    vocos = partial(Vocos, width=8, hidden=8, layers=1)
+    trained = module(1, vocoder=vocos)
+    save_voice(trained.voice, tmp_path / "voice")
+    made = VocoderModule(
+        MelSpectrogram(n_mels=20), partial(vocos, layers=2), start=str(tmp_path / "voice"), weights={"mel": 1.0}
+    )
+    assert differences(trained.voice.vocoder, made.vocoder) == 0
+    with pytest.raises(ConfigurationError, match=r"no weight of the Vocos of .* fits this OneLevel"):
+        VocoderModule(MelSpectrogram(n_mels=20), OneLevel, start=str(tmp_path / "voice"), weights={"mel": 1.0})
+    with pytest.raises(SpecMismatchError, match="channels"):
+        VocoderModule(MelSpectrogram(n_mels=24), vocos, start=str(tmp_path / "voice"), weights={"mel": 1.0})
 
 
 @pytest.mark.parametrize("further", ["", ",finetune=true"])
