@@ -335,11 +335,14 @@ class Vocoder(Part):
 
     Built with the spec of the features as the first, positional argument; ``spec`` is that of its input.
     One that claims "likelihood" in ``capabilities`` can be trained by :meth:`likelihood`, without a discriminator.
+    ``needs`` is what it takes beside the features: nothing, or {"f0"}: ``forward`` and ``forward_chunk`` then take
+    ``f0`` (B, T) too, in Hz, 0 in frames without voice, and give a sound without it as well.
     """
 
     kind: ClassVar[str] = "vocoders"
     context: Context = Context()
     spec: AudioSpec
+    needs: frozenset[str] = frozenset()
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:

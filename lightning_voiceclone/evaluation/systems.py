@@ -22,6 +22,7 @@ from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.metrics.sources import metric_source
 from lightning_voiceclone.evaluation.pairs import Pair
+from lightning_voiceclone.features.prosody import tracked
 from lightning_voiceclone.inference.converter import Converter, moved
 from lightning_voiceclone.utils.optional import file_sha256
 from lightning_voiceclone.voice.compatibility import check_guidance
@@ -169,7 +170,8 @@ class Copy(System):
         """The source, analysed and resynthesised."""
         rate = self.extractor.spec.sample_rate
         audio = _tensor(pair.source, rate, self.device)
-        return self.vocoder(self.extractor(audio[None]))[0].clamp(-1, 1).cpu().numpy(), rate
+        given = {"f0": tracked(audio[None], self.extractor.spec)} if "f0" in self.vocoder.needs else {}
+        return self.vocoder(self.extractor(audio[None]), **given)[0].clamp(-1, 1).cpu().numpy(), rate
 
 
 class GroundTruth(System):

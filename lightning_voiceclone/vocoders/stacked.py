@@ -44,7 +44,7 @@ class StackVocoder(Vocoder):
             )
         self.spec, self.inner = spec, make_part("vocoders", vocoder, spec.parts[part])
         self.capabilities = self.inner.capabilities - {"likelihood"}  # type: ignore[misc]  # those of this one alone
-        self.context = self.inner.context
+        self.context, self.needs = self.inner.context, self.inner.needs
         pretrained = describe(self.inner)["arguments"].get("pretrained")
         if pretrained not in (None, "none") and not ships(self.inner, pretrained):
             self.inner.weights_sha256 = None
@@ -57,15 +57,16 @@ class StackVocoder(Vocoder):
         """Give the inner vocoder its channels."""
         self.inner.fit_statistics(each[:, self._channels] for each in features)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Audio (B, T * hop) of features (B, F, T).
+    def forward(self, features: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Audio (B, T * hop) of features (B, F, T), and of f0 (B, T) where the inner vocoder takes it.
 
         Raises:
             SpecMismatchError: if there are not as many channels as the spec has.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
-        audio: Tensor = self.inner(features[:, self._channels])
+        given = {} if f0 is None else {"f0": f0}
+        audio: Tensor = self.inner(features[:, self._channels], **given)
         return audio
 
 

@@ -17,6 +17,7 @@ from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
 from lightning_voiceclone.networks.layers.past import Past, nothing_before
+from lightning_voiceclone.vocoders.harmonic_phase import BLOCK, HarmonicPhase
 from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
 from lightning_voiceclone.vocoders.overlap_add import frames_of, overlap_add
 
@@ -27,6 +28,7 @@ HALVES = (torch.float16, torch.bfloat16)  # of which there are no complex number
 # 2.58 to 2.45 with 2 iterations and to 2.05 with 24.
 REFINE = 24
 MOST_REFINE = 1000
+Spectrum = tuple[Tensor, Tensor, Tensor]  # magnitude and phase of each bin, and what they are computed from
 QUIET = -5.0  # natural logarithm of the initial magnitude of bins, where there is no mel envelope
 
 
@@ -51,6 +53,9 @@ class Vocos(Vocoder):
         layers: blocks.
         kernel_size: steps that each convolution sees; odd.
         step: frames that one step of the backbone takes in and outputs.
+        harmonic: take f0 too, and the phases of harmonics from its integral
+            (:class:`~lightning_voiceclone.vocoders.harmonic_phase.HarmonicPhase`). Begins well with the weights of
+            one without.
         causal: for live use: all convolutions see the past alone, as far back as they see to both sides otherwise; so
             weights of one that is not causal can be those that training begins with. It still waits for the output
             frames that overlap, half of ``n_fft``. A chunk costs no more than its own steps and those.
@@ -84,6 +89,7 @@ class Vocos(Vocoder):
         layers: int = 8,
         kernel_size: int = 7,
         step: int = 2,
+        harmonic: bool = False,
         causal: bool = False,
         n_fft: int | None = None,
         refine: int | None = None,
@@ -93,7 +99,7 @@ class Vocos(Vocoder):
         super().__init__()
         check_positive("Vocos", width=width, hidden=hidden, layers=layers, kernel_size=kernel_size, step=step)
         check_odd("Vocos", kernel_size=kernel_size)
-        self.spec, self.step, self.causal = spec, step, causal
+        self.spec, self.step, self.harmonic, self.causal = spec, step, harmonic, causal
         if spec.hop_length % 2:
             raise ConfigurationError(f"Vocos: the hop of the features is {spec.hop_length}; it must be even")
         self.n_fft = n_fft or 4 * spec.hop_length
@@ -118,6 +124,12 @@ class Vocos(Vocoder):
         self.head = nn.Linear(width, step * bins * 2)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.harmonics = None
+        if harmonic:
+            self.needs = frozenset({"f0"})
+            self.harmonics = HarmonicPhase(
+                width, step=step, bins=bins, sample_rate=spec.sample_rate, hop_length=spec.hop_length
+            )
         self.register_buffer("window", torch.hann_window(self.n_fft, periodic=True), persistent=False)
         self.register_buffer("signs", 1 - 2 * (torch.arange(bins) % 2).float(), persistent=False)
         weights, gain = _envelope(spec, self.n_fft)
@@ -129,15 +141,19 @@ class Vocos(Vocoder):
         """Set the mean and standard deviation of each channel, unless pretrained weights hold them."""
         self.normalizer.fit_once(features)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, f0: Tensor | None = None) -> Tensor:
         """Audio (B, T * hop) of features (B, F, T) in the extractor's own units; in [-1, 1] out of training.
+
+        Args:
+            features: (B, F, T).
+            f0: (B, T) in Hz, 0 in frames without voice; of a ``harmonic`` one, which is as one that is not without it.
 
         Raises:
             SpecMismatchError: if the number of channels is not the spec's.
             ConfigurationError: if there are no frames, or values that are not finite.
         """
         self.check(features)
-        frames = self._frames(features, Past())
+        frames = self._frames(features, f0, Past())
         audio = overlap_add(frames, self.window.to(frames.dtype), self.spec.hop_length)
         if self.training:
             return audio.to(features.dtype)
@@ -152,16 +168,17 @@ class Vocos(Vocoder):
             return None
         reach = self.embed.kernel_size[0] - 1
         sizes = [(self.embed.in_channels, reach), *[(self.embed.out_channels, reach)] * len(self.blocks)]
+        sizes += [] if self.harmonics is None else [(1, 1), (1, 2 * BLOCK)]
         return nothing_before(self.window, batch, [*sizes, (self.n_fft, self.overlap), (1, self.overlap)])
 
-    def forward_chunk(self, x: Tensor, state: State, ahead: int = 0) -> tuple[Tensor, State]:
+    def forward_chunk(self, x: Tensor, state: State, ahead: int = 0, f0: Tensor | None = None) -> tuple[Tensor, State]:
         """Audio (B, T * hop) of the next T features, without the ``ahead`` after them, and the next state.
 
         T is a multiple of ``step``, but for a recording's last chunk.
         """
         self.check(x)
         past = Past(state, again=(ahead + self.step - 1) // self.step)
-        frames = self._frames(x, past).transpose(1, 2)
+        frames = self._frames(x, f0, past, ahead).transpose(1, 2)
         real = torch.ones_like(frames[:, :1])
         frames, real = (past.before(part, self.overlap, again=ahead) for part in (frames, real))
         hop = self.spec.hop_length
@@ -173,21 +190,32 @@ class Vocos(Vocoder):
     def _context(self, reach: int) -> Context:
         """The context, of convolutions that see ``reach`` frames to either side, or twice as many before."""
         refined = self.refine * self.projection.reach if self.projection else 0
+        right = reach + self.overlap + self.step - 1 + refined
+        left = right
         if self.causal:
-            steps = math.ceil((self.overlap + refined) / self.step)
-            return Context(2 * reach + steps * self.step, steps * self.step, self.step)
-        reach += self.overlap + self.step - 1 + refined
-        return Context(reach, reach, self.step)
+            right = math.ceil((self.overlap + refined) / self.step) * self.step
+            left = 2 * reach + right
+        if not self.harmonic:
+            return Context(left, right, self.step)
+        if self.causal and not refined:  # its state knows where blocks begin, so that chunks need not
+            return Context(math.inf, right, self.step)
+        return Context(left + 2 * BLOCK, right, math.lcm(self.step, BLOCK))
 
-    def _frames(self, features: Tensor, past: Past) -> Tensor:
+    def _frames(self, features: Tensor, f0: Tensor | None, past: Past, ahead: int = 0) -> Tensor:
         """Windowed frames (B, T, n_fft) of the waveform."""
-        magnitude, phase = (part.float() if part.dtype in HALVES else part for part in self._spectrum(features, past))
-        signs = self.signs.to(phase.dtype)
-        real, imaginary = magnitude * phase.cos() * signs, magnitude * phase.sin() * signs
+        spectrum = self._spectrum(features, past)
+        magnitude, phase, x = (part.float() if part.dtype in HALVES else part for part in spectrum)
+        if self.harmonics is None:
+            cosine, sine = phase.cos(), phase.sin()
+        else:
+            f0 = torch.zeros_like(phase[..., 0]) if f0 is None else f0.to(phase.dtype)
+            cosine, sine = self.harmonics(x, phase, f0, past, ahead)
+        signed = magnitude * self.signs.to(phase.dtype)
+        real, imaginary = signed * cosine, signed * sine
         return frames_of(real, imaginary, self.n_fft) * self.window.to(real.dtype)
 
-    def _spectrum(self, features: Tensor, past: Past) -> tuple[Tensor, Tensor]:
-        """Magnitude and phase (B, T, n_fft // 2 + 1)."""
+    def _spectrum(self, features: Tensor, past: Past) -> Spectrum:
+        """Magnitude and phase (B, T, n_fft // 2 + 1), and the steps (B, S, width) from which they are computed."""
         frames = features.shape[2]
         x = pad_to_multiple(self.normalizer(features), self.step)
         x = x.unflatten(2, (-1, self.step)).permute(0, 3, 1, 2).flatten(1, 2)
@@ -195,10 +223,11 @@ class Vocos(Vocoder):
         x = self.first_norm(x.transpose(1, 2))
         for block in self.blocks:
             x = block(x, past=past)
-        out = cut(self.head(self.last_norm(x)).unflatten(2, (self.step, 2, -1)).flatten(1, 2), frames, 1)
+        x = self.last_norm(x)
+        out = cut(self.head(x).unflatten(2, (self.step, 2, -1)).flatten(1, 2), frames, 1)
         shape, phase = out.unbind(2)
         logarithm = shape + features.transpose(1, 2) @ self.bands_to_bins + self.band_gain
-        return logarithm.clamp(max=math.log(LOUDEST)).exp(), phase
+        return logarithm.clamp(max=math.log(LOUDEST)).exp(), phase, x
 
 
 def _projection(spec: AudioSpec, refine: int) -> MelProjection | None:

@@ -85,6 +85,11 @@ def check_parts(voice: Joined) -> None:
             f"{type(voice.generator).__name__} needs {', '.join(lacking)}, which no part of this model supplies;"
             " add the encoder or extractor for it"
         )
+    if "f0" in voice.vocoder.needs and voice.pitch is None:
+        raise ConfigurationError(
+            f"{type(voice.vocoder).__name__} needs f0, and this model has no extractor of pitch; add one"
+            " (model.pitch), or use another vocoder"
+        )
     _check_text_encoder(voice)
     check_guidance(voice, voice.guidance)
 

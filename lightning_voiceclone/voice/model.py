@@ -278,16 +278,16 @@ class VoiceModel(nn.Module):
             return analysis.audio, analysis.lengths * self.spec.hop_length
         return features if encoder.normalized else self.normalizer.inverse(features), analysis.lengths
 
-    def vocode(self, features: Tensor) -> Tensor:
-        """Waveform (B, T * hop) of normalised features (B, F, T).
+    def vocode(self, features: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Waveform (B, T * hop) of normalised features (B, F, T), and f0 (B, T) in Hz where the vocoder takes it.
 
         Raises:
             ConfigurationError: if the vocoder gives another shape.
         """
         samples = features.shape[-1] * self.spec.hop_length
-        return check_output(
-            self.vocoder, self.vocoder(self.normalizer.inverse(features)), "(B, T * hop)", len(features), samples
-        )
+        given = {"f0": f0} if "f0" in self.vocoder.needs else {}
+        made = self.vocoder(self.normalizer.inverse(features), **given)
+        return check_output(self.vocoder, made, "(B, T * hop)", len(features), samples)
 
     @torch.inference_mode()
     def prompt(self, references: Sequence[Tensor], sample_rate: int) -> SpeakerPrompt:

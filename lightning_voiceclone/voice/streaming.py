@@ -55,7 +55,7 @@ class StreamedModel(Joined, Protocol):
     ) -> Condition:
         """The input of the generator."""
 
-    def vocode(self, features: Tensor) -> Tensor:
+    def vocode(self, features: Tensor, f0: Tensor | None = None) -> Tensor:
         """Waveform (B, T * hop) of normalised features (B, F, T)."""
 
     def strength(self, options: RenderOptions) -> float:
@@ -262,6 +262,8 @@ class ChunkedConversion:
         moved = move_register(script, target_register(script, prompt, options.pitch_shift))
         condition = voice.condition(moved, prompt, noise=frames.get("noise"))
         made = {name: frames[name][..., : count - given] for name in ("power",) if name in frames}
+        if "f0" in voice.vocoder.needs and condition.f0 is not None:
+            made["f0"] = condition.f0[..., : count - given]
         made["features"], part = self._run(condition, part, "made", ahead)
         shape = len(script.content), voice.spec.channels, count - given
         check_output(voice.generator, made["features"], "(B, F, T)", *shape)
@@ -310,14 +312,15 @@ class ChunkedConversion:
         return kept | given | {ENCODED + name: value for name, value in made.items()}
 
     def _vocoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
-        vocoder = self.voice.vocoder
+        vocoder, f0 = self.voice.vocoder, frames.get("f0")
         made = {"power": frames["power"]} if "power" in frames else {}
         if self._vocode.stateful:
             features = self.voice.normalizer.inverse(frames["features"])
-            samples, part = vocoder.forward_chunk(features, part, ahead=ahead)
+            given = {} if f0 is None else {"f0": f0}
+            samples, part = vocoder.forward_chunk(features, part, ahead=ahead, **given)
             made = {name: value[..., : value.shape[-1] - ahead] for name, value in made.items()}
         else:
-            samples = self.voice.vocode(frames["features"])
+            samples = self.voice.vocode(frames["features"], f0)
         return {"samples": samples.clamp(-1, 1), **made}, part
 
 

@@ -382,6 +382,23 @@ class UncheckedVocoder(GoodVocoder):
         return self.sound(features).clamp(-1, 1)
 
 
+@fault("f0", "another sound of another f0; got the same")
+class DeafVocoder(GoodVocoder):
+    """Takes f0, and does nothing with it."""
+
+    needs = frozenset({"f0"})
+
+    def forward(self, features, f0=None):
+        return super().forward(features)
+
+
+@fault("f0", "nothing else beside the features than f0; got ['energy']")
+class GreedyVocoder(GoodVocoder):
+    """Asks for what no model gives."""
+
+    needs = frozenset({"energy"})
+
+
 @fault("claim deterministic", "whatever torch's seed", alone=False)
 class RandomVocoder(GoodVocoder):
     """Random, against its claim."""

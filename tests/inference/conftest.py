@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def exportable_voice():
     speaker = RecurrentSpeakerEncoder(inputs, channels=STREAMER.speaker, width=8, layers=1, bands=8, piece=40)
     return small_voice(
         STREAMER, spread=0.3, content_encoder=content, speaker_encoder=speaker, guidance=0.5,
-        vocoder=lambda spec: Vocos(spec, width=8, hidden=8, layers=1, pretrained="none"),
+        vocoder=lambda spec: Vocos(spec, width=8, hidden=8, layers=1, pretrained="none", harmonic=True),
     )  # fmt: skip
 
 
@@ -41,7 +42,8 @@ def live():
     """A small model whose parts all keep a state."""
     speaker = RecurrentSpeakerEncoder(Dims(STREAMER.features), channels=STREAMER.speaker, width=8, layers=1, bands=8,
                                       piece=40)  # fmt: skip
-    voice = small_live_voice(guidance=0.5, speaker_encoder=speaker)
+    vocoder = partial(Vocos, width=8, hidden=8, layers=1, harmonic=True, causal=True)
+    voice = small_live_voice(guidance=0.5, speaker_encoder=speaker, vocoder=vocoder)
     return Converter(voice, denoise="off", note=lambda line: None)
 
 

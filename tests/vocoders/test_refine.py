@@ -89,7 +89,7 @@ def test_a_recording_stays_as_it_is(audio):
 def test_without_refinement_it_is_the_networks_output(audio):
     features, vocoder = MEL(audio), shipped(0)
     with torch.inference_mode():
-        magnitude, phase = vocoder._spectrum(features, Past())
+        magnitude, phase, _ = vocoder._spectrum(features, Past())
         real, imaginary = magnitude * phase.cos() * vocoder.signs, magnitude * phase.sin() * vocoder.signs
         frames = torch.fft.irfft(torch.complex(real, imaginary), n=640) * vocoder.window
         assert torch.equal(vocoder(features), overlap_add(frames, vocoder.window, 160).clamp(-1, 1))

@@ -40,6 +40,22 @@ class TestCausalVocosOfOtherFrames(VocoderConformance):
         return MelSpectrogram()
 
 
+class TestHarmonicVocos(VocoderConformance):
+    part = Vocos
+    arguments = {**SMALL, "harmonic": True}
+
+    def extractor(self):
+        return MelSpectrogram()
+
+
+class TestCausalHarmonicVocos(VocoderConformance):
+    part = Vocos
+    arguments = {**SMALL, "harmonic": True, "causal": True}
+
+    def extractor(self):
+        return MelSpectrogram()
+
+
 class TestRefinedCausalVocos(VocoderConformance):
     part = Vocos
     arguments = {**SMALL, "causal": True, "refine": 1}
@@ -78,7 +94,7 @@ def test_white_noise_begins_at_the_level_of_its_bands(extractor):
     vocoder = Vocos(extractor.spec, **SMALL).eval()
     torch.nn.init.zeros_(vocoder.head.weight)
     features = extractor(audio)
-    magnitude, _ = vocoder._spectrum(features, Past())
+    magnitude = vocoder._spectrum(features, Past())[0]
     padded = torch.nn.functional.pad(audio, ((vocoder.n_fft - extractor.spec.hop_length) // 2,) * 2)
     real = torch.fft.rfft(padded.unfold(1, vocoder.n_fft, extractor.spec.hop_length) * vocoder.window).abs()
     inner = slice(vocoder.n_fft // 8, 3 * vocoder.n_fft // 8)

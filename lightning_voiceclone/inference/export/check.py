@@ -50,8 +50,10 @@ def differences(
     made, _ = runtime.parts.run("generator", _fields(condition), runtime.parts.init_state("generator") or {}, 0)
     yield "generator", _greatest(features, made["features"])
     given = {"features": features.numpy()}
+    if "f0" in voice.vocoder.needs and condition.f0 is not None:
+        given["f0"] = condition.f0.numpy()
     made, _ = runtime.parts.run("vocoder", given, runtime.parts.init_state("vocoder") or {}, 0)
-    yield "vocoder", _greatest(voice.vocode(features).clamp(-1, 1), np.clip(made["samples"], -1, 1))
+    yield "vocoder", _greatest(voice.vocode(features, condition.f0).clamp(-1, 1), np.clip(made["samples"], -1, 1))
     yield from _samples(voice, runtime, source, reference)
 
 

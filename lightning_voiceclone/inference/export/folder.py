@@ -10,6 +10,7 @@ import numpy as np
 
 from lightning_voiceclone import __version__
 from lightning_voiceclone.checkpoints.voice_folder import CARD, voice_path
+from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import ConfigurationError, LVCError
@@ -153,6 +154,8 @@ def _description(model: Converter, path: str) -> dict[str, Any]:
 
 def _part(part: Part) -> dict[str, Any]:
     made: dict[str, Any] = {"class": type(part).__name__, "stateful": bool(state_of(part))}
+    if isinstance(part, Vocoder) and part.needs:
+        made["needs"] = sorted(part.needs)
     return made | {name: getattr(part, name) for name in ("frame_rate", "channels", "takes") if hasattr(part, name)}
 
 

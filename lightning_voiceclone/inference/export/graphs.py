@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -175,18 +176,23 @@ def _streamed_generator(
 
 def _vocoder(voice: VoiceModel) -> list[Graph]:
     vocoder, normalizer = voice.vocoder, voice.normalizer
+    beside = sorted(vocoder.needs)  # f0, or nothing
 
     def given(frames: int) -> tuple[Tensor, ...]:
-        return (torch.randn(1, voice.spec.channels, frames),)
+        return (torch.randn(1, voice.spec.channels, frames), *(100 + torch.rand(1, frames) for _ in beside))
 
+    def whole(features: Tensor, *values: Tensor) -> Tensor:
+        return cast(Tensor, vocoder(normalizer.inverse(features), **dict(zip(beside, values, strict=True))))
+
+    inputs = ["features", *beside]
     if not state_of(vocoder):
-        module = _Of(vocoder, lambda features: vocoder(normalizer.inverse(features)), normalizer)
-        return [Graph("vocoder", vocoder, module, given, ["features"], ["samples"])]
+        return [Graph("vocoder", vocoder, _Of(vocoder, whole, normalizer), given, inputs, ["samples"])]
 
-    def chunk(features: Tensor, state: State, ahead: int) -> tuple[Tensor, State]:
-        return vocoder.forward_chunk(normalizer.inverse(features), state, ahead)
+    def chunk(features: Tensor, *values: Tensor, state: State, ahead: int) -> tuple[Tensor, State]:
+        known = dict(zip(beside, values, strict=True))
+        return vocoder.forward_chunk(normalizer.inverse(features), state, ahead, **known)
 
-    return _chunks("vocoder", vocoder, chunk, given, ["features"], "samples", normalizer)
+    return _chunks("vocoder", vocoder, chunk, given, inputs, "samples", normalizer)
 
 
 def _chunks(

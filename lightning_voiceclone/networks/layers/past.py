@@ -32,6 +32,17 @@ class Past:
         self.following[name] = x[..., kept : kept + reach].clone()  # a view would keep the whole chunk in memory
         return x
 
+    def count(self, like: Tensor, modulus: int, again: int) -> Tensor:
+        """Numbers (B, S) of the steps of a chunk, like (B, S), from 0 at a recording's start, modulo ``modulus``."""
+        steps = like.shape[1]
+        numbers = torch.arange(steps, device=like.device).expand(len(like), -1)
+        if self._state is None:
+            return numbers % modulus
+        name, self._asked = str(self._asked), self._asked + 1
+        begin = self._state[name][:, 0]
+        self.following[name] = ((begin + steps - again) % modulus)[:, None]
+        return (numbers + begin.long()) % modulus
+
 
 def convolved(conv: nn.Conv1d, x: Tensor) -> Tensor:
     """What a convolution without padding gives of x (B, C, T).

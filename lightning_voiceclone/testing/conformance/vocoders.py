@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_voiceclone.core.interfaces import FeatureExtractor, Vocoder
 from lightning_voiceclone.core.part import Part
 from lightning_voiceclone.core.spec import check_join
+from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.testing.conformance.expect import expect, expect_refusal, expect_same, expect_shape
 from lightning_voiceclone.testing.conformance.export import OTHERS, check_export
@@ -189,6 +190,27 @@ class VocoderConformance(NetworkConformance):
         features = self.features((frames + 0.5) * hop / vocoder.spec.sample_rate).double()
         check_chunks(vocoder, lambda begin, end: features[:, :, begin:end], hop)
 
+    def test_f0(self) -> None:
+        vocoder = self.used().double()
+        if not vocoder.needs:
+            pytest.skip("takes features alone")
+        expect(vocoder.needs == {"f0"}, "nothing else beside the features than f0", sorted(vocoder.needs))
+        given, hop = self.with_f0(self.features(0.5).double()), vocoder.spec.hop_length
+        sound = vocoder(given[:, :-1], f0=given[:, -1])
+        expect_shape(sound, (2, given.shape[2] * hop), "audio of features and f0")
+        another = not torch.equal(sound, vocoder(given[:, :-1], f0=1.3 * given[:, -1]))
+        expect(another, "another sound of another f0", "the same")
+        frames = streamed_frames(vocoder)
+        given = self.with_f0(self.features((frames + 0.5) * hop / vocoder.spec.sample_rate).double())
+        check_chunks(_WithF0(vocoder), lambda begin, end: given[:, :, begin:end], hop)
+
+    @staticmethod
+    def with_f0(features: Tensor) -> Tensor:
+        """Features (B, F, T) and below them f0, which rises and falls, and has frames without voice: (B, F + 1, T)."""
+        f0 = 120 + 40 * torch.arange(features.shape[2], dtype=features.dtype).div(20).sin()
+        f0[5:15] = 0
+        return torch.cat([features, f0.expand(len(features), 1, -1)], 1)
+
     def test_likelihood(self) -> None:
         vocoder = self.make().train()
         features, audio = self.features(), self.audio()
@@ -249,3 +271,23 @@ def _envelope(audio: Tensor, sample_rate: int) -> Tensor:
     level = audio.detach().double()[: len(audio) // size * size].unflatten(0, (-1, size)).square().mean(1).sqrt()
     smooth = torch.nn.functional.avg_pool1d(level[None], SMOOTH, stride=1, padding=SMOOTH // 2)[0]
     return smooth - smooth.mean()
+
+
+class _WithF0(Part):
+    """A vocoder that is given f0 as the last of the channels."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.vocoder, self.context = vocoder, vocoder.context
+        self.capabilities = vocoder.capabilities  # type: ignore[misc]  # of this one alone
+
+    def forward(self, x: Tensor) -> Tensor:
+        sound: Tensor = self.vocoder(x[:, :-1], f0=x[:, -1])
+        return sound
+
+    def init_state(self, batch: int) -> State | None:
+        return self.vocoder.init_state(batch)
+
+    def forward_chunk(self, x: Tensor, state: State, ahead: int = 0) -> tuple[Tensor, State]:
+        beside: dict[str, Any] = {"f0": x[:, -1]}
+        return self.vocoder.forward_chunk(x[:, :-1], state, ahead, **beside)

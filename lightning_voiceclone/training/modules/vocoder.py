@@ -24,6 +24,7 @@ from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.prosody import VOICED, Pitch
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss
@@ -97,6 +98,8 @@ class VocoderTraining(AdversarialModule):
         check_augmentation(augmentation or [])
         self.mel = MultiResolutionMelLoss(spec.sample_rate)
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
+        takes_f0 = "f0" in vocoder.needs
+        self.pitch = Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length) if takes_f0 else None
         self._teacher = None if voice is None else Frozen(voice)
         if voice is not None:
             check_join("the feature extractor", spec, "the model of model.voice", voice.spec)
@@ -119,7 +122,8 @@ class VocoderTraining(AdversarialModule):
     @property
     def margin(self) -> int:
         """Frames of audio that are needed on either side of a crop."""
-        return max(self.extractor.margin, 0 if self._teacher is None else self._teacher.module.margin)
+        teacher = None if self._teacher is None else self._teacher.module
+        return max(part.margin for part in (self.extractor, self.pitch, teacher) if part is not None)
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -135,11 +139,11 @@ class VocoderTraining(AdversarialModule):
 
     def make_pair(self, batch: Batch) -> TrainingPair:
         """The crop, and the vocoder's output for its features."""
-        features, real = self._features(batch)
+        features, given, real = self._features(batch)
         losses: dict[str, RowLoss | Tensor] = {}
         if "likelihood" in self.weights:
             losses["likelihood"] = self.vocoder.likelihood(features, real)
-        fake = self.vocoder(features) if self._needs_waveform else real
+        fake = self.vocoder(features, **given) if self._needs_waveform else real
         check_output(self.vocoder, fake, "(B, T * hop)", *real.shape)
         if "mel" in self.weights:
             losses["mel"] = self.mel(fake, real)
@@ -153,8 +157,8 @@ class VocoderTraining(AdversarialModule):
         return any(name != "likelihood" for name in self.weights)
 
     @torch.no_grad()
-    def _features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Features (B, F, T) in the extractor's own units, and their samples (B, T * hop)."""
+    def _features(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Features (B, F, T) in the extractor's own units, what the vocoder takes beside, and their samples."""
         audio = batch.audio
         if self.training and len(self.augmentation):
             check_stored_features(batch.features is not None, self.augmentation)
@@ -162,11 +166,12 @@ class VocoderTraining(AdversarialModule):
                 audio = transform(audio, self.spec.sample_rate)
         hop, frames = self.spec.hop_length, audio.shape[1] // self.spec.hop_length - 2 * batch.margin
         inner = audio[:, batch.margin * hop : (batch.margin + frames) * hop]
+        given = {} if self.pitch is None else {"f0": self._f0(audio, batch)}
         if self._teacher is None:
             # Stored features are not padded with those of silence.
             if batch.features is not None and self._whole(batch, frames):
-                return batch.features, inner
-            return self._extracted(audio, batch), inner
+                return batch.features, given, inner
+            return self._extracted(audio, batch), given, inner
         voice = self._teacher.on(audio.device)
         source = voice.analyze(audio, batch.lengths, margin=batch.margin)
         prompt = None
@@ -176,11 +181,17 @@ class VocoderTraining(AdversarialModule):
         made = voice.normalizer.inverse(voice.generator(condition))
         if not self._whole(batch, frames):  # beyond a recording's end, use those of silence
             made = torch.where(Condition(batch.lengths).mask(frames).bool(), made, self._extracted(audio, batch))
-        return made, inner
+        return made, given, inner
 
     def _extracted(self, audio: Tensor, batch: Batch) -> Tensor:
         features = self.extractor(audio)
         return features[..., batch.margin : features.shape[-1] - batch.margin]
+
+    def _f0(self, audio: Tensor, batch: Batch) -> Tensor:
+        """(B, T) in Hz; 0 in frames without voice."""
+        assert self.pitch is not None
+        f0, voicing = self.pitch(audio).unbind(1)
+        return (f0 * (voicing > VOICED))[:, batch.margin : f0.shape[-1] - batch.margin]
 
     @staticmethod
     def _whole(batch: Batch, frames: int) -> bool:
@@ -195,19 +206,19 @@ class VocoderTraining(AdversarialModule):
 
     def evaluate(self, batch: Batch, stage: str) -> None:
         """Log the distance of the generated to the real waveform, or the likelihood of the real one."""
-        features, real = self._features(batch)
+        features, given, real = self._features(batch)
         with self.averaged():
             if "likelihood" in self.weights:
                 distance = self.vocoder.likelihood(features, real)
             else:
-                distance = self.mel(self.vocoder(features), real)
+                distance = self.mel(self.vocoder(features, **given), real)
         self.log(f"{stage}/{self.figures[0]}", distance.mean(), prog_bar=True, batch_size=len(real), sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
         """Resynthesise each crop from its features; (name, (N,) samples) each."""
-        features, _ = self._features(batch)
+        features, given, _ = self._features(batch)
         with self.averaged():
-            audio = self.vocoder(features)
+            audio = self.vocoder(features, **given)
         hop = self.spec.hop_length
         rows = zip(batch.names, audio, batch.lengths, strict=True)
         return [(name, row[: int(frames) * hop]) for name, row, frames in rows]

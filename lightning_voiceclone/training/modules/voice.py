@@ -231,7 +231,7 @@ class VoiceTraining(AdversarialModule):
                 real = smoothed(real, self.detail.at(self.global_step))
         in_band = self._in_band(batch, cross_speaker)
         real = torch.where(in_band, real, fake.detach())
-        waveform, output = self.voice.vocode(fake) if self._vocodes else None, fake
+        waveform, output = self.voice.vocode(fake, condition.f0) if self._vocodes else None, fake
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
                     converting=self.training and self.swap.greatest > 0, waveform=waveform,
                     taught=self._taught(source, reference, cross_speaker))  # fmt: skip
@@ -340,7 +340,8 @@ class VoiceTraining(AdversarialModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[str, Tensor]]:
         """Resynthesise each crop with its reference crop; (name, (N,) samples) each."""
         with self.averaged():
-            audio = self.voice.vocode(self.voice.generator(self._evaluated(batch)[1]))
+            condition = self._evaluated(batch)[1]
+            audio = self.voice.vocode(self.voice.generator(condition), condition.f0)
         hop = self.spec.hop_length
         rows = zip(batch.names, audio, batch.lengths, strict=True)
         return [(name, row[: int(frames) * hop]) for name, row, frames in rows]

@@ -77,6 +77,11 @@ class Parts:
         """Whether a part keeps a state between chunks."""
         return bool(self.encoders[name].get("stateful"))
 
+    @property
+    def vocodes_f0(self) -> bool:
+        """Whether the vocoder takes f0 beside the features."""
+        return "f0" in self.encoders["vocoder"].get("needs", ())
+
     def takes_audio(self, name: str) -> bool:
         """Whether an encoder takes audio instead of features."""
         return self.encoders.get(name, {}).get("takes") == "audio"
@@ -286,6 +291,8 @@ class Conversion:
             given["f0"] = given["f0"] * _ratio(frames["register"], speaker.register, shift)
         given |= speaker.fields()
         made = {"power": frames["power"][..., : count - (ahead if self._generate.stateful else 0)]}
+        if "f0" in given and self.parts.vocodes_f0:
+            made["f0"] = given["f0"][..., : made["power"].shape[-1]]
         made["features"], part = self._run(given, part, "made", ahead)
         if "own" in frames and strength:
             own = frames["own"][..., count - ahead - 1]
@@ -302,7 +309,8 @@ class Conversion:
 
     def _vocoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
         power = frames["power"]
-        made, part = self.parts.run("vocoder", {"features": frames["features"]}, part, ahead)
+        given = {name: frames[name] for name in ("features", "f0") if name in frames}
+        made, part = self.parts.run("vocoder", given, part, ahead)
         if self._vocode.stateful:
             power = power[..., : power.shape[-1] - ahead]
         return {"samples": np.clip(made["samples"], -1, 1), "power": power}, part

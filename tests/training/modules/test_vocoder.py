@@ -17,6 +17,7 @@ from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
+from lightning_voiceclone.features.prosody import tracked
 from lightning_voiceclone.features.spectral import MelSpectrogram
 from lightning_voiceclone.networks.discriminators.patch import PatchDiscriminator
 from lightning_voiceclone.networks.discriminators.spectra import WaveformDiscriminator
@@ -92,6 +93,22 @@ def test_resuming_is_bit_exact_with_random_sub_discriminators(corpus_folder, tmp
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_a_vocoder_that_takes_f0_gets_that_of_the_crops(corpus_folder, tmp_path):
+    harmonic = module(vocoder=partial(TINY, harmonic=True))
+    training, recordings = trainer(tmp_path, max_steps=2), data(corpus_folder)
+    training.fit(harmonic, recordings)
+    assert harmonic.vocoder.harmonics.head.weight.any()
+    batch = next(iter(recordings.train_dataloader()))
+    features, given, real = harmonic._features(batch)
+    assert given["f0"].shape == (4, features.shape[2])
+    assert torch.equal(real, batch.audio[:, batch.margin * 160 : -batch.margin * 160])
+    voiced = given["f0"] > 0
+    assert 0.3 < voiced.float().mean() < 1
+    whole = tracked(batch.audio, harmonic.spec)[:, batch.margin : -batch.margin]
+    assert torch.equal(given["f0"], whole)
+    assert module().make_pair(batch).fake.shape == harmonic.make_pair(batch).fake.shape
+
+
 @pytest.mark.slow
 def test_balanced_losses_share_the_gradient_at_the_waveform(corpus_folder, tmp_path):
     balanced = module(weights={"mel": 3.0, "adversarial": 1.0}, steps=StepSettings(balance=0.9))
@@ -123,7 +140,7 @@ def test_features_of_a_crop_are_a_slice_of_the_wholes(corpus_folder, tmp_path):
     trained, source = module(), data(corpus_folder)
     trainer(tmp_path, max_steps=1).fit(trained, source)
     batch = next(iter(source.val_dataloader()))
-    features, audio = trained._features(batch)
+    features, _, audio = trained._features(batch)
     assert features.shape == (4, 20, 20)
     assert audio.shape == (4, 3200)
     recordings = source.datasets["validation"].recordings
@@ -157,7 +174,7 @@ def test_finetuning_on_what_a_voice_makes(corpus_folder, tmp_path):
     analysed = made.analyze(batch.audio, batch.lengths, margin=batch.margin)
     reference = made.analyze(batch.reference, batch.reference_lengths, prosody=False)
     condition = made.condition(made.script_from_analysis(analysed), made.prompt_from_analysis(reference))
-    features, _ = tuned._features(batch)
+    features, _, _ = tuned._features(batch)
     assert torch.allclose(features, made.normalizer.inverse(made.generator(condition)), atol=1e-5)
     batch.lengths[1] = 12
     features = tuned._features(batch)[0]
