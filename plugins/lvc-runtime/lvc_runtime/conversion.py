@@ -255,7 +255,10 @@ class Conversion:
             frames, state = self.statistics.prosody(frames, state, embed)
             frames = self._with_own_speaker(frames)
         frames, state = self._encode.push(frames, state, self._encoded, final=final)
-        frames, state = self._spread.push(frames, state, self._spread_content, final=final)
+        if self.parts.ratio != 1:
+            frames, state = self._spread.push(frames, state, self._spread_content, final=final)
+        elif frames:  # each frame has its content already
+            frames, _ = self._spread_content(frames, {}, 0)
         frames, state = tempo.push(frames, state, speed, final=final)
         generate = functools.partial(self._generated, speaker=speaker, shift=pitch_shift, strength=guidance)
         frames, state = self._generate.push(frames, state, generate, final=final)
@@ -320,9 +323,10 @@ class Conversion:
 
 def _ratio(own: Array, wanted: Array | None, shift: float) -> Array:
     """Factor of f0 (1, T) from the source's register to the target's, shifted by semitones; 1 where one is unknown."""
-    target = own if wanted is None or np.isnan(wanted).any() else np.broadcast_to(wanted[:, None], own.shape)
-    ratio = target * np.float32(2 ** (shift / 12)) / own
-    return np.where(np.isnan(ratio), np.float32(1), ratio).astype(np.float32)
+    target = own if wanted is None or np.isnan(wanted).any() else wanted[:, None]
+    ratio: Array = target * np.float32(2 ** (shift / 12)) / own
+    ratio[np.isnan(ratio)] = 1
+    return ratio.astype(np.float32, copy=False)
 
 
 def _tracks(frames: Frames, ahead: int) -> Frames:

@@ -38,7 +38,7 @@ class Graph:
     def __call__(self, **given: np.ndarray) -> dict[str, Array]:
         """Outputs by name; of the arrays given only those that the graph takes are used."""
         feed = {name: np.ascontiguousarray(given[name]) for name in self.inputs}
-        return dict(zip(self.outputs, self._session.run(None, feed), strict=True))
+        return dict(zip(self.outputs, self._session.run(self.outputs, feed), strict=True))
 
 
 class Folder:

@@ -121,6 +121,16 @@ def test_frames_are_those_of_a_sliding_window(samples):
     np.testing.assert_array_equal(made, np.lib.stride_tricks.sliding_window_view(padded, 1024)[::160])
 
 
+@pytest.mark.parametrize("count", [1, 2, features.FEW, features.FEW + 1])
+def test_few_frames_have_the_features_that_they_have_among_many(count):
+    spec, constants = dataclasses.asdict(MelSpectrogram(n_mels=20).spec), {"window": np.hanning(1024)}
+    constants["filters"] = mel_filterbank(MelSpectrogram(n_mels=20).spec).numpy()
+    frames = features.framed(AUDIO, 1024, 160)
+    whole = features.spectral(frames, spec, constants)
+    np.testing.assert_allclose(features.spectral(frames[7 : 7 + count], spec, constants), whole[:, 7 : 7 + count],
+                               atol=1e-5)  # fmt: skip
+
+
 def test_contexts_compose_alike():
     one, other = (12, 5, 4), (3, 7, 6)
     made, expected = (kind(*one).then(kind(*other), 0.5).beside(kind(1, 30, 5)) for kind in (Context, TorchContext))
