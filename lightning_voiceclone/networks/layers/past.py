@@ -48,7 +48,8 @@ def convolved(conv: nn.Conv1d, x: Tensor) -> Tensor:
     x = x.transpose(1, 2)
     if stride > 1:  # a slice with a step cannot be exported at an open length
         x, size = x.unflatten(1, (-1, stride)).flatten(2), size // stride
-    made = windows(x, size, distance).flatten(2) @ conv.weight.permute(2, 1, 0).flatten(0, 1)
+    rows = x if size == 1 else windows(x, size, distance).flatten(2)
+    made = rows @ conv.weight.permute(2, 1, 0).flatten(0, 1)
     return (made if conv.bias is None else made + conv.bias).transpose(1, 2)
 
 
