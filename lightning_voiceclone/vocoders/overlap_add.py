@@ -1,10 +1,12 @@
 """Overlap-add: from frames to a waveform."""
 
+import functools
 import math
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def frames_of(real: Tensor, imaginary: Tensor, n_fft: int) -> Tensor:
@@ -33,8 +35,8 @@ def overlap_add(frames: Tensor, window: Tensor, hop: int, real: Tensor | None = 
     windows = window.square().expand(1, count, -1)
     if real is not None:
         windows = windows * real[:, :, None]
-    summed, squares = (_summed(some, hop)[:, cut : cut + count * hop] for some in (frames, windows))
-    return summed / squares.clamp(min=1e-3)
+    both = _summed(torch.cat([frames, windows]), hop)[:, cut : cut + count * hop]
+    return both[: len(frames)] / both[len(frames) :].clamp(min=1e-3)
 
 
 def _summed(frames: Tensor, hop: int) -> Tensor:
@@ -44,6 +46,10 @@ def _summed(frames: Tensor, hop: int) -> Tensor:
     """
     rows, count, n_fft = frames.shape
     hops = math.ceil(n_fft / hop)
+    if torch.compiler.is_exporting():  # what is written in place would be scattered, in a dozen operations
+        parts = F.pad(frames, (0, hops * hop - n_fft)).split(hop, 2)
+        placed = [F.pad(part, (0, 0, index, hops - 1 - index)) for index, part in enumerate(parts)]
+        return functools.reduce(torch.add, placed).flatten(1)
     total = frames.new_zeros(rows, count + hops - 1, hop)
     for index in range(hops):
         part = frames[:, :, index * hop : (index + 1) * hop]

@@ -16,7 +16,7 @@ from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
-from lightning_voiceclone.networks.layers.past import Past, nothing_before
+from lightning_voiceclone.networks.layers.past import Past, convolved, nothing_before
 from lightning_voiceclone.vocoders.harmonic_phase import BLOCK, HarmonicPhase
 from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
 from lightning_voiceclone.vocoders.overlap_add import frames_of, overlap_add
@@ -178,11 +178,11 @@ class Vocos(Vocoder):
         """
         self.check(x)
         past = Past(state, again=(ahead + self.step - 1) // self.step)
-        frames = self._frames(x, f0, past, ahead).transpose(1, 2)
-        real = torch.ones_like(frames[:, :1])
-        frames, real = (past.before(part, self.overlap, again=ahead) for part in (frames, real))
+        frames = self._frames(x, f0, past, ahead)
+        real = torch.ones_like(frames[..., :1])
+        frames, real = (past.before(part, self.overlap, again=ahead, dim=1) for part in (frames, real))
         hop = self.spec.hop_length
-        audio = overlap_add(frames.transpose(1, 2), self.window.to(frames.dtype), hop, real[:, 0])
+        audio = overlap_add(frames, self.window.to(frames.dtype), hop, real[..., 0])
         begin = self.overlap * hop
         made = audio[:, begin : begin + (x.shape[2] - ahead) * hop]
         return made.clamp(-1, 1).to(x.dtype), past.following
@@ -219,7 +219,7 @@ class Vocos(Vocoder):
         frames = features.shape[2]
         x = pad_to_multiple(self.normalizer(features), self.step)
         x = x.unflatten(2, (-1, self.step)).permute(0, 3, 1, 2).flatten(1, 2)
-        x = self.embed(past.before(x, self.embed.kernel_size[0] - 1) if self.causal else x)
+        x = convolved(self.embed, past.before(x, self.embed.kernel_size[0] - 1)) if self.causal else self.embed(x)
         x = self.first_norm(x.transpose(1, 2))
         for block in self.blocks:
             x = block(x, past=past)

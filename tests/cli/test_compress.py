@@ -81,7 +81,7 @@ def test_worth_it_by_hand():
 
 
 def in_8_bits():
-    """Print how far a matrix product in 8 bits is from the exact one, and what the folder holds."""
+    """Print how far a product, bias and all, in 8 bits is from the exact one, what it is made of, and the folder."""
     from pathlib import Path
 
     import onnx
@@ -90,28 +90,48 @@ def in_8_bits():
 
     folder, rng = Path("export"), np.random.default_rng(0)
     folder.mkdir()
-    weight = rng.standard_normal((256, 128)).astype(np.float32)
+    weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((256, 128), (128,)))
     ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [9, size]) for name, size in (("x", 256), ("y", 128))
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "n", size])
+        for name, size in (("x", 256), ("y", 128))
     ]
-    product = helper.make_node("MatMul", ["x", "w"], ["y"])
-    graph = helper.make_graph([product], "g", ends[:1], ends[1:], [numpy_helper.from_array(weight, "w")])
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
-        folder / "content_encoder.onnx",
-    )
-    (folder / "vocoder.onnx").write_bytes(b"as it was")
+    first = np.eye(256, dtype=np.float32)
+    entering = [helper.make_node("MatMul", ["x", "i"], ["q"], "first"), helper.make_node("Add", ["q", "n"], ["h"])]
+    dense = [helper.make_node("MatMul", ["h", "w"], ["p"], "second"), helper.make_node("Add", ["p", "b"], ["y"])]
+    weights = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")]
+    more = [numpy_helper.from_array(first, "i"), numpy_helper.from_array(np.full(256, 0.5, np.float32), "n")]
+    dense[0].input[0] = "x"  # copied by the graph that is made next
+    graphs = {"content_encoder": helper.make_graph(dense, "g", ends[:1], ends[1:], weights)}
+    dense[0].input[0] = "h"
+    graphs["vocoder"] = helper.make_graph([*entering, *dense], "g", ends[:1], ends[1:], [*weights, *more])
+    for name, graph in graphs.items():
+        onnx.save(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+            folder / f"{name}.onnx",
+        )
+    (folder / "speaker_encoder.onnx").write_bytes(b"as it was")
     files = {path.name: file_sha256(path) for path in folder.iterdir()}
-    (folder / "export.json").write_text(json.dumps({"format": 1, "files": files}))
+    (folder / "export.json").write_text(
+        json.dumps({"format": 2, "files": files, "parts": {"vocoder": {"stateful": True}}})
+    )
     quantize_export(folder, Path("fast"))
-    x = rng.standard_normal((9, 256)).astype(np.float32)
-    (y,) = onnxruntime.InferenceSession("fast/content_encoder.onnx").run(None, {"x": x})
-    error = float(np.square(y - x @ weight).mean() / np.square(x @ weight).mean())
-    nodes = {node.op_type for node in onnx.load("fast/content_encoder.onnx").graph.node}
-    kept = json.loads(Path("fast/export.json").read_text())["files"]
-    hashes = kept == {name: file_sha256(Path("fast") / name) for name in files}
+    x = rng.standard_normal((1, 9, 256)).astype(np.float32)
+    errors, made = {}, {}
+    for name, given in (("content_encoder", x), ("vocoder", x + 0.5)):
+        exact = given @ weight + bias
+        (y,) = onnxruntime.InferenceSession(f"fast/{name}.onnx").run(None, {"x": x})
+        errors[name] = float(np.square(y - exact).mean() / np.square(exact).mean())
+        made[name] = [node.op_type for node in onnx.load(f"fast/{name}.onnx").graph.node]
+    written = json.loads(Path("fast/export.json").read_text())
+    hashes = written["files"] == {name: file_sha256(Path("fast") / name) for name in files}
     sizes = [(Path(name) / "content_encoder.onnx").stat().st_size for name in ("export", "fast")]
-    print(json.dumps([error, "MatMulInteger" in nodes, hashes, sizes, Path("fast/vocoder.onnx").read_text()]))
+    same = Path("fast/speaker_encoder.onnx").read_text()
+    (folder / "export.json").write_text(json.dumps({"format": 2, "files": files, "parts": {"vocoder": {}}}))
+    quantize_export(folder, Path("whole"))
+    made["without a state"] = [node.op_type for node in onnx.load("whole/vocoder.onnx").graph.node]
+    formats = [written["format"], json.loads(Path("whole/export.json").read_text())["format"]]
+    there = sorted(path.name for path in Path("fast").iterdir())
+    print(json.dumps([errors, made, hashes, sizes, same, there, formats]))
 
 
 @pytest.mark.slow
@@ -119,7 +139,12 @@ def test_matrix_products_are_computed_in_8_bits(tmp_path):
     pytest.importorskip("onnxruntime")
     done = completed(in_8_bits, tmp_path)
     assert done.returncode == 0, done.stderr
-    error, integers, hashes, sizes, vocoder = json.loads(done.stdout.splitlines()[-1])
-    assert 0 < math.sqrt(error) < 0.04
-    assert (integers, hashes, vocoder) == (True, True, "as it was")
+    errors, made, hashes, sizes, same, files, formats = json.loads(done.stdout.splitlines()[-1])
+    assert 0 < math.sqrt(errors["content_encoder"]) < 0.02
+    assert 0 < math.sqrt(errors["vocoder"]) < 0.01
+    assert made["content_encoder"] == ["DynamicQuantizeMatMul"]  # one operation for all of it
+    assert sorted(set(made["vocoder"]) - {"Add"}) == ["MatMul", "MatMulNBits"]  # its first layer is as it was
+    assert set(made["without a state"]) == {"Add", "MatMul"}
+    assert (hashes, same, formats) == (True, "as it was", [3, 2])
+    assert files == ["content_encoder.onnx", "export.json", "speaker_encoder.onnx", "vocoder.onnx"]
     assert sizes[1] < 0.3 * sizes[0]

@@ -136,3 +136,11 @@ def test_a_part_of_another_kind_is_refused(tmp_path):
     assert isinstance(load_part(tmp_path / "content", "content_encoders"), ConvContentEncoder)
     with pytest.raises(Exception, match="holds ConvContentEncoder, of content_encoders, not of vocoders"):
         load_part(tmp_path / "content", "vocoders")
+
+
+@torch.no_grad()
+def test_a_causal_block_is_exported_as_the_same(monkeypatch):
+    block, x = ConvNeXtBlock(6, 8, 7, 0.5, causal=True).double(), torch.randn(2, 9, 6, dtype=torch.float64)
+    expected = block(x)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-12)

@@ -140,6 +140,17 @@ def test_chunks_take_what_was_prepared_of_the_reference():
         parts.append(features)
     torch.testing.assert_close(torch.cat(parts, 2), generator(condition), rtol=0, atol=1e-6)
     assert not set(prepared) & set(state)
+    assert sorted(prepared) == ["1.key", "1.value", "content", "mask"]
+
+
+@torch.no_grad()
+def test_layers_that_look_up_share_the_content_of_the_reference():
+    generator = ReferenceGenerator(CLONING, width=16, layers=3, causal=True, look_up=(0, 2)).eval()
+    condition = random_condition(CLONING, [8])
+    prepared = generator.encode_reference(condition)
+    assert sorted(prepared) == ["0.key", "0.value", "2.key", "2.value", "content", "mask"]
+    features, _ = generator.forward_chunk(condition, generator.init_state(1) | prepared)
+    torch.testing.assert_close(features, generator(condition), rtol=0, atol=1e-6)
 
 
 def test_speaker_changes_the_output():

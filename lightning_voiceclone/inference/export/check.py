@@ -63,11 +63,13 @@ def _samples(voice: VoiceModel, runtime: Any, source: np.ndarray, reference: np.
     class TorchAnalysis(Parts):
         """The exported parts, but with the features of torch."""
 
-        def analyse(self, audio: np.ndarray) -> dict[str, np.ndarray]:
+        def analyse(self, audio: np.ndarray, begin: int = 0, end: int | None = None) -> dict[str, np.ndarray]:
             analysis = voice.analyze(torch.from_numpy(audio)[None], centre=False)
             made = {name: value.numpy() for name, value in analysis.tensors().items() if name != "lengths"}
             made["power"] = np.square(made["audio"].reshape(1, -1, self.hop)).mean(-1)
-            return made
+            sizes = {"audio": self.hop}
+            return {name: value[..., begin * sizes.get(name, 1) : None if end is None else end * sizes.get(name, 1)]
+                    for name, value in made.items()}  # fmt: skip
 
     rate = voice.spec.sample_rate
     prompt = voice.prompt([torch.from_numpy(reference)], rate)

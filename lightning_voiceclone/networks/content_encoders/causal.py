@@ -21,6 +21,7 @@ from lightning_voiceclone.networks.content_encoders.transformer import (
     TransformerContentEncoder,
 )
 from lightning_voiceclone.networks.content_encoders.whisper import HEAD_WIDTH, WhisperBlock
+from lightning_voiceclone.networks.layers.past import convolved
 
 BEFORE, AHEAD = 4, 2  # frames of the convolutions' context, of the later and of the earlier of a step's two
 QUERIES = 256  # steps that attend at once, so that memory does not grow with length times length
@@ -49,35 +50,46 @@ class CausalBlock(WhisperBlock):
 
         Args:
             x: (B, S, C).
-            keys: (B, past, C) of the steps before.
+            keys: (B, heads, past, C / heads) of the steps before.
             values: likewise.
             known: (B, past + S), whether each step, of those before and of x, is real.
 
         Returns:
-            x with attention and dense layers (B, S, C), and the keys and values of all steps (B, past + S, C).
+            x with attention and dense layers (B, S, C), and the keys and values of all steps (B, heads, past + S,
+            C / heads).
         """
-        query, key, value = self.joint(self.attention_norm(x)).chunk(3, 2)
-        keys, values = torch.cat([keys, key], 1), torch.cat([values, value], 1)
-        steps = x.shape[1]
-        size = steps if torch.compiler.is_exporting() else QUERIES  # at an open length there can be no loop over it
-        parts = [
-            self._some(query[:, start : start + size], *(whole[:, start : start + size + self.past]
-                       for whole in (keys, values, known)))
-            for start in ([0] if torch.compiler.is_exporting() else range(0, steps, size))
-        ]  # fmt: skip
-        x = x + self.out(torch.cat(parts, 1))
+        joint = self.joint(self.attention_norm(x)).chunk(3, 2)
+        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in joint)
+        keys, values = torch.cat([keys, key], 2), torch.cat([values, value], 2)
+        x = x + self.out(self._found(query, keys, values, known))
         return x + self.contract(F.gelu(self.expand(self.dense_norm(x)))), keys, values
 
+    def _found(self, query: Tensor, keys: Tensor, values: Tensor, known: Tensor) -> Tensor:
+        """(B, S, C) of queries at the last S steps: of some at a time, but in an export, at an open length, of all."""
+        if torch.compiler.is_exporting():
+            return self._some(query, keys, values, known)
+        parts = []
+        for start in range(0, query.shape[2], QUERIES):
+            end = start + QUERIES
+            key, value = (whole[:, :, start : end + self.past] for whole in (keys, values))
+            parts.append(self._some(query[:, :, start:end], key, value, known[:, start : end + self.past]))
+        return torch.cat(parts, 1)
+
     def _some(self, query: Tensor, key: Tensor, value: Tensor, known: Tensor) -> Tensor:
-        """(B, S, C) of queries (B, S, C) at the last S of the keys' steps."""
-        here = torch.arange(query.shape[1], device=query.device) + self.past
-        distance = here[:, None] - torch.arange(key.shape[1], device=query.device)
+        """(B, S, C) of queries (B, heads, S, C / heads) at the last S of the keys' steps."""
+        here = torch.arange(query.shape[2], device=query.device) + self.past
+        distance = here[:, None] - torch.arange(key.shape[2], device=query.device)
         within = (distance >= 0) & (distance <= self.past)
         # A step that is only padding sees itself, so that it gives finite numbers.
         seen = (within & known[:, None]) | (distance == 0)
-        bias = self.bias[:, distance.clamp(0, self.past)].masked_fill(~seen[:, None], -math.inf)
-        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
-        return F.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(2)
+        away = distance.clamp(0, self.past)
+        if not torch.compiler.is_exporting():
+            bias = self.bias[:, away].masked_fill(~seen[:, None], -math.inf)
+            return F.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(2)
+        # The same in fewer operations, and without scaling the keys.
+        bias = self.bias.index_select(1, away.flatten()).unflatten(1, away.shape).masked_fill(~seen[:, None], -math.inf)
+        weights = ((query / math.sqrt(query.shape[3])) @ key.transpose(2, 3) + bias).softmax(3)
+        return (weights @ value).transpose(1, 2).flatten(2)
 
 
 class CausalContentEncoder(ContentEncoder):
@@ -151,8 +163,8 @@ class CausalContentEncoder(ContentEncoder):
         x = F.gelu(self.first(F.pad(keep(self._scaled(x), mask), (2, 0))))
         x = F.gelu(self.second(pad_to_multiple(keep(x, mask), 2))).transpose(1, 2)
         real = reach_mask((lengths + 1) // 2, x.shape[1])[:, 0]
-        nothing = x.new_zeros(len(x), self.past, self.width)
-        known = torch.cat([torch.zeros_like(nothing[..., 0], dtype=torch.bool), real], 1)
+        nothing = self._nothing(x)
+        known = torch.cat([torch.zeros_like(nothing[:, 0, :, 0], dtype=torch.bool), real], 1)
         for block in self.blocks:
             x, _, _ = cast(CausalBlock, block).attend(x, nothing, nothing, known)
         return self._at_rate(keep(self._left(x), real[:, None]), frames)
@@ -160,7 +172,7 @@ class CausalContentEncoder(ContentEncoder):
     def init_state(self, batch: int) -> State:
         """Nothing before: the last frames of both convolutions' inputs, and keys and values of each block."""
         weight = self.first.weight
-        nothing = weight.new_zeros(batch, self.past, self.width)
+        nothing = self._nothing(weight.new_zeros(batch))
         state = {
             "features": weight.new_zeros(batch, weight.shape[1], 2),
             "middle": weight.new_zeros(batch, self.width, 1),
@@ -183,15 +195,19 @@ class CausalContentEncoder(ContentEncoder):
         middle = F.pad(middle, (0, max(frames + 1 - there, 0)))
         following["middle"] = middle[..., frames - 1 : frames]
         whole = F.pad(torch.cat([state["middle"], middle], 2), (0, frames % 2))
-        steps = F.gelu(F.conv1d(whole, self.second.weight, self.second.bias, stride=2)).transpose(1, 2)
+        steps = F.gelu(convolved(self.second, whole)).transpose(1, 2)
         known = torch.cat([state["known"], torch.ones_like(steps[..., 0], dtype=torch.bool)], 1)
         following["known"] = known[:, -self.past :]
         for index, block in enumerate(self.blocks):
             cached = state[f"keys.{index}"], state[f"values.{index}"]
             steps, keys, values = cast(CausalBlock, block).attend(steps, *cached, known)
-            following |= {f"keys.{index}": keys[:, -self.past :], f"values.{index}": values[:, -self.past :]}
+            following |= {f"keys.{index}": keys[:, :, -self.past :], f"values.{index}": values[:, :, -self.past :]}
         kept = {name: value.clone() for name, value in following.items()}  # views would keep the whole chunk in memory
         return self._at_rate(self._left(steps), frames), kept
+
+    def _nothing(self, x: Tensor) -> Tensor:
+        """Keys or values (B, heads, past, width of a head) before a recording, for as many rows as x has."""
+        return x.new_zeros(len(x), self.width // HEAD_WIDTH, self.past, HEAD_WIDTH)
 
     def _at_rate(self, content: Tensor, frames: int) -> Tensor:
         return cut(content.repeat_interleave(2, 2), frames) if self.repeat else content

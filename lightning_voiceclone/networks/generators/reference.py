@@ -20,7 +20,7 @@ from lightning_voiceclone.networks.layers.frame_inputs import promised
 from lightning_voiceclone.networks.layers.initialization import begin_small
 
 SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # initial values of the heads: factors of the cosine of the contents
-ENCODED = ("key", "value", "content", "mask")  # what ReferenceAttention.reference gives
+OWN, SHARED = ("key", "value"), ("content", "mask")  # of what ReferenceAttention.reference gives: by layer, and of all
 QUERIES = 512  # steps that are looked up at once, so that memory does not grow with length times length
 
 
@@ -65,20 +65,26 @@ class ReferenceAttention(nn.Module):
         return self.out(torch.cat(found, 1)).transpose(1, 2)
 
     def reference(self, condition: Condition) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Keys, values, content and mask of the reference's steps: all that does not depend on the source."""
+        """Keys, values, content and mask of the R steps of the reference: all that does not depend on the source.
+
+        Each as it is multiplied: keys over sqrt(head_width) (B, heads, head_width, R), values (B, heads, R,
+        head_width), content (B, C, R), and the mask (B, 1, R).
+        """
         lengths = promised(condition, "reference_lengths", 1)
         there = self._content(promised(condition, "reference_content", 3, self.dims.content), lengths)
         frames = promised(condition, "reference_frames", 3).transpose(1, 2)
         frames = keep(frames, reach_mask(lengths, frames.shape[2]))
         frames = to_steps(frames, self.frames_per_step).transpose(1, 2)
         mask = reach_mask((lengths + self.frames_per_step - 1) // self.frames_per_step, frames.shape[1])
-        key = self._heads(self.key(torch.cat([there, frames], 2)))
-        return key, self._heads(self.value(frames)), there, mask
+        key = self._heads(self.key(torch.cat([there, frames], 2))).transpose(2, 3)
+        key = key / key.shape[2] ** 0.5
+        made = key, self._heads(self.value(frames)), there.transpose(1, 2)
+        return *(value.contiguous() for value in made), mask  # type: ignore[return-value]
 
     def _look_up(self, query: Tensor, said: Tensor, key: Tensor, value: Tensor, there: Tensor, mask: Tensor) -> Tensor:
         """(B, steps, heads * (head_width + 1)): values and likeness, each weighed."""
-        likeness = (said @ there.transpose(1, 2))[:, None]
-        scores = likeness * self.sharpness.exp()[:, None, None] + query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        likeness = (said @ there)[:, None]
+        scores = likeness * self.sharpness.exp()[:, None, None] + query @ key
         weights = scores.masked_fill(~mask[:, None], -math.inf).softmax(3)
         found = torch.cat([weights @ value, (weights * likeness).sum(3, keepdim=True)], 3)
         return found.transpose(1, 2).flatten(2)
@@ -87,7 +93,7 @@ class ReferenceAttention(nn.Module):
         """(B, steps, C) of unit length, of content (B, C, T) of which ``lengths`` (B,) frames are real."""
         content = keep(content, reach_mask(lengths, content.shape[2]))
         frames = pad_to_multiple(content, self.frames_per_step)
-        return F.normalize(frames.unflatten(2, (-1, self.frames_per_step)).mean(3), dim=1).transpose(1, 2)
+        return F.normalize(frames.unflatten(2, (-1, self.frames_per_step)).mean(3).transpose(1, 2), dim=2)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -158,15 +164,16 @@ class ReferenceGenerator(ConvGenerator):
             nn.init.zeros_(attention.out.bias)
 
     def encode_reference(self, condition: Condition) -> State:
-        """Keys, values, content and mask of the reference, for each attention."""
+        """Keys and values of the reference for each attention, and its content and mask for all."""
         made: State = {}
         for index, attention in self.attention.items():
-            found = cast(ReferenceAttention, attention).reference(condition)
-            made |= {f"{index}.{name}": value for name, value in zip(ENCODED, found, strict=True)}
+            key, value, content, mask = cast(ReferenceAttention, attention).reference(condition)
+            made |= {f"{index}.key": key, f"{index}.value": value, "content": content, "mask": mask}
         return made
 
     def _before_block(self, index: int, x: Tensor, condition: Condition, encoded: State) -> Tensor:
         if str(index) not in self.attention:
             return x
-        known = [encoded[key] for name in ENCODED if (key := f"{index}.{name}") in encoded]
+        names = [*(f"{index}.{name}" for name in OWN), *SHARED]
+        known = [encoded[name] for name in names if name in encoded]
         return x + self.attention[str(index)](x, condition, known or None)

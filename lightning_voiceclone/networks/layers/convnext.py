@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from lightning_voiceclone.core.masking import keep, pad_to_multiple, reach_mask
 from lightning_voiceclone.features.normalizer import Normalizer
-from lightning_voiceclone.networks.layers.past import Past
+from lightning_voiceclone.networks.layers.past import Past, windows
 
 
 class ConvNeXtBlock(nn.Module):
@@ -39,14 +39,21 @@ class ConvNeXtBlock(nn.Module):
         steps, reach = x.shape[1], len(self.taps) // 2
         padded = x if mask is None else x * mask
         if self.causal:
-            padded = (past or Past()).before(padded.transpose(1, 2), 2 * reach).transpose(1, 2)
+            padded = (past or Past()).before(padded, 2 * reach, dim=1)
         else:
             padded = F.pad(padded, (0, 0, reach, reach))
+        mixed = self._mixed(padded, steps)
+        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(mixed)))), self.gamma)
+
+    def _mixed(self, padded: Tensor, steps: int) -> Tensor:
+        """The depthwise convolution: (B, steps, width) of x with what is around it."""
+        if self.causal and torch.compiler.is_exporting():  # few steps: the number of operations is what takes time
+            return (windows(padded, len(self.taps)) * self.taps).sum(2)
         # Shifted products: on a CPU the backward pass of a depthwise convolution is several times as slow.
         mixed = padded[:, :steps] * self.taps[0]
         for tap in range(1, len(self.taps)):
             mixed = torch.addcmul(mixed, padded[:, tap : tap + steps], self.taps[tap])
-        return torch.addcmul(x, self.mix(F.gelu(self.expand(self.norm(mixed)))), self.gamma)
+        return mixed
 
 
 class ConvNeXtChain(nn.Module):

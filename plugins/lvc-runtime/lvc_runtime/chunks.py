@@ -1,9 +1,11 @@
 """A frame-wise computation, chunk by chunk, equal to that of the whole: ``core/chunks.py`` of the toolkit, in NumPy."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Frames = dict[str, Array]  # by name, batch first; the last axis is that of the frames, or of several values a frame
 State = dict[str, np.ndarray]
-Compute = Callable[[Frames, State, int], tuple[Frames, State]]
+Compute = Callable[
+    ..., tuple[Frames, State]
+]  # of fields, the part's state, frames ahead, and where a stage cuts, a range
 FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
+NAMES = 256  # mappings whose names are remembered
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Stage:
         per_frame: values to a frame on the last axis of a field, by the field's name; 1 where it is not named.
         stateful: whether the computation keeps a state, and so needs no frames before the chunk.
         most: each computation ends at a multiple of so many frames, rounded up to the grid.
+        cuts: whether the computation gives no more than the frames that are wanted. It then gets their range as a
+            fourth argument, whose end is None for the last frame that there is.
     """
 
     def __init__(
@@ -67,8 +74,9 @@ class Stage:
         per_frame: Mapping[str, int | Fraction],
         stateful: bool = False,
         most: int | None = None,
+        cuts: bool = False,
     ) -> None:
-        self.name, self.context, self.stateful = name, context, stateful
+        self.name, self.context, self.stateful, self.cuts = name, context, stateful, cuts
         sizes = {field: Fraction(size) for field, size in (per_frame or {}).items()}
         self._per_frame = {field: int(size) if size == int(size) else size for field, size in sizes.items()}
         self._most = None if most is None else math.ceil(most / context.grid) * context.grid
@@ -81,7 +89,7 @@ class Stage:
     def init_state(self, part: State | None = None) -> State:
         """State before the first chunk; ``part`` is that of a part with a state."""
         start: State = {f"{self.name}.{key}": np.zeros(1, np.int64) for key in ("first", "done")}
-        return start | {f"{self.name}.part.{key}": value for key, value in (part or {}).items()}
+        return start | above(part or {}, f"{self.name}.part.")
 
     def push(self, new: Frames, state: State, compute: Compute, *, final: bool = False) -> tuple[Frames, State]:
         """Frames that can be computed now, and the next state; the given state is not changed.
@@ -92,28 +100,28 @@ class Stage:
             compute: given fields, the part's state, and how many frames at their end are context only.
             final: whether these frames are the last.
         """
-        mine = {key: value for key, value in state.items() if key.startswith(f"{self.name}.")}
-        held, part = below(mine, f"{self.name}.held."), below(mine, f"{self.name}.part.")
+        held, part = below(state, f"{self.name}.held."), below(state, f"{self.name}.part.")
         if held and new:
             held = {field: np.concatenate([held[field], value], -1) for field, value in new.items()}
         held = held or new
-        first, done = (int(mine[f"{self.name}.{key}"][0]) for key in ("first", "done"))
+        first, done = (int(state[f"{self.name}.{key}"][0]) for key in ("first", "done"))
         total = first + self._count(held, final)
         pieces = []
         for end in self._ends(done, total, final):
             start, stop = self._around(done, end, total)
             last = final and stop == total
-            made, part = compute(self._cut(held, start - first, None if last else stop - first), part, stop - end)
-            if not self.stateful:
-                made = self._cut(made, done - start, None if last and end == total else end - start)
-            pieces.append(made)
+            wanted = done - start, None if last and end == total else end - start
+            given = self._cut(held, start - first, None if last else stop - first)
+            made, part = compute(given, part, stop - end, *([wanted] if self.cuts else []))
+            pieces.append(made if self.stateful or self.cuts else self._cut(made, *wanted))
             done, needed = end, self._around(end, end, end)[0]
             held, first = self._cut(held, needed - first, None), needed
         after = {f"{self.name}.first": np.array([first]), f"{self.name}.done": np.array([done])}
         if not final:
-            after |= {f"{self.name}.held.{field}": value.copy() for field, value in held.items()}
-            after |= {f"{self.name}.part.{key}": value for key, value in part.items()}
-        return concatenated(pieces), {key: value for key, value in state.items() if key not in mine} | after
+            if any(value.shape[-1] for value in held.values()):
+                after |= above({field: value.copy() for field, value in held.items()}, f"{self.name}.held.")
+            after |= above(part, f"{self.name}.part.")
+        return concatenated(pieces), besides(state, f"{self.name}.") | after
 
     def _count(self, fields: Frames, final: bool) -> int:
         sizes = {name: self._per_frame.get(name, 1) for name in fields}
@@ -137,6 +145,8 @@ class Stage:
         return (begin if self.stateful else start), stop
 
     def _cut(self, fields: Frames, begin: int, end: int | None) -> Frames:
+        if not begin and end is None:
+            return fields
         sizes = {name: self._per_frame.get(name, 1) for name in fields}
         return {name: value[..., int(begin * sizes[name]) : None if end is None else int(end * sizes[name])]
                 for name, value in fields.items()}  # fmt: skip
@@ -151,7 +161,35 @@ def concatenated(pieces: list[Frames]) -> Frames:
 
 def below(state: State, prefix: str) -> State:
     """The values whose names begin with the prefix, by the rest of their names."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return {rest: state[key] for key, rest in _below(tuple(state), prefix)}
+
+
+def above(part: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The values with the prefix before their names: what :func:`below` takes away."""
+    return dict(zip(_above(tuple(part), prefix), part.values(), strict=True))
+
+
+def besides(state: State, prefix: str) -> State:
+    """The values whose names do not begin with the prefix."""
+    return {key: state[key] for key in _besides(tuple(state), prefix)}
+
+
+# A stream has the same names in every chunk, some hundreds of them, so the work on them is remembered.
+
+
+@functools.lru_cache(NAMES)
+def _below(keys: tuple[str, ...], prefix: str) -> tuple[tuple[str, str], ...]:
+    return tuple((key, key.removeprefix(prefix)) for key in keys if key.startswith(prefix))
+
+
+@functools.lru_cache(NAMES)
+def _above(keys: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    return tuple(prefix + key for key in keys)
+
+
+@functools.lru_cache(NAMES)
+def _besides(keys: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    return tuple(key for key in keys if not key.startswith(prefix))
 
 
 def _frames(side: float, ratio: Fraction) -> float:

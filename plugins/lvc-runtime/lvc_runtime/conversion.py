@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lvc_runtime import features, tempo
-from lvc_runtime.chunks import FINEST, Array, Context, Frames, Stage, State, below
+from lvc_runtime.chunks import FINEST, Array, Context, Frames, Stage, State, above, below, besides
 from lvc_runtime.errors import RuntimeFailure
 from lvc_runtime.folder import Folder
 from lvc_runtime.speaker import Speaker
@@ -86,26 +86,33 @@ class Parts:
         """Whether an encoder takes audio instead of features."""
         return self.encoders.get(name, {}).get("takes") == "audio"
 
-    def analyse(self, audio: Array) -> Frames:
-        """Features, normalised, with f0, voicing, energy, and the power of each frame, of samples (N,)."""
+    def analyse(self, audio: Array, begin: int = 0, end: int | None = None) -> Frames:
+        """Features, normalised, with f0, voicing, energy, and the power of each frame, of samples (N,).
+
+        Of the frames from ``begin`` to before ``end`` only; None for all that follow.
+        """
         described, constants = self.folder.description, self.folder.constants
-        made = features.spectral(self._framed(audio, self.spec), self.spec, constants)
+        framed: dict[tuple[int, int], Array] = {}
+
+        def of(spec: Mapping[str, Any]) -> Array:
+            size = spec["n_fft"], spec["hop_length"]
+            if size not in framed:
+                framed[size] = features.framed(audio, *size)[begin:end]
+            return framed[size]
+
+        made = features.spectral(of(self.spec), self.spec, constants)
         count = made.shape[1]
-        inner = audio[: count * self.hop]
+        inner = audio[begin * self.hop : (begin + count) * self.hop]
         frames = {"features": ((made - constants["mean"]) / constants["scale"])[None]}
         if (spec := described["pitch"]) is not None:
-            f0, voicing = features.pitch(self._framed(audio, spec), spec)
+            f0, voicing = features.pitch(of(spec), spec)
             frames |= {"f0": (f0 * (voicing > features.VOICED))[None], "voicing": voicing[None]}
         if (spec := described["energy"]) is not None:
-            frames["energy"] = np.log(np.maximum(features.energy(self._framed(audio, spec)), LEAST_LEVEL))[None]
+            frames["energy"] = np.log(np.maximum(features.energy(of(spec)), LEAST_LEVEL))[None]
         if self.takes_audio("content_encoder") or self.takes_audio("speaker_encoder"):
             frames["audio"] = inner[None]
         frames["power"] = np.square(inner.reshape(count, self.hop)).mean(-1)[None]
         return frames
-
-    @staticmethod
-    def _framed(audio: Array, spec: Mapping[str, Any]) -> Array:
-        return features.framed(audio, spec["n_fft"], spec["hop_length"])
 
     def _input(self, name: str, frames: Frames) -> Array:
         return frames["audio" if self.takes_audio(name) else "features"]
@@ -127,9 +134,8 @@ class Parts:
         last = not ahead and self.contexts[name].right
         graph = self.folder.graph(f"{name}.last" if last else name)
         given, encoded = self._with_reference(given, part) if name == "generator" else (given, {})
-        made = graph(**given, **{f"state.{key}": value for key, value in part.items()})
-        after = below(made, "next.")
-        return {key: value for key, value in made.items() if not key.startswith("next.")}, after | encoded
+        made = graph(**given, **above(part, "state."))
+        return besides(made, "next."), below(made, "next.") | encoded
 
     def _with_reference(self, given: dict[str, Array], part: State) -> tuple[dict[str, Array], State]:
         """The generator's input with what it makes of the reference alone in its place, and the same for the state.
@@ -164,7 +170,9 @@ class Parts:
             high = np.minimum(low + 1, content.shape[-1] - 1)
             share = (places - low).astype(np.float32)
             made = (1 - share) * content[..., low] + share * content[..., high]
-        return np.pad(made, ((0, 0), (0, 0), (0, max(count - length, 0))), mode="edge")[..., :count]
+        if length < count:
+            made = np.pad(made, ((0, 0), (0, 0), (0, count - length)), mode="edge")
+        return made[..., :count]
 
 
 class Conversion:
@@ -181,7 +189,7 @@ class Conversion:
         self.parts, self.statistics = parts, statistics or WholeStatistics()
         contexts, ratio = parts.contexts, parts.ratio
         stage = functools.partial(Stage, per_frame={"audio": parts.hop, "samples": parts.hop, "encoded": ratio})
-        self._analysis = stage("analysis", contexts["analysis"])
+        self._analysis = stage("analysis", contexts["analysis"], cuts=True)
         content = contexts["content_encoder"]
         around = ALONE.then(content, float(ratio)) if parts.takes_audio("content_encoder") else (
             content.beside(Context(0, 0, (1 / ratio).numerator)))  # fmt: skip
@@ -210,7 +218,7 @@ class Conversion:
         for name, stage in self._stages.items():
             own = self.parts.init_state(name)
             if name == "generator" and own is not None:  # with the target's speaker, and the source's own
-                own = {f"{which}.{key}": value for which in ("made", "own") for key, value in own.items()}
+                own = above(own, "made.") | above(own, "own.")
             state |= stage.init_state(own)
         return state | (known or {})
 
@@ -252,7 +260,10 @@ class Conversion:
             frames, state = self.statistics.prosody(frames, state, embed)
             frames = self._with_own_speaker(frames)
         frames, state = self._encode.push(frames, state, self._encoded, final=final)
-        frames, state = self._spread.push(frames, state, self._spread_content, final=final)
+        if self.parts.ratio != 1:
+            frames, state = self._spread.push(frames, state, self._spread_content, final=final)
+        elif frames:  # each frame has its content already
+            frames, _ = self._spread_content(frames, {}, 0)
         frames, state = tempo.push(frames, state, speed, final=final)
         generate = functools.partial(self._generated, speaker=speaker, shift=pitch_shift, strength=guidance)
         frames, state = self._generate.push(frames, state, generate, final=final)
@@ -270,8 +281,10 @@ class Conversion:
 
     # What the stages compute ------------------------------------------------------------------------------------------
 
-    def _analysed(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
-        return self.parts.analyse(frames["audio"][0]), part
+    def _analysed(
+        self, frames: Frames, part: State, ahead: int, wanted: tuple[int, int | None]
+    ) -> tuple[Frames, State]:
+        return self.parts.analyse(frames["audio"][0], *wanted), part
 
     def _encoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
         made = _tracks(frames, ahead if self._encode.stateful else 0)
@@ -301,11 +314,11 @@ class Conversion:
                 made["own"], part = self._run({**given, "speaker": own}, part, "own", ahead)
                 return made, part
         # Guidance that sets in later does not begin as if the source began there.
-        return made, part | {f"own.{name}": value for name, value in below(part, "made.").items()}
+        return made, part | above(below(part, "made."), "own.")
 
     def _run(self, given: dict[str, Array], part: State, which: str, ahead: int) -> tuple[Array, State]:
         made, after = self.parts.run("generator", given, below(part, f"{which}."), ahead)
-        return made["features"], part | {f"{which}.{name}": value for name, value in after.items()}
+        return made["features"], part | above(after, f"{which}.")
 
     def _vocoded(self, frames: Frames, part: State, ahead: int) -> tuple[Frames, State]:
         power = frames["power"]
@@ -318,9 +331,10 @@ class Conversion:
 
 def _ratio(own: Array, wanted: Array | None, shift: float) -> Array:
     """Factor of f0 (1, T) from the source's register to the target's, shifted by semitones; 1 where one is unknown."""
-    target = own if wanted is None or np.isnan(wanted).any() else np.broadcast_to(wanted[:, None], own.shape)
-    ratio = target * np.float32(2 ** (shift / 12)) / own
-    return np.where(np.isnan(ratio), np.float32(1), ratio).astype(np.float32)
+    target = own if wanted is None or np.isnan(wanted).any() else wanted[:, None]
+    ratio: Array = target * np.float32(2 ** (shift / 12)) / own
+    ratio[np.isnan(ratio)] = 1
+    return ratio.astype(np.float32, copy=False)
 
 
 def _tracks(frames: Frames, ahead: int) -> Frames:

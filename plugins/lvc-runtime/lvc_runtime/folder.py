@@ -17,7 +17,7 @@ from lvc_runtime.errors import RuntimeFailure
 
 DESCRIPTION = "export.json"
 CONSTANTS = "constants.npz"
-FORMAT = 2
+FORMAT = 3  # 3 where a vocoder has 8 bits by blocks, which need ONNX Runtime 1.23
 GREATEST_BYTES = 1 << 31  # of a file; what is larger is not read
 FIELDS = {"format", "version", "spec", "pitch", "energy", "parts", "contexts", "needs", "guidance", "files",
           "model_sha256", "card"}  # fmt: skip
@@ -38,7 +38,7 @@ class Graph:
     def __call__(self, **given: np.ndarray) -> dict[str, Array]:
         """Outputs by name; of the arrays given only those that the graph takes are used."""
         feed = {name: np.ascontiguousarray(given[name]) for name in self.inputs}
-        return dict(zip(self.outputs, self._session.run(None, feed), strict=True))
+        return dict(zip(self.outputs, self._session.run(self.outputs, feed), strict=True))
 
 
 class Folder:

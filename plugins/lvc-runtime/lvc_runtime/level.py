@@ -58,27 +58,29 @@ class RunningLevel:
             return bent(samples * np.float32(gain[0])), state
         frames = len(power)
         made = np.square(samples.reshape(frames, -1)).mean(-1).astype(np.float64)
-        means = state.get("level.means", np.full((1, 2), USUAL_POWER))[0]
+        means = tuple(state["level.means"][0].tolist()) if "level.means" in state else (USUAL_POWER, USUAL_POWER)
         count = float(state["level.count"][0]) if "level.count" in state else self._prior
-        gains = [_gain(means)]
-        for pair in np.stack([power.astype(np.float64), made], -1):
-            if pair[0] > ACTIVE * means[0] and pair[0] > AUDIBLE**2:
+        gains = [_gain(*means)]
+        for source, clone in zip(power.tolist(), made.tolist(), strict=True):  # few frames: arrays would take longer
+            if source > ACTIVE * means[0] and source > AUDIBLE**2:
                 count = min(count + 1, self._memory)
-                means = means + (pair - means) / count
-            gains.append(_gain(means))
+                means = means[0] + (source - means[0]) / count, means[1] + (clone - means[1]) / count
+            gains.append(_gain(*means))
         track, hop = np.array(gains), len(samples) // frames
         share = (np.arange(hop) + 1) / hop
         slopes = track[:-1, None] + share * (track[1:] - track[:-1])[:, None]
-        after = {**state, "level.means": means[None], "level.count": np.array([count])}
+        after = {**state, "level.means": np.array([means]), "level.count": np.array([count])}
         return bent(samples * slopes.reshape(-1).astype(np.float32)), after
 
 
 def bent(samples: Array) -> Array:
     """Samples with what is beyond 0.9 of full scale bent, so that it stays below 1; the others as they are."""
     magnitude = np.abs(samples)
+    if magnitude.max(initial=0.0) <= KNEE:
+        return samples.astype(np.float32)
     over = KNEE + (1 - KNEE) * np.tanh((magnitude - KNEE) / (1 - KNEE))
     return np.where(magnitude > KNEE, np.sign(samples) * over, samples).astype(np.float32)
 
 
-def _gain(means: np.ndarray) -> float:
-    return float(np.clip(np.sqrt(means[0] / max(means[1], 1e-12)), 1 / MOST_GAIN, MOST_GAIN))
+def _gain(source: float, clone: float) -> float:
+    return min(max(math.sqrt(source / max(clone, 1e-12)), 1 / MOST_GAIN), MOST_GAIN)

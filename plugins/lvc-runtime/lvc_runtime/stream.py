@@ -143,7 +143,7 @@ class Stream:
 
     def _checked(self, samples: Array) -> Array:
         self._check_open()
-        if not np.issubdtype(samples.dtype, np.floating) or samples.ndim != 1:
+        if samples.dtype.kind != "f" or samples.ndim != 1:
             raise RuntimeFailure(f"a stream was given {samples.shape} of {samples.dtype}; push floating-point samples"
                                  " (N,) in [-1, 1]")  # fmt: skip
         if not np.isfinite(samples).all():

@@ -87,6 +87,50 @@ def test_a_stage_computes_the_same_chunks(context, most):
     assert sorted(other) == sorted(state)
 
 
+def test_a_stage_whose_computation_cuts_gives_the_same():
+    x, context = frames_of(61), Context(3, 2, 1)
+    plain, cutting = (chunks.Stage("s", context, per_frame={}, cuts=cuts) for cuts in (False, True))
+    state, other = plain.init_state(), cutting.init_state()
+
+    def smoothed(fields, part, ahead, wanted=(0, None)):
+        made = {name: sum(np.roll(value, step, -1) for step in range(-2, 4)) for name, value in fields.items()}
+        return {name: value[..., slice(*wanted)] for name, value in made.items()}, part
+
+    for begin, end in [(0, 1), (1, 20), (20, 22), (22, 61)]:
+        chunk = {name: value[..., begin:end] for name, value in x.items()}
+        expected, state = plain.push(chunk, state, smoothed, final=end == 61)
+        made, other = cutting.push(chunk, other, smoothed, final=end == 61)
+        assert made.keys() == expected.keys()
+        for name, value in made.items():
+            np.testing.assert_array_equal(value, expected[name])
+
+
+def test_names_of_a_state_below_a_prefix_and_besides_it():
+    state = {"a.x": np.zeros(1), "b.x": np.ones(1), "a.y": np.ones(2)}
+    assert list(chunks.below(state, "a.")) == ["x", "y"]
+    assert list(chunks.besides(state, "a.")) == ["b.x"]
+    back = chunks.above(chunks.below(state, "a."), "a.") | chunks.besides(state, "a.")
+    assert back.keys() == state.keys()
+    assert all(back[name] is value for name, value in state.items())
+
+
+@pytest.mark.parametrize("samples", [300, 4000])
+def test_frames_are_those_of_a_sliding_window(samples):
+    made = features.framed(AUDIO[:samples], 1024, 160)
+    padded = np.pad(AUDIO[:samples], 432, mode="reflect")
+    np.testing.assert_array_equal(made, np.lib.stride_tricks.sliding_window_view(padded, 1024)[::160])
+
+
+@pytest.mark.parametrize("count", [1, 2, features.FEW, features.FEW + 1])
+def test_few_frames_have_the_features_that_they_have_among_many(count):
+    spec, constants = dataclasses.asdict(MelSpectrogram(n_mels=20).spec), {"window": np.hanning(1024)}
+    constants["filters"] = mel_filterbank(MelSpectrogram(n_mels=20).spec).numpy()
+    frames = features.framed(AUDIO, 1024, 160)
+    whole = features.spectral(frames, spec, constants)
+    np.testing.assert_allclose(features.spectral(frames[7 : 7 + count], spec, constants), whole[:, 7 : 7 + count],
+                               atol=1e-5)  # fmt: skip
+
+
 def test_contexts_compose_alike():
     one, other = (12, 5, 4), (3, 7, 6)
     made, expected = (kind(*one).then(kind(*other), 0.5).beside(kind(1, 30, 5)) for kind in (Context, TorchContext))

@@ -55,6 +55,18 @@ def test_steps_one_by_one_are_the_whole(frames):
 
 
 @torch.no_grad()
+def test_chunks_are_exported_as_the_same(monkeypatch):
+    encoder, x = small().double(), torch.randn(1, 20, 24, dtype=torch.float64)
+    expected, following = encoder.forward_chunk(x[..., :10], encoder.init_state(1), ahead=2)
+    further, _ = encoder.forward_chunk(x[..., 8:], following)
+    assert following["keys.0"].shape == (1, 1, SMALL["past"], 64)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    made, state = encoder.forward_chunk(x[..., :10], encoder.init_state(1), ahead=2)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(encoder.forward_chunk(x[..., 8:], state)[0], further, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
 def test_repeated_content_has_the_rate_of_the_features_and_the_same_weights(tmp_path):
     once, x = small(), torch.randn(2, 20, 41)
     save_part(once, MelSpectrogram(n_mels=20).spec, tmp_path / "once")
