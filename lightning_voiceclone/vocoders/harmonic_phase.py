@@ -4,10 +4,12 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lightning_voiceclone.networks.layers.past import Past
 
 BLOCK = 64  # frames over which the phase forgets what was before
+SMOOTH = 7  # frames of the running median
 LOWEST = 40.0  # Hz; where f0 is lower, there is none
 FULL, LEAST = 4.0, 0.0  # initial logits of the share of harmonics, at 0 Hz and at the highest frequency
 
@@ -21,6 +23,9 @@ class HarmonicPhase(nn.Module):
     each bin keeps the phase of the backbone, which suits noise, as do all frames without voice: harmonics plus noise
     (Stylianou 2001).
 
+    f0 is a running median of ``SMOOTH`` frames, as trackers err in single ones; a causal vocoder, which would have to
+    wait for it, takes f0 as it is.
+
     The phase of a frame depends on no more than two blocks of ``BLOCK`` frames, so that chunks equal the whole: in each
     block the fraction of a period by which the one before ended is made up for, at most half a period in 0.64 s.
 
@@ -30,14 +35,18 @@ class HarmonicPhase(nn.Module):
         bins: of a spectrum.
         sample_rate: in Hz.
         hop_length: samples from frame to frame.
+        causal: whether no later frame may be used.
     """
 
     bias: Tensor
     hertz: Tensor
 
-    def __init__(self, width: int, *, step: int, bins: int, sample_rate: int, hop_length: int) -> None:
+    def __init__(
+        self, width: int, *, step: int, bins: int, sample_rate: int, hop_length: int, causal: bool = False
+    ) -> None:
         super().__init__()
         self.step, self.hop_seconds = step, hop_length / sample_rate
+        self.reach = 0 if causal else SMOOTH // 2  # frames to either side
         self.head = nn.Linear(width, step * bins * 2)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -56,12 +65,21 @@ class HarmonicPhase(nn.Module):
         """
         made = self.head(x).unflatten(2, (self.step, 2, -1)).flatten(1, 2)[:, : noise.shape[1]]
         residual, logit = made.unbind(2)
+        f0 = self._smoothed(f0)
         voiced = (f0 > LOWEST).to(noise.dtype)
         share = (logit + self.bias).sigmoid() * voiced[..., None]
         periods = self._integral(f0 * voiced, past, ahead)
         cosine, sine = self._harmonics(f0.clamp_min(LOWEST), periods, residual)
         of_noise, share = (part.clamp_min(1e-6).sqrt() for part in (1 - share, share))
         return share * cosine + of_noise * noise.cos(), share * sine + of_noise * noise.sin()
+
+    def _smoothed(self, f0: Tensor) -> Tensor:
+        """The running median of f0 (B, T)."""
+        if not self.reach:
+            return f0
+        padded, frames = F.pad(f0, (self.reach, self.reach)), f0.shape[1]
+        near = torch.stack([padded[:, place : place + frames] for place in range(2 * self.reach + 1)], -1)
+        return near.sort(-1).values[..., self.reach]
 
     def _integral(self, f0: Tensor, past: Past, ahead: int) -> Tensor:
         """Periods (B, T) since some moment, up to whole ones, in double precision where there is one."""

@@ -17,7 +17,7 @@ from lightning_voiceclone.features.filterbank import mel_filterbank
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.networks.layers.convnext import ConvNeXtBlock
 from lightning_voiceclone.networks.layers.past import Past, convolved, nothing_before
-from lightning_voiceclone.vocoders.harmonic_phase import BLOCK, HarmonicPhase
+from lightning_voiceclone.vocoders.harmonic_phase import BLOCK, SMOOTH, HarmonicPhase
 from lightning_voiceclone.vocoders.mel_projection import MelProjection, can_project
 from lightning_voiceclone.vocoders.overlap_add import frames_of, overlap_add
 
@@ -127,9 +127,8 @@ class Vocos(Vocoder):
         self.harmonics = None
         if harmonic:
             self.needs = frozenset({"f0"})
-            self.harmonics = HarmonicPhase(
-                width, step=step, bins=bins, sample_rate=spec.sample_rate, hop_length=spec.hop_length
-            )
+            grid = {"sample_rate": spec.sample_rate, "hop_length": spec.hop_length}
+            self.harmonics = HarmonicPhase(width, step=step, bins=bins, causal=causal, **grid)
         self.register_buffer("window", torch.hann_window(self.n_fft, periodic=True), persistent=False)
         self.register_buffer("signs", 1 - 2 * (torch.arange(bins) % 2).float(), persistent=False)
         weights, gain = _envelope(spec, self.n_fft)
@@ -190,8 +189,8 @@ class Vocos(Vocoder):
     def _context(self, reach: int) -> Context:
         """The context, of convolutions that see ``reach`` frames to either side, or twice as many before."""
         refined = self.refine * self.projection.reach if self.projection else 0
-        right = reach + self.overlap + self.step - 1 + refined
-        left = right
+        wide = max(reach, SMOOTH // 2) if self.harmonic else reach
+        left = right = wide + self.overlap + self.step - 1 + refined
         if self.causal:
             right = math.ceil((self.overlap + refined) / self.step) * self.step
             left = 2 * reach + right

@@ -61,6 +61,15 @@ def test_a_phase_forgets_what_was_two_blocks_ago():
     assert off(whole[:, 2 * BLOCK : 3 * BLOCK], later[:, :BLOCK], 1) > 0.01
 
 
+def test_single_frames_in_which_a_tracker_errs_change_nothing():
+    steady = torch.full((200,), 150.0)
+    wrong = steady.clone()
+    wrong[[20, 21, 60, 100]] = torch.tensor([300.0, 0.0, 75.0, 0.0])
+    assert torch.equal(angles(steady), angles(wrong))
+    causal = HarmonicPhase(8, step=2, bins=BINS, sample_rate=RATE, hop_length=HOP, causal=True)
+    assert torch.equal(causal._smoothed(wrong[None]), wrong[None])
+
+
 def test_frames_without_voice_keep_the_phases_they_are_given():
     noise = angles(torch.zeros(40), noise=1.3)
     assert (noise - 1.3).abs().max() < 2e-3
