@@ -34,6 +34,8 @@ OVERLAYS = {
     "clone_base": ["clone_small"],
     "clone_waveform": ["clone_small"],
     "clone_live": ["clone_small", "clone_waveform"],
+    "clone_taught": ["clone_small"],
+    "vocoder_harmonic": ["vocoder_vocos"],
     "text_style": ["text_small"],
 }  # each on top of the others
 COMMANDS = [line.partition("#")[0].split() for line in (REPOSITORY / "recipes/README.md").read_text().splitlines()

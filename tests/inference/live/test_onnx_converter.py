@@ -105,7 +105,8 @@ def test_samples_are_those_of_torch_whatever_the_trouble(begun, converters, need
     np.testing.assert_allclose(played[1], played[0], atol=LIMIT)
     assert counts[0] == counts[1]
     assert delays[0] == pytest.approx(delays[1], abs=1e-6)
-    assert (counts[1].faults, counts[1].replaced > 0, counts[1].dropped > 4.9) == (
+    all_but_a_chunk = counts[1].dropped >= 5.0 - CHUNK - 1e-9  # of the stall; chunks of some grids end with it exactly
+    assert (counts[1].faults, counts[1].replaced > 0, all_but_a_chunk) == (
         int(name == "a fault"), name == "not finite", name == "a stall")  # fmt: skip
 
 
