@@ -22,7 +22,7 @@ from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.metrics.sources import metric_source
 from lightning_voiceclone.evaluation.pairs import Pair
-from lightning_voiceclone.features.prosody import tracked
+from lightning_voiceclone.features.prosody import Pitch, tracked
 from lightning_voiceclone.inference.converter import Converter, moved
 from lightning_voiceclone.utils.optional import file_sha256
 from lightning_voiceclone.voice.compatibility import check_guidance
@@ -129,12 +129,17 @@ class Copy(System):
         extractor: FeatureExtractor,
         vocoder: Vocoder,
         *,
+        pitch: FeatureExtractor | None = None,
         checkpoint: str | Path | None = None,
         device: str = "cpu",
     ) -> None:
         check_join("the feature extractor", extractor.spec, "the vocoder", vocoder.spec)
         self.checkpoint, self.device = None if checkpoint is None else voice_path(checkpoint), device
         self.extractor, self.vocoder = moved(extractor.eval(), device), moved(vocoder.eval(), device)
+        spec = extractor.spec
+        self.pitch = pitch
+        if pitch is None and "f0" in vocoder.needs:
+            self.pitch = Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)
 
     @classmethod
     def named(cls, checkpoint: str | None = None, vocoder: str | None = None, *, device: str = "cpu") -> "Copy":
@@ -151,7 +156,8 @@ class Copy(System):
             chosen_vocoder = voice.vocoder
         else:  # for features of recordings; load_voice(checkpoint, vocoder) would configure it for generated ones
             chosen_vocoder = choose_vocoder(vocoder or "GriffinLim", extractor.spec)
-        return cls(extractor, chosen_vocoder, checkpoint=checkpoint, device=device)
+        pitch = None if voice is None else voice.pitch
+        return cls(extractor, chosen_vocoder, pitch=pitch, checkpoint=checkpoint, device=device)
 
     def describe(self) -> dict[str, Any]:
         """Features, vocoder, and the hashes of the checkpoint that they are from and of the vocoder's weights."""
@@ -170,7 +176,7 @@ class Copy(System):
         """The source, analysed and resynthesised."""
         rate = self.extractor.spec.sample_rate
         audio = _tensor(pair.source, rate, self.device)
-        given = {"f0": tracked(audio[None], self.extractor.spec)} if "f0" in self.vocoder.needs else {}
+        given = {"f0": tracked(audio[None], self.pitch)} if self.pitch and "f0" in self.vocoder.needs else {}
         return self.vocoder(self.extractor(audio[None]), **given)[0].clamp(-1, 1).cpu().numpy(), rate
 
 

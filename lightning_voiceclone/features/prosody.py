@@ -140,9 +140,9 @@ class Pitch(FeatureExtractor):
         return normalised, correlation[:, 0] / length
 
 
-def tracked(audio: Tensor, spec: AudioSpec) -> Tensor:
-    """f0 (B, T) in Hz of audio (B, N), 0 in frames without voice, at the rate and hop of a spec."""
-    f0, voicing = Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)(audio).unbind(1)
+def tracked(audio: Tensor, pitch: FeatureExtractor) -> Tensor:
+    """f0 (B, T) in Hz of audio (B, N) by an extractor of pitch, 0 in frames without voice."""
+    f0, voicing = pitch(audio).unbind(1)
     return f0 * (voicing > VOICED)
 
 

@@ -1,6 +1,7 @@
 """Speech from text in a speaker's voice: sentences to durations, to a script, to samples."""
 
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -259,9 +260,10 @@ class Synthesizer:
     def _chunk_ends(self, frames: int) -> list[int]:
         """Frames at which the chunks of a sentence end: the first gives sound at once, and each later is longer."""
         ahead = self._voice.generator.context.right + self._voice.vocoder.context.right
+        grid = self._voice.vocoder.context.grid
         given, ends = FIRST_SECONDS * self.encoder.frame_rate, list[int]()
-        while ahead + given < frames:
-            ends.append(int(ahead + given))
+        while (end := int(ahead + math.ceil(given / grid) * grid)) < frames:
+            ends.append(end)
             given *= GROWTH
         return [*ends, frames]
 

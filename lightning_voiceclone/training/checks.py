@@ -74,6 +74,19 @@ def check_swap(swap: Schedule, needs_reference: bool, content: ContentEncoder | 
         )
 
 
+def check_teacher(teacher: bool, weights: Mapping[str, Scheduled]) -> None:
+    """Refuse a teacher whose output no loss uses.
+
+    Raises:
+        ConfigurationError: names the setting and the loss.
+    """
+    if teacher and not weights.get("teacher"):
+        raise ConfigurationError(
+            "model.teacher is set, but the loss teacher has no weight; give it one (model.weights.teacher), or leave"
+            " model.teacher out"
+        )
+
+
 def check_cross_speaker(weights: Mapping[str, Scheduled], swap: Schedule, *, may_swap: bool, warmup: int) -> None:
     """Refuse loss weights that apply to no row of the batch.
 

@@ -20,8 +20,8 @@ class VoiceTeacher:
     """Gives the features that a model generates from a batch: of each crop, in the voice that the student is to give.
 
     The model sees the crops as they are, without the student's transforms and noise, and with its own encoders.
-    Converted rows are guided as strongly as when it clones, so that a student without guidance learns the guided
-    output (Meng et al. 2023, "On distillation of guided diffusion models").
+    Converted rows are guided with the model's own strength, by the crop's statistics, so that a student without
+    guidance learns the guided output (Meng et al. 2023, "On distillation of guided diffusion models").
 
     Args:
         model: the teacher; frozen, and not part of checkpoints.
@@ -48,11 +48,6 @@ class VoiceTeacher:
                     f" {None if ours is None else describe(ours)}; use that of the teacher"
                 )
         self._model = Frozen(model)
-
-    @property
-    def guidance(self) -> float:
-        """Strength of the guidance of converted rows."""
-        return self._model.module.guidance
 
     @torch.no_grad()
     def features(

@@ -60,9 +60,14 @@ def begin_vocoder(vocoder: Vocoder, discriminator: Discriminator | None, start: 
         start: checkpoint or folder of a model, or "default" for the bundled one.
 
     Raises:
-        ConfigurationError: if there is no model at ``start``, or no weight of its vocoder fits.
+        ConfigurationError: if there is no model at ``start``, no weight of its vocoder fits, or this one was given
+            ``pretrained`` weights.
         SpecMismatchError: if the specs of their features differ; names the field and both values.
     """
+    if not _is_fresh(vocoder):
+        raise ConfigurationError(
+            "model.start would replace the weights that model.vocoder.pretrained gives; leave one of the two out"
+        )
     theirs = load_voice(start)
     check_join(f"the model to start from ({start})", theirs.spec, "this configuration", vocoder.spec)
     if not _take_over(vocoder, all_weights(theirs.vocoder), "vocoder"):

@@ -26,8 +26,9 @@ class HarmonicPhase(nn.Module):
     f0 is a running median of ``SMOOTH`` frames, as trackers err in single ones; a causal vocoder, which would have to
     wait for it, takes f0 as it is.
 
-    The phase of a frame depends on no more than two blocks of ``BLOCK`` frames, so that chunks equal the whole: in each
-    block the fraction of a period by which the one before ended is made up for, at most half a period in 0.64 s.
+    The phase of a frame depends on no more than two blocks of ``BLOCK`` frames, and those of the median, so that chunks
+    equal the whole: each block corrects the fraction of a period by which the one before ended, at most half a period
+    in 0.64 s.
 
     Args:
         width: channels of the backbone.
@@ -39,7 +40,6 @@ class HarmonicPhase(nn.Module):
     """
 
     bias: Tensor
-    hertz: Tensor
 
     def __init__(
         self, width: int, *, step: int, bins: int, sample_rate: int, hop_length: int, causal: bool = False
@@ -50,20 +50,20 @@ class HarmonicPhase(nn.Module):
         self.head = nn.Linear(width, step * bins * 2)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("hertz", torch.linspace(0, sample_rate / 2, bins), persistent=False)
+        self.spacing = sample_rate / 2 / (bins - 1)  # Hz; no buffer, which half precision would round
         self.register_buffer("bias", torch.linspace(FULL, LEAST, bins), persistent=False)
 
     def forward(self, x: Tensor, noise: Tensor, f0: Tensor, past: Past, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Cosine and sine (B, T, bins) of each bin's phase.
 
         Args:
-            x: (B, S, width) steps of the backbone.
-            noise: (B, T, bins) phases of the backbone.
+            x: (B, S, width) steps of the backbone, in the type of the weights.
+            noise: (B, T, bins) phases of the backbone, in single or double precision.
             f0: (B, T) in Hz; 0 in frames without voice.
             past: what was before.
             ahead: frames at the end that come again with the next chunk.
         """
-        made = self.head(x).unflatten(2, (self.step, 2, -1)).flatten(1, 2)[:, : noise.shape[1]]
+        made = self.head(x).to(noise.dtype).unflatten(2, (self.step, 2, -1)).flatten(1, 2)[:, : noise.shape[1]]
         residual, logit = made.unbind(2)
         f0 = self._smoothed(f0)
         voiced = (f0 > LOWEST).to(noise.dtype)
@@ -90,12 +90,12 @@ class HarmonicPhase(nn.Module):
         last = torch.arange(2 * BLOCK - 1, 2 * BLOCK - 1 + count, device=f0.device) - place  # frame before the block
         before = periods.gather(1, last)
         of_block = before - periods.gather(1, last - BLOCK)
-        owed = (of_block - of_block.round()) * (1 - (place + 1) / BLOCK)
-        return periods[:, 2 * BLOCK :] - before + owed
+        correction = (of_block - of_block.round()) * (1 - (place + 1) / BLOCK)
+        return periods[:, 2 * BLOCK :] - before + correction
 
     def _harmonics(self, f0: Tensor, periods: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine (B, T, bins) of each bin's two nearest harmonics, the nearer with more weight."""
-        place = self.hertz / f0[..., None]
+        place = torch.arange(residual.shape[2], device=f0.device) * self.spacing / f0[..., None]
         lower = place.floor()
         between = (2 * (place - lower) - 0.5).clamp(0, 1)
         upper = between * between * (3 - 2 * between)

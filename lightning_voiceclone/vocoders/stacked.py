@@ -9,6 +9,7 @@ from lightning_voiceclone.core.interfaces import Vocoder
 from lightning_voiceclone.core.part import describe
 from lightning_voiceclone.core.registry import make_part
 from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.core.streaming import State
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 
 
@@ -68,6 +69,17 @@ class StackVocoder(Vocoder):
         given = {} if f0 is None else {"f0": f0}
         audio: Tensor = self.inner(features[:, self._channels], **given)
         return audio
+
+    def init_state(self, batch: int) -> State | None:
+        """That of the inner vocoder."""
+        return self.inner.init_state(batch)
+
+    def forward_chunk(self, x: Tensor, state: State, ahead: int = 0, f0: Tensor | None = None) -> tuple[Tensor, State]:
+        """Audio of the next chunk of stacked features, and the next state, by the inner vocoder."""
+        self.check(x)
+        given = {} if f0 is None else {"f0": f0}
+        made: tuple[Tensor, State] = self.inner.forward_chunk(x[:, self._channels], state, ahead, **given)
+        return made
 
 
 def _without_pretrained(text: str) -> str:

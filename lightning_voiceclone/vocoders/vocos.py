@@ -44,7 +44,8 @@ class Vocos(Vocoder):
     Out of training, ``refine`` iterations can pull the output towards the given mel bands, from the network's
     magnitudes and phases on (:class:`~lightning_voiceclone.vocoders.mel_projection.MelProjection`).
 
-    The context is finite; its grid is ``step`` frames.
+    The context is finite; its grid is ``step`` frames. With ``harmonic`` it is 64 frames; a causal one keeps a state
+    instead, and its context has no end to the left.
 
     Args:
         spec: of the features; any that has one frame a hop.
@@ -145,7 +146,7 @@ class Vocos(Vocoder):
 
         Args:
             features: (B, F, T).
-            f0: (B, T) in Hz, 0 in frames without voice; of a ``harmonic`` one, which is as one that is not without it.
+            f0: (B, T) in Hz, 0 in frames without voice; used if ``harmonic``. None: no frame has voice.
 
         Raises:
             SpecMismatchError: if the number of channels is not the spec's.
@@ -203,12 +204,12 @@ class Vocos(Vocoder):
     def _frames(self, features: Tensor, f0: Tensor | None, past: Past, ahead: int = 0) -> Tensor:
         """Windowed frames (B, T, n_fft) of the waveform."""
         spectrum = self._spectrum(features, past)
-        magnitude, phase, x = (part.float() if part.dtype in HALVES else part for part in spectrum)
+        magnitude, phase = (part.float() if part.dtype in HALVES else part for part in spectrum[:2])
         if self.harmonics is None:
             cosine, sine = phase.cos(), phase.sin()
         else:
             f0 = torch.zeros_like(phase[..., 0]) if f0 is None else f0.to(phase.dtype)
-            cosine, sine = self.harmonics(x, phase, f0, past, ahead)
+            cosine, sine = self.harmonics(spectrum[2], phase, f0, past, ahead)
         signed = magnitude * self.signs.to(phase.dtype)
         real, imaginary = signed * cosine, signed * sine
         return frames_of(real, imaginary, self.n_fft) * self.window.to(real.dtype)

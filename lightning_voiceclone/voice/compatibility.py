@@ -116,6 +116,11 @@ def check_can_render(voice: Joined, script: Script, options: RenderOptions) -> N
         ConfigurationError: names the option, or what the model or the script lacks.
     """
     check_can_speak(voice, options)
+    if "f0" in voice.vocoder.needs and script.f0 is None:
+        raise ConfigurationError(
+            f"{type(voice.vocoder).__name__} needs f0, and the script has none; use a text encoder that gives it, or"
+            " another vocoder"
+        )
     if options.guidance and script.speaker is None:
         raise ConfigurationError(
             f"guidance is {options.guidance:g}, but the script has no speaker embedding to extrapolate away from,"

@@ -34,7 +34,7 @@ OVERLAYS = {
     "clone_base": ["clone_small"],
     "clone_waveform": ["clone_small"],
     "clone_live": ["clone_small", "clone_waveform"],
-    "clone_taught": ["clone_small"],
+    "clone_taught": ["clone_small", "clone_live"],
     "vocoder_harmonic": ["vocoder_vocos"],
     "text_style": ["text_small"],
 }  # each on top of the others

@@ -1,12 +1,15 @@
 """Speech from text: durations, breaks, rates, pitch, streams, levels, and models that cannot."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from lightning_voiceclone.core.part import Dims
+from lightning_voiceclone.core.streaming import Context
 from lightning_voiceclone.errors import AlignmentError, ConfigurationError
 from lightning_voiceclone.inference.converter import Converter
-from lightning_voiceclone.inference.synthesis import POWER
+from lightning_voiceclone.inference.synthesis import POWER, Synthesizer
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.text_encoders import TableTextEncoder
 from lightning_voiceclone.testing.voices import STREAMER, small_streaming_voice, small_voice
@@ -173,3 +176,16 @@ def test_a_sentence_that_cannot_be_aligned_is_named(synthesizer, monkeypatch):
         synthesizer.say("Hello there.")
     with pytest.raises(AlignmentError, match=r"the sentence that sets the level \(the birch canoe"):
         synthesizer._calibrate()
+
+
+@pytest.mark.parametrize("grid", [2, 64])
+def test_the_first_chunk_of_a_stream_is_long_enough_to_give_sound(grid):
+    parts = [SimpleNamespace(context=Context(9, 9)), SimpleNamespace(context=Context(150, 57, grid))]
+    voice = SimpleNamespace(generator=parts[0], vocoder=parts[1])
+    made = SimpleNamespace(_voice=voice, encoder=SimpleNamespace(frame_rate=100.0))
+    ends = Synthesizer._chunk_ends(made, 3000)
+    assert ends[-1] == 3000
+    assert ends == sorted(set(ends))
+    ready = [(end - 66) // grid * grid for end in ends[:-1]]  # what the vocoder can give of it
+    assert ready[0] == (20 if grid == 2 else 64)
+    assert ends[0] == 66 + ready[0]

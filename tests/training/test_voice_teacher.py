@@ -135,6 +135,7 @@ def test_a_student_comes_near_to_its_teacher():
     [
         ({"teacher": None, "swap": 0.0}, r"teacher is 1\.0 but would have no effect: .* name one with model\.teacher"),
         ({"teacher": None, "weights": {"reconstruction": 1.0}}, "need a discriminator or a teacher, and there is neit"),
+        ({"teacher": {}, "weights": {"reconstruction": 1.0}}, "model.teacher is set, but the loss teacher has no wei"),
         ({"teacher": {"content_encoder": None}}, "converts no recordings to another speaker"),
         ({"teacher": {"pitch": Pitch(fmax=300.0)}}, r"fmax.* 300.* as pitch, and this one has"),
         ({"teacher": {}, "swap": 1.0, "weights": {"teacher": 1.0, "reconstruction": 1.0}}, "would train nothing"),

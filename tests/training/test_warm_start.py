@@ -138,6 +138,10 @@ def test_a_vocoder_begins_with_that_of_a_model(tmp_path):
     assert differences(trained.voice.vocoder, made.vocoder) == 0
     with pytest.raises(ConfigurationError, match=r"no weight of the Vocos of .* fits this OneLevel"):
         VocoderModule(MelSpectrogram(n_mels=20), OneLevel, start=str(tmp_path / "voice"), weights={"mel": 1.0})
+    save_part(made.vocoder, made.spec, tmp_path / "own")
+    given = partial(vocos, layers=2, pretrained=str(tmp_path / "own"), finetune=True)
+    with pytest.raises(ConfigurationError, match=r"would replace the weights that model\.vocoder\.pretrained gives"):
+        VocoderModule(MelSpectrogram(n_mels=20), given, start=str(tmp_path / "voice"), weights={"mel": 1.0})
     with pytest.raises(SpecMismatchError, match="channels"):
         VocoderModule(MelSpectrogram(n_mels=24), vocos, start=str(tmp_path / "voice"), weights={"mel": 1.0})
 

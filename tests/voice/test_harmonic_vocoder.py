@@ -1,5 +1,6 @@
 """Models whose vocoder takes f0: it is that of the target, frame by frame, in chunks and exported too."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,8 +9,11 @@ import torch
 
 from lightning_voiceclone.core.part import Dims
 from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.features.spectral import MelSpectrogram
+from lightning_voiceclone.features.stack import Stack
 from lightning_voiceclone.testing.signals import speech_like
 from lightning_voiceclone.testing.voices import small_live_voice, small_streaming_voice, small_voice
+from lightning_voiceclone.vocoders.stacked import StackVocoder
 from lightning_voiceclone.vocoders.vocos import Vocos
 from lightning_voiceclone.voice.options import RenderOptions
 from lightning_voiceclone.voice.streaming import ChunkedConversion
@@ -80,6 +84,27 @@ def test_another_pitch_gives_another_sound_and_none_is_as_without_harmonics():
     assert (low - high).abs().max() > 0.01 * low.abs().max()
     for silent in (None, torch.zeros(1, 100)):
         torch.testing.assert_close(harmonic(features, silent), plain(features), rtol=0, atol=2e-3 * low.abs().max())
+
+
+def test_a_script_without_f0_is_refused():
+    voice = files()
+    script = replace(voice.script(speech(1.5), RATE), f0=None)
+    with pytest.raises(ConfigurationError, match=r"Vocos needs f0, and the script has none"):
+        voice.render(script, voice.prompt([speech(1.5, 3)], RATE))
+
+
+def test_stacked_features_reach_a_vocoder_with_a_state():
+    spec = Stack([MelSpectrogram(n_mels=20)]).spec
+    stacked = StackVocoder(spec, vocoder="Vocos:width=8,hidden=8,layers=1,harmonic=true,causal=true").eval()
+    features, f0 = torch.randn(1, 20, 100), torch.full((1, 100), 120.0)
+    whole, state, made = stacked(features, f0), stacked.init_state(1), []
+    for begin, end in ((0, 30), (30, 98)):
+        given = slice(begin, end + 2)
+        sound, state = stacked.forward_chunk(features[..., given], state, ahead=2, f0=f0[:, given])
+        made.append(sound)
+    made.append(stacked.forward_chunk(features[..., 98:], state, f0=f0[:, 98:])[0])
+    torch.testing.assert_close(torch.cat(made, 1), whole, rtol=0, atol=1e-5)
+    assert stacked.needs == {"f0"}
 
 
 def test_a_model_without_pitch_is_refused():

@@ -26,6 +26,7 @@ from lightning_voiceclone.voice.model import VoiceModel
 
 DESCRIPTION, CONSTANTS = "export.json", "constants.npz"
 FORMAT = 2  # 2 since a generator's reference has a graph of its own, and only parts that wait have a last one
+F0_FORMAT = 3  # where the vocoder takes f0
 PACKAGE = Path(__file__).parents[2]
 COMPUTED = {  # by lvc-runtime, without a graph: transforms by FFT are slow in ONNX Runtime
     "feature_extractor": (MelSpectrogram, STFT, MFCC), "pitch": (Pitch,), "energy": (Energy,),
@@ -138,7 +139,7 @@ def _description(model: Converter, path: str) -> dict[str, Any]:
     parts = {role: getattr(voice, role) for role in ROLES if getattr(voice, role) is not None}
     contexts = {role: part.context for role, part in parts.items() if part.context is not None}
     return {
-        "format": FORMAT,
+        "format": F0_FORMAT if voice.vocoder.needs else FORMAT,
         "version": __version__,
         "model": {"path": str(path), "fingerprint": model.fingerprint},
         "model_sha256": model.model_sha256,

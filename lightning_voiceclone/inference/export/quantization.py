@@ -54,7 +54,7 @@ def quantize_export(folder: Path, output: Path) -> None:
                 if name in GRAPHS:
                     _in_columns(folder / name, temporary / name)
                 elif name in VOCODERS and in_blocks:
-                    _in_blocks(folder / name, temporary / name)
+                    _in_blocks(folder / name, temporary / name, described["spec"]["channels"])
                 else:
                     (temporary / name).write_bytes((folder / name).read_bytes())
                 if name in FUSED:
@@ -74,8 +74,11 @@ def _in_columns(path: Path, output: Path) -> None:
     quantize_dynamic(output, output, weight_type=QuantType.QUInt8, per_channel=True, op_types_to_quantize=OPERATORS)
 
 
-def _in_blocks(path: Path, output: Path) -> None:
-    """Write a graph whose dense layers, but for the first, have a scale for each block of the weight and the input."""
+def _in_blocks(path: Path, output: Path, channels: int) -> None:
+    """Write a graph whose dense layers, but for the first, have a scale for each block of the weight and the input.
+
+    A product with as many rows as there are ``channels`` of features is the envelope of the bins, and stays as it is.
+    """
     import onnx
     from onnxruntime.quantization import quant_pre_process
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -86,7 +89,8 @@ def _in_blocks(path: Path, output: Path) -> None:
     biased = {name for node in model.graph.node if node.op_type == "Add" for name in node.input}
     products = [node for node in model.graph.node if node.op_type == "MatMul"]
     dense = [node.name for node in products
-             if node.output[0] in biased and weights.get(node.input[1], [1])[0] % BLOCK == 0]  # fmt: skip
+             if node.output[0] in biased and (rows := weights.get(node.input[1], [1])[0]) % BLOCK == 0
+             and rows != channels]  # fmt: skip
     others = [node.name for node in products if node.name not in dense[1:]]
     quantizer = MatMulNBitsQuantizer(model, bits=8, block_size=BLOCK, is_symmetric=True,
                                      accuracy_level=IN_8_BITS, nodes_to_exclude=others)  # fmt: skip

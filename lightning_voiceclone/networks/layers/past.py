@@ -42,9 +42,9 @@ class Past:
         if self._state is None:
             return numbers % modulus
         name, self._asked = str(self._asked), self._asked + 1
-        begin = self._state[name][:, 0]
-        self.following[name] = ((begin + steps - again) % modulus)[:, None]
-        return (numbers + begin.long()) % modulus
+        begin = self._state[name][:, 0].long()
+        self.following[name] = ((begin + steps - again) % modulus)[:, None].to(self._state[name].dtype)
+        return (numbers + begin) % modulus
 
 
 def convolved(conv: nn.Conv1d, x: Tensor) -> Tensor:

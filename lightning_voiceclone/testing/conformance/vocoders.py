@@ -2,6 +2,7 @@
 
 # ruff: noqa: D102 - a check's name describes it
 
+import itertools
 import math
 from typing import Any, ClassVar
 
@@ -203,12 +204,27 @@ class VocoderConformance(NetworkConformance):
         frames = streamed_frames(vocoder)
         given = self.with_f0(self.features((frames + 0.5) * hop / vocoder.spec.sample_rate).double())
         check_chunks(_WithF0(vocoder), lambda begin, end: given[:, :, begin:end], hop)
+        self._check_long_stream(_WithF0(vocoder), self.with_f0(self.features(3.0).double()))
+
+    def _check_long_stream(self, vocoder: Vocoder | Part, given: Tensor) -> None:
+        """Chunks of several sizes of a vocoder with a state, longer than what a phase remembers."""
+        state = vocoder.init_state(2)
+        if state is None or vocoder.context is None:
+            return
+        grid, ahead, made = vocoder.context.grid, math.ceil(vocoder.context.right), []
+        edges = [0, 10 * grid, 11 * grid, 50 * grid, 53 * grid, given.shape[2]]
+        for begin, end in itertools.pairwise(edges):
+            stop = min(end + ahead, given.shape[2])
+            sound, state = vocoder.forward_chunk(given[..., begin:stop], state, ahead=stop - end)
+            made.append(sound)
+        self.assert_same(torch.cat(made, 1), vocoder(given), "three seconds in chunks to be those of the whole")
 
     @staticmethod
     def with_f0(features: Tensor) -> Tensor:
         """Features (B, F, T) and below them f0, which rises and falls, and has frames without voice: (B, F + 1, T)."""
         f0 = 120 + 40 * torch.arange(features.shape[2], dtype=features.dtype).div(20).sin()
         f0[5:15] = 0
+        f0[100:120] = 0
         return torch.cat([features, f0.expand(len(features), 1, -1)], 1)
 
     def test_likelihood(self) -> None:

@@ -24,7 +24,7 @@ from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.prosody import VOICED, Pitch
+from lightning_voiceclone.features.prosody import Pitch, tracked
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss
@@ -98,8 +98,10 @@ class VocoderTraining(AdversarialModule):
         check_augmentation(augmentation or [])
         self.mel = MultiResolutionMelLoss(spec.sample_rate)
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in self.weights else None
-        takes_f0 = "f0" in vocoder.needs
-        self.pitch = Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length) if takes_f0 else None
+        self.pitch: FeatureExtractor | None = None
+        if "f0" in vocoder.needs:
+            own = None if voice is None else voice.pitch  # what the vocoder will be used with
+            self.pitch = own or Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)
         self._teacher = None if voice is None else Frozen(voice)
         if voice is not None:
             check_join("the feature extractor", spec, "the model of model.voice", voice.spec)
@@ -190,8 +192,8 @@ class VocoderTraining(AdversarialModule):
     def _f0(self, audio: Tensor, batch: Batch) -> Tensor:
         """(B, T) in Hz; 0 in frames without voice."""
         assert self.pitch is not None
-        f0, voicing = self.pitch(audio).unbind(1)
-        return (f0 * (voicing > VOICED))[:, batch.margin : f0.shape[-1] - batch.margin]
+        f0 = tracked(audio, self.pitch)
+        return f0[:, batch.margin : f0.shape[-1] - batch.margin]
 
     @staticmethod
     def _whole(batch: Batch, frames: int) -> bool:

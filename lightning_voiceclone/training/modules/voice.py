@@ -37,6 +37,7 @@ from lightning_voiceclone.training.checks import (
     check_private,
     check_stored_features,
     check_swap,
+    check_teacher,
     check_transforms,
     check_way_back,
 )
@@ -59,7 +60,7 @@ class VoiceTraining(AdversarialModule):
     reference, the generator must output the first crop (reconstruction) and pass as real (adversarial). Without one it
     is a plain GAN: speech features from noise alone. A share of each batch (``swap``) is converted to another speaker
     once the discriminator takes part, which compares it with that speaker's reference, or from the first step on with a
-    ``teacher``, which says what is to come out.
+    ``teacher``, whose output is the target.
 
     Losses, by name in ``weights``: reconstruction (mean absolute difference of normalised features), spectral (of the
     waveform at several resolutions; only where the features are the waveform), mel (of the mel spectra of the
@@ -126,6 +127,7 @@ class VoiceTraining(AdversarialModule):
         check_way_back(discriminator, model.vocoder)
         share = Schedule.of("model.swap", swap, 0, 1)
         check_swap(share, model.needs_reference, content)
+        check_teacher(teacher is not None, weights)
         warmup = 0 if teacher else steps.warmup
         check_cross_speaker(weights, share, may_swap=bool(discriminator or teacher), warmup=warmup)
         check_detail(detail, weights, discriminator)
@@ -290,7 +292,7 @@ class VoiceTraining(AdversarialModule):
     @property
     def _share(self) -> float:
         """Share of cross-speaker rows in this step."""
-        swaps = self.playing or self.teacher is not None
+        swaps = self.playing or (self.teacher is not None and self.weights["teacher"] > 0)
         return self.swap.at(self.global_step) if self.training and swaps else 0.0
 
     def _evaluated(self, batch: Batch) -> tuple[Analysis, Condition]:

@@ -17,7 +17,7 @@ from lvc_runtime.errors import RuntimeFailure
 
 DESCRIPTION = "export.json"
 CONSTANTS = "constants.npz"
-FORMAT = 3  # 3 where a vocoder has 8 bits by blocks, which need ONNX Runtime 1.23
+FORMAT = 3  # 3 where a vocoder takes f0, or has 8 bits by blocks, which need ONNX Runtime 1.23
 GREATEST_BYTES = 1 << 31  # of a file; what is larger is not read
 FIELDS = {"format", "version", "spec", "pitch", "energy", "parts", "contexts", "needs", "guidance", "files",
           "model_sha256", "card"}  # fmt: skip
@@ -91,7 +91,7 @@ class Folder:
         if not isinstance(described, dict) or not isinstance(described.get("format"), int):
             raise RuntimeFailure(f"{where} describes no export; run `lvc export` again")
         if not 1 <= described["format"] <= FORMAT:
-            raise RuntimeFailure(f"{where} has format {described['format']}, this version reads {FORMAT};"
+            raise RuntimeFailure(f"{where} has format {described['format']}, this version reads 1 to {FORMAT};"
                                  " update lvc-runtime, or run `lvc export` again")  # fmt: skip
         files = described.get("files")
         if lacking := sorted(FIELDS - described.keys()):

@@ -104,7 +104,7 @@ def test_a_vocoder_that_takes_f0_gets_that_of_the_crops(corpus_folder, tmp_path)
     assert torch.equal(real, batch.audio[:, batch.margin * 160 : -batch.margin * 160])
     voiced = given["f0"] > 0
     assert 0.3 < voiced.float().mean() < 1
-    whole = tracked(batch.audio, harmonic.spec)[:, batch.margin : -batch.margin]
+    whole = tracked(batch.audio, harmonic.pitch)[:, batch.margin : -batch.margin]
     assert torch.equal(given["f0"], whole)
     assert module().make_pair(batch).fake.shape == harmonic.make_pair(batch).fake.shape
 
