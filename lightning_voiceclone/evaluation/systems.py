@@ -22,7 +22,7 @@ from lightning_voiceclone.core.spec import check_join
 from lightning_voiceclone.errors import ConfigurationError, RecordingError
 from lightning_voiceclone.evaluation.metrics.sources import metric_source
 from lightning_voiceclone.evaluation.pairs import Pair
-from lightning_voiceclone.features.prosody import Pitch, tracked
+from lightning_voiceclone.features.prosody import pitch_beside, tracked
 from lightning_voiceclone.inference.converter import Converter, moved
 from lightning_voiceclone.utils.optional import file_sha256
 from lightning_voiceclone.voice.compatibility import check_guidance
@@ -136,10 +136,7 @@ class Copy(System):
         check_join("the feature extractor", extractor.spec, "the vocoder", vocoder.spec)
         self.checkpoint, self.device = None if checkpoint is None else voice_path(checkpoint), device
         self.extractor, self.vocoder = moved(extractor.eval(), device), moved(vocoder.eval(), device)
-        spec = extractor.spec
-        self.pitch = pitch
-        if pitch is None and "f0" in vocoder.needs:
-            self.pitch = Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)
+        self.pitch = (pitch or pitch_beside(extractor.spec)) if "f0" in vocoder.needs else None
 
     @classmethod
     def named(cls, checkpoint: str | None = None, vocoder: str | None = None, *, device: str = "cpu") -> "Copy":
@@ -176,7 +173,7 @@ class Copy(System):
         """The source, analysed and resynthesised."""
         rate = self.extractor.spec.sample_rate
         audio = _tensor(pair.source, rate, self.device)
-        given = {"f0": tracked(audio[None], self.pitch)} if self.pitch and "f0" in self.vocoder.needs else {}
+        given = {"f0": tracked(audio[None], self.pitch)} if self.pitch else {}
         return self.vocoder(self.extractor(audio[None]), **given)[0].clamp(-1, 1).cpu().numpy(), rate
 
 

@@ -140,6 +140,11 @@ class Pitch(FeatureExtractor):
         return normalised, correlation[:, 0] / length
 
 
+def pitch_beside(spec: AudioSpec) -> Pitch:
+    """The extractor of pitch at the rate and hop of other features."""
+    return Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)
+
+
 def tracked(audio: Tensor, pitch: FeatureExtractor) -> Tensor:
     """f0 (B, T) in Hz of audio (B, N) by an extractor of pitch, 0 in frames without voice."""
     f0, voicing = pitch(audio).unbind(1)

@@ -24,7 +24,7 @@ from lightning_voiceclone.core.schedule import Scheduled
 from lightning_voiceclone.core.spec import AudioSpec, check_join
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError
-from lightning_voiceclone.features.prosody import Pitch, tracked
+from lightning_voiceclone.features.prosody import pitch_beside, tracked
 from lightning_voiceclone.losses.adversarial import LeastSquaresLoss
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss
@@ -101,7 +101,7 @@ class VocoderTraining(AdversarialModule):
         self.pitch: FeatureExtractor | None = None
         if "f0" in vocoder.needs:
             own = None if voice is None else voice.pitch  # what the vocoder will be used with
-            self.pitch = own or Pitch(sample_rate=spec.sample_rate, hop_length=spec.hop_length)
+            self.pitch = own or pitch_beside(spec)
         self._teacher = None if voice is None else Frozen(voice)
         if voice is not None:
             check_join("the feature extractor", spec, "the model of model.voice", voice.spec)
