@@ -74,9 +74,8 @@ class JointContentEncoder(ContentEncoder):
         made = inner.then(RESAMPLING, ratio)
         if math.isinf(made.right):
             return made
-        waited = (
-            math.ceil((made.right - inner.right) / inner.grid) * inner.grid
-        )  # what is interpolated ends on the grid
+        # What is interpolated ends on the grid.
+        waited = math.ceil((made.right - inner.right) / inner.grid) * inner.grid
         return replace(made, right=inner.right + waited)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

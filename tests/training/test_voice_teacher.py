@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 import torch
+from untrained_encoders import LowBands, Spectrum
 
-from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.features.prosody import Energy, Pitch
@@ -22,36 +22,11 @@ from lightning_voiceclone.voice.options import RenderOptions
 HOP, MARGIN, FRAMES = 160, 3, 40
 
 
-class Lowest(ContentEncoder):
-    """The four lowest bands."""
-
-    channels = 4
-    frame_rate = 100.0
-
-    def __init__(self, dims):
-        super().__init__()
-
-    def forward(self, x, lengths=None):
-        return x[:, :4]
-
-
-class Means(SpeakerEncoder):
-    """The mean of each band, of as many frames as there are."""
-
-    channels = 20
-
-    def __init__(self, dims):
-        super().__init__()
-
-    def forward(self, x, lengths=None):
-        return torch.stack([row[:, :frames].mean(1) for row, frames in zip(x, lengths, strict=True)])
-
-
 def model(seed=0, **changes):
     torch.manual_seed(seed)
     settings = {
-        "generator": partial(ConvGenerator, width=16, layers=2), "content_encoder": Lowest, "speaker_encoder": Means,
-        "pitch": Pitch(), "energy": Energy(),
+        "generator": partial(ConvGenerator, width=16, layers=2), "content_encoder": LowBands,
+        "speaker_encoder": Spectrum, "pitch": Pitch(), "energy": Energy(),
     }  # fmt: skip
     made = build_model(MelSpectrogram(n_mels=20), **{**settings, **changes})[0]
     made.normalizer.fit_once([made.feature_extractor(torch.from_numpy(speech_like(2.0).audio)[None])])
@@ -148,6 +123,8 @@ def test_teachers_that_cannot_teach_are_refused(changes, words):
 
 
 def test_a_teacher_of_other_features_is_refused():
-    other = build_model(MelSpectrogram(n_mels=24), partial(ConvGenerator, width=8, layers=1), content_encoder=Lowest)[0]
+    other = build_model(MelSpectrogram(n_mels=24), partial(ConvGenerator, width=8, layers=1), content_encoder=LowBands)[
+        0
+    ]
     with pytest.raises(SpecMismatchError, match=r"model\.teacher.*channels"):
         training(model(), other)

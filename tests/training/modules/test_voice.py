@@ -10,12 +10,10 @@ from types import SimpleNamespace
 import lightning.pytorch as pl
 import pytest
 import torch
+from untrained_encoders import LowBands, Spectrum
 
 from lightning_voiceclone.audio.augmentation import RandomGain, RandomPitch
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
-from lightning_voiceclone.core.conditions import Condition
-from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
-from lightning_voiceclone.core.masking import masked_mean_and_deviation
 from lightning_voiceclone.data.batch import Batch
 from lightning_voiceclone.data.corpora import SpeakerFolders
 from lightning_voiceclone.data.datamodule import VoiceDataModule
@@ -75,31 +73,6 @@ def small_trainer(folder, **changes):
         "plugins": [WholeCheckpointIO()], "max_steps": 10,
     }  # fmt: skip
     return pl.Trainer(**{**settings, **changes})
-
-
-class LowBands(ContentEncoder):
-    """Says what the four lowest bands are, and learns nothing."""
-
-    channels = 4
-    frame_rate = 100.0
-
-    def __init__(self, dims):
-        super().__init__()
-
-    def forward(self, x, lengths=None):
-        return x[:, :4]
-
-
-class Spectrum(SpeakerEncoder):
-    """Says the mean of each band, and learns nothing."""
-
-    channels = 20
-
-    def __init__(self, dims):
-        super().__init__()
-
-    def forward(self, x, lengths=None):
-        return masked_mean_and_deviation(x, Condition(lengths).mask(x.shape[2]) > 0)[0]
 
 
 def crops(rows=4, seconds=0.5, margin=3):
