@@ -1,13 +1,15 @@
 """Speech from text of very short and very long texts.
 
-    python benchmarks/saying_lengths.py TABLE --words 200      # utterances of one or two words
-    python benchmarks/saying_lengths.py TABLE --minutes 10     # last minute against the first
+    python benchmarks/saying_lengths.py TABLE --words 200                    # utterances of one or two words
+    python benchmarks/saying_lengths.py TABLE --words 200 --list             # what is spoken, a line each
+    python benchmarks/saying_lengths.py TABLE --words 200 --spoken FOLDER    # by another system: N.wav of line N
+    python benchmarks/saying_lengths.py TABLE --minutes 10                   # last minute against the first
 
 TABLE is tab-separated, as for lvc evaluate, with the columns case, source, reference and transcript. Words and pairs
 of neighbouring words are drawn from the transcripts, and spoken in the voices of some of the references in turn. One
-is understood if the recogniser (Whisper tiny.en) finds the same words, or words with the same phonemes. The long text
-is the transcripts one after another, as often as needed, in one voice. Prints the share not understood, or for both
-minutes the word error rate, the cosine to the reference (Resemblyzer) and the level.
+is understood if the recogniser (Whisper tiny.en; --recognizer as for lvc evaluate) finds the same words, or words with
+the same phonemes. The long text is the transcripts one after another, as often as needed, in one voice. Prints the
+share not understood, or for both minutes the word error rate, the cosine to the reference (Resemblyzer) and the level.
 """
 
 import argparse
@@ -18,11 +20,12 @@ from pathlib import Path
 
 import torch
 
+from lightning_voiceclone.audio.io import read_audio
 from lightning_voiceclone.audio.noise import speech_power
 from lightning_voiceclone.errors import LVCError
 from lightning_voiceclone.evaluation.case import Case
 from lightning_voiceclone.evaluation.pairs import read_pairs
-from lightning_voiceclone.evaluation.panel import Panel, PanelSettings
+from lightning_voiceclone.evaluation.panel import RECOGNIZER, Panel, PanelSettings
 from lightning_voiceclone.evaluation.recognizers.text_normalization import normalize
 from lightning_voiceclone.inference.converter import load_model
 from lightning_voiceclone.text.frontend import FrontEnd
@@ -30,6 +33,7 @@ from lightning_voiceclone.text.sentences import Sentences
 
 LEAST_LETTERS = 3  # of a drawn word: no recogniser can tell which of "a" and "uh" was said
 MINUTE = 60.0
+RATE = 16_000  # of another system's utterances
 
 
 def phonemes(front, text):
@@ -53,19 +57,33 @@ def drawn(transcripts, count, seed=0):
     return texts
 
 
-def short(model, pairs, options):
-    """Print each utterance that is not understood, and their share."""
-    front, panel = FrontEnd(), Panel(PanelSettings(("wer",)))
+def spoken(model, pairs, texts, options):
+    """Samples and rate of each text: of another system's files, or as the model speaks in some voices in turn."""
+    if options.spoken:
+        for number in range(len(texts)):
+            path = options.spoken / f"{number + 1}.wav"
+            yield (torch.from_numpy(read_audio(path, RATE)[0]), RATE) if path.exists() else None
+        return
     paths = list(dict.fromkeys(pair.reference for pair in pairs))[: options.voices]
-    voices = cycle(model.synthesizer(model.speaker(path)) for path in paths)
-    texts, wrong = drawn([pair.transcript for pair in pairs], options.words), 0
+    voices = cycle([model.synthesizer(model.speaker(path)) for path in paths])
     for text, voice in zip(texts, voices, strict=False):
-        made = voice.say(text.capitalize() + ".")
-        found = panel.metrics["wer"].recognized(Case(text, made, made, made, model.sample_rate, text))
+        yield voice.say(text.capitalize() + "."), model.sample_rate
+
+
+def short(model, pairs, texts, options):
+    """Print each utterance that is not understood, and their share."""
+    front, panel = FrontEnd(), Panel(PanelSettings(("wer",), recognizer=options.recognizer))
+    wrong = count = 0
+    for text, made in zip(texts, spoken(model, pairs, texts, options), strict=True):
+        if made is None:
+            continue
+        samples, rate = made
+        found = panel.metrics["wer"].recognized(Case(text, samples, samples, samples, rate, text))
+        count += 1
         if found != normalize(text) and phonemes(front, found) != phonemes(front, text):
             wrong += 1
             print(f"{text!r}: {found!r}", flush=True)
-    print(f"not understood: {wrong} of {len(texts)}, {100 * wrong / len(texts):.1f}%")
+    print(f"not understood: {wrong} of {count}, {100 * wrong / count:.1f}%")
 
 
 def long(model, pairs, options):
@@ -105,11 +123,19 @@ def main():
     parser.add_argument("--words", type=int, default=0, help="utterances of one or two words")
     parser.add_argument("--minutes", type=float, default=0.0, help="length of the long text")
     parser.add_argument("--voices", type=int, default=5)
+    parser.add_argument("--list", action="store_true", help="print the utterances, a line each, and end")
+    parser.add_argument("--spoken", type=Path, help="folder of N.wav, another system's utterance of line N of --list")
+    parser.add_argument("--recognizer", default=RECOGNIZER)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model, pairs = load_model(options.voice), read_pairs(options.table).rows
+    pairs = read_pairs(options.table).rows
+    texts = drawn([pair.transcript for pair in pairs], options.words)
+    if options.list:
+        print("\n".join(texts))
+        return
+    model = None if options.spoken else load_model(options.voice)
     if options.words:
-        short(model, pairs, options)
+        short(model, pairs, texts, options)
     if options.minutes:
         long(model, pairs, options)
 
