@@ -43,8 +43,9 @@ class Context:
     def then(self, later: "Context", rate_ratio: float = 1.0) -> "Context":
         """The context of this part followed by a later one, in frames of this part.
 
-        Sides add up; a chunk begins and ends where it may for both. Where this part's grid is coarser than the frames
-        that the later one waits for, add those rounded up to the grid instead.
+        A chunk begins and ends where it may for both. Sides add up, the later part's rounded up to this part's grid:
+        the frames of this part that it takes are those of whole chunks. Of several parts, join the last ones first;
+        the other way round, each side is rounded for itself.
 
         Args:
             later: in its own frames.
@@ -52,8 +53,8 @@ class Context:
         """
         ratio = Fraction(rate_ratio).limit_denominator(FINEST)
         return Context(
-            self.left + _frames(later.left, ratio),
-            self.right + _frames(later.right, ratio),
+            self.left + _rounded_up(_frames(later.left, ratio), self.grid),
+            self.right + _rounded_up(_frames(later.right, ratio), self.grid),
             math.lcm(self.grid, (later.grid / ratio).numerator),
         )
 
@@ -71,7 +72,7 @@ class Context:
             end: the frame after the chunk's last; a multiple of ``grid``, or the end.
             frames: of the whole.
         """
-        start = 0 if math.isinf(self.left) else max(begin - math.ceil(self.left / self.grid) * self.grid, 0)
+        start = 0 if math.isinf(self.left) else max(begin - int(_rounded_up(self.left, self.grid)), 0)
         return start, frames if math.isinf(self.right) else min(end + math.ceil(self.right), frames)
 
     def seen_by(self, frame: int, frames: int) -> range:
@@ -80,6 +81,14 @@ class Context:
         return range(*self.around(begin, begin + self.grid, frames))
 
 
+ALONE = Context(0, 0)  # each frame is computed from that frame of the input
+
+
 def _frames(side: float, ratio: Fraction) -> float:
     """Convert a side to frames of another rate, ``1 / ratio`` of which make one."""
     return side if math.isinf(side) else math.ceil(Fraction(side) / ratio)
+
+
+def _rounded_up(side: float, grid: int) -> float:
+    """Frames of the whole grids that hold a side."""
+    return side if math.isinf(side) else math.ceil(side / grid) * grid

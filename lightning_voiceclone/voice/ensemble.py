@@ -1,7 +1,6 @@
 """Several models as one: its features are the mean of what their generators make."""
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -14,7 +13,7 @@ from lightning_voiceclone.core.interfaces import ContentEncoder, FeatureExtracto
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
 from lightning_voiceclone.core.part import Part, describe
 from lightning_voiceclone.core.spec import check_join
-from lightning_voiceclone.core.streaming import Context, State
+from lightning_voiceclone.core.streaming import ALONE, Context, State
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.voice.model import VoiceModel
@@ -70,13 +69,8 @@ class JointContentEncoder(ContentEncoder):
         if encoder.frame_rate == self.frame_rate:
             return encoder.context
         ratio = encoder.frame_rate / self.frame_rate
-        inner = encoder.context if self.takes == "features" else Context(0, 0).then(encoder.context, ratio)
-        made = inner.then(RESAMPLING, ratio)
-        if math.isinf(made.right):
-            return made
-        # What is interpolated ends on the grid.
-        waited = math.ceil((made.right - inner.right) / inner.grid) * inner.grid
-        return replace(made, right=inner.right + waited)
+        inner = encoder.context if self.takes == "features" else ALONE.then(encoder.context, ratio)
+        return inner.then(RESAMPLING, ratio)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, T') of raw features (B, F, T) or audio (B, N)."""

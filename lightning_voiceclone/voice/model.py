@@ -20,7 +20,7 @@ from lightning_voiceclone.core.interfaces import (
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
 from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.spec import AudioSpec
-from lightning_voiceclone.core.streaming import Context
+from lightning_voiceclone.core.streaming import ALONE, Context
 from lightning_voiceclone.errors import ConfigurationError
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.features.prosody import VOICED, median_f0
@@ -117,10 +117,11 @@ class VoiceModel(nn.Module):
         Not counted is what is computed over the whole source: the means of its pitch and energy, and for guidance its
         speaker embedding and the standard deviation of each channel.
         """
-        context = functools.reduce(Context.beside, (extractor.context for extractor in self.extractors))
-        if self.content_encoder is not None:
-            context = context.beside(self._content_context(self.content_encoder))
-        return context.then(self.generator.context).then(self.vocoder.context)
+        later = self.generator.context.then(self.vocoder.context)
+        context = functools.reduce(Context.beside, (extractor.context for extractor in self.extractors)).then(later)
+        if self.content_encoder is None:
+            return context
+        return context.beside(self._content_context(self.content_encoder, later))
 
     @property
     def latency(self) -> float:
@@ -132,13 +133,13 @@ class VoiceModel(nn.Module):
         """The extractors of features, pitch and energy that there are."""
         return [part for part in (self.feature_extractor, self.pitch, self.energy) if part is not None]
 
-    def _content_context(self, encoder: ContentEncoder) -> Context:
+    def _content_context(self, encoder: ContentEncoder, later: Context) -> Context:
         ratio = encoder.frame_rate / self.spec.frame_rate
+        if ratio != 1:
+            later = ALONE.then(RESAMPLING, ratio).then(later)
         if encoder.takes == "audio":
-            content = Context(0, 0).then(encoder.context, ratio)
-        else:
-            content = self.feature_extractor.context.then(encoder.context)
-        return content if ratio == 1 else content.then(RESAMPLING, ratio)
+            return ALONE.then(encoder.context, ratio).then(later)
+        return self.feature_extractor.context.then(encoder.context.then(later))
 
     def analyze(
         self,

@@ -14,7 +14,7 @@ from lightning_voiceclone.core.interfaces import ContentEncoder, FeatureExtracto
 from lightning_voiceclone.core.masking import RESAMPLING, resample_frames
 from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.part import Part
-from lightning_voiceclone.core.streaming import FINEST, Context, State
+from lightning_voiceclone.core.streaming import ALONE, FINEST, Context, State
 from lightning_voiceclone.features.normalizer import Normalizer
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.compatibility import Joined, takes_guidance
@@ -27,7 +27,6 @@ NOISE_FRAMES = 100  # drawn at once, from the seed and their place, so that chun
 TRACKS = ("f0", "voicing", "energy", "register", "own", "noise", "power")  # beside content, frame by frame
 ENCODED, GIVEN = "reference.", "given."  # what a generator makes of the reference alone, and what it was given of it
 REFERENCE = ("reference_frames", "reference_content", "reference_lengths")
-ALONE = Context(0, 0)
 
 
 class StreamedModel(Joined, Protocol):

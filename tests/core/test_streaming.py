@@ -9,7 +9,13 @@ from lightning_voiceclone.errors import ConfigurationError
 
 
 def test_sides_add_up_and_grids_have_a_common_multiple():
-    assert Context(3, 2, grid=4).then(Context(10, 1, grid=6)) == Context(13, 3, grid=12)
+    assert Context(3, 2).then(Context(10, 1, grid=6)) == Context(13, 3, grid=6)
+
+
+def test_what_a_later_part_takes_comes_in_whole_chunks_of_this_one():
+    assert Context(3, 2, grid=4).then(Context(10, 1, grid=6)) == Context(3 + 12, 2 + 4, grid=12)
+    assert Context(3, 2, grid=4).then(Context(8, 0)) == Context(3 + 8, 2, grid=4)
+    assert Context(3, 2, grid=4).then(Context()) == Context(grid=4)
 
 
 @pytest.mark.parametrize(

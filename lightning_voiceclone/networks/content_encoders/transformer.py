@@ -86,8 +86,8 @@ class TransformerContentEncoder(ContentEncoder):
             )
         self.channels, self.core, self.edge = channels, core, edge
         self.frame_rate = dims.frame_rate / 2
-        # The first step of a window sees its last, the one of its right edge; step s sees frames 2 s - 2 to 2 s + 3.
-        frames = 2 * (core + edge - 1) + 3
+        # Chunks end where windows do, so they see the edges alone; step s sees frames 2 s - 2 to 2 s + 3.
+        frames = 2 * edge + 2
         self.context = Context(frames, frames, 2 * core)
         self.first = nn.Conv1d(dims.features, width, 3, padding=1)
         self.second = nn.Conv1d(width, width, 4, stride=2, padding=1)

@@ -38,8 +38,8 @@ class Context:
         """The context of this part followed by a later one, of which ``rate_ratio`` frames are one of this part's."""
         ratio = Fraction(rate_ratio).limit_denominator(FINEST)
         return Context(
-            self.left + _frames(later.left, ratio),
-            self.right + _frames(later.right, ratio),
+            self.left + _rounded_up(_frames(later.left, ratio), self.grid),
+            self.right + _rounded_up(_frames(later.right, ratio), self.grid),
             math.lcm(self.grid, (later.grid / ratio).numerator),
         )
 
@@ -49,7 +49,7 @@ class Context:
 
     def around(self, begin: int, end: int, frames: int) -> tuple[int, int]:
         """Range of input frames (first, after the last) from which frames ``begin`` to ``end`` are computed."""
-        start = 0 if math.isinf(self.left) else max(begin - math.ceil(self.left / self.grid) * self.grid, 0)
+        start = 0 if math.isinf(self.left) else max(begin - int(_rounded_up(self.left, self.grid)), 0)
         return start, frames if math.isinf(self.right) else min(end + math.ceil(self.right), frames)
 
 
@@ -194,3 +194,7 @@ def _besides(keys: tuple[str, ...], prefix: str) -> tuple[str, ...]:
 
 def _frames(side: float, ratio: Fraction) -> float:
     return side if math.isinf(side) else math.ceil(Fraction(side) / ratio)
+
+
+def _rounded_up(side: float, grid: int) -> float:
+    return side if math.isinf(side) else math.ceil(side / grid) * grid

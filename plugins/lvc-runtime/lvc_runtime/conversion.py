@@ -56,11 +56,14 @@ class Parts:
     def latency(self) -> float:
         """Seconds of the source that must follow a moment before it can be converted."""
         contexts, ratio = self.contexts, float(self.ratio)
-        analysis, content = contexts["analysis"], contexts["content_encoder"]
-        content = ALONE.then(content, ratio) if self.takes_audio("content_encoder") else analysis.then(content)
-        content = content if ratio == 1 else content.then(RESAMPLING, ratio)
-        whole = analysis.beside(content).then(contexts["generator"]).then(contexts["vocoder"])
-        return whole.right / self.frame_rate
+        analysis, encoder = contexts["analysis"], contexts["content_encoder"]
+        later = contexts["generator"].then(contexts["vocoder"])
+        drawn = later if ratio == 1 else ALONE.then(RESAMPLING, ratio).then(later)
+        if self.takes_audio("content_encoder"):
+            content = ALONE.then(encoder, ratio).then(drawn)
+        else:
+            content = analysis.then(encoder.then(drawn))
+        return analysis.then(later).beside(content).right / self.frame_rate
 
     def checked(self, speaker: Speaker, name: str) -> Speaker:
         """The speaker.

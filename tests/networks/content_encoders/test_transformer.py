@@ -64,7 +64,7 @@ def test_context_is_what_is_seen():
     # The first step of a window sees 5 steps after it, and step s hears frames 2 s - 2 to 2 s + 3.
     assert (left, right) == (13, 13)
     assert encoder.context == Context(13, 13, grid=8)
-    assert TransformerContentEncoder(Dims(80)).context == Context(321, 321, grid=256)
+    assert TransformerContentEncoder(Dims(80)).context == Context(66, 66, grid=256)
 
 
 @torch.no_grad()
