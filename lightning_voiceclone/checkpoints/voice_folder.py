@@ -31,7 +31,8 @@ DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
-SHIPPED = {"default": WEIGHTS_FOLDER / "voice", "mel": WEIGHTS_FOLDER / "voice_mel"}  # models, by name
+SHIPPED = {name: WEIGHTS_FOLDER / folder  # models, by name
+           for name, folder in (("default", "voice"), ("live", "voice_live"), ("mel", "voice_mel"))}  # fmt: skip
 
 
 def describe_voice(voice: VoiceModel) -> dict[str, Any]:
@@ -137,8 +138,8 @@ def save_voice(voice: VoiceModel, folder: str | Path, *, bits: int = 32) -> None
 
 
 def voice_path(name: str | Path) -> Path:
-    """Path of a model: "default" is the one that ships, "mel" the one whose content is its mel bands, anything else a
-    path."""
+    """Path of a model: "default" is the one that ships, "live" the one for ``lvc live``, "mel" the one whose content is
+    its mel bands, anything else a path."""
     return SHIPPED.get(str(name), Path(name))
 
 
@@ -146,8 +147,8 @@ def load_voice(path: str | Path, vocoder: Callable[[AudioSpec], Vocoder] | None 
     """Load a model from a folder, or from a training checkpoint (its averaged weights if it has them).
 
     Args:
-        path: of the folder or checkpoint; "default" for the one that ships, "mel" for the one whose content is its mel
-            bands.
+        path: of the folder or checkpoint; "default" for the one that ships, "live" for the one for ``lvc live``, "mel"
+            for the one whose content is its mel bands.
         vocoder: makes another one for the model's features (as ``vocoder_choice.chosen`` does); the model's own is
             then not built and need not be installed. None for the model's own.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lightning_voiceclone.inference.live.engine import Live
     from lightning_voiceclone.inference.live.sound_card import SoundCard
 
+CHUNK_MS = {"torch": 60.0, "onnx": 20.0}
 SETTINGS = "live"  # name of what is remembered: the devices
 SHOW_SECONDS = 0.5  # between two readouts on a terminal
 SWITCH_SECONDS = 0.0005  # for which one thread may hold Python's interpreter while a device waits
@@ -36,9 +37,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="While it runs, type a command and Enter: pitch 2, guidance 0.5, voice c.wav, gate -50, mute, quit.",
     )
     add_speaker_options(made)
-    made.add_argument("--checkpoint", nargs="+", default=["default"], metavar="PATH",
-                      help="a .ckpt of lvc fit, or a model folder, as of lvc clone (default: the bundled model, which"
-                      " looks seconds ahead)")  # fmt: skip
+    made.add_argument("--checkpoint", nargs="+", default=["live"], metavar="PATH",
+                      help="a .ckpt of lvc fit, or a model folder, as of lvc clone (default: live, the bundled model"
+                      " that looks 70 ms ahead)")  # fmt: skip
     made.add_argument("--input", metavar="WHICH",
                       help="microphone, by its name, a part of it, or its number; or a recording, - for standard input"
                       " (default: the one of the last time, else the system's)")  # fmt: skip
@@ -46,8 +47,9 @@ def parser() -> argparse.ArgumentParser:
                       help="loudspeaker, likewise; or a file to write (.wav, .flac). Both files: no sound card is"
                       " needed, and time is simulated")  # fmt: skip
     made.add_argument("--list-devices", action="store_true", help="list microphones and loudspeakers")
-    made.add_argument("--chunk-ms", type=float, default=20.0, metavar="MS",
-                      help="converted at once, 5 to 1000: less is less delay and more work (default: 20)")  # fmt: skip
+    made.add_argument("--chunk-ms", type=float, metavar="MS",
+                      help="converted at once, 5 to 1000: less is less delay and more work (default: 20 with onnx, 60"
+                      " with torch, whose time for a chunk hardly depends on its length)")  # fmt: skip
     made.add_argument("--pitch-shift", type=float, default=0.0, metavar="SEMITONES",
                       help="shift from the reference speaker's pitch (default: 0)")  # fmt: skip
     made.add_argument("--guidance", type=float, metavar="STRENGTH",
@@ -73,6 +75,8 @@ def run(argv: list[str]) -> int:
         return 0
     from lightning_voiceclone.errors import check_range
 
+    if options.chunk_ms is None:
+        options.chunk_ms = CHUNK_MS[options.engine]
     check_range("--chunk-ms", options.chunk_ms, 5, 1000)
     check_range("--threads", options.threads, 1, 256)
     if options.engine == "onnx":

@@ -48,14 +48,15 @@ def test_chunks_of_20_ms_give_the_samples_of_the_whole(voice):
 
 
 @pytest.mark.slow
-def test_lvc_live_needs_no_checkpoint(tmp_path, capsys):
+def test_lvc_live_needs_neither_checkpoint_nor_length_of_chunks(tmp_path, capsys):
     for name, speaker in (("a", 1), ("b", 5)):
         soundfile.write(tmp_path / f"{name}.wav", speech(2.0, speaker).numpy(), 16000)
     assert main(["live", "--input", f"{tmp_path}/a.wav", "--reference", f"{tmp_path}/b.wav",
-                 "--output", f"{tmp_path}/c.wav", "--chunk-ms", "100", "--gate", "off"]) == 0  # fmt: skip
+                 "--output", f"{tmp_path}/c.wav", "--gate", "off"]) == 0  # fmt: skip
     made, rate = soundfile.read(tmp_path / "c.wav")
     assert abs(len(made) / rate - 2) < 0.5
     assert (made**2).mean() > 1e-6
-    ahead = re.search(r"look-ahead (\d+) ", capsys.readouterr().err)
-    assert ahead is not None
-    assert int(ahead[1]) <= 75  # 70 ms, up to the blocks of the simulated card
+    terms = re.search(r"chunk (\d+) \+ look-ahead (\d+) ", capsys.readouterr().err)
+    assert terms is not None
+    assert int(terms[1]) == 60
+    assert int(terms[2]) <= 75  # 70 ms, up to the blocks of the simulated card

@@ -44,7 +44,7 @@ def test_all_that_cloning_loads_is_at_most_30_megabytes():
     assert sum(path.stat().st_size for path in loaded) <= 30e6
     others = {path.parent.name for path in WEIGHTS.rglob("*.safetensors")} - CLONING
     # Of the others cloning needs nothing.
-    assert others == {"vocos", "content", "voice_mel", "phones"}
+    assert others == {"vocos", "content", "voice_live", "voice_mel", "phones"}
 
 
 @pytest.mark.slow
