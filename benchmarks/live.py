@@ -126,10 +126,10 @@ def report(live: Live, converter: Timed, chunk: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path)
-    parser.add_argument("--checkpoint", default="default")
+    parser.add_argument("--checkpoint", default="live")
     parser.add_argument("--engine", choices=("torch", "onnx"), default="torch")
     parser.add_argument("--guidance", type=float)
-    parser.add_argument("--chunk-ms", type=float, nargs="+", default=[20.0, 40.0])
+    parser.add_argument("--chunk-ms", type=float, nargs="+", default=[20.0, 60.0])
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

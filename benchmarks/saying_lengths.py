@@ -83,7 +83,9 @@ def short(model, pairs, texts, options):
         if found != normalize(text) and phonemes(front, found) != phonemes(front, text):
             wrong += 1
             print(f"{text!r}: {found!r}", flush=True)
-    print(f"not understood: {wrong} of {count}, {100 * wrong / count:.1f}%")
+    if not count:
+        raise SystemExit(f"{options.spoken} has no 1.wav to {len(texts)}.wav")
+    print(f"not understood: {wrong} of {count}, {100 * wrong / count:.1f}%; not there: {len(texts) - count}")
 
 
 def long(model, pairs, options):
@@ -99,7 +101,7 @@ def long(model, pairs, options):
             made.append((seconds, " ".join(word.spoken for word in piece.spoken.words), samples))
             seconds += len(samples) / model.sample_rate
     _, voice = model.read(reference)
-    panel = Panel(PanelSettings(("similarity_reference", "wer")))
+    panel = Panel(PanelSettings(("similarity_reference", "wer"), recognizer=options.recognizer))
     minutes = {
         "first": [one for one in made if one[0] < MINUTE],
         "last": [one for one in made if one[0] >= seconds - MINUTE],
@@ -127,6 +129,10 @@ def main():
     parser.add_argument("--spoken", type=Path, help="folder of N.wav, another system's utterance of line N of --list")
     parser.add_argument("--recognizer", default=RECOGNIZER)
     options = parser.parse_args()
+    if (options.list or options.spoken) and not options.words:
+        parser.error("--list and --spoken need --words")
+    if options.spoken and options.minutes:
+        parser.error("--spoken goes with --words alone")
     torch.set_num_threads(1)
     pairs = read_pairs(options.table).rows
     texts = drawn([pair.transcript for pair in pairs], options.words)

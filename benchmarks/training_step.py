@@ -18,6 +18,7 @@ import torch
 from recipe import made
 
 from lightning_voiceclone.core.conditions import Condition
+from lightning_voiceclone.features.prosody import tracked
 from lightning_voiceclone.losses.reconstruction import feature_matching, masked_l1
 from lightning_voiceclone.training.recipes import VocoderModule
 from lightning_voiceclone.utils.torch_internals import lerp_all
@@ -114,8 +115,9 @@ def vocoder_pair(module: Any, batch: Any) -> tuple[Any, Any, Any, Any]:
         audio = transform(audio, module.spec.sample_rate)
     with torch.no_grad():
         features = module.extractor(audio)[..., margin:-margin]
+        f0 = {} if module.pitch is None else {"f0": tracked(audio, module.pitch)[:, margin:-margin]}
     real = audio[:, margin * hop : -margin * hop]
-    fake = module.vocoder(features)
+    fake = module.vocoder(features, **f0)
     loss = module.weights["mel"] * module.mel(fake, real).mean()
     return real[:, None], fake[:, None], Condition(batch.lengths), loss
 

@@ -14,7 +14,7 @@ FINEST = 1_000_000  # greatest denominator of a ratio of frame rates
 
 @dataclass(frozen=True)
 class Context:
-    """Frames on which one output frame may depend, and where chunks begin and end.
+    """Frames on which the output of a chunk may depend beyond its own, and where chunks begin and end.
 
     The output of a chunk that begins and ends at multiples of ``grid``, or at the recording's ends, computed with the
     frames that :meth:`around` adds, is equal to that of the whole recording. The default context is all of it.

@@ -259,8 +259,8 @@ class Synthesizer:
 
     def _chunk_ends(self, frames: int) -> list[int]:
         """Frames at which the chunks of a sentence end: the first gives sound at once, and each later is longer."""
-        ahead = self._voice.generator.context.right + self._voice.vocoder.context.right
-        grid = self._voice.vocoder.context.grid
+        context = self._voice.generator.context.then(self._voice.vocoder.context)
+        ahead, grid = context.right, context.grid
         given, ends = FIRST_SECONDS * self.encoder.frame_rate, list[int]()
         while (end := int(ahead + math.ceil(given / grid) * grid)) < frames:
             ends.append(end)

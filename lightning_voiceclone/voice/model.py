@@ -112,7 +112,7 @@ class VoiceModel(nn.Module):
 
     @property
     def context(self) -> Context:
-        """Frames of the source, at the features' rate, on which a frame of the output depends.
+        """Frames of the source, at the features' rate, on which a chunk of the output depends beyond its own.
 
         Not counted is what is computed over the whole source: the means of its pitch and energy, and for guidance its
         speaker embedding and the standard deviation of each channel.
@@ -125,7 +125,7 @@ class VoiceModel(nn.Module):
 
     @property
     def latency(self) -> float:
-        """Algorithmic latency: seconds of the source that must follow a moment before it can be converted."""
+        """Algorithmic latency: seconds of the source that must follow a chunk (of ``context.grid`` frames)."""
         return self.context.right / self.spec.frame_rate
 
     @property

@@ -39,7 +39,7 @@ def model(encoder, generator=ConvGenerator, **settings):
 def test_latency_of_the_shape_that_ships():
     """Vocoder 58, generator 65, drawn to 100 a second 2: a chunk of the encoder. It adds 66, the extractors 3."""
     encoder = TransformerContentEncoder(Dims(80), width=64, hidden=8, layers=1, channels=6)
-    vocoder = Vocos(MEL.spec, width=8, hidden=8)
+    vocoder = Vocos(MEL.spec, width=8, hidden=8, harmonic=True)
     whole = VoiceModel(MEL, ReferenceGenerator(DIMS, width=8, layers=7), vocoder, content_encoder=encoder,
                        pitch=Pitch(), energy=Energy())  # fmt: skip
     assert whole.context == Context(256 + 66 + 3, 256 + 66 + 3, grid=256)

@@ -3,6 +3,7 @@
 # ruff: noqa: D102 - a check's name describes it
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
 from lightning_voiceclone.core.part import Dims, Part
+from lightning_voiceclone.core.streaming import FINEST, Context
 from lightning_voiceclone.testing.conformance.expect import expect, expect_close, expect_same, expect_shape
 from lightning_voiceclone.testing.conformance.export import OTHERS, check_export
 from lightning_voiceclone.testing.conformance.part import (
@@ -168,19 +170,22 @@ class ContentEncoderConformance(_EncoderConformance):
             pytest.skip("context is the whole utterance")
         # Of features the context counts frames of x, of audio frames of content.
         unit = 1.0 if encoder.takes == "features" else self.sample_rate / encoder.frame_rate
-        changed = int(right) + 4
-        x, _ = self.heard([round((changed + int(left) + 10) * unit)])
+        rate = encoder.frame_rate / self.dims.frame_rate if encoder.takes == "features" else 1.0
+        context = encoder.context.beside(Context(0, 0, Fraction(rate).limit_denominator(FINEST).denominator))
+        changed, frames = int(right) + 2 * context.grid + 4, int(left + 2 * right) + 5 * context.grid + 10
+        x, _ = self.heard([round(frames * unit)])
         other = x.clone()
         other[..., round(changed * unit) : round((changed + 1) * unit)] += 1
         ours, theirs = encoder(x), encoder(other)
         change = (theirs - ours).abs().amax((0, 1))
-        rate = encoder.frame_rate / self.dims.frame_rate if encoder.takes == "features" else 1.0
-        first, last = math.floor((changed - right - 1) * rate), math.ceil((changed + left + 2) * rate)
         seen = (change > 1e-5 * ours.abs().max()).nonzero()[:, 0].tolist()
         expect(bool(seen), f"other content where frame {changed} changes", "the same")
-        outside = [frame for frame in seen if not first <= frame <= last]
-        expect(not outside, f"a change of frame {changed} in content frames {first} to {last} alone, by the context of"
-               f" {left:g} and {right:g} frames", f"one in {outside[:6]}")  # fmt: skip
+        # A frame of audio lies somewhere between those before and after it.
+        near = [(frame, context.seen_by(math.floor(frame / rate), frames)) for frame in seen]
+        outside = [frame for frame, there in near if not there.start - 2 <= changed <= there.stop]
+        expect(not outside, f"a change of frame {changed} in the content of chunks that see it alone, by the context of"
+               f" {left:g} and {right:g} frames with a grid of {encoder.context.grid}",
+               f"one in {outside[:6]}")  # fmt: skip
 
     def test_streamable(self) -> None:
         encoder = self.make(self.dims).eval().double()

@@ -22,7 +22,7 @@ NAMES = 256  # mappings whose names are remembered
 
 @dataclass(frozen=True)
 class Context:
-    """Frames on which one output frame may depend, and the grid on which chunks begin and end."""
+    """Frames on which a chunk may depend beyond its own, and the grid on which chunks begin and end."""
 
     left: float = math.inf
     right: float = math.inf

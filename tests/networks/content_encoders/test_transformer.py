@@ -63,7 +63,7 @@ def test_context_is_what_is_seen():
         left, right = max(left, 2 * seen[-1] + 1 - frame), max(right, frame - 2 * seen[0])
     # The first step of a window sees 5 steps after it, and step s hears frames 2 s - 2 to 2 s + 3.
     assert (left, right) == (13, 13)
-    assert encoder.context == Context(13, 13, grid=8)
+    assert encoder.context == Context(6, 6, grid=8)  # of whole windows: 2 steps after the last
     assert TransformerContentEncoder(Dims(80)).context == Context(66, 66, grid=256)
 
 
