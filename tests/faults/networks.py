@@ -103,7 +103,7 @@ class SingleContent(GoodContent):
         return super().forward(x, lengths).float()
 
 
-@fault("context is honest", "by the context of 0 and 0 frames; got one in")
+@fault("context is honest", "by the context of 0 and 0 frames with a grid of 1; got one in")
 class LateContent(GoodContent):
     """Six frames late; claims nothing."""
 
