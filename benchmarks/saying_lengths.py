@@ -60,8 +60,8 @@ def drawn(transcripts, count, seed=0):
 def spoken(model, pairs, texts, options):
     """Samples and rate of each text: of another system's files, or as the model speaks in some voices in turn."""
     if options.spoken:
-        for number in range(len(texts)):
-            path = options.spoken / f"{number + 1}.wav"
+        for number in range(1, len(texts) + 1):
+            path = options.spoken / f"{number}.wav"
             yield (torch.from_numpy(read_audio(path, RATE)[0]), RATE) if path.exists() else None
         return
     paths = list(dict.fromkeys(pair.reference for pair in pairs))[: options.voices]

@@ -31,8 +31,11 @@ DESCRIPTION = "voice.yaml"
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
-SHIPPED = {name: WEIGHTS_FOLDER / folder  # models, by name
-           for name, folder in (("default", "voice"), ("live", "voice_live"), ("mel", "voice_mel"))}  # fmt: skip
+SHIPPED = {  # models, by name
+    "default": WEIGHTS_FOLDER / "voice",
+    "live": WEIGHTS_FOLDER / "voice_live",
+    "mel": WEIGHTS_FOLDER / "voice_mel",
+}
 
 
 def describe_voice(voice: VoiceModel) -> dict[str, Any]:

@@ -123,8 +123,7 @@ def test_teachers_that_cannot_teach_are_refused(changes, words):
 
 
 def test_a_teacher_of_other_features_is_refused():
-    other = build_model(MelSpectrogram(n_mels=24), partial(ConvGenerator, width=8, layers=1), content_encoder=LowBands)[
-        0
-    ]
+    generator = partial(ConvGenerator, width=8, layers=1)
+    other = build_model(MelSpectrogram(n_mels=24), generator, content_encoder=LowBands)[0]
     with pytest.raises(SpecMismatchError, match=r"model\.teacher.*channels"):
         training(model(), other)

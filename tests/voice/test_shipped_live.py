@@ -5,6 +5,7 @@ import re
 import pytest
 import soundfile
 import torch
+from in_pieces import pushed, whole
 
 from lightning_voiceclone.checkpoints.voice_folder import SHIPPED, load_voice
 from lightning_voiceclone.cli.main import main
@@ -35,16 +36,10 @@ def test_it_has_the_speaker_encoder_of_the_one_for_files(voice):
 @pytest.mark.slow
 def test_chunks_of_20_ms_give_the_samples_of_the_whole(voice):
     source, prompt = speech(1.5, 1)[None], voice.prompt([speech(3.0, 5)], 16000)
-    conversion = ChunkedConversion(voice)
-    whole, state = conversion.push(source, conversion.init_state(), prompt, final=True)
-    state = conversion.init_state(known=conversion.statistics_of(state))
-    made = []
-    for begin in range(0, source.shape[1], 320):
-        chunk = source[:, begin : begin + 320]
-        out, state = conversion.push(chunk, state, prompt, final=begin + 320 >= source.shape[1])
-        made += [out["samples"]] if out else []
+    expected, known = whole(voice, source, prompt)
+    made = pushed(ChunkedConversion(voice), source, prompt, 320, known=known)
     assert len(made) > 60
-    torch.testing.assert_close(torch.cat(made, 1), whole["samples"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cat(made, 1), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The voice that ships: small, quick to load, on its own, and always the same."""
 
-import math
 import subprocess
 import sys
 import textwrap
@@ -10,6 +9,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from in_pieces import pushed, random_sizes, whole
 
 import lightning_voiceclone
 from lightning_voiceclone.audio.io import read_audio
@@ -114,14 +114,8 @@ def test_two_speakers_are_found_where_there_are_two(voice):
 def test_chunks_give_the_samples_of_the_whole(voice):
     """To 1e-5 of full scale: in single precision the vocoder's phases make 2e-6 to 7e-6 of the rounding."""
     source, prompt = torch.cat([speech(4.0, 1), speech(5.0, 2)])[None], voice.prompt([speech(3.0, 5)], 16000)
-    conversion = ChunkedConversion(voice)
-    whole, state = conversion.push(source, conversion.init_state(), prompt, final=True)
-    state = conversion.init_state(known=conversion.statistics_of(state))
-    random, made, begin = torch.Generator().manual_seed(0), [], 0
-    while begin < source.shape[1]:
-        end = begin + int(torch.rand(1, generator=random).mul(math.log(160_000)).exp().ceil())
-        out, state = conversion.push(source[:, begin:end], state, prompt, final=end >= source.shape[1])
-        made += [out["samples"]] if out else []
-        begin = end
+    expected, known = whole(voice, source, prompt)
+    sizes = random_sizes(source.shape[1], 0, 160_000)
+    made = pushed(ChunkedConversion(voice), source, prompt, sizes, known=known)
     assert len(made) > 1
-    torch.testing.assert_close(torch.cat(made, 1), whole["samples"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cat(made, 1), expected, rtol=0, atol=1e-5)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from in_pieces import push, random_sizes, whole
 from safetensors.torch import load, save
 
 from lightning_voiceclone.core.interfaces import ContentEncoder, Vocoder
@@ -31,32 +32,6 @@ def prompt(voice):
 
 def speech(seconds, speaker=0):
     return torch.from_numpy(speech_like(seconds, speaker=speaker).audio)
-
-
-def random_sizes(total, seed, largest):
-    """Sizes from 1 sample to ``largest``, spread evenly over their logarithm, whose sum is ``total``."""
-    random, sizes = torch.Generator().manual_seed(seed), []
-    while sum(sizes) < total:
-        size = math.ceil(math.exp(float(torch.rand(1, generator=random)) * math.log(largest)))
-        sizes.append(min(size, total - sum(sizes)))
-    return sizes
-
-
-def push(conversion, audio, prompt, sizes, options=RenderOptions(), known=None):  # noqa: B008
-    """The samples of a source that is pushed in pieces of those sizes."""
-    state, made = conversion.init_state(len(audio), known), []
-    for piece in audio.split(sizes, 1):
-        out, state = conversion.push(piece, state, prompt, options)
-        made.append(out.get("samples"))
-    out, state = conversion.push(audio[:, :0], state, prompt, options, final=True)
-    return torch.cat([samples for samples in [*made, out.get("samples")] if samples is not None], 1)
-
-
-def whole(voice, audio, prompt, options=RenderOptions()):  # noqa: B008
-    """Samples of the whole in one chunk, and its statistics."""
-    conversion = ChunkedConversion(voice)
-    out, state = conversion.push(audio, conversion.init_state(len(audio)), prompt, options, final=True)
-    return out["samples"], conversion.statistics_of(state)
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ class Parts:
 
     @property
     def latency(self) -> float:
-        """Seconds of the source that must follow a moment before it can be converted."""
+        """Seconds of the source that must follow a chunk, as ``VoiceModel.latency`` of the toolkit."""
         contexts, ratio = self.contexts, float(self.ratio)
         analysis, encoder = contexts["analysis"], contexts["content_encoder"]
         later = contexts["generator"].then(contexts["vocoder"])
