@@ -8,8 +8,9 @@
 TABLE is tab-separated, as for lvc evaluate, with the columns case, source, reference and transcript. Words and pairs
 of neighbouring words are drawn from the transcripts, and spoken in the voices of some of the references in turn. One
 is understood if the recogniser (Whisper tiny.en; --recognizer as for lvc evaluate) finds the same words, or words with
-the same phonemes. The long text is the transcripts one after another, as often as needed, in one voice. Prints the
-share not understood, or for both minutes the word error rate, the cosine to the reference (Resemblyzer) and the level.
+the same phonemes. The long text is the transcripts one after another, as often as needed, in one voice; its last minute
+says once more what the first said, so that no difference is the text's. Prints the share not understood, or for both
+minutes the word error rate, the cosine to the reference (Resemblyzer) and the level.
 """
 
 import argparse
@@ -88,29 +89,42 @@ def short(model, pairs, texts, options):
     print(f"not understood: {wrong} of {count}, {100 * wrong / count:.1f}%; not there: {len(texts) - count}")
 
 
+def speech(synthesizer, text):
+    """The words of each piece of a text, and its samples."""
+    return [
+        (
+            " ".join(word.spoken for word in piece.spoken.words),
+            synthesizer.render(synthesizer.plan(piece.spoken, piece.tempo)),
+        )
+        for piece in synthesizer.pieces(Sentences(synthesizer.front, text))
+    ]
+
+
 def long(model, pairs, options):
     """Print the figures of the first and the last minute."""
     reference = pairs[0].reference
     synthesizer = model.synthesizer(model.speaker(reference))
-    texts = cycle(pair.transcript.lower() if pair.transcript.isupper() else pair.transcript for pair in pairs)
-    made, seconds = [], 0.0
-    while seconds < MINUTE * options.minutes:
-        text = next(texts).rstrip(".") + "."
-        for piece in synthesizer.pieces(Sentences(synthesizer.front, text)):
-            samples = synthesizer.render(synthesizer.plan(piece.spoken, piece.tempo))
-            made.append((seconds, " ".join(word.spoken for word in piece.spoken.words), samples))
-            seconds += len(samples) / model.sample_rate
+    transcripts = (pair.transcript.lower() if pair.transcript.isupper() else pair.transcript for pair in pairs)
+    texts = cycle([text.rstrip(".") + "." for text in transcripts])
+    said, seconds = {"first": [], "between": [], "last": []}, 0.0
+    first = []  # what the first minute said
+    while seconds < MINUTE * (options.minutes - 1):
+        part = "first" if seconds < MINUTE else "between"
+        text = next(texts)
+        said[part] += speech(synthesizer, text)
+        seconds = sum(len(samples) for part in said.values() for _, samples in part) / model.sample_rate
+        first += [text] if part == "first" else []
+    for text in first:
+        said["last"] += speech(synthesizer, text)
+    seconds = sum(len(samples) for part in said.values() for _, samples in part) / model.sample_rate
     _, voice = model.read(reference)
     panel = Panel(PanelSettings(("similarity_reference", "wer"), recognizer=options.recognizer))
-    minutes = {
-        "first": [one for one in made if one[0] < MINUTE],
-        "last": [one for one in made if one[0] >= seconds - MINUTE],
-    }
     print(f"{seconds:.0f} s\n| minute | WER | cosine | level in dB |\n|---|---|---|---|")
-    for name, sentences in minutes.items():
-        whole = torch.cat([samples for _, _, samples in sentences])
+    for name in ("first", "last"):
+        sentences = said[name]
+        whole = torch.cat([samples for _, samples in sentences])
         scores = [panel.metrics["wer"].score(Case(name, voice, voice, samples, model.sample_rate, text))
-                  for _, text, samples in sentences]  # fmt: skip
+                  for text, samples in sentences]  # fmt: skip
         errors, words = (sum(score[at] for score in scores) for at in (0, 1))
         case = Case(name, voice, voice, whole, model.sample_rate)
         cosine = panel.measure(case, ("similarity_reference",))["scores"]["similarity_reference"][0]
