@@ -80,7 +80,7 @@ def print_loaded(voice: VoiceModel, source: Path, reference: Path) -> None:
         equal = equal and torch.equal(first, again)
     torch.set_num_threads(before)
     factors = sorted(each * spec.sample_rate / len(source_audio) for each in seconds)
-    report("real-time factor of a loaded model, all included", statistics.median(factors), "at most 0.10", 0.10,
+    report("real-time factor of a loaded model, all included", statistics.median(factors), "at most 0.06", 0.06,
          f"median of {ROUNDS}, {factors[0]:.3f} to {factors[-1]:.3f}")  # fmt: skip
     print(f"  equal samples for equal seeds, {ROUNDS + 1} clones: {'reached' if equal else 'not reached'}", flush=True)
 
@@ -99,7 +99,7 @@ def print_commands(clone: list[str]) -> None:
         subprocess.run([sys.executable, "-m", "lightning_voiceclone", *clone], env=environment, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
         seconds.append(time.perf_counter() - begun)
-    report("seconds of lvc clone from the shell", statistics.median(seconds), "at most 6", 6.0,
+    report("seconds of lvc clone from the shell", statistics.median(seconds), "at most 3", 3.0,
          f"median of {COMMANDS}, {min(seconds):.2f} to {max(seconds):.2f}", 2)  # fmt: skip
     done = subprocess.run([sys.executable, "-c", PEAK, *clone], env=environment, check=True, stdout=subprocess.PIPE,
                           text=True)  # fmt: skip
