@@ -61,10 +61,13 @@ def judged(options):
         set_text_encoder(voice, options.text_encoder)
     speaker, panel = Speaker(voice), Panel(PanelSettings(METRICS))
     pairs = read_pairs(options.table).limited(options.sentences).rows
-    references = list(dict.fromkeys(pair.reference for pair in pairs))[:: max(len(pairs) // options.voices, 1)]
+    references = list(dict.fromkeys(pair.reference for pair in pairs))
+    references = references[:: max(len(references) // options.voices, 1)][: options.voices]
+    if len({path.parent for path in references}) < 2:
+        raise SystemExit(f"{options.table} has references of one folder; a voice is to be another than the source's")
     results = {system: [] for system in options.systems}
     for number, pair in enumerate(pairs):
-        others = [path for path in references[: options.voices] if path.parent != pair.source.parent]
+        others = [path for path in references if path.parent != pair.source.parent]
         reference = samples(others[number % len(others)])
         source = samples(pair.source)
         for system in options.systems:
