@@ -244,6 +244,8 @@ class SegmentDataset(Dataset[Any]):
 
     def _crop(self, index: int, begin: int, frames: int, margin: int) -> NDArray[np.float32]:
         """Samples of frames with margins: mirrored at the utterance's ends, then zero-padded where it is too short."""
+        if not frames:  # no reference is needed; a file has no segment without samples
+            return np.zeros(0, dtype=np.float32)
         hop = self.grid.spec.hop_length
         end = self.grid.samples(self.recordings.utterances[index])
         start, stop = (begin - margin) * hop, (begin + frames + margin) * hop

@@ -144,6 +144,19 @@ def test_a_model_without_references_reads_none():
 
 
 @pytest.mark.parametrize("megabytes", [0, 10])
+def test_a_reference_that_is_not_needed_is_not_read_from_the_file_either(tmp_path, caplog, megabytes):
+    """Of a recording that was not in the cache, a segment without samples was read, which is an error."""
+    soundfile.write(tmp_path / "a.wav", speech_like(1.0).audio, 16000)
+    utterance = Utterance(path="a.wav", start=0.0, end=1.0, speaker="a", text="", rate=16000, bandwidth_hz=8000.0,
+                          snr_db=60.0, hash="", split="train")  # fmt: skip
+    recordings = Recordings([utterance], FileStore(tmp_path), 16000, megabytes)
+    item = SegmentDataset(recordings, Grid(MelSpectrogram().spec, 50, 0, 3))[Draw(0, 0)]
+    assert item["audio"].shape == ((50 + 2 * 3) * HOP,)
+    assert item["reference"].shape == (0,)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("megabytes", [0, 10])
 @pytest.mark.parametrize("rate", [16000, 22050])
 def test_recordings_give_the_same_crop_with_and_without_a_cache(tmp_path, megabytes, rate):
     audio = speech_like(2.0, sample_rate=rate).audio
