@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lightning_voiceclone import __version__
+from lightning_voiceclone.cli.ending import end_at_once
 from lightning_voiceclone.errors import SIGNALLED, LVCError, nearest
 from lightning_voiceclone.utils.terminal import printable
 
@@ -71,9 +72,14 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0, 1 for a failure, 2 for an error that a user can fix, 130 for Ctrl-C.
 
-    SIGTERM and SIGHUP end it as Ctrl-C does, with all clean-up, and give 143 and 129.
+    SIGTERM and SIGHUP end it as Ctrl-C does, with all clean-up, and give 143 and 129. Without ``argv`` it is the whole
+    of its process, which then ends at once.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        ending = end_at_once()
+        ending.append(main(sys.argv[1:]))
+        return ending[0]
+    arguments = list(argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if isinstance(sys.stdout, io.TextIOWrapper):
