@@ -1,5 +1,7 @@
 """What speech from text costs: its real-time factor, the time to the first sound, and the start of the command.
 
+Also how far the samples that are streamed are from those of whole sentences.
+
     python benchmarks/saying_speed.py VOICE REFERENCE
 
 All in seconds of the CPU with one thread, so that other processes do not count: on an idle core they are the seconds
@@ -43,6 +45,11 @@ def real_time_factor(synthesizer, speak):
     return seconds / length
 
 
+def furthest(synthesizer):
+    """Largest difference between the streamed and the whole samples of a sentence, in full scale."""
+    return max((torch.cat(list(synthesizer.stream(one))) - synthesizer.say(one)).abs().max() for one in SENTENCES)
+
+
 def first_sound(synthesizer, text):
     """Seconds to the first chunk, the median of some."""
     taken = []
@@ -79,6 +86,7 @@ def main():
     synthesizer.say(SENTENCES[0])
     for name, speak in (("whole", lambda text: [synthesizer.say(text)]), ("streamed", synthesizer.stream)):
         print(f"real-time factor, sentences {name}: {real_time_factor(synthesizer, speak):.3f}")
+    print(f"streamed less whole, at most: {furthest(synthesizer):.1e} of full scale")
     for text in (SENTENCES[-1], (TEXT * 3)[:1000], (TEXT * 300)[:100_000]):
         print(f"first sound of {len(text):,} characters: {1000 * first_sound(synthesizer, text):.0f} ms")
     print(f"lvc say, one word: {cold_start(options.voice, options.reference):.1f} s")
