@@ -34,6 +34,7 @@ class LossInputs:
         in_band: (B, F or 1, 1) bool, whether a channel lies within the bandwidth of the target.
         converting: whether there are cross-speaker rows at all, in this step or later in training.
         waveform: (B, N) what the vocoder makes of ``fake``; None where no loss and no discriminator needs it.
+        heard: (B, F, T) normalised features of ``waveform``; None likewise.
         taught: (B, F, T) features that the teacher generates; None without one.
     """
 
@@ -47,12 +48,21 @@ class LossInputs:
     in_band: Tensor
     converting: bool
     waveform: Tensor | None = None
+    heard: Tensor | None = None
     taught: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
         """(B, 1, T), 1 for the frames that count."""
         return self.condition.mask(self.fake.shape[-1])
+
+    @property
+    def spoken(self) -> Analysis:
+        """What is said, to be compared by encoders: as it is heard, where there is a waveform, or as generated."""
+        lengths = self.condition.lengths
+        if self.waveform is None or self.heard is None:
+            return replace(self.source, features=self.fake, lengths=lengths)
+        return replace(self.source, audio=self.waveform, features=self.heard, lengths=lengths)
 
 
 class VoiceLosses(nn.Module):
@@ -113,7 +123,7 @@ class VoiceLosses(nn.Module):
         return distance.among(made.cross_speaker.swapped, len(made.fake))
 
     def _speaker(self, voice: VoiceModel, made: LossInputs) -> RowLoss:
-        embedding = voice.embed(replace(made.source, features=made.fake, lengths=made.condition.lengths))
+        embedding = voice.embed(made.spoken)
         assert made.own is not None
         assert made.own.speaker is not None
         distance = cosine_distance(embedding, made.own.speaker[made.cross_speaker.index(embedding.device)])
@@ -124,8 +134,7 @@ class VoiceLosses(nn.Module):
         if not made.cross_speaker.swapped:
             return None
         assert made.reference is not None
-        lengths = made.condition.lengths[rows]
-        ours = replace(made.source.rows(rows), features=made.fake[rows], lengths=lengths)
+        ours = made.spoken.rows(rows)
         theirs = made.reference.rows(made.cross_speaker.index(made.fake.device)[rows])
         in_band = made.in_band[rows, :, 0].expand(-1, made.fake.shape[1])
         distance = statistics_distance(ours.features, theirs.features, ours.voiced, theirs.voiced, in_band)
@@ -138,6 +147,6 @@ class VoiceLosses(nn.Module):
         rows = slice(0, made.cross_speaker.swapped or len(made.fake))
         source = replace(made.source.rows(rows), lengths=made.condition.lengths[rows])
         wanted = voice.content(source).detach()
-        content = voice.content(replace(source, features=made.fake[rows]))
+        content = voice.content(made.spoken.rows(rows))
         distance = cosine_distance(content, wanted, made.mask[rows]).among(0, len(made.fake))
         return replace(distance, per_row=not made.cross_speaker.swapped)

@@ -70,7 +70,8 @@ class VoiceTraining(AdversarialModule):
     distance of the output's content to the source's; of cross-speaker rows alone where there are any), teacher (mean
     absolute difference to the normalised features that ``teacher`` generates, of all rows) and the generator's own
     (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
-    recording's bandwidth give no gradient, but for losses of waveforms.
+    recording's bandwidth give no gradient, but for losses of waveforms. Where there is a waveform, speaker, statistics
+    and content are those of its features, so that they train the vocoder too.
 
     A vocoder that trains (``finetune``) learns together with the generator, by a discriminator of waveforms and mel.
 
@@ -233,9 +234,11 @@ class VoiceTraining(AdversarialModule):
                 real = smoothed(real, self.detail.at(self.global_step))
         in_band = self._in_band(batch, cross_speaker)
         real = torch.where(in_band, real, fake.detach())
-        waveform, output = self.voice.vocode(fake, condition.f0) if self._vocodes else None, fake
+        output = fake
+        waveform = self.voice.vocode(fake, condition.f0) if self._vocodes else None
+        heard = None if waveform is None else self.voice.normalizer(self.feature_extractor(waveform)) * mask
         made = LossInputs(source, reference, prompt, cross_speaker, condition, fake, real, in_band,
-                    converting=self.training and self.swap.greatest > 0, waveform=waveform,
+                    converting=self.training and self.swap.greatest > 0, waveform=waveform, heard=heard,
                     taught=self._taught(source, reference, cross_speaker))  # fmt: skip
         losses |= self.losses(self.voice, made)
         if self._discriminates_audio:

@@ -614,6 +614,23 @@ def test_a_vocoder_learns_together_with_the_generator():
     assert {id(p) for p in module.voice.vocoder.parameters() if p.requires_grad} <= trained
 
 
+@pytest.mark.slow
+def test_speaker_and_content_of_a_waveform_train_its_vocoder():
+    losses = {"adversarial": 1.0, "speaker": 1.0, "content": 1.0}
+    module = converting(**END_TO_END | {"weights": losses}, content_encoder=LowBands, speaker_encoder=Spectrum)
+    pair = module.make_pair(crops())
+    source, reference = module._analyze(crops())
+    said = module.voice.normalizer(module.feature_extractor(pair.fake[:, 0]))
+    cosine = torch.nn.functional.cosine_similarity
+    wanted = reference.features.mean(2)[[1, 2, 2, 3]]
+    torch.testing.assert_close(pair.losses["speaker"].mean(), (1 - cosine(said.mean(2), wanted, 1)).mean())
+    expected = (1 - cosine(said[:2, :4], source.features[:2, :4], 1)).mean()
+    torch.testing.assert_close(pair.losses["content"].mean(), expected)
+    (pair.losses["speaker"].mean() + pair.losses["content"].mean()).backward()
+    for part in (module.voice.generator.leave, module.voice.vocoder.head):
+        assert part.weight.grad.any()
+
+
 def test_a_checkpoint_with_another_vocoder_is_refused_where_the_vocoder_trains():
     checkpoint = {}
     converting(**END_TO_END).on_save_checkpoint(checkpoint)
