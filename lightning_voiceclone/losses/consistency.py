@@ -25,6 +25,24 @@ def cosine_distance(output: Tensor, target: Tensor, mask: Tensor | None = None) 
     return mean_of_frames(distance[:, None], mask)
 
 
+def relative_distance(output: Tensor, target: Tensor, mask: Tensor) -> RowLoss:
+    """Mean squared difference of content (B, C, T), each channel relative to its variance over the target's frames.
+
+    0 for equal ones, 1 for the mean of the target everywhere, 2 for frames of the target in another order. So a few
+    channels of large values, which encoders of speech have, count no more than others.
+
+    Args:
+        output: an encoder's output for the generated speech.
+        target: the wanted output; no gradient flows into it.
+        mask: (B, 1, T), 1 for the frames that count.
+    """
+    target = target.detach()
+    frames = mask.sum().clamp(min=1)
+    mean = (target * mask).sum((0, 2), keepdim=True) / frames
+    variance = ((target - mean).square() * mask).sum((0, 2), keepdim=True) / frames
+    return mean_of_frames((output - target).square() / variance.clamp(min=1e-6), mask, per_row=False)
+
+
 def statistics_distance(
     output: Tensor, target: Tensor, output_mask: Tensor, target_mask: Tensor, channels: Tensor | None = None
 ) -> RowLoss:

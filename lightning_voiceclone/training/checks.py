@@ -11,12 +11,13 @@ from lightning_voiceclone.core.interfaces import (
     Vocoder,
 )
 from lightning_voiceclone.core.schedule import Counted, Schedule, Scheduled
-from lightning_voiceclone.errors import ConfigurationError
+from lightning_voiceclone.core.spec import AudioSpec
+from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.training.loss_weights import ADVERSARIAL
 from lightning_voiceclone.voice.model import VoiceModel
 
 
-def absent_losses(model: VoiceModel, *, swap: float, teacher: bool) -> dict[str, str]:
+def absent_losses(model: VoiceModel, *, swap: float, teacher: bool, listener: bool = False) -> dict[str, str]:
     """Names of the losses that a model does not have, each with the reason and, where there is one, the remedy."""
     spec, content, vocoder = model.spec, model.content_encoder, model.vocoder
     absent = {"confusion": "that loss was removed, since no ablation had shown a benefit; leave it out"}
@@ -34,12 +35,15 @@ def absent_losses(model: VoiceModel, *, swap: float, teacher: bool) -> dict[str,
     else:
         absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
     if "differentiable" not in vocoder.capabilities:
-        absent["mel"] = f"{type(vocoder).__name__} is not differentiable, so that no gradient would reach the generator"
+        reason = f"{type(vocoder).__name__} is not differentiable, so that no gradient would reach the generator"
+        absent |= dict.fromkeys(("mel", "words"), reason)
     if content is None:
         reason = (
             "without a content encoder speech is generated from noise alone, and there is no target to compare with"
         )
-        absent |= dict.fromkeys(("reconstruction", "spectral", "mel"), reason)
+        absent |= dict.fromkeys(("reconstruction", "spectral", "mel", "words"), reason)
+    if not listener:
+        absent["words"] = "there is no listener; name one with model.listener"
     return absent
 
 
@@ -84,6 +88,31 @@ def check_teacher(teacher: bool, weights: Mapping[str, Scheduled]) -> None:
         raise ConfigurationError(
             "model.teacher is set, but the loss teacher has no weight; give it one (model.weights.teacher), or leave"
             " model.teacher out"
+        )
+
+
+def check_listener(listener: ContentEncoder | None, spec: AudioSpec, weights: Mapping[str, Scheduled]) -> None:
+    """Refuse a listener that no loss uses, or that does not take waveforms as they are.
+
+    Raises:
+        ConfigurationError: names the setting and the loss.
+        SpecMismatchError: if it takes audio of another rate; names both.
+    """
+    if listener is None:
+        return
+    name = type(listener).__name__
+    if not weights.get("words"):
+        raise ConfigurationError(
+            "model.listener is set, but the loss words has no weight; give it one (model.weights.words), or leave"
+            " model.listener out"
+        )
+    if listener.takes != "audio":
+        raise ConfigurationError(
+            f"model.listener is {name}, which takes features; name one of audio, such as WhisperContentEncoder"
+        )
+    if listener.sample_rate not in (None, spec.sample_rate):
+        raise SpecMismatchError(
+            f"model.listener, {name}, takes audio at {listener.sample_rate} Hz, and this model has {spec.sample_rate}"
         )
 
 

@@ -7,16 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
-from lightning_voiceclone.losses.consistency import cosine_distance, statistics_distance
+from lightning_voiceclone.core.interfaces import ContentEncoder
+from lightning_voiceclone.losses.consistency import cosine_distance, relative_distance, statistics_distance
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
 from lightning_voiceclone.losses.rows import RowLoss
 from lightning_voiceclone.training.cross_speaker import CrossSpeaker
+from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 
-VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content", "teacher"}
-OF_WAVEFORMS = {"spectral", "mel"}
+VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content", "teacher", "words"}
+OF_WAVEFORMS = {"spectral", "mel", "words"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +73,12 @@ class VoiceLosses(nn.Module):
     Args:
         names: of the losses to compute; names outside ``VOICE_LOSSES`` are ignored.
         sample_rate: of the waveforms, in Hz.
+        listener: encoder of audio that hears the words; None for none.
     """
 
-    def __init__(self, names: Collection[str], sample_rate: int):
+    def __init__(self, names: Collection[str], sample_rate: int, listener: ContentEncoder | None = None):
         super().__init__()
+        self.listener = None if listener is None else Frozen(listener)
         self.names = sorted(VOICE_LOSSES & set(names))
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
         self.mel = MultiResolutionMelLoss(sample_rate) if "mel" in names else None
@@ -102,6 +106,16 @@ class VoiceLosses(nn.Module):
             return None
         distance = masked_l1(made.fake, made.taught, made.mask)
         return replace(distance, per_row=not made.cross_speaker.swapped)
+
+    def _words(self, voice: VoiceModel, made: LossInputs) -> RowLoss:
+        assert self.listener is not None
+        assert made.waveform is not None
+        listener, lengths = self.listener.on(made.waveform.device), made.condition.lengths
+        with torch.no_grad():
+            wanted = listener(made.source.audio, lengths * voice.spec.hop_length)
+        said = listener(made.waveform, lengths * voice.spec.hop_length)
+        real = torch.ceil(lengths * listener.frame_rate / voice.spec.frame_rate)
+        return relative_distance(said, wanted, Condition(real).mask(wanted.shape[-1]))
 
     def _spectral(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         return self._of_own_rows(self.spectral, voice, made)

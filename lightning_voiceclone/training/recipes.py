@@ -87,6 +87,7 @@ class VoiceModule(VoiceTraining):
             null for none.
         teacher: folder or checkpoint of a model, or "default", whose output the generator is to match (the loss
             ``teacher``); null for none.
+        listener: encoder of audio by which what is said is compared (the loss ``words``); null for none.
         training: settings of :class:`VoiceTraining`.
     """
 
@@ -103,6 +104,7 @@ class VoiceModule(VoiceTraining):
         noise: int = 0,
         start: str | None = None,
         teacher: str | None = None,
+        listener: Callable[[Dims], ContentEncoder] | None = None,
         **training: Any,
     ) -> None:
         model, dims = build_model(
@@ -112,7 +114,8 @@ class VoiceModule(VoiceTraining):
         made = discriminator(dims) if discriminator else None
         if start is not None:
             begin_with(model, made, start)
-        super().__init__(model, made, teacher=load_voice(teacher) if teacher else None, **training)
+        heard_by = listener(dims) if listener else None
+        super().__init__(model, made, teacher=load_voice(teacher) if teacher else None, listener=heard_by, **training)
 
 
 class VocoderModule(VocoderTraining):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_voiceclone.losses.consistency import cosine_distance, statistics_distance
+from lightning_voiceclone.losses.consistency import cosine_distance, relative_distance, statistics_distance
 
 
 def test_cosine_distance_of_embeddings_by_hand():
@@ -28,6 +28,28 @@ def test_cosine_distance_moves_what_was_made_alone():
     cosine_distance(output, target).mean().backward()
     assert target.grad is None
     assert output.grad.tolist() == [[0.0, -1.0]]  # a step against it turns output to target
+
+
+def test_relative_distance_does_not_depend_on_the_scale_of_channels():
+    torch.manual_seed(0)
+    mask = torch.ones(2, 1, 500)
+    mask[1, :, 400:] = 0
+    target = torch.randn(2, 3, 500) * torch.tensor([0.01, 1.0, 100.0])[:, None] + 5
+    target.requires_grad_()
+    mean = (target.detach() * mask).sum((0, 2), keepdim=True) / 900
+    other = target.detach().roll(7, 0).flip(2)[:, :, torch.randperm(500)]
+    assert relative_distance(target.detach(), target, mask).mean().item() == 0
+    assert relative_distance(mean.expand(2, 3, 500), target, mask).mean().item() == pytest.approx(1)
+    assert relative_distance(other, target, mask).mean().item() == pytest.approx(2, abs=0.2)
+    output = target.detach().clone()
+    output[1, :, 400:] = torch.nan  # beyond the row's end
+    output[0, 2, 0] += 30
+    output.requires_grad_()
+    distance = relative_distance(output, target, mask)
+    variance = (target[:, 2][mask[:, 0] > 0]).var(correction=0).item()
+    assert distance.mean().item() == pytest.approx(900 / variance / (3 * 900), rel=1e-4)
+    distance.mean().backward()
+    assert target.grad is None
 
 
 def test_statistics_distance_by_hand():

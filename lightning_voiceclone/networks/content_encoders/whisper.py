@@ -69,7 +69,6 @@ class WhisperContentEncoder(ContentEncoder):
         self.norm = None if blocks else _loaded(nn.LayerNorm(width), weights, "encoder/layer_norm/{}")
         refer_by_hash(self)
 
-    @torch.no_grad()
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Content (B, C, T'), T' = N // 320, of audio x (B, N) at 16 kHz; frame s is centred on sample 320 s + 160.
 
@@ -77,7 +76,8 @@ class WhisperContentEncoder(ContentEncoder):
             ConfigurationError: if there is more audio than Whisper has positions for (30 s).
         """
         check_audio(type(self).__name__, x, 2 * HOP)
-        mel = self._mel(x)
+        with torch.autocast(x.device.type, enabled=False):  # bf16 has three digits: too few for logarithms of power
+            mel = self._mel(x)
         steps = mel.shape[-1] // 2
         if steps > len(self.positions):
             raise ConfigurationError(

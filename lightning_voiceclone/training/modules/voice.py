@@ -14,6 +14,7 @@ from lightning_voiceclone.core.conditions import Condition
 from lightning_voiceclone.core.interfaces import (
     AdversarialLoss,
     AudioTransform,
+    ContentEncoder,
     Discriminator,
     FeatureExtractor,
     FeatureTransform,
@@ -34,6 +35,7 @@ from lightning_voiceclone.training.checks import (
     check_augmentation,
     check_cross_speaker,
     check_detail,
+    check_listener,
     check_private,
     check_stored_features,
     check_swap,
@@ -68,8 +70,9 @@ class VoiceTraining(AdversarialModule):
     distance of the output's speaker embedding to the target's), statistics (of cross-speaker rows: distance of the
     long-term spectrum of voiced frames, of all frames without ``pitch``, to the reference's), content (cosine
     distance of the output's content to the source's; of cross-speaker rows alone where there are any), teacher (mean
-    absolute difference to the normalised features that ``teacher`` generates, of all rows) and the generator's own
-    (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
+    absolute difference to the normalised features that ``teacher`` generates, of all rows), words (squared distance of
+    what ``listener`` hears in the waveform to what it hears in the source, relative to the variance of its channels)
+    and the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
     recording's bandwidth give no gradient, but for losses of waveforms. Where there is a waveform, speaker, statistics
     and content are those of its features, so that they train the vocoder too.
 
@@ -85,6 +88,8 @@ class VoiceTraining(AdversarialModule):
         target_transforms: transforms of the real features in training, which the generator is to output.
         teacher: model whose output for the same crops and speakers is the target of the loss ``teacher``; None for
             none. Not part of checkpoints.
+        listener: encoder of the waveform, by whose output the loss ``words`` compares what is said; None for none.
+            Frozen, and not part of checkpoints.
         swap: share of the rows of a batch that are converted to another row's speaker; rounded down in each process,
             but at least one row. A number, or values by step.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
@@ -112,6 +117,7 @@ class VoiceTraining(AdversarialModule):
         content_transforms: list[FeatureTransform] | None = None,
         target_transforms: list[FeatureTransform] | None = None,
         teacher: VoiceModel | None = None,
+        listener: ContentEncoder | None = None,
         swap: Scheduled = 0.0,
         speaker_noise: float = 0.0,
         depth: Counted | None = None,
@@ -129,12 +135,13 @@ class VoiceTraining(AdversarialModule):
         share = Schedule.of("model.swap", swap, 0, 1)
         check_swap(share, model.needs_reference, content)
         check_teacher(teacher is not None, weights)
+        check_listener(listener, spec, weights)
         warmup = 0 if teacher else steps.warmup
         check_cross_speaker(weights, share, may_swap=bool(discriminator or teacher), warmup=warmup)
         check_detail(detail, weights, discriminator)
         check_private(steps.privacy is not None, share)
         growth = None if depth is None else begun_with_depth(generator, depth)
-        absent = absent_losses(model, swap=share.greatest, teacher=teacher is not None)
+        absent = absent_losses(model, swap=share.greatest, teacher=teacher is not None, listener=listener is not None)
         super().__init__(
             model,
             discriminator,
@@ -152,7 +159,7 @@ class VoiceTraining(AdversarialModule):
         self.teacher = None if teacher is None else VoiceTeacher(teacher, model)
         self.depth = growth
         self.detail = None if detail is None else Schedule.of("model.detail", detail, 1, 1e6)
-        self.losses = VoiceLosses(self.weights, spec.sample_rate)
+        self.losses = VoiceLosses(self.weights, spec.sample_rate, listener)
         self.register_buffer("frequencies", model.feature_extractor.channel_frequencies(), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])

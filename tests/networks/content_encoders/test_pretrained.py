@@ -52,6 +52,16 @@ def test_whisper_is_what_torchs_own_layers_compute(tmp_path):
     assert torch.allclose(encoder(speech()), expected.transpose(1, 2), atol=1e-4)
 
 
+def test_what_whisper_hears_can_be_learnt_from_and_whisper_learns_nothing(tmp_path):
+    encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
+    assert not encoder(speech()).requires_grad
+    audio = speech().requires_grad_()
+    encoder(audio).square().mean().backward()
+    assert audio.grad.isfinite().all()
+    assert audio.grad.any()
+    assert all(p.grad is None for p in encoder.parameters())
+
+
 def test_whispers_rows_do_not_depend_on_the_padding_of_others(tmp_path):
     encoder = WhisperContentEncoder(Dims(80), model=write_whisper(tmp_path))
     audio = speech(1.0)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import lightning.pytorch as pl
 import pytest
 import torch
-from untrained_encoders import LowBands, Spectrum
+from untrained_encoders import LowBands, Quarters, Spectrum
 
 from lightning_voiceclone.audio.augmentation import RandomGain, RandomPitch
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
@@ -296,6 +296,10 @@ def test_pitch_on_another_grid_is_refused():
             },
             "but there is no content encoder; set it to null",
         ),
+        ({"weights": {"adversarial": 1.0, "words": 1.0}}, r"there is no listener; name one with model\.listener"),
+        ({"listener": Quarters}, "model.listener is set, but the loss words has no weight"),
+        ({"listener": LowBands, "weights": {"adversarial": 1.0, "words": 1.0}}, "LowBands, which takes features; name"),
+        ({"listener": Quarters, "weights": {"adversarial": 1.0, "words": 1.0}}, "GriffinLim is not differentiable"),
         ({"swap": 1.5}, r"model\.swap is 1\.5; it must be from 0 to 1"),
         ({"swap": 0.25, "speaker_encoder": None}, r"model\.swap is 0\.25, but only a model .* set it to 0"),
     ],
@@ -629,6 +633,30 @@ def test_speaker_and_content_of_a_waveform_train_its_vocoder():
     (pair.losses["speaker"].mean() + pair.losses["content"].mean()).backward()
     for part in (module.voice.generator.leave, module.voice.vocoder.head):
         assert part.weight.grad.any()
+
+
+@pytest.mark.slow
+def test_words_are_compared_by_what_a_listener_hears_in_the_waveform():
+    losses = {"adversarial": 1.0, "words": 1.0}
+    module = converting(**END_TO_END | {"weights": losses}, listener=Quarters)
+    assert not any("listener" in name for name in module.state_dict())
+    batch = crops()
+    batch.lengths[3] = 19  # ten frames of the listener, the last of them half
+    pair = module.make_pair(batch)
+    source, _ = module._analyze(batch)
+    said, wanted = (Quarters(None)(audio).detach() for audio in (pair.fake[:, 0], source.audio))
+    rows = [(said[row], wanted[row]) for row in range(3)]
+    waveform = module.voice.vocode(module.voice.generator(pair.condition), pair.condition.f0)  # not cut at its length
+    rows.append((Quarters(None)(waveform).detach()[3, :, :10], wanted[3, :, :10]))
+    said, wanted = (torch.cat(parts, 1) for parts in zip(*rows, strict=True))
+    expected = ((said - wanted).square() / wanted.var(1, correction=0, keepdim=True)).mean()
+    torch.testing.assert_close(pair.losses["words"].mean(), expected, rtol=1e-3, atol=0)
+    pair.losses["words"].mean().backward()
+    for part in (module.voice.generator.leave, module.voice.vocoder.head):
+        assert part.weight.grad.any()
+    with pytest.raises(SpecMismatchError, match="Quarters, takes audio at 16000 Hz, and this model has 8000"):
+        converting(**END_TO_END | {"weights": losses}, listener=Quarters, pitch=None, energy=None,
+                   feature_extractor=MelSpectrogram(sample_rate=8000, n_mels=20, hop_length=80))  # fmt: skip
 
 
 def test_a_checkpoint_with_another_vocoder_is_refused_where_the_vocoder_trains():
