@@ -1,6 +1,6 @@
 """Checks that a combination of parts and settings can be trained."""
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Collection, Iterable, Mapping, Sized
 
 from lightning_voiceclone.core.interfaces import (
     AudioTransform,
@@ -16,13 +16,19 @@ from lightning_voiceclone.errors import ConfigurationError, SpecMismatchError
 from lightning_voiceclone.training.loss_weights import ADVERSARIAL
 from lightning_voiceclone.voice.model import VoiceModel
 
+FROZEN = {"teacher": "teacher", "words": "listener", "likeness": "speaker_listener"}  # what a loss is computed with
 
-def absent_losses(model: VoiceModel, *, swap: float, teacher: bool, listener: bool = False) -> dict[str, str]:
-    """Names of the losses that a model does not have, each with the reason and, where there is one, the remedy."""
+
+def absent_losses(model: VoiceModel, *, swap: float, given: Collection[str]) -> dict[str, str]:
+    """Names of the losses that a model does not have, each with the reason and, where there is one, the remedy.
+
+    Args:
+        model: the model.
+        swap: greatest share of cross-speaker rows.
+        given: which of the settings in ``FROZEN`` are set.
+    """
     spec, content, vocoder = model.spec, model.content_encoder, model.vocoder
     absent = {"confusion": "that loss was removed, since no ablation had shown a benefit; leave it out"}
-    if not teacher:
-        absent["teacher"] = "there is no teacher; name one with model.teacher"
     for name, encoder in (("content", content), ("speaker", model.speaker_encoder)):
         if reason := _why_no_loss(name, encoder):
             absent[name] = reason
@@ -36,14 +42,17 @@ def absent_losses(model: VoiceModel, *, swap: float, teacher: bool, listener: bo
         absent["spectral"] = f"it compares waveforms, and the features are {spec.kind}; use reconstruction"
     if "differentiable" not in vocoder.capabilities:
         reason = f"{type(vocoder).__name__} is not differentiable, so that no gradient would reach the generator"
-        absent |= dict.fromkeys(("mel", "words"), reason)
+        absent |= dict.fromkeys(("mel", "words", "likeness"), reason)
     if content is None:
         reason = (
             "without a content encoder speech is generated from noise alone, and there is no target to compare with"
         )
-        absent |= dict.fromkeys(("reconstruction", "spectral", "mel", "words"), reason)
-    if not listener:
-        absent["words"] = "there is no listener; name one with model.listener"
+        absent |= dict.fromkeys(("reconstruction", "spectral", "mel", "words"), reason)  # likeness needs none
+    if not model.needs_reference:
+        absent["likeness"] = "the model uses no reference, so nobody is to be alike"
+    for loss, setting in FROZEN.items():
+        if setting not in given:
+            absent[loss] = f"there is no {setting}; name one with model.{setting}"
     return absent
 
 
@@ -91,7 +100,13 @@ def check_teacher(teacher: bool, weights: Mapping[str, Scheduled]) -> None:
         )
 
 
-def check_listener(listener: ContentEncoder | None, spec: AudioSpec, weights: Mapping[str, Scheduled]) -> None:
+def check_listener(
+    setting: str,
+    listener: ContentEncoder | SpeakerEncoder | None,
+    spec: AudioSpec,
+    loss: str,
+    weights: Mapping[str, Scheduled],
+) -> None:
     """Refuse a listener that no loss uses, or that does not take waveforms as they are.
 
     Raises:
@@ -101,18 +116,16 @@ def check_listener(listener: ContentEncoder | None, spec: AudioSpec, weights: Ma
     if listener is None:
         return
     name = type(listener).__name__
-    if not weights.get("words"):
+    if not weights.get(loss):
         raise ConfigurationError(
-            "model.listener is set, but the loss words has no weight; give it one (model.weights.words), or leave"
-            " model.listener out"
+            f"model.{setting} is set, but the loss {loss} has no weight; give it one (model.weights.{loss}), or leave"
+            f" model.{setting} out"
         )
     if listener.takes != "audio":
-        raise ConfigurationError(
-            f"model.listener is {name}, which takes features; name one of audio, such as WhisperContentEncoder"
-        )
+        raise ConfigurationError(f"model.{setting} is {name}, which takes features; name one that takes audio")
     if listener.sample_rate not in (None, spec.sample_rate):
         raise SpecMismatchError(
-            f"model.listener, {name}, takes audio at {listener.sample_rate} Hz, and this model has {spec.sample_rate}"
+            f"model.{setting}, {name}, takes audio at {listener.sample_rate} Hz, and this model has {spec.sample_rate}"
         )
 
 

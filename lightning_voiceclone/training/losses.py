@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_voiceclone.core.conditions import Condition, SpeakerPrompt
-from lightning_voiceclone.core.interfaces import ContentEncoder
+from lightning_voiceclone.core.interfaces import ContentEncoder, SpeakerEncoder
 from lightning_voiceclone.losses.consistency import cosine_distance, relative_distance, statistics_distance
 from lightning_voiceclone.losses.mel import MultiResolutionMelLoss
 from lightning_voiceclone.losses.reconstruction import MultiResolutionSpectralLoss, masked_l1
@@ -17,8 +17,8 @@ from lightning_voiceclone.training.frozen import Frozen
 from lightning_voiceclone.voice.analysis import Analysis
 from lightning_voiceclone.voice.model import VoiceModel
 
-VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content", "teacher", "words"}
-OF_WAVEFORMS = {"spectral", "mel", "words"}
+VOICE_LOSSES = {"reconstruction", "spectral", "mel", "speaker", "statistics", "content", "teacher", "words", "likeness"}
+OF_WAVEFORMS = {"spectral", "mel", "words", "likeness"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +74,19 @@ class VoiceLosses(nn.Module):
         names: of the losses to compute; names outside ``VOICE_LOSSES`` are ignored.
         sample_rate: of the waveforms, in Hz.
         listener: encoder of audio that hears the words; None for none.
+        speaker_listener: encoder of audio that hears who speaks; None for none.
     """
 
-    def __init__(self, names: Collection[str], sample_rate: int, listener: ContentEncoder | None = None):
+    def __init__(
+        self,
+        names: Collection[str],
+        sample_rate: int,
+        listener: ContentEncoder | None = None,
+        speaker_listener: SpeakerEncoder | None = None,
+    ):
         super().__init__()
         self.listener = None if listener is None else Frozen(listener)
+        self.speaker_listener = None if speaker_listener is None else Frozen(speaker_listener)
         self.names = sorted(VOICE_LOSSES & set(names))
         self.spectral = MultiResolutionSpectralLoss() if "spectral" in names else None
         self.mel = MultiResolutionMelLoss(sample_rate) if "mel" in names else None
@@ -116,6 +124,17 @@ class VoiceLosses(nn.Module):
         said = listener(made.waveform, lengths * voice.spec.hop_length)
         real = torch.ceil(lengths * listener.frame_rate / voice.spec.frame_rate)
         return relative_distance(said, wanted, Condition(real).mask(wanted.shape[-1]))
+
+    def _likeness(self, voice: VoiceModel, made: LossInputs) -> RowLoss:
+        assert self.speaker_listener is not None
+        assert made.waveform is not None
+        assert made.reference is not None
+        listener, hop = self.speaker_listener.on(made.waveform.device), voice.spec.hop_length
+        with torch.no_grad():
+            wanted = listener(made.reference.audio, made.reference.lengths * hop)
+        heard = listener(made.waveform, made.condition.lengths * hop)
+        distance = cosine_distance(heard, wanted[made.cross_speaker.index(heard.device)])
+        return replace(distance, per_row=not made.cross_speaker.swapped)
 
     def _spectral(self, voice: VoiceModel, made: LossInputs) -> RowLoss | None:
         return self._of_own_rows(self.spectral, voice, made)

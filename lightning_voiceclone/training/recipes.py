@@ -88,6 +88,7 @@ class VoiceModule(VoiceTraining):
         teacher: folder or checkpoint of a model, or "default", whose output the generator is to match (the loss
             ``teacher``); null for none.
         listener: encoder of audio by which what is said is compared (the loss ``words``); null for none.
+        speaker_listener: encoder of audio by which who speaks is compared (the loss ``likeness``); null for none.
         training: settings of :class:`VoiceTraining`.
     """
 
@@ -105,6 +106,7 @@ class VoiceModule(VoiceTraining):
         start: str | None = None,
         teacher: str | None = None,
         listener: Callable[[Dims], ContentEncoder] | None = None,
+        speaker_listener: Callable[[Dims], SpeakerEncoder] | None = None,
         **training: Any,
     ) -> None:
         model, dims = build_model(
@@ -114,8 +116,14 @@ class VoiceModule(VoiceTraining):
         made = discriminator(dims) if discriminator else None
         if start is not None:
             begin_with(model, made, start)
-        heard_by = listener(dims) if listener else None
-        super().__init__(model, made, teacher=load_voice(teacher) if teacher else None, listener=heard_by, **training)
+        super().__init__(
+            model,
+            made,
+            teacher=load_voice(teacher) if teacher else None,
+            listener=listener(dims) if listener else None,
+            speaker_listener=speaker_listener(dims) if speaker_listener else None,
+            **training,
+        )
 
 
 class VocoderModule(VocoderTraining):

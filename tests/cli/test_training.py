@@ -33,7 +33,7 @@ OVERLAYS = {
     "progressive": ["librispeech"],
     "clone_base": ["clone_small"],
     "clone_waveform": ["clone_small"],
-    "clone_words": ["clone_small", "clone_waveform"],
+    "clone_heard": ["clone_small", "clone_waveform"],
     "clone_live": ["clone_small", "clone_waveform"],
     "clone_taught": ["clone_small", "clone_live"],
     "vocoder_harmonic": ["vocoder_vocos"],

@@ -18,6 +18,7 @@ from lightning_voiceclone.core.interfaces import (
     Discriminator,
     FeatureExtractor,
     FeatureTransform,
+    SpeakerEncoder,
 )
 from lightning_voiceclone.core.output_checks import check_output
 from lightning_voiceclone.core.part import describe
@@ -71,8 +72,9 @@ class VoiceTraining(AdversarialModule):
     long-term spectrum of voiced frames, of all frames without ``pitch``, to the reference's), content (cosine
     distance of the output's content to the source's; of cross-speaker rows alone where there are any), teacher (mean
     absolute difference to the normalised features that ``teacher`` generates, of all rows), words (squared distance of
-    what ``listener`` hears in the waveform to what it hears in the source, relative to the variance of its channels)
-    and the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
+    what ``listener`` hears in the waveform to what it hears in the source, relative to the variance of its channels),
+    likeness (cosine distance of what ``speaker_listener`` hears in the waveform to what it hears in the reference) and
+    the generator's own (kl of VAEGenerator). A name that is misspelt or has no effect is an error. Channels above a
     recording's bandwidth give no gradient, but for losses of waveforms. Where there is a waveform, speaker, statistics
     and content are those of its features, so that they train the vocoder too.
 
@@ -90,6 +92,7 @@ class VoiceTraining(AdversarialModule):
             none. Not part of checkpoints.
         listener: encoder of the waveform, by whose output the loss ``words`` compares what is said; None for none.
             Frozen, and not part of checkpoints.
+        speaker_listener: encoder of the waveform, by whose output the loss ``likeness`` compares who speaks; likewise.
         swap: share of the rows of a batch that are converted to another row's speaker; rounded down in each process,
             but at least one row. A number, or values by step.
         speaker_noise: standard deviation of noise on the speaker embedding in training, whose numbers have about 1.
@@ -118,6 +121,7 @@ class VoiceTraining(AdversarialModule):
         target_transforms: list[FeatureTransform] | None = None,
         teacher: VoiceModel | None = None,
         listener: ContentEncoder | None = None,
+        speaker_listener: SpeakerEncoder | None = None,
         swap: Scheduled = 0.0,
         speaker_noise: float = 0.0,
         depth: Counted | None = None,
@@ -135,13 +139,16 @@ class VoiceTraining(AdversarialModule):
         share = Schedule.of("model.swap", swap, 0, 1)
         check_swap(share, model.needs_reference, content)
         check_teacher(teacher is not None, weights)
-        check_listener(listener, spec, weights)
+        check_listener("listener", listener, spec, "words", weights)
+        check_listener("speaker_listener", speaker_listener, spec, "likeness", weights)
         warmup = 0 if teacher else steps.warmup
         check_cross_speaker(weights, share, may_swap=bool(discriminator or teacher), warmup=warmup)
         check_detail(detail, weights, discriminator)
         check_private(steps.privacy is not None, share)
         growth = None if depth is None else begun_with_depth(generator, depth)
-        absent = absent_losses(model, swap=share.greatest, teacher=teacher is not None, listener=listener is not None)
+        frozen = {"teacher": teacher, "listener": listener, "speaker_listener": speaker_listener}
+        given = {name for name, one in frozen.items() if one is not None}
+        absent = absent_losses(model, swap=share.greatest, given=given)
         super().__init__(
             model,
             discriminator,
@@ -159,7 +166,7 @@ class VoiceTraining(AdversarialModule):
         self.teacher = None if teacher is None else VoiceTeacher(teacher, model)
         self.depth = growth
         self.detail = None if detail is None else Schedule.of("model.detail", detail, 1, 1e6)
-        self.losses = VoiceLosses(self.weights, spec.sample_rate, listener)
+        self.losses = VoiceLosses(self.weights, spec.sample_rate, listener, speaker_listener)
         self.register_buffer("frequencies", model.feature_extractor.channel_frequencies(), persistent=False)
         self.augmentation = nn.ModuleList(augmentation or [])
         self.content_transforms = nn.ModuleList(content_transforms or [])

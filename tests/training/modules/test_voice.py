@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import lightning.pytorch as pl
 import pytest
 import torch
-from untrained_encoders import LowBands, Quarters, Spectrum
+from untrained_encoders import Levels, LowBands, Quarters, Spectrum
 
 from lightning_voiceclone.audio.augmentation import RandomGain, RandomPitch
 from lightning_voiceclone.checkpoints.voice_folder import load_voice
@@ -297,6 +297,11 @@ def test_pitch_on_another_grid_is_refused():
             "but there is no content encoder; set it to null",
         ),
         ({"weights": {"adversarial": 1.0, "words": 1.0}}, r"there is no listener; name one with model\.listener"),
+        (
+            {"weights": {"adversarial": 1.0, "likeness": 1.0}},
+            r"no speaker_listener; name one with model\.speaker_listener",
+        ),
+        ({"speaker_listener": Levels}, "model.speaker_listener is set, but the loss likeness has no weight"),
         ({"listener": Quarters}, "model.listener is set, but the loss words has no weight"),
         ({"listener": LowBands, "weights": {"adversarial": 1.0, "words": 1.0}}, "LowBands, which takes features; name"),
         ({"listener": Quarters, "weights": {"adversarial": 1.0, "words": 1.0}}, "GriffinLim is not differentiable"),
@@ -657,6 +662,20 @@ def test_words_are_compared_by_what_a_listener_hears_in_the_waveform():
     with pytest.raises(SpecMismatchError, match="Quarters, takes audio at 16000 Hz, and this model has 8000"):
         converting(**END_TO_END | {"weights": losses}, listener=Quarters, pitch=None, energy=None,
                    feature_extractor=MelSpectrogram(sample_rate=8000, n_mels=20, hop_length=80))  # fmt: skip
+
+
+@pytest.mark.slow
+def test_speakers_are_compared_by_what_a_listener_hears_in_the_waveform():
+    module = converting(**END_TO_END | {"weights": {"adversarial": 1.0, "likeness": 1.0}}, speaker_listener=Levels)
+    assert not any("listener" in name for name in module.state_dict())
+    pair = module.make_pair(crops())
+    _, reference = module._analyze(crops())
+    heard, wanted = Levels(None)(pair.fake[:, 0]), Levels(None)(reference.audio)[[1, 2, 2, 3]]
+    expected = 1 - torch.nn.functional.cosine_similarity(heard, wanted, 1)
+    torch.testing.assert_close(pair.losses["likeness"].values, expected)
+    pair.losses["likeness"].mean().backward()
+    for part in (module.voice.generator.leave, module.voice.vocoder.head):
+        assert part.weight.grad.any()
 
 
 def test_a_checkpoint_with_another_vocoder_is_refused_where_the_vocoder_trains():
